@@ -1,0 +1,92 @@
+/** Start: flags, configuration, Roundhouse, signals. Nothing else. */
+
+import { type Command, HELP, parseCommand } from "./src/cli.ts";
+import { describeConfig } from "./src/config/describe.ts";
+import { loadConfig } from "./src/config/load.ts";
+import { jsonSchema } from "./src/config/schema.ts";
+import { ConfigError, messageOf, UsageError } from "./src/errors.ts";
+import { flushLog, setUpLog } from "./src/log.ts";
+import { Roundhouse } from "./src/roundhouse.ts";
+import { VERSION } from "./src/version.ts";
+
+const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
+
+/** Variables that would redirect the runtime's own sockets: `fetch` obeys the first three, `Deno.serve` the last. */
+const MEDDLING_VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DENO_SERVE_ADDRESS"];
+
+async function main(args: readonly string[]): Promise<number> {
+  for (const name of MEDDLING_VARIABLES) {
+    Deno.env.delete(name);
+    Deno.env.delete(name.toLowerCase());
+  }
+  const command = parseCommand(args);
+  switch (command.kind) {
+    case "help":
+      return print(HELP);
+    case "version":
+      return print(`roundhouse ${VERSION}\n`);
+    case "schema":
+      return print(jsonSchema());
+    case "check":
+      return check(command);
+    case "run":
+      return await run(command);
+  }
+}
+
+type ConfiguredCommand = Extract<Command, { configPath: string | undefined }>;
+
+function load({ configPath, overrides }: ConfiguredCommand) {
+  return loadConfig({ path: configPath, flags: overrides, env: (name) => Deno.env.get(name) });
+}
+
+function check(command: ConfiguredCommand): number {
+  const { config, warnings } = load(command);
+  for (const warning of warnings) console.error(`warning: ${warning}`);
+  return print(describeConfig(config).join("\n") + "\n");
+}
+
+/** Runs until a signal ends it; resolves with the exit status. */
+async function run(command: ConfiguredCommand): Promise<number> {
+  const { config, warnings } = load(command);
+  const log = await setUpLog(config.log);
+  const signalled = Promise.withResolvers<Deno.Signal>();
+  let signals = 0;
+  for (const signal of STOP_SIGNALS) {
+    Deno.addSignalListener(signal, () => {
+      if (++signals > 1) Deno.exit(1);
+      signalled.resolve(signal);
+    });
+  }
+  for (const warning of warnings) log.warn("configuration", { warning });
+  const roundhouse = await Roundhouse.start({ config, log, version: VERSION });
+  log.info("ready", { proxy: roundhouse.proxyUrl, admin: roundhouse.adminUrl, version: VERSION, pid: Deno.pid });
+
+  log.info("stopping", { signal: await signalled.promise });
+  await roundhouse.stop();
+  log.info("stopped", {});
+  await flushLog();
+  return 0;
+}
+
+function print(text: string): number {
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length;) written += Deno.stdout.writeSync(bytes.subarray(written));
+  return 0;
+}
+
+/** One line an error, never a stack trace; resolves to the exit status. */
+function report(error: unknown): number {
+  if (error instanceof UsageError) {
+    console.error(`roundhouse: ${error.message}\nTry roundhouse --help.`);
+    return 2;
+  }
+  const lines = error instanceof ConfigError ? error.lines : [messageOf(error)];
+  for (const line of lines) console.error(line);
+  return 1;
+}
+
+if (import.meta.main) {
+  // Whatever requests are still open past `timeouts.shutdown` end here.
+  Deno.exit(await main(Deno.args).catch(report));
+}

@@ -1,0 +1,65 @@
+/** Whose turn it is: keeps a strategy built for the backends that are eligible now. */
+
+import type { Backend } from "../pool/backend.ts";
+import type { ServerPool } from "../pool/server_pool.ts";
+import { FULL_RAMP } from "../pool/shared_state.ts";
+import { greatestCommonDivisor } from "./schedule.ts";
+import type { Candidate, PickRequest, Strategy, StrategyContext, StrategyFactory } from "./strategy.ts";
+
+/** With a longer order than this, slow start rounds weights instead of multiplying the order's length by ten. */
+const LONGEST_EXACT_SCHEDULE = 16_384;
+
+/** One isolate's balancer. Looks at the pool again only when its epoch has changed. */
+export class LoadBalancer {
+  readonly #pool: ServerPool;
+  readonly #factory: StrategyFactory;
+  readonly #context: StrategyContext;
+  #epoch: number | undefined;
+  #strategy: Strategy | undefined;
+
+  constructor(pool: ServerPool, factory: StrategyFactory) {
+    this.#pool = pool;
+    this.#factory = factory;
+    this.#context = { takeTurn: () => pool.shared.takeTurn(), random: Math.random };
+  }
+
+  /** Whether any backend is eligible. */
+  get hasEligible(): boolean {
+    return this.#current() !== undefined;
+  }
+
+  /** Returns the backend whose turn it is, or `undefined` when the request accepts none of the eligible ones. */
+  pick(request: PickRequest): Backend | undefined {
+    return this.#current()?.pick(request);
+  }
+
+  #current(): Strategy | undefined {
+    // The epoch is read before the pool: a change in between is seen at the next pick.
+    const epoch = this.#pool.shared.epoch;
+    if (epoch !== this.#epoch) {
+      const candidates = eligibleCandidates(this.#pool.backends);
+      this.#strategy = candidates.length === 0 ? undefined : this.#factory(candidates, this.#context);
+      this.#epoch = epoch;
+    }
+    return this.#strategy;
+  }
+}
+
+/** The eligible backends: the selectable ones that are no backups, or the backups when no other is. */
+export function eligibleBackends(backends: readonly Backend[]): readonly Backend[] {
+  const selectable = backends.filter((backend) => backend.selectable);
+  const primaries = selectable.filter((backend) => !backend.backup);
+  return primaries.length > 0 ? primaries : selectable;
+}
+
+/** With the smallest weights that have the right ratio. */
+function eligibleCandidates(backends: readonly Backend[]): readonly Candidate[] {
+  const eligible = eligibleBackends(backends);
+  let weights = eligible.map((backend) => backend.effectiveWeight);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  if (total > LONGEST_EXACT_SCHEDULE * FULL_RAMP) {
+    weights = weights.map((weight) => Math.max(1, Math.round(weight / FULL_RAMP)));
+  }
+  const divisor = weights.reduce(greatestCommonDivisor, 0);
+  return eligible.map((backend, index) => ({ backend, weight: (weights[index] ?? 0) / divisor }));
+}

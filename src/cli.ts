@@ -1,0 +1,118 @@
+/** Commands and flags: what the person at the keyboard asked for. */
+
+import { parseArgs } from "@std/cli/parse-args";
+import type { Overrides } from "./config/load.ts";
+import { UsageError } from "./errors.ts";
+
+/** What to do. */
+export type Command =
+  | { readonly kind: "run" | "check"; readonly configPath: string | undefined; readonly overrides: Overrides }
+  | { readonly kind: "schema" | "version" | "help" };
+
+export const HELP = `roundhouse - a load-balancing HTTP reverse proxy
+
+Usage:
+  roundhouse [run] [OPTIONS]         start (run is the default command)
+  roundhouse check [--config FILE]   validate the configuration and print what it means
+  roundhouse schema                  print the JSON Schema of the configuration file
+  roundhouse --version | --help
+
+Options:
+  -c, --config FILE        configuration file, - for standard input  [config.json if it exists]
+  -b, --backend URL        a backend; repeatable; replaces the file's list
+      --host HOST          where the proxy listens                   [from the file]
+  -p, --port PORT          its port, 0 for any free one              [from the file]
+      --admin-host HOST    where the admin server listens            [from the file]
+      --admin-port PORT    its port, 0 for any free one              [from the file]
+      --strategy NAME      how backends are chosen                   [from the file]
+      --engine NAME        how bytes are moved                       [from the file]
+      --workers N|auto     isolates serving the port                 [from the file]
+      --log-level LEVEL    debug, info, warn or error                [info]
+      --log-format FORMAT  text or json                              [text]
+  -h, --help
+      --version
+
+Environment: ROUNDHOUSE_CONFIG, ROUNDHOUSE_ADMIN_TOKEN, ROUNDHOUSE_LOG_LEVEL. Flags win, then these, then the file.
+`;
+
+const TEXT_FLAGS = [
+  "config",
+  "backend",
+  "host",
+  "port",
+  "admin-host",
+  "admin-port",
+  "strategy",
+  "engine",
+  "workers",
+  "log-level",
+  "log-format",
+] as const;
+const SWITCHES = ["help", "version"] as const;
+const ALIASES = { c: "config", b: "backend", p: "port", h: "help" } as const;
+const COMMANDS = ["run", "check", "schema"] as const;
+
+/**
+ * Reads the command line.
+ *
+ * @throws {UsageError} on an unknown command or flag, a flag without its value, a port or worker count that is no number
+ */
+export function parseCommand(args: readonly string[]): Command {
+  const flags = parseArgs([...args], {
+    string: TEXT_FLAGS,
+    boolean: SWITCHES,
+    collect: ["backend"],
+    alias: ALIASES,
+    unknown: refuseUnknownFlag,
+  });
+  if (flags["help"] === true) return { kind: "help" };
+  if (flags["version"] === true) return { kind: "version" };
+  const [command = "run", ...rest] = flags._.map(String);
+  const kind = COMMANDS.find((known) => known === command);
+  if (kind === undefined) throw new UsageError(`unknown command ${command}`);
+  if (rest.length > 0) throw new UsageError(`unexpected argument ${rest[0]}`);
+  if (kind === "schema") return { kind };
+  return { kind, configPath: textFlag(flags, "config"), overrides: overridesFrom(flags) };
+}
+
+function refuseUnknownFlag(arg: string, key?: string): boolean {
+  if (key !== undefined) throw new UsageError(`unknown option ${arg}`);
+  return true; // a positional argument: the command
+}
+
+function overridesFrom(flags: Record<string, unknown>): Overrides {
+  const backends = flags["backend"];
+  const values = {
+    backends: Array.isArray(backends) && backends.length > 0
+      ? backends.map((url) => needValue("backend", url))
+      : undefined,
+    host: textFlag(flags, "host"),
+    port: numberFlag(flags, "port"),
+    adminHost: textFlag(flags, "admin-host"),
+    adminPort: numberFlag(flags, "admin-port"),
+    strategy: textFlag(flags, "strategy"),
+    engine: textFlag(flags, "engine"),
+    workers: flags["workers"] === "auto" ? "auto" : numberFlag(flags, "workers"),
+    logLevel: textFlag(flags, "log-level"),
+    logFormat: textFlag(flags, "log-format"),
+  };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+function textFlag(flags: Record<string, unknown>, name: string): string | undefined {
+  const value = flags[name];
+  if (Array.isArray(value)) throw new UsageError(`--${name} may be given once`);
+  return value === undefined ? undefined : needValue(name, value);
+}
+
+function numberFlag(flags: Record<string, unknown>, name: string): number | undefined {
+  const text = textFlag(flags, name);
+  if (text === undefined) return undefined;
+  if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--${name} wants a whole number, got ${text}`);
+  return Number(text);
+}
+
+function needValue(name: string, value: unknown): string {
+  if (typeof value !== "string" || value === "") throw new UsageError(`--${name} wants a value`);
+  return value;
+}

@@ -1,0 +1,68 @@
+/** Everything that forwards requests in one isolate, put together: balancer, forwarder, engine. */
+
+import { LoadBalancer } from "./balancing/load_balancer.ts";
+import { strategyFactory } from "./balancing/registry.ts";
+import type { Config } from "./config/schema.ts";
+import type { Engine } from "./engines/engine.ts";
+import { engineFactory } from "./engines/registry.ts";
+import type { PassiveHealth } from "./health/passive.ts";
+import type { Log } from "./log.ts";
+import type { ServerPool } from "./pool/server_pool.ts";
+import { Forwarder, type ForwardingRules } from "./proxy/exchange.ts";
+import { ForwardedTrust } from "./proxy/forwarded.ts";
+import type { HeaderRules } from "./proxy/headers.ts";
+import { RandomHex } from "./proxy/ids.ts";
+
+export interface DataPlaneOptions {
+  readonly config: Config;
+  readonly pool: ServerPool;
+  readonly passive: PassiveHealth;
+  readonly log: Log;
+}
+
+/**
+ * Starts forwarding.
+ *
+ * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
+ */
+export function startDataPlane({ config, pool, passive, log }: DataPlaneOptions): Engine {
+  const forwarder = new Forwarder({
+    balancer: new LoadBalancer(pool, strategyFactory(config.strategy)),
+    shared: pool.shared,
+    passive,
+    random: new RandomHex(),
+    rules: forwardingRules(config),
+    log,
+    retryAfterSeconds: () => retryAfterSeconds(pool, Date.now()),
+  });
+  return engineFactory(config.engine)({ config, pool, forwarder, log });
+}
+
+function forwardingRules(config: Config): ForwardingRules {
+  return {
+    trust: new ForwardedTrust(config.proxy.trustForwarded),
+    requestHeaders: headerRules(config.headers.request),
+    responseHeaders: headerRules(config.headers.response),
+    maxRetries: config.retries.attempts,
+    retryBudget: config.retries.budget,
+    retryStatuses: new Set(config.retries.statuses),
+  };
+}
+
+function headerRules(rules: Config["headers"]["request"]): HeaderRules {
+  return {
+    set: Object.entries(rules.set).map(([name, value]) => [name.toLowerCase(), value]),
+    remove: new Set(rules.remove.map((name) => name.toLowerCase())),
+  };
+}
+
+/** Whole seconds to the next health check or end of an ejection, at least 1. */
+function retryAfterSeconds(pool: ServerPool, nowMs: number): number {
+  let soonest = Infinity;
+  for (const { slot } of pool.backends) {
+    for (const at of [pool.shared.recheckAt(slot), pool.shared.ejectedUntil(slot)]) {
+      if (at > nowMs && at < soonest) soonest = at;
+    }
+  }
+  return soonest === Infinity ? 1 : Math.ceil((soonest - nowMs) / 1000);
+}

@@ -1,0 +1,32 @@
+/** What an engine is: how bytes move between clients and backends. Its implementations stand in folders beside this. */
+
+import type { Config } from "../config/schema.ts";
+import type { Log } from "../log.ts";
+import type { ServerPool } from "../pool/server_pool.ts";
+import type { Forwarder } from "../proxy/exchange.ts";
+
+export interface EngineOptions {
+  readonly config: Config;
+  readonly pool: ServerPool;
+  /** Decides everything that is not about bytes. */
+  readonly forwarder: Forwarder;
+  readonly log: Log;
+}
+
+/** A proxy server that is listening. */
+export interface Engine {
+  /** Where it listens. */
+  readonly address: Deno.NetAddr;
+  /**
+   * Stops gracefully: takes no new connections, lets the requests in flight finish, lets go of idle connections.
+   * Settles when nothing is left. Whoever can't wait ends the isolate.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts listening.
+ *
+ * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
+ */
+export type EngineFactory = (options: EngineOptions) => Engine;

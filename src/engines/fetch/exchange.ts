@@ -1,0 +1,279 @@
+/** One client request of the `fetch` engine: `Deno.serve` in front, `fetch` behind. */
+
+import { ProxyError } from "../../errors.ts";
+import type { Backend } from "../../pool/backend.ts";
+import type { Exchange } from "../../proxy/exchange.ts";
+import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
+import type { Problem } from "../../proxy/problem.ts";
+import type { BackendClients } from "./backend_clients.ts";
+import type { Deadline } from "./deadline.ts";
+import { fromFetchError } from "./fetch_error.ts";
+import { isReachable } from "./reachable.ts";
+import { RequestBody, type RequestBodyListener } from "./request_body.ts";
+
+/** What the exchanges of one engine share. */
+export interface FetchContext {
+  readonly clients: BackendClients;
+  readonly responseDeadline: Deadline;
+  readonly connectDeadline: Deadline;
+  /** Whether the proxy is shutting down: new requests are refused. */
+  stopping: boolean;
+  /** Request bodies still arriving. */
+  uploads: number;
+}
+
+/** Why an attempt was aborted, if it was. */
+type Abort = "client_gone" | "response_timeout" | "connect_timeout";
+
+/** Methods that `fetch` may resend by itself without harm. */
+const RESENDABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/**
+ * Runs one request. The response of `fetch` goes to `Deno.serve` with its body untouched, so that it is piped outside
+ * JavaScript; the end of the exchange is `info.completed`.
+ *
+ * Listens itself (`handleEvent`) to the client's signal and to the limits, which takes no closure.
+ */
+export class FetchExchange implements Exchange<Response>, RequestBodyListener, EventListenerObject {
+  readonly request: RequestHead;
+  readonly refusal: ProxyError | undefined;
+  readonly #context: FetchContext;
+  readonly #body: RequestBody | undefined;
+  readonly #respond: (response: Response) => void;
+  readonly #clientSignal: AbortSignal;
+  readonly #completed: Promise<void>;
+  #backend: Backend | undefined;
+  #attempt: AbortController | undefined;
+  #abort: Abort | undefined;
+  #responseLimit: AbortSignal | undefined;
+  #connectLimit: AbortSignal | undefined;
+
+  /** @param respond settles the handler that `Deno.serve` waits for */
+  constructor(
+    request: Request,
+    info: Deno.ServeHandlerInfo<Deno.NetAddr>,
+    context: FetchContext,
+    respond: (response: Response) => void,
+  ) {
+    this.request = readHead(request, info.remoteAddr.hostname);
+    this.refusal = context.stopping ? refuse("stopping", "The proxy is shutting down.") : refusalOf(this.request);
+    this.#context = context;
+    this.#respond = respond;
+    this.#clientSignal = request.signal;
+    this.#completed = info.completed;
+    if (this.request.hasBody && request.body !== null && this.refusal === undefined) {
+      this.#body = new RequestBody(request.body, this);
+      context.uploads++;
+      this.#uploading = true;
+    }
+    this.#clientSignal.addEventListener("abort", this);
+  }
+
+  #uploading = false;
+
+  get bodyReplayable(): boolean {
+    return this.#body?.replayable ?? true;
+  }
+
+  async attempt(backend: Backend, headers: HeaderPair[]): Promise<Response> {
+    if (this.#clientGone) throw clientGone();
+    const { clients } = this.#context;
+    const { method, target } = this.request;
+    const reuse = this.#body !== undefined || RESENDABLE.has(method);
+    this.#backend = backend;
+    this.#abort = undefined;
+    this.#attempt = new AbortController();
+    this.#watchLimits();
+    try {
+      const response = await fetch(backend.origin + backend.basePath + target, {
+        method,
+        headers: fetchHeaders(headers),
+        body: this.#body?.stream() ?? null,
+        redirect: "manual",
+        signal: this.#attempt.signal,
+        client: reuse ? clients.pooled(backend) : clients.fresh(backend),
+      });
+      checkResponse(response);
+      return response;
+    } catch (error) {
+      throw this.#explain(error);
+    } finally {
+      this.#unwatchLimits();
+    }
+  }
+
+  relay(response: Response, headers: HeaderPair[]): Promise<void> {
+    this.#respond(new Response(response.body, { status: response.status, headers }));
+    return this.#untilCompleted();
+  }
+
+  discard(response: Response): void {
+    response.body?.cancel().catch(() => {}); // it may have failed already: nobody will read it
+  }
+
+  answer(problem: Problem): Promise<void> {
+    const body = this.request.method === "HEAD" ? null : problem.body;
+    this.#respond(new Response(body, { status: problem.status, headers: [...problem.headers] }));
+    return this.#untilCompleted();
+  }
+
+  /** The client left, or a limit has passed. */
+  handleEvent(event: Event): void {
+    if (event.target === this.#clientSignal) this.#abortAttempt("client_gone");
+    else if (event.target === this.#connectLimit) void this.#checkConnection();
+    else this.#abortAttempt("response_timeout");
+  }
+
+  /** The clock for the response starts at the request's last byte. */
+  bodyEnded(): void {
+    this.#uploadEnded();
+    if (this.#attempt !== undefined) this.#watchResponse(performance.now());
+  }
+
+  get #clientGone(): boolean {
+    return this.#clientSignal.aborted || this.#body?.failed === true;
+  }
+
+  /** `info.completed` rejects over HTTP/2 when the client leaves: an end like any other. */
+  #untilCompleted(): Promise<void> {
+    const ended = () => this.#uploadEnded();
+    return this.#completed.then(ended, ended);
+  }
+
+  #uploadEnded(): void {
+    if (!this.#uploading) return;
+    this.#uploading = false;
+    this.#context.uploads--;
+  }
+
+  #watchLimits(): void {
+    const now = performance.now();
+    this.#connectLimit = this.#context.connectDeadline.signal(now);
+    this.#connectLimit.addEventListener("abort", this);
+    if (!this.#uploading) this.#watchResponse(now);
+  }
+
+  #watchResponse(now: number): void {
+    this.#responseLimit = this.#context.responseDeadline.signal(now);
+    this.#responseLimit.addEventListener("abort", this);
+  }
+
+  #unwatchLimits(): void {
+    this.#attempt = undefined;
+    this.#connectLimit?.removeEventListener("abort", this);
+    this.#responseLimit?.removeEventListener("abort", this);
+    this.#connectLimit = undefined;
+    this.#responseLimit = undefined;
+  }
+
+  /**
+   * `fetch` does not say when it has connected. No head within the connect limit: dial once, and only if that fails
+   * within the same limit too is the backend out of reach. The request may have been sent all the same.
+   */
+  async #checkConnection(): Promise<void> {
+    const attempt = this.#attempt;
+    if (this.#backend === undefined || !this.bodyReplayable) return; // what was read of the body went over a connection
+    const reachable = await isReachable(this.#backend, this.#context.connectDeadline.limitMs);
+    if (!reachable && attempt !== undefined && attempt === this.#attempt) this.#abortAttempt("connect_timeout");
+  }
+
+  #abortAttempt(why: Abort): void {
+    this.#abort ??= why;
+    this.#attempt?.abort();
+  }
+
+  /** A client that left is looked for first: it makes `fetch` fail in ways that look like the backend's. */
+  #explain(error: unknown): ProxyError {
+    if (this.#clientGone) return clientGone();
+    if (error instanceof ProxyError) return error;
+    const failure = { side: "backend", requestSent: true } as const;
+    switch (this.#abort) {
+      case "connect_timeout":
+        return new ProxyError("connection failed: timed out", { code: "connect_failed", ...failure });
+      case "response_timeout":
+        return new ProxyError("no response in time", { code: "response_timeout", ...failure });
+      default:
+        return fromFetchError(error);
+    }
+  }
+}
+
+/** Reads the head without a `URL` object: `request.url` is the scheme, the authority and the target as sent. */
+function readHead(request: Request, peer: string): RequestHead {
+  const { url, method } = request;
+  const secure = url.startsWith("https:");
+  const authorityStart = secure ? 8 : 7;
+  let targetStart = authorityStart;
+  while (targetStart < url.length && !isTargetStart(url.charCodeAt(targetStart))) targetStart++;
+  const headers: HeaderPair[] = [...request.headers];
+  let host: string | undefined;
+  let hasBody = false;
+  for (const [name, value] of headers) {
+    if (name === "host") host = value;
+    else if (name === "transfer-encoding" || (name === "content-length" && value !== "0")) hasBody = true;
+  }
+  // With an absolute-form target `request.url` shows the target's authority, else it shows `Host`.
+  const authority = host === undefined && !secure ? undefined : url.slice(authorityStart, targetStart);
+  const rest = url.slice(targetStart);
+  return {
+    method,
+    target: method === "OPTIONS" && rest === "/*" ? "/" : rest.startsWith("/") ? rest : `/${rest}`,
+    authority: host === "" ? "" : authority,
+    headers,
+    hasBody,
+    peer,
+    secure,
+  };
+}
+
+/** `/`, `?` or `#`: the first character behind an authority. */
+function isTargetStart(code: number): boolean {
+  return code === 0x2f || code === 0x3f || code === 0x23;
+}
+
+/** What `fetch` can't carry. */
+function refusalOf(request: RequestHead): ProxyError | undefined {
+  if (request.hasBody && (request.method === "GET" || request.method === "HEAD")) {
+    return refuse("not_implemented", `${request.method} with a body is not supported.`);
+  }
+  return undefined;
+}
+
+function refuse(code: "stopping" | "not_implemented", detail: string): ProxyError {
+  return new ProxyError(detail, { code, side: "client", requestSent: false });
+}
+
+/**
+ * What `fetch` is given: it frames bodies itself, `Deno.serve` has answered `Expect` already, and only with exactly
+ * this `Accept-Encoding` does `fetch` leave bodies compressed (FIELD: denoland/deno#12291).
+ */
+function fetchHeaders(headers: readonly HeaderPair[]): HeaderPair[] {
+  const list: HeaderPair[] = [["accept-encoding", "identity"]];
+  for (const pair of headers) {
+    switch (pair[0]) {
+      case "accept-encoding":
+      case "content-length":
+      case "expect":
+        continue;
+    }
+    list.push(pair);
+  }
+  return list;
+}
+
+/** Refuses what can't be passed on: an unasked 101, a status that `Response` does not know, two framings at once. */
+function checkResponse(response: Response): void {
+  const { status, headers } = response;
+  const problem = status < 200 || status > 599
+    ? `malformed response: status ${status}`
+    : headers.has("transfer-encoding") && headers.has("content-length")
+    ? "malformed response: Transfer-Encoding and Content-Length"
+    : undefined;
+  if (problem === undefined) return;
+  response.body?.cancel().catch(() => {}); // it goes nowhere
+  throw new ProxyError(problem, { code: "malformed_response", side: "backend", requestSent: true });
+}
+
+function clientGone(): ProxyError {
+  return new ProxyError("the client left", { code: "client_gone", side: "client", requestSent: true });
+}

@@ -1,0 +1,40 @@
+/** Reads what `fetch` says of a failure: the one place that matches the runtime's message text. */
+
+import { messageOf, ProxyError } from "../../errors.ts";
+
+/** Parts of the messages by which hyper, the client inside `fetch`, says that an answer was not HTTP. */
+const MALFORMED = ["parsed", "message head is too large"];
+
+/**
+ * Wraps an error of `fetch`. Every failure that reaches this point is the backend's: the client's and the limits' are
+ * told apart before.
+ */
+export function fromFetchError(error: unknown): ProxyError {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const text = messageOf(cause);
+  if (text.includes("client error (Connect)")) {
+    return new ProxyError(`connection failed: ${lastPart(text)}`, {
+      code: "connect_failed",
+      side: "backend",
+      requestSent: false,
+    });
+  }
+  if (MALFORMED.some((part) => text.includes(part))) {
+    return new ProxyError(`malformed response: ${lastPart(text)}`, {
+      code: "malformed_response",
+      side: "backend",
+      requestSent: true,
+    });
+  }
+  return new ProxyError(`connection lost: ${lastPart(text)}`, {
+    code: "connection_lost",
+    side: "backend",
+    requestSent: true,
+  });
+}
+
+/** The messages grow from the general to the particular, joined by colons; the address in front is in the log anyway. */
+function lastPart(text: string): string {
+  const at = text.lastIndexOf(": ");
+  return at === -1 ? text : text.slice(at + 2);
+}

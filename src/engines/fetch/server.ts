@@ -1,0 +1,40 @@
+/** The `fetch` engine's front door: `Deno.serve`. */
+
+import type { Engine, EngineOptions } from "../engine.ts";
+import { BackendClients } from "./backend_clients.ts";
+import { Deadline } from "./deadline.ts";
+import { type FetchContext, FetchExchange } from "./exchange.ts";
+
+/** How often a stopping engine looks whether the last request body has arrived. */
+const UPLOAD_POLL_MS = 10;
+
+/** Starts `Deno.serve`; see `EngineFactory`. */
+export function startFetchEngine({ config, pool, forwarder }: EngineOptions): Engine {
+  const context: FetchContext = {
+    clients: new BackendClients(pool),
+    responseDeadline: new Deadline(config.timeouts.responseMs),
+    connectDeadline: new Deadline(config.timeouts.connectMs),
+    stopping: false,
+    uploads: 0,
+  };
+  const server = Deno.serve({
+    hostname: config.proxy.host,
+    port: config.proxy.port,
+    onListen: () => {},
+    handler(request, info) {
+      const { promise, resolve } = Promise.withResolvers<Response>();
+      void forwarder.handle(new FetchExchange(request, info, context, resolve));
+      return promise;
+    },
+  });
+  return {
+    address: server.addr,
+    async stop() {
+      context.stopping = true;
+      // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.
+      while (context.uploads > 0) await new Promise((resolve) => setTimeout(resolve, UPLOAD_POLL_MS));
+      await server.shutdown();
+      context.clients.close();
+    },
+  };
+}

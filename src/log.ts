@@ -1,0 +1,74 @@
+/** The logger: LogTape behind the few calls that roundhouse makes, and the one place that knows the sink. */
+
+import { configure, dispose, getLogger, getStreamSink, type LogLevel, type LogRecord } from "@logtape/logtape";
+
+/** Levels as the configuration spells them. */
+export type Level = "debug" | "info" | "warn" | "error";
+
+/** Fields of a log line, in the order they are shown. */
+export type Fields = Record<string, unknown>;
+
+/** What the rest of the program logs through. One event a call; the message names it, the fields say the rest. */
+export interface Log {
+  debug(message: string, fields: Fields): void;
+  info(message: string, fields: Fields): void;
+  warn(message: string, fields: Fields): void;
+  error(message: string, fields: Fields): void;
+  /** Whether lines of this level are written at all: ask before fields that cost something. */
+  isEnabledFor(level: "debug" | "info" | "warning" | "error"): boolean;
+}
+
+export interface LogOptions {
+  readonly level: Level;
+  readonly format: "text" | "json";
+}
+
+/** Sets the process's logging up: lines go to standard error. */
+export async function setUpLog(options: LogOptions): Promise<Log> {
+  const formatter = options.format === "json" ? formatJson : formatText;
+  await configure({
+    reset: true,
+    sinks: { stderr: getStreamSink(Deno.stderr.writable, { formatter }) },
+    loggers: [
+      { category: ["roundhouse"], sinks: ["stderr"], lowestLevel: toLogTape(options.level) },
+      { category: ["logtape", "meta"], lowestLevel: "fatal" },
+    ],
+  });
+  return getLogger(["roundhouse"]);
+}
+
+/** Writes what is still held back. Nothing may be logged afterwards. */
+export async function flushLog(): Promise<void> {
+  await dispose();
+}
+
+function toLogTape(level: Level): LogLevel {
+  return level === "warn" ? "warning" : level;
+}
+
+function levelOf(record: LogRecord): string {
+  return record.level === "warning" ? "warn" : record.level;
+}
+
+/** One JSON object a line: `time`, `level`, `message`, then the event's fields. */
+export function formatJson(record: LogRecord): string {
+  const time = new Date(record.timestamp).toISOString();
+  return JSON.stringify({ time, level: levelOf(record), message: record.rawMessage, ...record.properties }) + "\n";
+}
+
+/** `2026-11-22T10:00:00.000Z INFO  backend down backend=http://… reason="check failed"` */
+export function formatText(record: LogRecord): string {
+  let line = `${new Date(record.timestamp).toISOString()} ${
+    levelOf(record).toUpperCase().padEnd(5)
+  } ${record.rawMessage}`;
+  for (const [name, value] of Object.entries(record.properties)) {
+    if (value !== undefined) line += ` ${name}=${formatValue(value)}`;
+  }
+  return line + "\n";
+}
+
+/** Bare where it can't be misread; quoted as JSON otherwise, so that a line stays one line. */
+function formatValue(value: unknown): string {
+  const text = typeof value === "string" ? value : JSON.stringify(value) ?? String(value);
+  return typeof value === "string" && !/^[^\s"=\p{Cc}]+$/u.test(text) ? JSON.stringify(text) : text;
+}

@@ -1,0 +1,174 @@
+/** One server that requests are forwarded to, as every plane sees it. */
+
+import { createHash } from "node:crypto";
+import type { BackendSpec } from "../config/schema.ts";
+import type { BackendState, SharedState } from "./shared_state.ts";
+
+/** The result of a health check, as `GET /status` shows it. */
+export interface CheckResult {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly ok: boolean;
+  /** HTTP status; `null` for a TCP check or where no answer came. */
+  readonly status: number | null;
+  readonly durationMs: number;
+  readonly error: string | null;
+}
+
+/** The last change of a backend's health or state. */
+export interface BackendChange {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly to: "up" | "down" | BackendState;
+  readonly reason: string;
+}
+
+/** How fast old response times are forgotten, in milliseconds (the decay of the peak EWMA). */
+const LATENCY_DECAY_MS = 10_000;
+
+/**
+ * A backend of the pool. What changes per request is read from shared memory at each look; what it is (URL, id) never
+ * changes: a backend with another URL is another backend.
+ */
+export class Backend {
+  /** Stable for a URL across restarts. */
+  readonly id: string;
+  /** Normalised: lower-case host, no default port, no trailing slash. */
+  readonly url: string;
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** Put before each request's path: `""` or `/base`. */
+  readonly basePath: string;
+  readonly hostname: string;
+  readonly port: number;
+  readonly tls: BackendSpec["tls"];
+  /** The place in shared memory. */
+  readonly slot: number;
+  /** Control plane only. */
+  lastCheck: CheckResult | null = null;
+  /** Control plane only. */
+  lastChange: BackendChange | null = null;
+  readonly #shared: SharedState;
+
+  constructor(spec: BackendSpec, slot: number, shared: SharedState) {
+    const url = new URL(spec.url);
+    this.id = backendId(spec.url);
+    this.url = spec.url;
+    this.origin = url.origin;
+    this.basePath = url.pathname === "/" ? "" : url.pathname;
+    this.hostname = url.hostname.startsWith("[") ? url.hostname.slice(1, -1) : url.hostname;
+    this.port = url.port !== "" ? Number(url.port) : url.protocol === "https:" ? 443 : 80;
+    this.tls = spec.tls;
+    this.slot = slot;
+    this.#shared = shared;
+  }
+
+  /** The health: checks and passive observations together. */
+  get alive(): boolean {
+    return this.#shared.isUp(this.slot) && !this.#shared.isEjected(this.slot);
+  }
+
+  /** What checks and connections say, whatever ejections say. */
+  get up(): boolean {
+    return this.#shared.isUp(this.slot);
+  }
+
+  get ejected(): boolean {
+    return this.#shared.isEjected(this.slot);
+  }
+
+  /** What the operator asked for. */
+  get state(): BackendState {
+    return this.#shared.state(this.slot);
+  }
+
+  /** 0 to 256; 0: no new traffic. */
+  get weight(): number {
+    return this.#shared.weight(this.slot);
+  }
+
+  /** The weight in tenths that slow start allows now; what strategies go by. */
+  get effectiveWeight(): number {
+    return this.#shared.weight(this.slot) * this.#shared.ramp(this.slot);
+  }
+
+  get backup(): boolean {
+    return this.#shared.isBackup(this.slot);
+  }
+
+  /** `null`: no limit. */
+  get maxConnections(): number | null {
+    return this.#shared.maxConnections(this.slot);
+  }
+
+  /** Requests in flight, of all isolates. */
+  get currentConnections(): number {
+    return this.#shared.currentConnections(this.slot);
+  }
+
+  /** Attempts, of all isolates. */
+  get totalRequests(): number {
+    return this.#shared.backendRequests(this.slot);
+  }
+
+  /** Attempts that failed by the backend's fault, of all isolates. */
+  get totalFailures(): number {
+    return this.#shared.backendFailures(this.slot);
+  }
+
+  /** Peak EWMA of the time to the response head; `null` before the first answer. */
+  get latencyMs(): number | null {
+    return this.#shared.latencyMs(this.slot);
+  }
+
+  /** May take new requests that no session binds: up, active, weight above 0. */
+  get selectable(): boolean {
+    return this.alive && this.state === "active" && this.weight > 0;
+  }
+
+  /** Counts a connection until the lease is released. */
+  lease(): Lease {
+    this.#shared.connectionOpened(this.slot);
+    return new Lease(this, this.#shared);
+  }
+
+  /** A response head came: `latencyMs` after the attempt began. */
+  answered(latencyMs: number): void {
+    this.#shared.clearConnectFailures(this.slot);
+    this.#shared.recordLatency(this.slot, latencyMs, Date.now(), LATENCY_DECAY_MS);
+  }
+
+  /** An attempt failed by the backend's fault. */
+  countFailure(): void {
+    this.#shared.countBackendFailure(this.slot);
+  }
+
+  /** A connection could not be made; returns how many in a row could not. */
+  countConnectFailure(): number {
+    return this.#shared.countConnectFailure(this.slot);
+  }
+}
+
+/** One request in flight at a backend. Ends when the response body does, exactly once. */
+export class Lease {
+  readonly backend: Backend;
+  readonly #shared: SharedState;
+  #open = true;
+
+  constructor(backend: Backend, shared: SharedState) {
+    this.backend = backend;
+    this.#shared = shared;
+  }
+
+  /** Gives the connection back; later calls do nothing. */
+  release(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#shared.connectionClosed(this.backend.slot);
+  }
+}
+
+/** `b-` and the first 12 hex digits of the URL's SHA-256. */
+function backendId(url: string): string {
+  return "b-" + createHash("sha256").update(url).digest("hex").slice(0, 12);
+}

@@ -1,0 +1,376 @@
+/**
+ * What changes per request, in one `SharedArrayBuffer`: the only file with offsets and `Atomics`.
+ *
+ * Three kinds of cell, told apart by who writes them:
+ * - *shared* cells (health, operator state, weight, epoch, turn): any isolate, with `Atomics`;
+ * - *striped* counts (current connections, active requests): each isolate its own cache line, with `Atomics`, since the
+ *   control plane zeroes the stripe of an isolate that died;
+ * - *striped* totals: each isolate its own 64-bit float, exact to 2^53; readers may see them a moment late. Aligned
+ *   8-byte stores do not tear on the processors Deno runs on.
+ */
+
+/** Operator state as stored; the names are those of the admin API. */
+export const BACKEND_STATES = ["active", "draining", "disabled"] as const;
+export type BackendState = (typeof BACKEND_STATES)[number];
+
+/** The most backends a pool can hold at once. */
+export const MAX_BACKENDS = 4096;
+
+/** Slow start raises a backend's weight in this many steps. */
+export const FULL_RAMP = 10;
+
+const LINE = 64; // bytes of a cache line: two isolates never write to the same one
+const I32 = 4;
+const F64 = 8;
+
+// Global line.
+const EPOCH = 0;
+const TURN = 1;
+
+// Line of an isolate: 32-bit cells first, then 64-bit floats.
+const ACTIVE = 0;
+const REQUESTS_TOTAL = 1;
+const REQUESTS_FAILED = 2;
+const REQUESTS_RETRIED = 3;
+
+// Ring of an isolate for the retry budget: for each of the last seconds which one it is, its requests, its retries.
+const BUDGET_SECONDS = 10;
+const RING_SLOTS = BUDGET_SECONDS + 1; // the current second is not over yet
+const RING_CELLS = 3;
+const RING_BYTES = Math.ceil((RING_SLOTS * RING_CELLS * 8) / LINE) * LINE;
+
+/** Retries allowed on top of the budget's share, so that a quiet proxy can retry too. */
+const BUDGET_FLOOR = 10;
+
+// Line of a backend, written by any isolate: 32-bit cells, then 64-bit floats.
+const DOWN = 0; // zeroed memory means up
+const EJECTED = 1;
+const STATE = 2;
+const WEIGHT = 3;
+const RAMP = 4;
+const BACKUP = 5;
+const MAX_CONNECTIONS = 6; // 0: none
+const CONNECT_FAILURES = 7;
+const LATENCY = 4; // milliseconds; 0: no answer yet
+const LATENCY_AT = 5; // milliseconds since the Unix epoch
+const RECHECK_AT = 6; // milliseconds since the Unix epoch: the next health check; 0: none is planned
+const EJECTED_UNTIL = 7; // the same for the end of an ejection
+
+// Line of a backend and isolate.
+const CURRENT_CONNECTIONS = 0;
+const BACKEND_REQUESTS = 1;
+const BACKEND_FAILURES = 2;
+
+/** Totals of the whole process. */
+export interface RequestTotals {
+  readonly total: number;
+  readonly active: number;
+  readonly failed: number;
+  readonly retried: number;
+}
+
+/** One isolate's view of the shared memory. */
+export class SharedState {
+  /** What another isolate needs to `attach`. */
+  readonly buffer: SharedArrayBuffer;
+  readonly isolates: number;
+  readonly isolate: number;
+  readonly #words: Int32Array;
+  readonly #floats: Float64Array;
+  readonly #isolateLines: number;
+  readonly #backendLines: number;
+  readonly #stripeLines: number;
+  readonly #rings: number;
+
+  /** Allocates the memory for `isolates` isolates; the caller is isolate 0. */
+  static allocate(isolates = 1): SharedState {
+    const lines = 1 + isolates + MAX_BACKENDS + MAX_BACKENDS * isolates;
+    return new SharedState(new SharedArrayBuffer(lines * LINE + isolates * RING_BYTES), isolates, 0);
+  }
+
+  /** Joins memory allocated elsewhere as isolate number `isolate` (0 to `isolates` - 1). */
+  static attach(buffer: SharedArrayBuffer, isolates: number, isolate: number): SharedState {
+    return new SharedState(buffer, isolates, isolate);
+  }
+
+  private constructor(buffer: SharedArrayBuffer, isolates: number, isolate: number) {
+    this.buffer = buffer;
+    this.isolates = isolates;
+    this.isolate = isolate;
+    this.#words = new Int32Array(buffer);
+    this.#floats = new Float64Array(buffer);
+    this.#isolateLines = LINE;
+    this.#backendLines = this.#isolateLines + isolates * LINE;
+    this.#stripeLines = this.#backendLines + MAX_BACKENDS * LINE;
+    this.#rings = this.#stripeLines + MAX_BACKENDS * isolates * LINE;
+  }
+
+  /** Changes whenever the set of eligible backends or a weight may have changed. */
+  get epoch(): number {
+    return Atomics.load(this.#words, EPOCH);
+  }
+
+  /** Tells every isolate to look at the pool again. Call it after the change, never before. */
+  bumpEpoch(): void {
+    Atomics.add(this.#words, EPOCH, 1);
+  }
+
+  /** Takes the next turn: 0, 1, 2 … in the order of the calls of all isolates; wraps at 2^32. */
+  takeTurn(): number {
+    return Atomics.add(this.#words, TURN, 1) >>> 0;
+  }
+
+  /** Makes a slot ready for a new backend: up, active, nothing counted. The slot must be out of use. */
+  resetSlot(slot: number): void {
+    const from = this.#backendWord(slot, 0);
+    this.#words.fill(0, from, from + LINE / I32);
+    for (let isolate = 0; isolate < this.isolates; isolate++) {
+      const stripe = this.#stripe(slot, isolate) / I32;
+      this.#words.fill(0, stripe, stripe + LINE / I32);
+    }
+    Atomics.store(this.#words, this.#backendWord(slot, RAMP), FULL_RAMP);
+  }
+
+  isUp(slot: number): boolean {
+    return this.#loadBackend(slot, DOWN) === 0;
+  }
+
+  /** Returns whether this call changed it, so that one of several racing isolates reports the change. */
+  setUp(slot: number, up: boolean): boolean {
+    return this.#exchangeBackend(slot, DOWN, up ? 0 : 1);
+  }
+
+  isEjected(slot: number): boolean {
+    return this.#loadBackend(slot, EJECTED) === 1;
+  }
+
+  setEjected(slot: number, ejected: boolean): boolean {
+    return this.#exchangeBackend(slot, EJECTED, ejected ? 1 : 0);
+  }
+
+  state(slot: number): BackendState {
+    // The cell only ever holds an index that `setState` took from the list.
+    return BACKEND_STATES[this.#loadBackend(slot, STATE)] as BackendState;
+  }
+
+  setState(slot: number, state: BackendState): boolean {
+    return this.#exchangeBackend(slot, STATE, BACKEND_STATES.indexOf(state));
+  }
+
+  weight(slot: number): number {
+    return this.#loadBackend(slot, WEIGHT);
+  }
+
+  setWeight(slot: number, weight: number): boolean {
+    return this.#exchangeBackend(slot, WEIGHT, weight);
+  }
+
+  /** How far slow start has come: 1 to `FULL_RAMP`. */
+  ramp(slot: number): number {
+    return this.#loadBackend(slot, RAMP);
+  }
+
+  setRamp(slot: number, ramp: number): boolean {
+    return this.#exchangeBackend(slot, RAMP, ramp);
+  }
+
+  isBackup(slot: number): boolean {
+    return this.#loadBackend(slot, BACKUP) === 1;
+  }
+
+  setBackup(slot: number, backup: boolean): boolean {
+    return this.#exchangeBackend(slot, BACKUP, backup ? 1 : 0);
+  }
+
+  /** `null`: no limit. */
+  maxConnections(slot: number): number | null {
+    return this.#loadBackend(slot, MAX_CONNECTIONS) || null;
+  }
+
+  setMaxConnections(slot: number, limit: number | null): boolean {
+    return this.#exchangeBackend(slot, MAX_CONNECTIONS, limit ?? 0);
+  }
+
+  /** Counts a failed connection; returns how many there have been in a row. */
+  countConnectFailure(slot: number): number {
+    return Atomics.add(this.#words, this.#backendWord(slot, CONNECT_FAILURES), 1) + 1;
+  }
+
+  /** Ends the row. Reads first: the line is shared and a success is the usual case. */
+  clearConnectFailures(slot: number): void {
+    if (this.#loadBackend(slot, CONNECT_FAILURES) === 0) return;
+    Atomics.store(this.#words, this.#backendWord(slot, CONNECT_FAILURES), 0);
+  }
+
+  /** When the next health check of a backend is due, in milliseconds since the Unix epoch; 0: none is planned. */
+  recheckAt(slot: number): number {
+    return this.#floats[this.#backendFloat(slot, RECHECK_AT)] ?? 0;
+  }
+
+  setRecheckAt(slot: number, atMs: number): void {
+    this.#floats[this.#backendFloat(slot, RECHECK_AT)] = atMs;
+  }
+
+  /** When a backend's ejection ends, in milliseconds since the Unix epoch; 0: it is not ejected. */
+  ejectedUntil(slot: number): number {
+    return this.#floats[this.#backendFloat(slot, EJECTED_UNTIL)] ?? 0;
+  }
+
+  setEjectedUntil(slot: number, atMs: number): void {
+    this.#floats[this.#backendFloat(slot, EJECTED_UNTIL)] = atMs;
+  }
+
+  connectionOpened(slot: number): void {
+    Atomics.add(this.#words, this.#stripe(slot, this.isolate) / I32 + CURRENT_CONNECTIONS, 1);
+    this.#addToStripe(slot, BACKEND_REQUESTS);
+  }
+
+  connectionClosed(slot: number): void {
+    Atomics.sub(this.#words, this.#stripe(slot, this.isolate) / I32 + CURRENT_CONNECTIONS, 1);
+  }
+
+  /** Of all isolates. */
+  currentConnections(slot: number): number {
+    let sum = 0;
+    for (let isolate = 0; isolate < this.isolates; isolate++) {
+      sum += Atomics.load(this.#words, this.#stripe(slot, isolate) / I32 + CURRENT_CONNECTIONS);
+    }
+    return sum;
+  }
+
+  countBackendFailure(slot: number): void {
+    this.#addToStripe(slot, BACKEND_FAILURES);
+  }
+
+  backendRequests(slot: number): number {
+    return this.#sumStripes(slot, BACKEND_REQUESTS);
+  }
+
+  backendFailures(slot: number): number {
+    return this.#sumStripes(slot, BACKEND_FAILURES);
+  }
+
+  /** Peak EWMA of the time to the response head in milliseconds; `null` before the first answer. */
+  latencyMs(slot: number): number | null {
+    return this.#floats[this.#backendFloat(slot, LATENCY)] || null;
+  }
+
+  /**
+   * Folds one response time into the average: a slower answer counts at once, faster ones by how long ago the last
+   * was (peak EWMA, as in Finagle). An update lost to a race with another isolate is one sample less, no more.
+   */
+  recordLatency(slot: number, sampleMs: number, nowMs: number, decayMs: number): void {
+    const cell = this.#backendFloat(slot, LATENCY);
+    const atCell = this.#backendFloat(slot, LATENCY_AT);
+    const average = this.#floats[cell] ?? 0;
+    const elapsed = Math.max(nowMs - (this.#floats[atCell] ?? 0), 0);
+    this.#floats[atCell] = nowMs;
+    if (average === 0 || sampleMs > average) {
+      this.#floats[cell] = sampleMs;
+      return;
+    }
+    const keep = Math.exp(-elapsed / decayMs);
+    this.#floats[cell] = average * keep + sampleMs * (1 - keep);
+  }
+
+  requestStarted(nowMs = Date.now()): void {
+    Atomics.add(this.#words, this.#isolateLine(this.isolate) / I32 + ACTIVE, 1);
+    this.#addToIsolate(REQUESTS_TOTAL);
+    this.#addToRing(1, nowMs);
+  }
+
+  requestEnded(): void {
+    Atomics.sub(this.#words, this.#isolateLine(this.isolate) / I32 + ACTIVE, 1);
+  }
+
+  countFailedRequest(): void {
+    this.#addToIsolate(REQUESTS_FAILED);
+  }
+
+  /** Counts a retry, in the totals and against the budget. */
+  countRetry(nowMs = Date.now()): void {
+    this.#addToIsolate(REQUESTS_RETRIED);
+    this.#addToRing(2, nowMs);
+  }
+
+  /** Whether one more retry stays below `budget` × requests + 10, over the last 10 s and all isolates. */
+  retryWithinBudget(budget: number, nowMs = Date.now()): boolean {
+    const oldest = Math.floor(nowMs / 1000) - BUDGET_SECONDS + 1;
+    let requests = 0;
+    let retries = 0;
+    for (let entry = 0; entry < this.isolates * RING_SLOTS; entry++) {
+      const isolate = Math.floor(entry / RING_SLOTS);
+      const cell = (this.#rings + isolate * RING_BYTES) / F64 + (entry % RING_SLOTS) * RING_CELLS;
+      if ((this.#floats[cell] ?? 0) < oldest) continue;
+      requests += this.#floats[cell + 1] ?? 0;
+      retries += this.#floats[cell + 2] ?? 0;
+    }
+    return retries + 1 < budget * requests + BUDGET_FLOOR;
+  }
+
+  /** Of all isolates. */
+  requestTotals(): RequestTotals {
+    const totals = { total: 0, active: 0, failed: 0, retried: 0 };
+    for (let isolate = 0; isolate < this.isolates; isolate++) {
+      const line = this.#isolateLine(isolate);
+      totals.active += Atomics.load(this.#words, line / I32 + ACTIVE);
+      totals.total += this.#floats[line / F64 + REQUESTS_TOTAL] ?? 0;
+      totals.failed += this.#floats[line / F64 + REQUESTS_FAILED] ?? 0;
+      totals.retried += this.#floats[line / F64 + REQUESTS_RETRIED] ?? 0;
+    }
+    return totals;
+  }
+
+  #isolateLine(isolate: number): number {
+    return this.#isolateLines + isolate * LINE;
+  }
+
+  #backendWord(slot: number, cell: number): number {
+    return (this.#backendLines + slot * LINE) / I32 + cell;
+  }
+
+  #backendFloat(slot: number, cell: number): number {
+    return (this.#backendLines + slot * LINE) / F64 + cell;
+  }
+
+  #stripe(slot: number, isolate: number): number {
+    return this.#stripeLines + (slot * this.isolates + isolate) * LINE;
+  }
+
+  #loadBackend(slot: number, cell: number): number {
+    return Atomics.load(this.#words, this.#backendWord(slot, cell));
+  }
+
+  #exchangeBackend(slot: number, cell: number, value: number): boolean {
+    return Atomics.exchange(this.#words, this.#backendWord(slot, cell), value) !== value;
+  }
+
+  #addToIsolate(cell: number): void {
+    const index = this.#isolateLine(this.isolate) / F64 + cell;
+    this.#floats[index] = (this.#floats[index] ?? 0) + 1;
+  }
+
+  #addToRing(counter: 1 | 2, nowMs: number): void {
+    const second = Math.floor(nowMs / 1000);
+    const cell = (this.#rings + this.isolate * RING_BYTES) / F64 + (second % RING_SLOTS) * RING_CELLS;
+    if (this.#floats[cell] !== second) {
+      this.#floats[cell] = second;
+      this.#floats[cell + 1] = 0;
+      this.#floats[cell + 2] = 0;
+    }
+    this.#floats[cell + counter] = (this.#floats[cell + counter] ?? 0) + 1;
+  }
+
+  #addToStripe(slot: number, cell: number): void {
+    const index = this.#stripe(slot, this.isolate) / F64 + cell;
+    this.#floats[index] = (this.#floats[index] ?? 0) + 1;
+  }
+
+  #sumStripes(slot: number, cell: number): number {
+    let sum = 0;
+    for (let isolate = 0; isolate < this.isolates; isolate++) {
+      sum += this.#floats[this.#stripe(slot, isolate) / F64 + cell] ?? 0;
+    }
+    return sum;
+  }
+}

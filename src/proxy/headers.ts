@@ -1,0 +1,159 @@
+/** Which headers cross the proxy, and which it sets: RFC 9110 §7.6.1 and the `X-Forwarded-*` convention. */
+
+import type { ForwardedTrust } from "./forwarded.ts";
+import type { RandomHex } from "./ids.ts";
+import type { HeaderPair, RequestHead } from "./message.ts";
+
+/** Headers that the operator sets or removes. Names in lower case. */
+export interface HeaderRules {
+  readonly set: readonly HeaderPair[];
+  readonly remove: ReadonlySet<string>;
+}
+
+/** What is worked out of a request's headers before any backend is chosen. */
+export interface ForwardedRequest {
+  /** What a backend gets, `Host` first. */
+  readonly headers: HeaderPair[];
+  readonly requestId: string;
+  /** The client's address, as `trustForwarded` yields it. */
+  readonly client: string;
+}
+
+const LONGEST_REQUEST_ID = 128;
+
+/**
+ * Returns the headers for the backend: those of the client less the hop-by-hop ones and whatever it may not claim,
+ * plus `Host`, `X-Forwarded-*`, `X-Request-Id` and `traceparent`, then the operator's rules.
+ */
+export function forwardRequest(
+  request: RequestHead,
+  trust: ForwardedTrust,
+  rules: HeaderRules,
+  random: RandomHex,
+): ForwardedRequest {
+  const trusted = trust.trusts(request.peer);
+  const authority = request.authority ?? "";
+  const headers: HeaderPair[] = [["host", authority]];
+  let connection: string | undefined;
+  let forwardedFor: string | undefined;
+  let forwardedProto: string | undefined;
+  let forwardedHost: string | undefined;
+  let requestId: string | undefined;
+  let traced = false;
+
+  for (const pair of request.headers) {
+    const [name, value] = pair;
+    switch (name.toLowerCase()) {
+      case "host":
+      case "keep-alive":
+      case "proxy-connection":
+      case "proxy-authenticate":
+      case "proxy-authorization":
+      case "trailer":
+      case "transfer-encoding":
+      case "upgrade":
+        continue;
+      case "connection":
+        connection = connection === undefined ? value : `${connection},${value}`;
+        continue;
+      case "te":
+        if (value.trim().toLowerCase() === "trailers") headers.push(pair);
+        continue;
+      case "x-forwarded-for":
+        if (trusted) forwardedFor = forwardedFor === undefined ? value : `${forwardedFor}, ${value}`;
+        continue;
+      case "x-forwarded-proto":
+        if (trusted) forwardedProto = value;
+        continue;
+      case "x-forwarded-host":
+        if (trusted) forwardedHost = value;
+        continue;
+      case "forwarded":
+      case "x-real-ip":
+      case "x-forwarded-port":
+        if (trusted) headers.push(pair);
+        continue;
+      case "x-request-id":
+        requestId = requestId === undefined && isRequestId(value) ? value : "";
+        continue;
+      case "traceparent":
+        traced = true;
+        break;
+    }
+    headers.push(pair);
+  }
+  const kept = connection === undefined ? headers : withoutNamed(headers, connection);
+
+  const client = forwardedFor === undefined ? request.peer : trust.client(forwardedFor, request.peer);
+  const id = requestId || random.take(16);
+  kept.push(
+    ["x-forwarded-for", forwardedFor === undefined ? request.peer : `${forwardedFor}, ${request.peer}`],
+    ["x-forwarded-proto", forwardedProto ?? (request.secure ? "https" : "http")],
+    ["x-forwarded-host", forwardedHost ?? authority],
+    ["x-request-id", id],
+  );
+  if (!traced) kept.push(["traceparent", `00-${random.take(16)}-${random.take(8)}-01`]);
+  return { headers: applyRules(kept, rules), requestId: id, client };
+}
+
+/** Returns the headers for the client: the backend's less the hop-by-hop ones, `X-Request-Id`, the operator's rules. */
+export function forwardResponse(
+  response: Iterable<HeaderPair>,
+  requestId: string,
+  rules: HeaderRules,
+): HeaderPair[] {
+  const headers: HeaderPair[] = [];
+  let connection: string | undefined;
+  for (const pair of response) {
+    switch (pair[0].toLowerCase()) {
+      case "keep-alive":
+      case "proxy-connection":
+      case "proxy-authenticate":
+      case "trailer":
+      case "transfer-encoding":
+      case "upgrade":
+      case "x-request-id":
+        continue;
+      case "connection":
+        connection = connection === undefined ? pair[1] : `${connection},${pair[1]}`;
+        continue;
+    }
+    headers.push(pair);
+  }
+  const kept = connection === undefined ? headers : withoutNamed(headers, connection);
+  kept.push(["x-request-id", requestId]);
+  return applyRules(kept, rules);
+}
+
+/** Drops the headers that a `Connection` header names. `Host` is not the connection's to drop. */
+function withoutNamed(headers: HeaderPair[], connection: string): HeaderPair[] {
+  const named = connection.toLowerCase().split(",").map((option) => option.trim());
+  const kept = headers.filter(([name]) => {
+    const lower = name.toLowerCase();
+    return lower === "host" || lower === "te" || !named.includes(lower);
+  });
+  return kept;
+}
+
+function applyRules(headers: HeaderPair[], rules: HeaderRules): HeaderPair[] {
+  if (rules.set.length === 0 && rules.remove.size === 0) return headers;
+  const replaced = new Set(rules.set.map(([name]) => name));
+  const kept = headers.filter(([name]) => {
+    const lower = name.toLowerCase();
+    return !rules.remove.has(lower) && !replaced.has(lower);
+  });
+  kept.push(...rules.set);
+  return kept;
+}
+
+/** 1 to 128 characters from `A-Za-z0-9._-`. */
+function isRequestId(text: string): boolean {
+  if (text.length === 0 || text.length > LONGEST_REQUEST_ID) return false;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    const letter = (code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a;
+    const digit = code >= 0x30 && code <= 0x39;
+    if (!letter && !digit && code !== 0x2e && code !== 0x5f && code !== 0x2d) return false;
+  }
+  return true;
+}

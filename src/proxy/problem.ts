@@ -1,0 +1,64 @@
+/** What a failure tells the client: the one place where an error becomes an answer (RFC 9457). */
+
+import type { ErrorCode, ProxyError } from "../errors.ts";
+import type { HeaderPair } from "./message.ts";
+
+/** An answer that roundhouse makes itself. */
+export interface Problem {
+  readonly status: number;
+  readonly headers: readonly HeaderPair[];
+  /** `application/problem+json`. Names no backend. */
+  readonly body: string;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly title: string;
+  /** `undefined`: the error's own message, which names nothing but what the client sent. */
+  readonly detail?: string;
+}
+
+const ANSWERS: Readonly<Record<ErrorCode, Answer>> = {
+  bad_request: { status: 400, title: "Bad Request" },
+  method_not_allowed: { status: 405, title: "Method Not Allowed" },
+  body_too_large: { status: 413, title: "Content Too Large" },
+  client_gone: { status: 499, title: "Client Closed Request", detail: "The client left before the answer." },
+  internal: { status: 500, title: "Internal Server Error", detail: "The proxy failed to handle this request." },
+  not_implemented: { status: 501, title: "Not Implemented" },
+  connect_failed: { status: 502, title: "Bad Gateway", detail: "No connection to a backend could be made." },
+  connection_lost: { status: 502, title: "Bad Gateway", detail: "The backend broke off before it answered." },
+  malformed_response: { status: 502, title: "Bad Gateway", detail: "The backend's answer was not valid HTTP." },
+  no_backend: { status: 503, title: "Service Unavailable", detail: "No backend is available." },
+  queue_full: { status: 503, title: "Service Unavailable", detail: "All backends are busy." },
+  stopping: { status: 503, title: "Service Unavailable", detail: "The proxy is shutting down." },
+  response_timeout: { status: 504, title: "Gateway Timeout", detail: "The backend did not answer in time." },
+  request_timeout: { status: 504, title: "Gateway Timeout", detail: "The request took too long." },
+};
+
+/**
+ * Returns the answer for a failed request.
+ *
+ * @param retryAfterSeconds when a client that gets 503 may try again: whole seconds, at least 1
+ */
+export function problemFor(error: ProxyError, requestId: string, retryAfterSeconds: number): Problem {
+  const answer = ANSWERS[error.code];
+  const body = JSON.stringify({
+    type: "about:blank",
+    title: answer.title,
+    status: answer.status,
+    detail: answer.detail ?? error.message,
+    requestId,
+  });
+  const headers: HeaderPair[] = [["content-type", "application/problem+json"], ["x-request-id", requestId]];
+  if (answer.status === 503) headers.push(["retry-after", String(retryAfterSeconds)]);
+  if (error.code === "stopping" || error.code === "body_too_large") headers.push(["connection", "close"]);
+  if (error.code === "method_not_allowed") {
+    headers.push(["allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]);
+  }
+  return { status: answer.status, headers, body };
+}
+
+/** Whether the answer to this error counts as one of roundhouse's own failures. */
+export function isServerFailure(error: ProxyError): boolean {
+  return ANSWERS[error.code].status >= 500;
+}

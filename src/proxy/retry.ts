@@ -1,0 +1,40 @@
+/** Whether a failed request may be sent to another backend: one pure function. */
+
+import type { ProxyError } from "../errors.ts";
+
+/** Methods that may be repeated without changing more than once would (RFC 9110 §9.2.2), less TRACE. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
+
+/** What the decision rests on. */
+export interface RetryQuestion {
+  readonly method: string;
+  readonly hasBody: boolean;
+  /** Whether all of the body that was handed out can be handed out again. True where there is none. */
+  readonly bodyReplayable: boolean;
+  /** Attempts made so far, from 1. */
+  readonly attempts: number;
+  /** How often a request may be tried again: `retries.attempts`. */
+  readonly maxRetries: number;
+  /** What went wrong, or the status of an answer that the configuration says to retry. */
+  readonly failure: ProxyError | number;
+}
+
+/**
+ * Returns whether the request may go to another backend. Leaves the budget out: that is asked last, since asking
+ * spends it.
+ */
+export function mayRetry(question: RetryQuestion): boolean {
+  const { failure, method, hasBody } = question;
+  if (question.attempts > question.maxRetries) return false;
+  const repeatable = IDEMPOTENT.has(method) && !hasBody;
+  if (typeof failure === "number") return repeatable;
+  switch (failure.code) {
+    case "connect_failed":
+      return failure.requestSent ? repeatable : question.bodyReplayable;
+    case "connection_lost":
+    case "response_timeout":
+      return repeatable;
+    default:
+      return false;
+  }
+}

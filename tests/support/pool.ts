@@ -1,0 +1,17 @@
+/** Pools for unit tests. */
+
+import type { BackendSpec } from "../../src/config/schema.ts";
+import { ServerPool } from "../../src/pool/server_pool.ts";
+import { SharedState } from "../../src/pool/shared_state.ts";
+
+/** A backend as the configuration would describe it, with the usual defaults. */
+export function backendSpec(url: string, spec: Partial<BackendSpec> = {}): BackendSpec {
+  return { url, weight: 1, maxConnections: null, backup: false, tls: { ca: null, insecure: false }, ...spec };
+}
+
+/** A pool of `http://backend-1`, `http://backend-2` … with these weights, all up. */
+export function poolOf(weights: readonly number[], shared = SharedState.allocate()): ServerPool {
+  const pool = new ServerPool(shared);
+  weights.forEach((weight, index) => pool.add(backendSpec(`http://backend-${index + 1}`, { weight }), "test"));
+  return pool;
+}

@@ -1,0 +1,110 @@
+/** A backend that misbehaves byte by byte: each connection runs a script. */
+
+const encoder = new TextEncoder();
+
+/** The backend's side of one connection, for a script. */
+export class RawConnection {
+  readonly #connection: Deno.TcpConn;
+  /** All bytes read so far, as Latin-1 text. */
+  received = "";
+
+  constructor(connection: Deno.TcpConn) {
+    this.#connection = connection;
+  }
+
+  /** Reads until `text` has come; `false` when the other side ended before. */
+  async until(text: string): Promise<boolean> {
+    const chunk = new Uint8Array(65536);
+    while (!this.received.includes(text)) {
+      const count = await this.#connection.read(chunk);
+      if (count === null) return false;
+      this.received += new TextDecoder("latin1").decode(chunk.subarray(0, count));
+    }
+    return true;
+  }
+
+  /** Reads one request's head; forgets what came before it. */
+  async head(): Promise<boolean> {
+    const end = this.received.indexOf("\r\n\r\n");
+    if (end !== -1) this.received = this.received.slice(end + 4);
+    return await this.until("\r\n\r\n");
+  }
+
+  /** Reads to the other side's end. */
+  async toEnd(): Promise<void> {
+    await this.until("\u0000 never sent").catch(() => {}); // a reset is an end, too
+  }
+
+  async send(data: string | Uint8Array): Promise<void> {
+    const bytes = typeof data === "string" ? encoder.encode(data) : data;
+    for (let sent = 0; sent < bytes.length;) sent += await this.#connection.write(bytes.subarray(sent));
+  }
+
+  close(): void {
+    try {
+      this.#connection.close();
+    } catch {
+      // closed already
+    }
+  }
+}
+
+/** A listening script runner. Dispose of it to close the listener and every connection. */
+export class RawBackend implements AsyncDisposable {
+  readonly port: number;
+  readonly url: string;
+  /** The connections so far, each with what it received. */
+  readonly connections: RawConnection[] = [];
+  readonly #listener: Deno.TcpListener;
+  readonly #running: Promise<void>[] = [];
+  readonly #accepting: Promise<void>;
+
+  constructor(script: (connection: RawConnection, index: number) => Promise<void> | void) {
+    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.port = this.#listener.addr.port;
+    this.url = `http://127.0.0.1:${this.port}`;
+    this.#accepting = this.#accept(script);
+  }
+
+  /** One that answers every request on a connection with these bytes, whatever it asks. */
+  static answering(response: string): RawBackend {
+    return new RawBackend(async (connection) => {
+      while (await connection.head()) await connection.send(response);
+    });
+  }
+
+  /** Heads and bodies that reached it, in order of connection. */
+  get received(): string {
+    return this.connections.map((connection) => connection.received).join("");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#accepting;
+    for (const connection of this.connections) connection.close();
+    await Promise.all(this.#running);
+  }
+
+  async #accept(script: (connection: RawConnection, index: number) => Promise<void> | void): Promise<void> {
+    try {
+      for await (const accepted of this.#listener) {
+        const connection = new RawConnection(accepted);
+        const index = this.connections.push(connection) - 1;
+        // A script ends when the other side does; that is no failure of the test.
+        this.#running.push(
+          Promise.resolve(script(connection, index)).catch(() => {}).finally(() => connection.close()),
+        );
+      }
+    } catch {
+      // the listener was closed
+    }
+  }
+}
+
+/** A port on which nothing listens. */
+export function refusedUrl(): string {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  return `http://127.0.0.1:${port}`;
+}

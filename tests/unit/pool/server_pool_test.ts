@@ -1,0 +1,95 @@
+import { assert, assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
+import { DuplicateBackendError, PoolFullError, ServerPool } from "../../../src/pool/server_pool.ts";
+import { MAX_BACKENDS, SharedState } from "../../../src/pool/shared_state.ts";
+import { backendSpec, poolOf } from "../../support/pool.ts";
+
+Deno.test("ServerPool.add() refuses a URL that is there and changes nothing", () => {
+  const pool = poolOf([1]);
+  const { epoch } = pool.shared;
+  assertThrows(() => pool.add(backendSpec("http://backend-1"), "test"), DuplicateBackendError);
+  assertEquals([pool.backends.length, pool.shared.epoch], [1, epoch]);
+});
+
+Deno.test("Backend.id is stable for a URL and differs between URLs", () => {
+  const [one, two] = [poolOf([1]).backends[0], poolOf([9]).backends[0]];
+  assertEquals(one?.id, two?.id);
+  assertMatch(one?.id ?? "", /^b-[0-9a-f]{12}$/);
+  assertNotEquals(one?.id, poolOf([1, 1]).backends[1]?.id);
+});
+
+Deno.test("ServerPool tells each change once, and none where nothing changed", () => {
+  const pool = new ServerPool(SharedState.allocate());
+  const events: string[] = [];
+  const unsubscribe = pool.subscribe(({ type, reason }) => events.push(`${type}: ${reason}`));
+  const backend = pool.add(backendSpec("http://a"), "configured");
+  pool.setUp(backend, true, "check passed");
+  pool.setUp(backend, false, "check failed");
+  pool.setUp(backend, false, "check failed again");
+  pool.setEjected(backend, true, "ejected while down: its health does not change");
+  pool.setUp(backend, true, "check passed while ejected: nor does it now");
+  pool.setEjected(backend, false, "ejection ended");
+  pool.update(backend, { weight: 1 }, "same weight");
+  pool.update(backend, { weight: 2, state: "draining" }, "operator");
+  pool.remove(backend, "operator");
+  pool.remove(backend, "twice");
+  unsubscribe();
+  pool.add(backendSpec("http://b"), "nobody listens");
+  assertEquals(events, [
+    "added: configured",
+    "down: check failed",
+    "up: ejection ended",
+    "changed: operator",
+    "draining: operator",
+    "removed: operator",
+  ]);
+});
+
+Deno.test("ServerPool changes the epoch with everything that changes who is eligible", () => {
+  const pool = poolOf([1]);
+  const [backend] = pool.backends;
+  assert(backend !== undefined);
+  const changes: (() => void)[] = [
+    () => pool.setUp(backend, false, "test"),
+    () => pool.setEjected(backend, true, "test"),
+    () => pool.update(backend, { state: "disabled" }, "test"),
+    () => pool.update(backend, { weight: 7 }, "test"),
+    () => pool.update(backend, { backup: true }, "test"),
+    () => pool.setRamp(backend, 3),
+    () => pool.add(backendSpec("http://another"), "test"),
+    () => pool.remove(backend, "test"),
+  ];
+  for (const change of changes) {
+    const before = pool.shared.epoch;
+    change();
+    assertNotEquals(pool.shared.epoch, before);
+  }
+});
+
+Deno.test("ServerPool keeps a removed backend's slot until its last request has ended", () => {
+  const pool = poolOf([1]);
+  const [old] = pool.backends;
+  assert(old !== undefined);
+  const lease = old.lease();
+  pool.remove(old, "test");
+  const next = pool.add(backendSpec("http://next"), "test");
+  assertNotEquals(next.slot, old.slot);
+  assertEquals([old.currentConnections, next.currentConnections], [1, 0]);
+  lease.release();
+  const third = pool.add(backendSpec("http://third"), "test");
+  assertEquals([third.slot, third.currentConnections, third.totalRequests], [old.slot, 0, 0]);
+});
+
+Deno.test("ServerPool says when it is full", () => {
+  const pool = poolOf(Array.from({ length: MAX_BACKENDS }, () => 1));
+  assertThrows(() => pool.add(backendSpec("http://one-too-many"), "test"), PoolFullError);
+});
+
+Deno.test("Lease.release() counts once however often it is called", () => {
+  const pool = poolOf([1]);
+  const [backend] = pool.backends;
+  assert(backend !== undefined);
+  const leases = [backend.lease(), backend.lease()];
+  assertEquals(backend.currentConnections, 2);
+  for (const lease of [...leases, ...leases]) lease.release();
+  assertEquals([backend.currentConnections, backend.totalRequests], [0, 2]);
+});

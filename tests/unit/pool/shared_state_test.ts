@@ -1,0 +1,106 @@
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import fc from "fast-check";
+import { SharedState } from "../../../src/pool/shared_state.ts";
+
+Deno.test("SharedState counts a million leases of two workers down to zero, and every turn once", async () => {
+  const leases = 500_000;
+  const shared = SharedState.allocate(3);
+  for (const slot of [0, 1, 2]) shared.resetSlot(slot);
+  await Promise.all([1, 2].map((isolate) => {
+    const worker = new Worker(new URL("./hammer_worker.ts", import.meta.url), { type: "module" });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    worker.onmessage = () => resolve();
+    worker.onerror = (event) => reject(new Error(event.message));
+    worker.postMessage({ buffer: shared.buffer, isolates: 3, isolate, leases });
+    return promise.finally(() => worker.terminate());
+  }));
+  assertEquals([0, 1, 2].map((slot) => shared.currentConnections(slot)), [0, 0, 0]);
+  assertEquals(shared.requestTotals(), { total: 2 * leases, active: 0, failed: 0, retried: 0 });
+  assertEquals(shared.takeTurn(), 2 * leases);
+  const counts = [0, 1, 2].map((slot) => shared.backendRequests(slot)).sort();
+  assertEquals(counts, [333_333, 333_333, 333_334]);
+});
+
+Deno.test("SharedState keeps every cell of a backend apart from every other", () => {
+  const shared = SharedState.allocate(2);
+  const other = SharedState.attach(shared.buffer, 2, 1);
+  for (const slot of [0, 1, 4095]) shared.resetSlot(slot);
+  shared.setUp(1, false);
+  shared.setEjected(1, true);
+  shared.setState(1, "draining");
+  shared.setWeight(1, 256);
+  shared.setRamp(1, 4);
+  shared.setBackup(1, true);
+  shared.setMaxConnections(1, 9);
+  shared.countConnectFailure(1);
+  shared.recordLatency(1, 5, 1000, 10_000);
+  shared.setRecheckAt(1, 11);
+  shared.setEjectedUntil(1, 12);
+  other.connectionOpened(1);
+  other.countBackendFailure(1);
+  const view = (slot: number) => [
+    [shared.isUp(slot), shared.isEjected(slot), shared.state(slot), shared.weight(slot), shared.ramp(slot)],
+    [shared.isBackup(slot), shared.maxConnections(slot), shared.latencyMs(slot), shared.recheckAt(slot)],
+    [
+      shared.ejectedUntil(slot),
+      shared.currentConnections(slot),
+      shared.backendRequests(slot),
+      shared.backendFailures(slot),
+    ],
+  ];
+  assertEquals(view(1), [[false, true, "draining", 256, 4], [true, 9, 5, 11], [12, 1, 1, 1]]);
+  for (const slot of [0, 4095]) {
+    assertEquals(view(slot), [[true, false, "active", 0, 10], [false, null, null, 0], [0, 0, 0, 0]]);
+  }
+  assertEquals(shared.requestTotals(), { total: 0, active: 0, failed: 0, retried: 0 });
+});
+
+Deno.test("SharedState.countConnectFailure() counts a row that a success ends", () => {
+  const shared = SharedState.allocate();
+  assertEquals([shared.countConnectFailure(0), shared.countConnectFailure(0)], [1, 2]);
+  shared.clearConnectFailures(0);
+  assertEquals(shared.countConnectFailure(0), 1);
+});
+
+Deno.test("SharedState.recordLatency() rises at once and falls by the time that has passed", () => {
+  const shared = SharedState.allocate();
+  shared.recordLatency(0, 10, 0, 1000);
+  shared.recordLatency(0, 100, 1, 1000);
+  assertEquals(shared.latencyMs(0), 100);
+  shared.recordLatency(0, 10, 101, 1000);
+  const soon = shared.latencyMs(0) ?? 0;
+  assertLess(soon, 100);
+  assertGreater(soon, 90);
+  shared.recordLatency(0, 10, 60_000, 1000);
+  assert(Math.abs((shared.latencyMs(0) ?? 0) - 10) < 0.001);
+});
+
+Deno.test("SharedState.retryWithinBudget() keeps retries below budget × requests + 10 in any 10 s, over all isolates", () => {
+  const step = fc.record({ advanceMs: fc.nat(3000), requests: fc.nat(30), isolate: fc.nat(1) });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), fc.double({ min: 0, max: 1, noNaN: true }), (steps, budget) => {
+      const first = SharedState.allocate(2);
+      const isolates = [first, SharedState.attach(first.buffer, 2, 1)];
+      const requests: number[] = [];
+      const retries: number[] = [];
+      let now = 1_700_000_000_000;
+      for (const { advanceMs, requests: count, isolate } of steps) {
+        now += advanceMs;
+        const shared = isolates[isolate] ?? first;
+        for (let index = 0; index < count; index++) {
+          shared.requestStarted(now);
+          requests.push(now);
+        }
+        const windowStart = Math.floor(now / 1000) - 9;
+        const inWindow = (times: readonly number[]) =>
+          times.filter((at) => Math.floor(at / 1000) >= windowStart).length;
+        while (shared.retryWithinBudget(budget, now)) {
+          shared.countRetry(now);
+          retries.push(now);
+          assert(inWindow(retries) < budget * inWindow(requests) + 10);
+        }
+        assert(inWindow(retries) + 1 >= budget * inWindow(requests) + 10, "a retry was refused too early");
+      }
+    }),
+  );
+});

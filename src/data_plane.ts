@@ -46,6 +46,7 @@ function forwardingRules(config: Config): ForwardingRules {
     maxRetries: config.retries.attempts,
     retryBudget: config.retries.budget,
     retryStatuses: new Set(config.retries.statuses),
+    maxBodyBytes: config.proxy.maxBodyBytes ?? Infinity,
   };
 }
 

@@ -94,13 +94,14 @@ export class Roundhouse {
    */
   async stop(): Promise<boolean> {
     this.#stopping = true;
-    let timer: number | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const limit = new Promise<false>((resolve) => {
       timer = setTimeout(resolve, this.#config.timeouts.shutdownMs, false);
     });
     const drained = await Promise.race([this.#drain(), limit]);
     clearTimeout(timer);
     if (!drained) {
+      this.#engine?.sayGoodbye();
       const { active } = this.pool.shared.requestTotals();
       this.#log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }

@@ -22,6 +22,8 @@ export interface Engine {
    * Settles when nothing is left. Whoever can't wait ends the isolate.
    */
   stop(): Promise<void>;
+  /** Time is up for what is still open: tells WebSockets that the proxy goes away, as far as the protocol has words. */
+  sayGoodbye(): void;
 }
 
 /**

@@ -40,6 +40,8 @@ export interface ForwardingRules {
   readonly maxRetries: number;
   readonly retryBudget: number;
   readonly retryStatuses: ReadonlySet<number>;
+  /** `Infinity`: no limit. */
+  readonly maxBodyBytes: number;
 }
 
 /** What a `Forwarder` works with. */
@@ -68,7 +70,7 @@ export class Forwarder {
     shared.requestStarted();
     const forwarded = forwardRequest(exchange.request, rules.trust, rules.requestHeaders, random);
     try {
-      const refusal = exchange.refusal ?? refusalOf(exchange.request);
+      const refusal = exchange.refusal ?? refusalOf(exchange.request, rules.maxBodyBytes);
       if (refusal !== undefined) throw refusal;
       await this.#forward(exchange, forwarded);
     } catch (error) {
@@ -121,7 +123,7 @@ export class Forwarder {
     const { rules, shared, balancer } = this.#parts;
     const allowed = mayRetry({
       method: exchange.request.method,
-      hasBody: exchange.request.hasBody,
+      hasBody: exchange.request.bodyBytes !== 0,
       bodyReplayable: exchange.bodyReplayable,
       attempts: journey.tried.length,
       maxRetries: rules.maxRetries,
@@ -183,15 +185,21 @@ class Journey implements PickRequest {
 }
 
 /** Why a request is refused before any backend is chosen, if it is. */
-function refusalOf(request: RequestHead): ProxyError | undefined {
+function refusalOf(request: RequestHead, maxBodyBytes: number): ProxyError | undefined {
   if (request.method === "CONNECT" || request.method === "TRACE") {
     return clientError("method_not_allowed", `${request.method} is not supported.`);
   }
   if (request.authority === undefined) return clientError("bad_request", "The Host header is missing.");
   if (!isWellFormedAuthority(request.authority)) return clientError("bad_request", "The Host header is malformed.");
+  if (request.bodyBytes !== undefined && request.bodyBytes > maxBodyBytes) return bodyTooLarge(maxBodyBytes);
   return undefined;
 }
 
-function clientError(code: "bad_request" | "method_not_allowed", detail: string): ProxyError {
+/** The request's body is over `proxy.maxBodySize`, by its length or as it arrives. */
+export function bodyTooLarge(maxBodyBytes: number): ProxyError {
+  return clientError("body_too_large", `The request body is larger than ${maxBodyBytes} bytes.`);
+}
+
+function clientError(code: "bad_request" | "method_not_allowed" | "body_too_large", detail: string): ProxyError {
   return new ProxyError(detail, { code, side: "client", requestSent: false });
 }

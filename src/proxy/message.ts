@@ -11,8 +11,8 @@ export interface RequestHead {
   /** The authority the client asked for: host and, where given, port. `undefined`: none was given. */
   readonly authority: string | undefined;
   readonly headers: readonly HeaderPair[];
-  /** Whether a body follows. An empty one counts as none. */
-  readonly hasBody: boolean;
+  /** The length of the body that follows; `undefined`: it is not known beforehand; 0: there is none. */
+  readonly bodyBytes: number | undefined;
   /** The IP address at the other end of the client's connection. */
   readonly peer: string;
   /** Whether the client's connection is encrypted. */

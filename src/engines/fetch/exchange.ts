@@ -2,10 +2,11 @@
 
 import { ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Exchange } from "../../proxy/exchange.ts";
+import { bodyTooLarge, type Exchange } from "../../proxy/exchange.ts";
 import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import type { BackendClients } from "./backend_clients.ts";
+import type { Bridge } from "./bridge.ts";
 import type { Deadline } from "./deadline.ts";
 import { fromFetchError } from "./fetch_error.ts";
 import { isReachable } from "./reachable.ts";
@@ -16,6 +17,12 @@ export interface FetchContext {
   readonly clients: BackendClients;
   readonly responseDeadline: Deadline;
   readonly connectDeadline: Deadline;
+  /** `undefined`: no limit for a request as a whole. */
+  readonly requestDeadline: Deadline | undefined;
+  /** `Infinity`: no limit. */
+  readonly maxBodyBytes: number;
+  /** The WebSockets that are open. */
+  readonly bridges: Set<Bridge>;
   /** Whether the proxy is shutting down: new requests are refused. */
   stopping: boolean;
   /** Request bodies still arriving. */
@@ -23,7 +30,7 @@ export interface FetchContext {
 }
 
 /** Why an attempt was aborted, if it was. */
-type Abort = "client_gone" | "response_timeout" | "connect_timeout";
+type Abort = "client_gone" | "response_timeout" | "connect_timeout" | "request_timeout";
 
 /** Methods that `fetch` may resend by itself without harm. */
 const RESENDABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -47,29 +54,32 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
   #abort: Abort | undefined;
   #responseLimit: AbortSignal | undefined;
   #connectLimit: AbortSignal | undefined;
+  readonly #requestLimit: AbortSignal | undefined;
+  #uploading = false;
 
   /** @param respond settles the handler that `Deno.serve` waits for */
   constructor(
+    head: RequestHead,
     request: Request,
-    info: Deno.ServeHandlerInfo<Deno.NetAddr>,
+    completed: Promise<void>,
     context: FetchContext,
     respond: (response: Response) => void,
   ) {
-    this.request = readHead(request, info.remoteAddr.hostname);
+    this.request = head;
     this.refusal = context.stopping ? refuse("stopping", "The proxy is shutting down.") : refusalOf(this.request);
     this.#context = context;
     this.#respond = respond;
     this.#clientSignal = request.signal;
-    this.#completed = info.completed;
-    if (this.request.hasBody && request.body !== null && this.refusal === undefined) {
-      this.#body = new RequestBody(request.body, this);
+    this.#completed = completed;
+    if (head.bodyBytes !== 0 && request.body !== null && this.refusal === undefined) {
+      this.#body = new RequestBody(request.body, context.maxBodyBytes, this);
       context.uploads++;
       this.#uploading = true;
     }
     this.#clientSignal.addEventListener("abort", this);
+    this.#requestLimit = context.requestDeadline?.signal(performance.now());
+    this.#requestLimit?.addEventListener("abort", this);
   }
-
-  #uploading = false;
 
   get bodyReplayable(): boolean {
     return this.#body?.replayable ?? true;
@@ -77,6 +87,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
 
   async attempt(backend: Backend, headers: HeaderPair[]): Promise<Response> {
     if (this.#clientGone) throw clientGone();
+    if (this.#requestLimit?.aborted) throw requestTimeout();
     const { clients } = this.#context;
     const { method, target } = this.request;
     const reuse = this.#body !== undefined || RESENDABLE.has(method);
@@ -103,8 +114,14 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
   }
 
   relay(response: Response, headers: HeaderPair[]): Promise<void> {
-    this.#respond(new Response(response.body, { status: response.status, headers }));
+    this.#respond(new Response(this.#limited(response.body), { status: response.status, headers }));
     return this.#untilCompleted();
+  }
+
+  /** A body that was handed over can't be cut any more, so only with a limit on the whole is it wrapped. */
+  #limited(body: ReadableStream<Uint8Array<ArrayBuffer>> | null): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+    if (this.#requestLimit === undefined || body === null) return body;
+    return body.pipeThrough(new TransformStream(), { signal: this.#requestLimit });
   }
 
   discard(response: Response): void {
@@ -121,6 +138,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
   handleEvent(event: Event): void {
     if (event.target === this.#clientSignal) this.#abortAttempt("client_gone");
     else if (event.target === this.#connectLimit) void this.#checkConnection();
+    else if (event.target === this.#requestLimit) this.#abortAttempt("request_timeout");
     else this.#abortAttempt("response_timeout");
   }
 
@@ -136,7 +154,10 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
 
   /** `info.completed` rejects over HTTP/2 when the client leaves: an end like any other. */
   #untilCompleted(): Promise<void> {
-    const ended = () => this.#uploadEnded();
+    const ended = () => {
+      this.#uploadEnded();
+      this.#requestLimit?.removeEventListener("abort", this);
+    };
     return this.#completed.then(ended, ended);
   }
 
@@ -185,11 +206,14 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
   /** A client that left is looked for first: it makes `fetch` fail in ways that look like the backend's. */
   #explain(error: unknown): ProxyError {
     if (this.#clientGone) return clientGone();
+    if (this.#body?.tooLarge) return bodyTooLarge(this.#context.maxBodyBytes);
     if (error instanceof ProxyError) return error;
     const failure = { side: "backend", requestSent: true } as const;
     switch (this.#abort) {
       case "connect_timeout":
         return new ProxyError("connection failed: timed out", { code: "connect_failed", ...failure });
+      case "request_timeout":
+        return requestTimeout();
       case "response_timeout":
         return new ProxyError("no response in time", { code: "response_timeout", ...failure });
       default:
@@ -198,54 +222,22 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
   }
 }
 
-/** Reads the head without a `URL` object: `request.url` is the scheme, the authority and the target as sent. */
-function readHead(request: Request, peer: string): RequestHead {
-  const { url, method } = request;
-  const secure = url.startsWith("https:");
-  const authorityStart = secure ? 8 : 7;
-  let targetStart = authorityStart;
-  while (targetStart < url.length && !isTargetStart(url.charCodeAt(targetStart))) targetStart++;
-  const headers: HeaderPair[] = [...request.headers];
-  let host: string | undefined;
-  let hasBody = false;
-  for (const [name, value] of headers) {
-    if (name === "host") host = value;
-    else if (name === "transfer-encoding" || (name === "content-length" && value !== "0")) hasBody = true;
-  }
-  // With an absolute-form target `request.url` shows the target's authority, else it shows `Host`.
-  const authority = host === undefined && !secure ? undefined : url.slice(authorityStart, targetStart);
-  const rest = url.slice(targetStart);
-  return {
-    method,
-    target: method === "OPTIONS" && rest === "/*" ? "/" : rest.startsWith("/") ? rest : `/${rest}`,
-    authority: host === "" ? "" : authority,
-    headers,
-    hasBody,
-    peer,
-    secure,
-  };
-}
-
-/** `/`, `?` or `#`: the first character behind an authority. */
-function isTargetStart(code: number): boolean {
-  return code === 0x2f || code === 0x3f || code === 0x23;
-}
-
 /** What `fetch` can't carry. */
 function refusalOf(request: RequestHead): ProxyError | undefined {
-  if (request.hasBody && (request.method === "GET" || request.method === "HEAD")) {
+  if (request.bodyBytes !== 0 && (request.method === "GET" || request.method === "HEAD")) {
     return refuse("not_implemented", `${request.method} with a body is not supported.`);
   }
   return undefined;
 }
 
-function refuse(code: "stopping" | "not_implemented", detail: string): ProxyError {
+/** What is refused before a backend is chosen. */
+export function refuse(code: "stopping" | "not_implemented", detail: string): ProxyError {
   return new ProxyError(detail, { code, side: "client", requestSent: false });
 }
 
 /**
  * What `fetch` is given: it frames bodies itself, `Deno.serve` has answered `Expect` already, and only with exactly
- * this `Accept-Encoding` does `fetch` leave bodies compressed (FIELD: denoland/deno#12291).
+ * this `Accept-Encoding` does `fetch` leave bodies compressed (denoland/deno#12291).
  */
 function fetchHeaders(headers: readonly HeaderPair[]): HeaderPair[] {
   const list: HeaderPair[] = [["accept-encoding", "identity"]];
@@ -272,6 +264,10 @@ function checkResponse(response: Response): void {
   if (problem === undefined) return;
   response.body?.cancel().catch(() => {}); // it goes nowhere
   throw new ProxyError(problem, { code: "malformed_response", side: "backend", requestSent: true });
+}
+
+function requestTimeout(): ProxyError {
+  return new ProxyError("timeouts.request has passed", { code: "request_timeout", side: "proxy", requestSent: true });
 }
 
 function clientGone(): ProxyError {

@@ -38,3 +38,25 @@ function lastPart(text: string): string {
   const at = text.lastIndexOf(": ");
   return at === -1 ? text : text.slice(at + 2);
 }
+
+const REFUSED = "Invalid status code: ";
+
+/** The status by which a backend refused a WebSocket, out of the message of the error event; `undefined`: it did not. */
+export function refusedStatus(text: string): number | undefined {
+  const at = text.indexOf(REFUSED);
+  const status = at === -1 ? NaN : Number(text.slice(at + REFUSED.length, at + REFUSED.length + 3));
+  return status >= 200 && status <= 599 ? status : undefined;
+}
+
+/** Wraps the message of a WebSocket handshake that failed. */
+export function fromHandshakeError(text: string): ProxyError {
+  const connected = !text.includes("connect error") && !text.includes("dns error");
+  if (!connected) {
+    return new ProxyError(`connection failed: ${lastPart(text)}`, {
+      code: "connect_failed",
+      side: "backend",
+      requestSent: false,
+    });
+  }
+  return fromFetchError(new Error(text));
+}

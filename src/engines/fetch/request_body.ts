@@ -1,7 +1,10 @@
 /** The client's request body on its way to a backend, or to the next one if the first could not be reached. */
 
-/** `fetch` reads up to this many chunks before it has a connection; so many can be handed out again. */
-const CHUNKS_KEPT = 2;
+/**
+ * Before it has a connection, `fetch` reads ahead until it holds this many bytes, and then one chunk more. Measured on
+ * Deno 2.9.6: 67 chunks of 1,000 bytes, 5 of 16 KiB, 2 of 64 KiB or more.
+ */
+const READ_AHEAD_BYTES = 65_536;
 
 /** What happens to a body, told to the exchange it belongs to. */
 export interface RequestBodyListener {
@@ -10,14 +13,17 @@ export interface RequestBodyListener {
 }
 
 /**
- * Hands the client's body out as one stream an attempt. The first chunks are kept until a third is asked for, which
- * `fetch` does only once it is connected; until then another attempt can start from the beginning. A plain `req.body`
+ * Hands the client's body out as one stream an attempt. The first chunks are kept until more is asked for than
+ * `fetch` reads without a connection; until then another attempt can start from the beginning. A plain `req.body`
  * can't be used twice, and what `fetch` had read of it before the connection failed would be lost.
  */
 export class RequestBody {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #listener: RequestBodyListener;
+  readonly #maxBytes: number;
+  #receivedBytes = 0;
   readonly #kept: Uint8Array[] = [];
+  #keptBytes = 0;
   #replayable = true;
   #ended = false;
   #failure: unknown;
@@ -26,8 +32,10 @@ export class RequestBody {
   /** The read under way, shared: an abandoned stream's chunk belongs to the next one. */
   #reading: Promise<void> | undefined;
 
-  constructor(source: ReadableStream<Uint8Array>, listener: RequestBodyListener) {
+  /** @param maxBytes the most that may arrive; past it the body fails as `tooLarge` */
+  constructor(source: ReadableStream<Uint8Array>, maxBytes: number, listener: RequestBodyListener) {
     this.#reader = source.getReader();
+    this.#maxBytes = maxBytes;
     this.#listener = listener;
   }
 
@@ -38,7 +46,12 @@ export class RequestBody {
 
   /** Whether the client's side broke off. */
   get failed(): boolean {
-    return this.#failure !== undefined;
+    return this.#failure !== undefined && !this.tooLarge;
+  }
+
+  /** Whether more came than is allowed. */
+  get tooLarge(): boolean {
+    return this.#receivedBytes > this.#maxBytes;
   }
 
   /** A new stream from the beginning. Only while `replayable`. */
@@ -47,7 +60,7 @@ export class RequestBody {
     const stream = new ReadableStream<Uint8Array>({
       pull: async (controller) => {
         if (stream !== this.#current) return controller.close();
-        if (next === CHUNKS_KEPT) {
+        if (this.#replayable && next === this.#kept.length && this.#readAheadIsOver()) {
           this.#replayable = false;
           this.#kept.length = 0;
         }
@@ -65,22 +78,29 @@ export class RequestBody {
     return stream;
   }
 
-  /** Gives the client's stream up: no attempt will read on. */
-  abandon(): void {
-    this.#reader.cancel().catch(() => {}); // it may have failed or been read to its end already
+  /** Whether a further chunk is asked for only because earlier ones have gone over a connection. */
+  #readAheadIsOver(): boolean {
+    return this.#keptBytes - (this.#kept.at(-1)?.length ?? 0) > READ_AHEAD_BYTES;
   }
 
   async #read(): Promise<void> {
     try {
       const { value, done } = await this.#reader.read();
       if (done) this.#end();
-      else this.#kept.push(value);
+      else this.#keep(value);
     } catch (error) {
       this.#failure = error;
       this.#end();
     } finally {
       this.#reading = undefined;
     }
+  }
+
+  #keep(chunk: Uint8Array): void {
+    this.#receivedBytes += chunk.length;
+    if (this.tooLarge) throw new Error("the body is larger than allowed");
+    this.#kept.push(chunk);
+    this.#keptBytes += chunk.length;
   }
 
   #end(): void {

@@ -4,6 +4,8 @@ import type { Engine, EngineOptions } from "../engine.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";
 import { type FetchContext, FetchExchange } from "./exchange.ts";
+import { readHead } from "./request_head.ts";
+import { WebSocketExchange } from "./websocket.ts";
 
 /** How often a stopping engine looks whether the last request body has arrived. */
 const UPLOAD_POLL_MS = 10;
@@ -14,6 +16,9 @@ export function startFetchEngine({ config, pool, forwarder }: EngineOptions): En
     clients: new BackendClients(pool),
     responseDeadline: new Deadline(config.timeouts.responseMs),
     connectDeadline: new Deadline(config.timeouts.connectMs),
+    requestDeadline: config.timeouts.requestMs === 0 ? undefined : new Deadline(config.timeouts.requestMs),
+    maxBodyBytes: config.proxy.maxBodyBytes ?? Infinity,
+    bridges: new Set(),
     stopping: false,
     uploads: 0,
   };
@@ -21,9 +26,13 @@ export function startFetchEngine({ config, pool, forwarder }: EngineOptions): En
     hostname: config.proxy.host,
     port: config.proxy.port,
     onListen: () => {},
+    automaticCompression: config.proxy.compression,
     handler(request, info) {
       const { promise, resolve } = Promise.withResolvers<Response>();
-      void forwarder.handle(new FetchExchange(request, info, context, resolve));
+      const head = readHead(request, info.remoteAddr.hostname);
+      void (head.wantsWebSocket
+        ? forwarder.handle(new WebSocketExchange(head, request, info.completed, context, resolve))
+        : forwarder.handle(new FetchExchange(head, request, info.completed, context, resolve)));
       return promise;
     },
   });
@@ -34,7 +43,11 @@ export function startFetchEngine({ config, pool, forwarder }: EngineOptions): En
       // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.
       while (context.uploads > 0) await new Promise((resolve) => setTimeout(resolve, UPLOAD_POLL_MS));
       await server.shutdown();
+      await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
       context.clients.close();
+    },
+    sayGoodbye() {
+      for (const bridge of context.bridges) bridge.goAway();
     },
   };
 }

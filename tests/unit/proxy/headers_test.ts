@@ -13,7 +13,7 @@ function head(headers: HeaderPair[], overrides: Partial<RequestHead> = {}): Requ
     method: "GET",
     target: "/",
     authority: "example.com",
-    hasBody: false,
+    bodyBytes: 0,
     peer: "192.0.2.7",
     secure: false,
   };

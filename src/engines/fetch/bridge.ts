@@ -1,0 +1,104 @@
+/** Carries the messages of one WebSocket across, and its end. */
+
+/** A side may fall this many bytes behind: the runtime has no back-pressure for WebSockets. */
+const MOST_BUFFERED_BYTES = 32 * 1024 * 1024;
+
+/** How long the second side may take to answer the closing handshake. */
+const CLOSE_LIMIT_MS = 5_000;
+
+// Close codes (RFC 6455 §7.4).
+const NORMAL = 1000;
+const GOING_AWAY = 1001;
+const NO_STATUS = 1005;
+const ABNORMAL = 1006;
+const INTERNAL_ERROR = 1011;
+const TRY_AGAIN_LATER = 1013;
+
+/** Two joined WebSockets. Ends on both sides when either ends. */
+export class Bridge {
+  /** Settles when both sides have closed. */
+  readonly ended: Promise<void>;
+  readonly #client: WebSocket;
+  readonly #backend: WebSocket;
+  readonly #end: () => void;
+  #limit: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param early the backend's messages from before; sent first once the client's side is open */
+  constructor(client: WebSocket, backend: WebSocket, early: readonly MessageEvent["data"][]) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ended = promise;
+    this.#client = client;
+    this.#backend = backend;
+    this.#end = resolve;
+    const waiting = [...early];
+    client.binaryType = "arraybuffer";
+    client.onopen = () => {
+      for (const data of waiting.splice(0)) this.#send(client, data);
+    };
+    backend.onmessage = ({ data }) => {
+      if (client.readyState === WebSocket.CONNECTING) waiting.push(data);
+      else this.#send(client, data);
+    };
+    client.onmessage = ({ data }) => this.#send(backend, data);
+    // An error event is followed by a close event; the reason is the peer's affair.
+    client.onclose = ({ code, reason }) => this.#sideClosed(backend, codeForBackend(code), reason);
+    backend.onclose = ({ code, reason }) => this.#sideClosed(client, codeForClient(code), reason);
+    if (backend.readyState === WebSocket.CLOSED) this.#sideClosed(client, INTERNAL_ERROR, "");
+  }
+
+  /** The proxy stops: tells both sides that it goes away. */
+  goAway(): void {
+    this.#close(this.#client, GOING_AWAY, "");
+    this.#close(this.#backend, codeForBackend(GOING_AWAY), "");
+  }
+
+  #send(to: WebSocket, data: string | ArrayBuffer): void {
+    if (to.readyState !== WebSocket.OPEN) return;
+    to.send(data);
+    if (to.bufferedAmount <= MOST_BUFFERED_BYTES) return;
+    this.#close(this.#client, TRY_AGAIN_LATER, "too slow");
+    this.#close(this.#backend, codeForBackend(TRY_AGAIN_LATER), "");
+  }
+
+  #sideClosed(other: WebSocket, code: number | undefined, reason: string): void {
+    if (other.readyState === WebSocket.CLOSED) {
+      clearTimeout(this.#limit);
+      this.#end();
+      return;
+    }
+    this.#close(other, code, reason);
+    this.#limit ??= setTimeout(this.#end, CLOSE_LIMIT_MS);
+  }
+
+  #close(socket: WebSocket, code: number | undefined, reason: string): void {
+    if (code === undefined) socket.close();
+    else socket.close(code, keepsReason(code) ? reason : "");
+  }
+}
+
+function isOwn(code: number): boolean {
+  return code >= 3000 && code <= 4999;
+}
+
+function keepsReason(code: number): boolean {
+  return code === NORMAL || code === TRY_AGAIN_LATER || isOwn(code);
+}
+
+/** The nearest code that the runtime's client side can send; `undefined`: none at all. */
+function codeForBackend(code: number): number | undefined {
+  if (code === NORMAL || isOwn(code)) return code;
+  if (code === NO_STATUS || code === ABNORMAL || code === 0) return undefined;
+  return code < 2000 ? NORMAL : 3000;
+}
+
+/** The nearest code that the runtime's server side can send; `undefined`: none at all. */
+function codeForClient(code: number): number | undefined {
+  if (code === NORMAL || code === GOING_AWAY || (code >= INTERNAL_ERROR && code <= TRY_AGAIN_LATER) || isOwn(code)) {
+    return code;
+  }
+  if (code === NO_STATUS) return undefined;
+  if (code === ABNORMAL || code === 0) return INTERNAL_ERROR; // the backend is gone without a word
+  if (code < ABNORMAL) return GOING_AWAY;
+  if (code < INTERNAL_ERROR) return INTERNAL_ERROR;
+  return code < 2000 ? TRY_AGAIN_LATER : 3000;
+}

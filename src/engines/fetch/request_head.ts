@@ -1,0 +1,75 @@
+/** Reads what `Deno.serve` hands over, once, into plain values. */
+
+import { isWellFormedAuthority } from "../../proxy/authority.ts";
+import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
+
+/** A head as this engine reads it. */
+export interface FetchRequestHead extends RequestHead {
+  /** Whether the client asks for a WebSocket (RFC 6455 §4.1). */
+  readonly wantsWebSocket: boolean;
+}
+
+/**
+ * Reads the head without a `URL` object: `request.url` is the scheme, the authority and the target as sent.
+ *
+ * @param peer the address at the other end of the connection
+ */
+export function readHead(request: Request, peer: string): FetchRequestHead {
+  const { url, method } = request;
+  const secure = url.startsWith("https:");
+  const headers: HeaderPair[] = [...request.headers];
+  let host: string | undefined;
+  let bodyBytes: number | undefined = 0;
+  let upgrade: string | undefined;
+  let key: string | undefined;
+  for (const [name, value] of headers) {
+    switch (name) {
+      case "host":
+        host = value;
+        break;
+      case "content-length":
+        bodyBytes = Number(value);
+        break;
+      case "transfer-encoding":
+        bodyBytes = undefined;
+        break;
+      case "upgrade":
+        upgrade = value;
+        break;
+      case "sec-websocket-key":
+        key = value;
+        break;
+    }
+  }
+  const authority = readAuthority(url, secure ? 8 : 7, host);
+  const rest = url.slice((secure ? 8 : 7) + authority.length);
+  return {
+    method,
+    target: method === "OPTIONS" && rest === "/*" ? "/" : rest.startsWith("/") ? rest : `/${rest}`,
+    // Plain HTTP without `Host` is the client's mistake; over HTTP/2 the authority is the URL's.
+    authority: host === undefined && !secure ? undefined : refusableHost(host) ?? authority,
+    headers,
+    bodyBytes,
+    peer,
+    secure,
+    wantsWebSocket: upgrade?.toLowerCase() === "websocket" && key !== undefined && method === "GET",
+  };
+}
+
+/** The authority in `request.url`: `Host` as sent, or with an absolute-form target that target's. */
+function readAuthority(url: string, start: number, host: string | undefined): string {
+  if (host && url.startsWith(host, start) && isTargetStart(url.charCodeAt(start + host.length))) return host;
+  let end = start;
+  while (end < url.length && !isTargetStart(url.charCodeAt(end))) end++;
+  return url.slice(start, end);
+}
+
+/** A malformed `Host` takes the authority's place, for the request to be refused by it. */
+function refusableHost(host: string | undefined): string | undefined {
+  return host === undefined || isWellFormedAuthority(host) ? undefined : host;
+}
+
+/** `/`, `?` or `#`: the first character behind an authority. */
+function isTargetStart(code: number): boolean {
+  return code === 0x2f || code === 0x3f || code === 0x23;
+}

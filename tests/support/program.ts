@@ -1,0 +1,135 @@
+/** The real program as a child process, watched through its log. */
+
+import { waitFor } from "./wait.ts";
+
+const MAIN = new URL("../../main.ts", import.meta.url).href;
+
+/** A line of the JSON log. */
+export type LogEntry = Record<string, unknown> & { readonly level: string; readonly message: string };
+
+export interface ProgramOptions {
+  readonly env?: Record<string, string>;
+  readonly cwd?: string;
+  readonly stdin?: string;
+}
+
+/** What a program that ran to its end left behind. */
+export interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function command(args: readonly string[], options: ProgramOptions): Deno.Command {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-P", MAIN, ...args],
+    stdin: options.stdin === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1", ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+}
+
+/** Runs the program to its end. */
+export async function runProgram(args: readonly string[], options: ProgramOptions = {}): Promise<Finished> {
+  const child = command(args, options).spawn();
+  if (options.stdin !== undefined) {
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(options.stdin));
+    await writer.close();
+  }
+  const { code, stdout, stderr } = await child.output();
+  return {
+    code,
+    stdout: new TextDecoder().decode(stdout),
+    stderr: withoutRuntimeNotes(new TextDecoder().decode(stderr)),
+  };
+}
+
+/** A program that is running. Dispose of it to kill it. */
+export class Program implements AsyncDisposable {
+  readonly log: LogEntry[] = [];
+  readonly status: Promise<Deno.CommandStatus>;
+  readonly #child: Deno.ChildProcess;
+  readonly #reading: Promise<void>;
+  readonly #stdout: Promise<string>;
+
+  /** Starts it with a JSON log; `ready()` waits for both servers. */
+  constructor(args: readonly string[], options: ProgramOptions = {}) {
+    this.#child = command([...args, "--log-format", "json"], options).spawn();
+    this.status = this.#child.status;
+    this.#stdout = new Response(this.#child.stdout).text();
+    this.#reading = this.#read();
+  }
+
+  /** Starts it and waits until it is ready. */
+  static async start(args: readonly string[], options: ProgramOptions = {}): Promise<Program> {
+    const program = new Program(args, options);
+    await program.logged("ready");
+    return program;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Where the proxy listens. */
+  get url(): string {
+    return this.#address("proxy");
+  }
+
+  get adminUrl(): string {
+    return this.#address("admin");
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /** All that came on standard output; settles when the program ends. */
+  stdout(): Promise<string> {
+    return this.#stdout;
+  }
+
+  /** Waits for a line with this message and these fields. */
+  async logged(message: string, fields: Record<string, unknown> = {}): Promise<LogEntry> {
+    const find = () =>
+      this.log.find((entry) =>
+        entry.message === message && Object.entries(fields).every(([name, value]) => entry[name] === value)
+      );
+    await waitFor(() => find() !== undefined, { what: `the log line "${message}"`, timeoutMs: 20_000 });
+    return find() as LogEntry; // it was found a moment ago
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // it has ended already
+    }
+    await Promise.all([this.status, this.#reading, this.#stdout]);
+  }
+
+  #address(server: "proxy" | "admin"): string {
+    const url = new URL(String(this.log.find((entry) => entry.message === "ready")?.[server]));
+    return `http://127.0.0.1:${url.port}`;
+  }
+
+  async #read(): Promise<void> {
+    let rest = "";
+    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line.startsWith("{")) this.log.push(JSON.parse(line));
+        else if (withoutRuntimeNotes(line) !== "") this.log.push({ level: "stderr", message: line });
+      }
+    }
+  }
+}
+
+/** Less what the runtime, not the program, says on standard error when it runs from source. */
+function withoutRuntimeNotes(text: string): string {
+  return text.split("\n").filter((line) => !line.startsWith("Warning Permissions in the config file")).join("\n");
+}

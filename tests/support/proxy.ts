@@ -1,0 +1,67 @@
+/** A whole roundhouse in this process, on free ports. */
+
+import { type ConfigFile, configSchema } from "../../src/config/schema.ts";
+import type { Backend } from "../../src/pool/backend.ts";
+import { Roundhouse } from "../../src/roundhouse.ts";
+import { RecordingLog } from "./log.ts";
+import { waitFor } from "./wait.ts";
+
+/** A running proxy. Dispose of it to stop it gracefully, which also proves that nothing is left in flight. */
+export class TestProxy implements AsyncDisposable {
+  readonly log: RecordingLog;
+  readonly roundhouse: Roundhouse;
+
+  private constructor(roundhouse: Roundhouse, log: RecordingLog) {
+    this.roundhouse = roundhouse;
+    this.log = log;
+  }
+
+  /** Starts one; checks are off unless the settings say otherwise. */
+  static async start(settings: ConfigFile): Promise<TestProxy> {
+    const log = new RecordingLog();
+    const config = configSchema.parse({
+      ...settings,
+      proxy: { host: "127.0.0.1", port: 0, ...settings.proxy },
+      admin: { port: 0, ...settings.admin },
+      health: { type: "none", ...settings.health },
+    });
+    return new TestProxy(await Roundhouse.start({ config, log, version: "0.0.0-test" }), log);
+  }
+
+  /** Where the proxy listens. */
+  get url(): string {
+    return this.roundhouse.proxyUrl;
+  }
+
+  get adminUrl(): string {
+    return this.roundhouse.adminUrl;
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  get backends(): readonly Backend[] {
+    return this.roundhouse.pool.backends;
+  }
+
+  /** The backend with this URL; it has to be in the pool. */
+  backend(url: string): Backend {
+    const backend = this.roundhouse.pool.getByUrl(url);
+    if (backend === undefined) throw new Error(`${url} is not in the pool`);
+    return backend;
+  }
+
+  /** Waits until nothing is in flight: not a request, not a connection of any backend. */
+  async idle(): Promise<void> {
+    const busy = () => [
+      this.roundhouse.pool.shared.requestTotals().active,
+      ...this.backends.map((backend) => backend.currentConnections),
+    ];
+    await waitFor(() => busy().every((count) => count === 0), { what: "every count to return to 0" });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.roundhouse.stop();
+  }
+}

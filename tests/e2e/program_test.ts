@@ -111,7 +111,9 @@ Deno.test("SIGTERM lets downloads and uploads finish, closes the port, and answe
 
   program.kill("SIGTERM");
   await program.logged("stopping");
-  assertEquals((await fetch(`${program.adminUrl}/readyz`)).status, 503);
+  const readyz = await fetch(`${program.adminUrl}/readyz`);
+  assertEquals(readyz.status, 503);
+  await readyz.body?.cancel();
   const refused = await idle.request("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   assertEquals(refused?.status, 503);
   assert(refused?.headers.some(([name, value]) => name.toLowerCase() === "connection" && value === "close"));

@@ -22,6 +22,8 @@ export class Bridge {
   readonly #backend: WebSocket;
   readonly #end: () => void;
   #limit: ReturnType<typeof setTimeout> | undefined;
+  #backendCode: number | undefined = INTERNAL_ERROR;
+  #backendReason = "";
 
   /** @param early the backend's messages from before; sent first once the client's side is open */
   constructor(client: WebSocket, backend: WebSocket, early: readonly MessageEvent["data"][]) {
@@ -29,11 +31,15 @@ export class Bridge {
     this.ended = promise;
     this.#client = client;
     this.#backend = backend;
-    this.#end = resolve;
+    this.#end = () => {
+      clearTimeout(this.#limit);
+      resolve();
+    };
     const waiting = [...early];
     client.binaryType = "arraybuffer";
     client.onopen = () => {
       for (const data of waiting.splice(0)) this.#send(client, data);
+      if (backend.readyState === WebSocket.CLOSED) this.#sideClosed(client, this.#backendCode, this.#backendReason);
     };
     backend.onmessage = ({ data }) => {
       if (client.readyState === WebSocket.CONNECTING) waiting.push(data);
@@ -42,8 +48,21 @@ export class Bridge {
     client.onmessage = ({ data }) => this.#send(backend, data);
     // An error event is followed by a close event; the reason is the peer's affair.
     client.onclose = ({ code, reason }) => this.#sideClosed(backend, codeForBackend(code), reason);
-    backend.onclose = ({ code, reason }) => this.#sideClosed(client, codeForClient(code), reason);
-    if (backend.readyState === WebSocket.CLOSED) this.#sideClosed(client, INTERNAL_ERROR, "");
+    backend.onclose = ({ code, reason }) => {
+      this.#backendCode = codeForClient(code);
+      this.#backendReason = reason;
+      // Closed now, a client that is not open yet would never get what the backend said before.
+      if (client.readyState !== WebSocket.CONNECTING) this.#sideClosed(client, this.#backendCode, reason);
+    };
+  }
+
+  /** The client left before its side was open: no event of its socket will say so. */
+  clientGone(): void {
+    if (this.#client.readyState !== WebSocket.CONNECTING) return;
+    if (this.#backend.readyState === WebSocket.CLOSED) return this.#end();
+    this.#backend.onclose = this.#end;
+    this.#limit ??= setTimeout(this.#end, CLOSE_LIMIT_MS);
+    this.#close(this.#backend, undefined, "");
   }
 
   /** The proxy stops: tells both sides that it goes away. */
@@ -62,7 +81,6 @@ export class Bridge {
 
   #sideClosed(other: WebSocket, code: number | undefined, reason: string): void {
     if (other.readyState === WebSocket.CLOSED) {
-      clearTimeout(this.#limit);
       this.#end();
       return;
     }

@@ -65,18 +65,20 @@ export class WebSocketExchange implements Exchange<Handshake> {
       await this.completed.catch(() => {}); // an end like any other
       return;
     }
-    try {
-      const options = { idleTimeout: PING_SECONDS, ...(socket.protocol === "" ? {} : { protocol: socket.protocol }) };
-      const { socket: client, response } = Deno.upgradeWebSocket(this.upgrade, options);
-      const bridge = new Bridge(client, socket, early);
-      this.context.bridges.add(bridge);
-      this.respond(response);
-      await bridge.ended;
-      this.context.bridges.delete(bridge);
-    } catch {
-      socket.close(); // the client left between the two handshakes
-      this.respond(new Response(null, { status: 400 }));
+    // A client that left between the two handshakes would leave a socket that neither opens nor closes.
+    if (this.upgrade.signal.aborted) {
+      socket.close();
+      this.respond(new Response(null, { status: 499 }));
+      return;
     }
+    const options = { idleTimeout: PING_SECONDS, ...(socket.protocol === "" ? {} : { protocol: socket.protocol }) };
+    const { socket: client, response } = Deno.upgradeWebSocket(this.upgrade, options);
+    const bridge = new Bridge(client, socket, early);
+    this.context.bridges.add(bridge);
+    this.upgrade.signal.addEventListener("abort", () => bridge.clientGone());
+    this.respond(response);
+    await bridge.ended;
+    this.context.bridges.delete(bridge);
   }
 
   discard({ socket }: Handshake): void {

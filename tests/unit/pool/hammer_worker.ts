@@ -1,3 +1,5 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
 // Takes and gives back leases as one isolate of several; posts "done" when all are back.
 import { SharedState } from "../../../src/pool/shared_state.ts";
 

@@ -1,0 +1,159 @@
+/** Finding, starting and ending of the programs that the benchmark runs. */
+
+/** What to run. */
+export interface Launch {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd?: string | URL;
+  /** Added to our own environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const startTimeoutMs = 10_000;
+const stopTimeoutMs = 3_000;
+/** How much of what a server wrote to stderr is kept to explain why it did not start. */
+const keptStderr = 4_000;
+
+/** The path of an installed program; also looks where servers live that only root has in its PATH. */
+export function findProgram(name: string): string | undefined {
+  const directories = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin"];
+  for (const directory of directories) {
+    const path = `${directory}/${name}`;
+    try {
+      const { isFile, mode } = Deno.statSync(path);
+      if (directory !== "" && isFile && ((mode ?? 0) & 0o111) !== 0) return path;
+    } catch {
+      // not here
+    }
+  }
+  return undefined;
+}
+
+/** As many different ports of 127.0.0.1 that nothing listens on. */
+export function freePorts(count: number): number[] {
+  const listeners = Array.from({ length: count }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+  const ports = listeners.map(({ addr }) => addr.port);
+  for (const listener of listeners) listener.close();
+  return ports;
+}
+
+/** Runs a program to its end and returns what it wrote; throws with what it complained about when it fails. */
+export async function run(launch: Launch, signal: AbortSignal): Promise<{ stdout: string; stderr: string }> {
+  const output = await command(launch, { stdout: "piped", signal }).output();
+  signal.throwIfAborted();
+  const decoder = new TextDecoder();
+  const [stdout, stderr] = [decoder.decode(output.stdout), decoder.decode(output.stderr)];
+  if (!output.success) throw new Error(complaint(stderr) ?? `${launch.command} ended with status ${output.code}`);
+  return { stdout, stderr };
+}
+
+/** A server that runs until it is disposed of; then neither it nor any of its children is left. */
+export class ServerProcess implements AsyncDisposable {
+  readonly pid: number;
+  readonly #child: Deno.ChildProcess;
+  readonly #stderrEnded: Promise<void>;
+  #stderr = "";
+  #hasEnded = false;
+
+  private constructor(launch: Launch) {
+    this.#child = command(launch, { stdout: "null" }).spawn();
+    this.pid = this.#child.pid;
+    this.#child.status.then(() => this.#hasEnded = true);
+    this.#stderrEnded = this.#keepStderr();
+  }
+
+  /** Resolves when the server accepts connections on `port` of 127.0.0.1; throws with its complaint when it never does. */
+  static async start(launch: Launch, port: number, signal: AbortSignal): Promise<ServerProcess> {
+    const server = new ServerProcess(launch);
+    try {
+      await server.#listening(port, signal);
+      return server;
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const tree = this.#hasEnded ? [] : processTree(this.pid);
+    if (!this.#hasEnded) kill(this.pid, "SIGTERM");
+    const timer = setTimeout(() => tree.forEach((pid) => kill(pid, "SIGKILL")), stopTimeoutMs);
+    await this.#child.status;
+    clearTimeout(timer);
+    await this.#stderrEnded;
+  }
+
+  async #listening(port: number, signal: AbortSignal): Promise<void> {
+    const deadline = performance.now() + startTimeoutMs;
+    while (performance.now() < deadline) {
+      signal.throwIfAborted();
+      if (this.#hasEnded) {
+        await this.#stderrEnded;
+        throw new Error(complaint(this.#stderr) ?? "it ended at once and said nothing");
+      }
+      try {
+        (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+        return;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+    throw new Error(`it did not listen on port ${port} within ${startTimeoutMs / 1_000} s`);
+  }
+
+  async #keepStderr(): Promise<void> {
+    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
+      this.#stderr = (this.#stderr + text).slice(-keptStderr);
+    }
+  }
+}
+
+/** A process and all that descend from it, as they are now; empty when it is gone. */
+export function processTree(root: number): number[] {
+  const childrenOf = new Map<number, number[]>();
+  for (const { name } of Deno.readDirSync("/proc")) {
+    const parent = /^\d+$/.test(name) ? statFields(Number(name))?.[1] : undefined;
+    if (parent === undefined) continue;
+    const siblings = childrenOf.get(Number(parent));
+    if (siblings === undefined) childrenOf.set(Number(parent), [Number(name)]);
+    else siblings.push(Number(name));
+  }
+  const tree = statFields(root) === undefined ? [] : [root];
+  for (const pid of tree) tree.push(...childrenOf.get(pid) ?? []); // grows while it is walked
+  return tree;
+}
+
+/** The fields of `/proc/PID/stat` from the third (state) on; `undefined` when the process is gone. */
+export function statFields(pid: number): string[] | undefined {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" "); // the second is the name, which may contain anything
+  } catch {
+    return undefined;
+  }
+}
+
+function command(launch: Launch, options: { stdout: "piped" | "null"; signal?: AbortSignal }): Deno.Command {
+  return new Deno.Command(launch.command, {
+    args: [...launch.args],
+    ...(launch.cwd === undefined ? {} : { cwd: launch.cwd }),
+    env: { NO_COLOR: "1", ...launch.env },
+    stdin: "null",
+    stderr: "piped",
+    ...options,
+  });
+}
+
+function kill(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch {
+    // it has ended already
+  }
+}
+
+/** The line of a program's stderr that most likely says what went wrong. */
+function complaint(stderr: string): string | undefined {
+  const lines = stderr.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  return lines.findLast((line) => /error|emerg|alert|fatal|fail/i.test(line)) ?? lines.at(-1);
+}

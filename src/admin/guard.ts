@@ -1,0 +1,203 @@
+/** Who and what reaches a route: the checks of the admin API, in the order that the contract gives. */
+
+import { Buffer } from "node:buffer";
+import { createHash, timingSafeEqual } from "node:crypto";
+import { isIP } from "node:net";
+import type { Context, MiddlewareHandler } from "hono";
+import { AdminProblem } from "./problem.ts";
+
+/** What guards leave for routes. */
+export type AdminEnv = {
+  Bindings: Deno.ServeHandlerInfo<Deno.NetAddr>;
+  Variables: {
+    /** The body as parsed; `undefined` when there was none. */
+    body: unknown;
+    /** The query, each parameter known and given once. */
+    query: Readonly<Record<string, string>>;
+  };
+};
+
+/** A request that has passed the guards. */
+export type AdminContext = Context<AdminEnv>;
+
+/** What one method of a route does. */
+export interface Operation {
+  readonly answer: (context: AdminContext) => Response | Promise<Response>;
+  /** The query parameters that it knows; any other is refused. Default: none. */
+  readonly query?: readonly string[];
+}
+
+/** A line of the route table: which methods a path has. HEAD comes with GET. */
+export interface Route {
+  readonly path: string;
+  /** Holds no data and is open to whoever gets through to the port. Default: wants the token where one is set. */
+  readonly needsNoToken?: boolean;
+  readonly methods: { readonly [method in "GET" | "POST" | "PATCH" | "DELETE"]?: Operation };
+}
+
+/** The largest body. */
+const MAX_BODY_BYTES = 64 * 1024;
+
+/** For answers that leave part of the body unread: what is left of it must not be taken for another request. */
+const CLOSE = { connection: "close" };
+
+/**
+ * 403 for requests that a web page elsewhere may have made the browser send. A page whose name was rebound to our
+ * address shows in `Host` (looked at only without a token, which such a page would not know); one of another site or
+ * port shows in `Origin`.
+ */
+export function sameSite(hasToken: boolean): MiddlewareHandler<AdminEnv> {
+  return async (context, next) => {
+    const authorities = authoritiesOf(context.req.raw);
+    if (!hasToken && !authorities.every(isLocalAuthority)) {
+      throw new AdminProblem(403, "without a token, Host has to be localhost or an IP address");
+    }
+    const origin = context.req.header("origin");
+    if (origin !== undefined && !authorities.every((authority) => isSameOrigin(origin, authority))) {
+      throw new AdminProblem(403, "requests of another origin's pages are refused");
+    }
+    await next();
+  };
+}
+
+/** The `Host` header, and the target's authority, which differs when the target is in absolute form. */
+function authoritiesOf(request: Request): string[] {
+  return [request.headers.get("host") ?? "", /^\w+:\/\/([^/?#]*)/.exec(request.url)?.[1] ?? ""];
+}
+
+/** Whether this can't be a name that somebody else's DNS answers for: `localhost` or an address, with any port. */
+export function isLocalAuthority(authority: string): boolean {
+  const [, ipv6, other] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(authority) ?? [];
+  if (ipv6 !== undefined) return isIP(ipv6) === 6;
+  return other !== undefined && (other.toLowerCase() === "localhost" || isIP(other) === 4);
+}
+
+/** Whether an `Origin` names the host and port that the request itself was sent to. */
+export function isSameOrigin(origin: string, authority: string): boolean {
+  const [, scheme] = /^(https?):\/\/[^/?#\\@\s]+$/i.exec(origin) ?? [];
+  if (scheme === undefined) return false;
+  // Parsing makes `http://h` and `h:80` equal. The whole is compared, so that nothing can hide in a strange `Host`.
+  const own = URL.parse(`${scheme}://${authority}`);
+  return own !== null && own.href === URL.parse(origin)?.href;
+}
+
+/** 401 without the token. `null`: none is set, anyone may pass. */
+export function bearer(token: string | null): MiddlewareHandler<AdminEnv> {
+  if (token === null) return (_context, next) => next();
+  const expected = digest(token);
+  return async (context, next) => {
+    const given = /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1];
+    // Digests are of equal length, which the comparison needs, and tell nothing of how much of the token was right.
+    if (given === undefined || !timingSafeEqual(digest(given), expected)) {
+      const challenge = `Bearer realm="roundhouse"${given === undefined ? "" : ', error="invalid_token"'}`;
+      const detail = given === undefined ? `want "Authorization: Bearer TOKEN"` : "the token is not the right one";
+      throw new AdminProblem(401, detail, { "www-authenticate": challenge });
+    }
+    await next();
+  };
+}
+
+function digest(token: string): Buffer {
+  return createHash("sha256").update(token).digest();
+}
+
+/** What the route does for this method. 405 with `Allow` when it has nothing. */
+export function operationOf({ methods }: Route, method: string): Operation {
+  const entries = Object.entries(methods);
+  const wanted = method === "HEAD" ? "GET" : method;
+  const operation = entries.find(([name]) => name === wanted)?.[1];
+  if (operation !== undefined) return operation;
+  const allow = entries.flatMap(([name]) => name === "GET" ? ["GET", "HEAD"] : [name]).join(", ");
+  throw new AdminProblem(405, `got ${method}, want one of ${allow}`, { allow });
+}
+
+/** 400 for a query parameter that the operation does not know, or that is given twice. */
+export function queryOf(url: string, { query: known = [] }: Operation): Readonly<Record<string, string>> {
+  const start = url.indexOf("?");
+  const query = new Map<string, string>();
+  for (const [name, value] of new URLSearchParams(start === -1 ? "" : url.slice(start))) {
+    const shown = JSON.stringify(name.slice(0, 80));
+    if (!known.includes(name)) {
+      const wanted = known.length === 0 ? "none" : known.join(" or ");
+      throw new AdminProblem(400, `unknown query parameter ${shown}, want ${wanted}`);
+    }
+    if (query.has(name)) throw new AdminProblem(400, `query parameter ${shown}: got it more than once, want it once`);
+    query.set(name, value);
+  }
+  return Object.fromEntries(query);
+}
+
+/**
+ * The JSON value that a request carries, `undefined` when it has no body: 415 for another content type, 413 for more
+ * than 64 KiB, 408 when it has not all come after `deadlineMs`, 400 when it is no JSON.
+ */
+export async function readJson(request: Request, deadlineMs: number): Promise<unknown> {
+  if (request.body === null) return undefined;
+  const declared = request.headers.get("content-length");
+  // Refused by its head alone, a client that waits for "100 Continue" need not send the body.
+  if (declared !== null && declared !== "0") {
+    requireJson(request);
+    if (Number(declared) > MAX_BODY_BYTES) throw tooLarge();
+  }
+  const bytes = await readBytes(request.body, deadlineMs, () => requireJson(request));
+  if (bytes.length === 0) return undefined;
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new AdminProblem(400, "body: got malformed JSON");
+  }
+}
+
+function requireJson(request: Request): void {
+  const contentType = request.headers.get("content-type") ?? "";
+  if (/^application\/json\s*(?:;|$)/i.test(contentType)) return;
+  const got = contentType === "" ? "nothing" : JSON.stringify(contentType.slice(0, 80));
+  throw new AdminProblem(415, `content-type: got ${got}, want application/json`, CLOSE);
+}
+
+/** Reads all of a body; calls `onFirst` before the first byte counts, which may refuse it. */
+async function readBytes(
+  body: ReadableStream<Uint8Array>,
+  deadlineMs: number,
+  onFirst: () => void,
+): Promise<Uint8Array> {
+  const reader = body.getReader();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    abandon(reader); // ends the read that waits
+  }, deadlineMs);
+  try {
+    while (true) {
+      const { done, value } = await nextChunk(reader);
+      if (late) throw new AdminProblem(408, `the body did not arrive within ${deadlineMs / 1000} s`, CLOSE);
+      if (done) return Buffer.concat(chunks);
+      if (length === 0 && value.length > 0) onFirst();
+      length += value.length;
+      if (length > MAX_BODY_BYTES) throw tooLarge();
+      chunks.push(value);
+    }
+  } finally {
+    clearTimeout(timer);
+    abandon(reader);
+  }
+}
+
+/** A client that leaves in the middle is no error of ours. Nobody reads the answer; it must not be logged as a bug. */
+async function nextChunk(reader: ReadableStreamDefaultReader<Uint8Array>) {
+  try {
+    return await reader.read();
+  } catch {
+    throw new AdminProblem(400, "body: broke off before its end", CLOSE);
+  }
+}
+
+function abandon(reader: ReadableStreamDefaultReader<Uint8Array>): void {
+  reader.cancel().catch(() => {}); // rejects when the body has failed already
+}
+
+function tooLarge(): AdminProblem {
+  return new AdminProblem(413, `body: got more than ${MAX_BODY_BYTES} bytes, want at most that`, CLOSE);
+}

@@ -1,0 +1,58 @@
+/** How the admin API says no: every refusal as `application/problem+json` (RFC 9457). */
+
+import { problemLine } from "../config/problems.ts";
+import type { Problem } from "../config/setting_path.ts";
+import { answerJson } from "./view.ts";
+
+/** The statuses that the admin API refuses with, and their titles (RFC 9110 §15). */
+const TITLES = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  409: "Conflict",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  500: "Internal Server Error",
+  503: "Service Unavailable",
+} as const;
+
+/** A status that the admin API refuses with. */
+export type ProblemStatus = keyof typeof TITLES;
+
+/** More than these are counted, not listed: a body of 64 KiB can hold thousands of unknown fields. */
+const MOST_LISTED = 10;
+
+/** A refusal. Thrown by guards and routes, turned into the answer in one place, `server.ts`. */
+export class AdminProblem extends Error {
+  override readonly name = "AdminProblem";
+  readonly status: ProblemStatus;
+  /** What goes with this status, such as `allow` with 405. */
+  readonly headers: Readonly<Record<string, string>>;
+
+  /** `detail` is what the caller reads: what it sent and what was expected. */
+  constructor(status: ProblemStatus, detail: string, headers: Readonly<Record<string, string>> = {}) {
+    super(detail);
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+/** The answer to a refused request. */
+export function problemResponse({ status, message, headers }: AdminProblem): Response {
+  return answerJson({ type: "about:blank", title: TITLES[status], status, detail: message }, {
+    status,
+    headers: { "content-type": "application/problem+json", ...headers },
+  });
+}
+
+/** 400 with every invalid field: `weight: got -1, want a whole number from 0 to 256; …`. `whole` names the top level. */
+export function invalidFields(problems: readonly Problem[], whole: string): AdminProblem {
+  const lines = problems.slice(0, MOST_LISTED)
+    .map((problem) => problem.path.length === 0 ? `${whole}: ${problem.text}` : problemLine(problem));
+  const unlisted = problems.length - lines.length;
+  if (unlisted > 0) lines.push(`and ${unlisted} more`);
+  return new AdminProblem(400, lines.join("; "));
+}

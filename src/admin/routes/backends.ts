@@ -1,0 +1,172 @@
+/** The routes that show and change the pool's backends. */
+
+import * as z from "zod";
+import { engineMismatches } from "../../config/engine_limits.ts";
+import { notYetSupported } from "../../config/not_yet.ts";
+import { readWith } from "../../config/problems.ts";
+import { backendFields, type BackendSpec, backendSpecSchema, type Config, configSchema } from "../../config/schema.ts";
+import type { Problem } from "../../config/setting_path.ts";
+import type { Log } from "../../log.ts";
+import type { Backend } from "../../pool/backend.ts";
+import { type BackendPatch, DuplicateBackendError, PoolFullError, type ServerPool } from "../../pool/server_pool.ts";
+import { BACKEND_STATES } from "../../pool/shared_state.ts";
+import type { AdminContext, Route } from "../guard.ts";
+import { AdminProblem, invalidFields } from "../problem.ts";
+import { answerJson, type BackendSettings, backendSettings, backendView } from "../view.ts";
+
+/** What these routes change. */
+export interface BackendsTarget {
+  readonly pool: ServerPool;
+  readonly log: Log;
+  readonly facts: { readonly engine: Config["engine"] };
+}
+
+/** The reason that pool events of this origin carry. */
+const REASON = "admin API";
+
+const newBackend = backendSpecSchema.omit({ tls: true });
+
+const changes = z.strictObject({
+  weight: backendFields.weight.exactOptional(),
+  maxConnections: backendFields.maxConnections.exactOptional(),
+  backup: backendFields.backup.exactOptional(),
+  state: z.enum(BACKEND_STATES).exactOptional(),
+});
+
+const names = z.strictObject({ url: backendFields.url.exactOptional(), id: z.string().exactOptional() });
+const namesAndChanges = names.extend(changes.shape);
+const nothing = z.strictObject({});
+
+/** A backend by its URL in its one spelling, or by its id. */
+interface Name {
+  readonly url?: string | undefined;
+  readonly id?: string | undefined;
+}
+
+/** `/backends` and `/backends/{id}`. */
+export function backendRoutes(target: BackendsTarget): readonly Route[] {
+  const { pool } = target;
+  return [
+    {
+      path: "/backends",
+      methods: {
+        GET: { answer: () => answerJson(pool.backends.map(backendView)) },
+        POST: { answer: (context) => add(context, target) },
+        PATCH: {
+          answer: (context) => {
+            const { url, id, ...patch } = read(namesAndChanges, context.get("body"), "body");
+            return change(context, target, find(pool, [{ url, id }]), patch);
+          },
+        },
+        DELETE: { query: ["url", "id"], answer: (context) => removeNamed(context, target) },
+      },
+    },
+    {
+      path: "/backends/:id",
+      methods: {
+        GET: { answer: (context) => answerJson(backendView(byPath(context, pool))) },
+        PATCH: {
+          answer: (context) => {
+            const patch = read(changes, context.get("body"), "body");
+            return change(context, target, byPath(context, pool), patch);
+          },
+        },
+        DELETE: {
+          answer: (context) => {
+            read(nothing, context.get("body") ?? {}, "body");
+            return remove(context, target, byPath(context, pool));
+          },
+        },
+      },
+    },
+  ];
+}
+
+function add(context: AdminContext, target: BackendsTarget): Response {
+  const given = read(newBackend, context.get("body"), "body");
+  const spec = backendSpecSchema.parse(given);
+  refuseUnsupported(spec, target);
+  const backend = addToPool(target.pool, spec);
+  audit(context, target, { action: "add", backend: backend.url, before: null, after: backendSettings(backend) });
+  return answerJson(backendView(backend), { status: 201, headers: { location: `/backends/${backend.id}` } });
+}
+
+function addToPool(pool: ServerPool, spec: BackendSpec): Backend {
+  try {
+    return pool.add(spec, REASON, true);
+  } catch (error) {
+    const conflicts = error instanceof DuplicateBackendError || error instanceof PoolFullError;
+    throw conflicts ? new AdminProblem(409, error.message) : error;
+  }
+}
+
+function change(context: AdminContext, target: BackendsTarget, backend: Backend, patch: BackendPatch): Response {
+  refuseUnsupported({ url: backend.url, ...patch }, target);
+  const before = backendSettings(backend);
+  if (target.pool.update(backend, patch, REASON)) {
+    audit(context, target, { action: "change", backend: backend.url, before, after: backendSettings(backend) });
+  }
+  return answerJson(backendView(backend));
+}
+
+function removeNamed(context: AdminContext, target: BackendsTarget): Response {
+  const inQuery = read(names, context.get("query"), "query");
+  const inBody = read(names, context.get("body") ?? {}, "body");
+  return remove(context, target, find(target.pool, [inQuery, inBody]));
+}
+
+function remove(context: AdminContext, target: BackendsTarget, backend: Backend): Response {
+  const before = backendSettings(backend);
+  // As it was: another backend may have its slot in shared memory soon.
+  const view = backendView(backend);
+  target.pool.remove(backend, REASON);
+  audit(context, target, { action: "remove", backend: backend.url, before, after: null });
+  return answerJson(view);
+}
+
+/** The backend that a request names in its body or its query. 400 unless exactly one name is given; 404 without it. */
+function find(pool: ServerPool, given: readonly Name[]): Backend {
+  const urls = given.flatMap(({ url }) => url === undefined ? [] : [url]);
+  const ids = given.flatMap(({ id }) => id === undefined ? [] : [id]);
+  const count = urls.length + ids.length;
+  if (count !== 1) {
+    throw new AdminProblem(400, `url, id: got ${count === 0 ? "neither" : "more than one"}, want exactly one of them`);
+  }
+  const [url] = urls;
+  const [id] = ids;
+  const backend = url !== undefined ? pool.getByUrl(url) : id !== undefined ? pool.get(id) : undefined;
+  if (backend === undefined) throw new AdminProblem(404, "the pool has no such backend");
+  return backend;
+}
+
+function byPath(context: AdminContext, pool: ServerPool): Backend {
+  return find(pool, [{ id: context.req.param("id") }]);
+}
+
+function read<T extends z.ZodType>(schema: T, value: unknown, whole: "body" | "query"): z.output<T> {
+  const reading = readWith(schema, value);
+  if (!reading.ok) throw invalidFields(reading.problems, whole);
+  return reading.value;
+}
+
+/** 400 for what the configuration file could not ask for either: the same rules, on a configuration of one backend. */
+function refuseUnsupported(backend: BackendPatch & { readonly url: string }, { facts }: BackendsTarget): void {
+  const { state: _, ...spec } = backend;
+  const config = configSchema.parse({ engine: facts.engine, backends: [spec] });
+  const problems = [...engineMismatches(config), ...notYetSupported(config)].flatMap(({ path, text }): Problem[] =>
+    path[0] === "backends" ? [{ path: path.slice(2), text }] : []
+  );
+  if (problems.length > 0) throw invalidFields(problems, "url");
+}
+
+interface AdminChange {
+  readonly action: "add" | "change" | "remove";
+  readonly backend: string;
+  readonly before: BackendSettings | null;
+  readonly after: BackendSettings | null;
+}
+
+/** One line for each change that an operator made, beside what the pool's own events log. */
+function audit(context: AdminContext, { log }: BackendsTarget, change: AdminChange): void {
+  log.info("admin change", { client: context.env.remoteAddr.hostname, ...change });
+}

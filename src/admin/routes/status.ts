@@ -1,0 +1,57 @@
+/** The routes that only look: the status of the whole, liveness and readiness. */
+
+import { eligibleBackends } from "../../balancing/load_balancer.ts";
+import type { Config } from "../../config/schema.ts";
+import type { ServerPool } from "../../pool/server_pool.ts";
+import type { Route } from "../guard.ts";
+import { AdminProblem } from "../problem.ts";
+import { answerJson, backendView } from "../view.ts";
+
+/** What does not change while roundhouse runs. */
+export interface Facts {
+  /** As the configuration spells it. */
+  readonly strategy: string;
+  readonly engine: Config["engine"];
+  /** Isolates that serve the port. */
+  readonly workers: number;
+}
+
+/** What these routes show. */
+export interface StatusSource {
+  readonly pool: ServerPool;
+  readonly version: string;
+  readonly startedAt: Date;
+  readonly facts: Facts;
+  /** Whether a graceful stop has begun. */
+  readonly isStopping: () => boolean;
+}
+
+/** `GET /status`, `GET /healthz`, `GET /readyz`. */
+export function statusRoutes(source: StatusSource): readonly Route[] {
+  return [
+    { path: "/status", methods: { GET: { answer: () => answerJson(statusView(source)) } } },
+    { path: "/healthz", needsNoToken: true, methods: { GET: { answer: () => answerJson({ status: "ok" }) } } },
+    { path: "/readyz", needsNoToken: true, methods: { GET: { answer: () => readiness(source) } } },
+  ];
+}
+
+function statusView({ pool, version, startedAt, facts }: StatusSource) {
+  const { total, active, failed, retried } = pool.shared.requestTotals();
+  return {
+    version,
+    startedAt: startedAt.toISOString(),
+    // A wall clock can be set back.
+    uptimeSeconds: Math.max(0, Date.now() - startedAt.getTime()) / 1000,
+    strategy: facts.strategy,
+    engine: facts.engine,
+    workers: facts.workers,
+    requests: { total, active, failed, retried, queued: 0 },
+    backends: pool.backends.map(backendView),
+  };
+}
+
+function readiness({ pool, isStopping }: StatusSource): Response {
+  if (isStopping()) throw new AdminProblem(503, "roundhouse is stopping");
+  if (eligibleBackends(pool.backends).length === 0) throw new AdminProblem(503, "no backend is eligible");
+  return answerJson({ status: "ready" });
+}

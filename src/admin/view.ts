@@ -1,0 +1,69 @@
+/** What the admin API shows: a backend as the JSON of its answers. */
+
+import type { Backend, BackendChange, CheckResult } from "../pool/backend.ts";
+import type { BackendState } from "../pool/shared_state.ts";
+
+/** A backend in `GET /status`, `GET /backends` and the answers to changes. What has no data yet is `null`. */
+export interface BackendView {
+  readonly id: string;
+  readonly url: string;
+  readonly alive: boolean;
+  readonly state: BackendState;
+  readonly weight: number;
+  readonly backup: boolean;
+  readonly currentConnections: number;
+  readonly maxConnections: number | null;
+  readonly totalRequests: number;
+  readonly totalFailures: number;
+  readonly latencyMs: { readonly ewma: number | null };
+  readonly lastCheck: CheckResult | null;
+  readonly lastChange: BackendChange | null;
+}
+
+/** A backend as it is now; the fields in the order that the contract shows. */
+export function backendView(backend: Backend): BackendView {
+  return {
+    id: backend.id,
+    url: backend.url,
+    alive: backend.alive,
+    state: backend.state,
+    weight: backend.weight,
+    backup: backend.backup,
+    currentConnections: backend.currentConnections,
+    maxConnections: backend.maxConnections,
+    totalRequests: backend.totalRequests,
+    totalFailures: backend.totalFailures,
+    latencyMs: { ewma: backend.latencyMs },
+    lastCheck: backend.lastCheck,
+    lastChange: backend.lastChange,
+  };
+}
+
+/** What an operator can set about a backend; the `before` and `after` of an audit line. */
+export interface BackendSettings {
+  readonly weight: number;
+  readonly maxConnections: number | null;
+  readonly backup: boolean;
+  readonly state: BackendState;
+}
+
+/** The settings of a backend as they are now. */
+export function backendSettings({ weight, maxConnections, backup, state }: Backend): BackendSettings {
+  return { weight, maxConnections, backup, state };
+}
+
+/** An answer in JSON, status 200 and `application/json` unless `init` says otherwise. */
+export function answerJson(
+  value: unknown,
+  init: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
+): Response {
+  const body = new TextEncoder().encode(JSON.stringify(value));
+  const headers = {
+    "content-type": "application/json",
+    // HEAD is answered with the headers alone: without this line its length would be 0.
+    "content-length": String(body.length),
+    "cache-control": "no-store",
+    ...init.headers,
+  };
+  return new Response(body, { status: init.status ?? 200, headers });
+}

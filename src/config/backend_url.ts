@@ -1,0 +1,48 @@
+/** What a backend's URL may be, and the one spelling by which two URLs of the same backend are recognised. */
+import { ConfigError } from "../errors.ts";
+
+/** What a backend's URL has to be, for error messages. */
+export const BACKEND_URL_WANTED =
+  "an http:// or https:// origin with an optional base path, without credentials, query or fragment";
+
+/** Text that can be such an origin. The URL parser alone would also take `http:host`, `\` for `/` and line breaks. */
+export const BACKEND_URL_PATTERN = /^[Hh][Tt][Tt][Pp][Ss]?:\/\/[^\s\\?#@/][^\s\\?#]*$/;
+
+/**
+ * The one spelling of a backend's URL: scheme and host in lower case, no default port, no trailing slash, base path
+ * kept. Throws a `ConfigError` with the single line `got X, want Y` when `text` is not the URL of a backend.
+ */
+export function normaliseBackendUrl(text: string): string {
+  // The parser would drop control characters without a word.
+  const url = BACKEND_URL_PATTERN.test(text) && !/\p{Cc}/u.test(text) ? URL.parse(text) : null;
+  if (url === null || url.username !== "" || url.password !== "" || url.port === "0") {
+    throw new ConfigError([`got ${JSON.stringify(withoutCredentials(text))}, want ${BACKEND_URL_WANTED}`]);
+  }
+  return url.origin + url.pathname.replace(/\/+$/, "");
+}
+
+/** The text with all that stands before an `@` hidden, the scheme excepted, so that a password never reaches a log. */
+export function withoutCredentials(text: string): string {
+  return text.replace(/^(.*?\/\/)?.*@/s, "$1***@");
+}
+
+/** The port that a normalised backend URL leads to, 1 to 65535. */
+export function backendPort(url: string): number {
+  const { port, protocol } = new URL(url);
+  if (port !== "") return Number(port);
+  return protocol === "https:" ? 443 : 80;
+}
+
+// The "bad ports" of the Fetch standard (https://fetch.spec.whatwg.org/#port-blocking): `fetch` throws for them.
+// deno-fmt-ignore
+const BLOCKED_PORTS = new Set([
+  0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
+  111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
+  540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061,
+  6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+]);
+
+/** Whether `fetch` refuses to connect to this port, so that only engine `wire` can reach a backend there. */
+export function isBlockedByFetch(port: number): boolean {
+  return BLOCKED_PORTS.has(port);
+}

@@ -1,0 +1,96 @@
+/** Rules that tie settings to each other, checked on a configuration whose every setting is valid by itself. */
+import ipaddr from "ipaddr.js";
+import type { Config } from "./schema.ts";
+import type { Path, Problem } from "./setting_path.ts";
+
+/** What the rules have to know beside the configuration. */
+export interface CheckContext {
+  /** Whether the configuration came from a file that can be written to. */
+  readonly hasFile: boolean;
+  /** Whether a setting has the value it was given; one that was given a bad value has its default here. */
+  readonly isTrusted: (path: Path) => boolean;
+  /** What error lines call the setting at a path. */
+  readonly nameOf: (path: Path) => string;
+}
+
+/** Every rule that `config` breaks. */
+export function brokenRules(config: Config, context: CheckContext): Problem[] {
+  return [
+    ...sameBackends(config, context),
+    ...openAdmin(config),
+    ...persistWithoutFile(config, context),
+    ...sharedPorts(config, context),
+    ...bodyOfHead(config),
+  ];
+}
+
+/** What is allowed and yet hardly meant. */
+export function doubts(config: Config): string[] {
+  const { backends } = config;
+  if (backends.length === 0) return ["backends: none, so every request gets 503"];
+  if (backends.every(({ weight }) => weight === 0)) {
+    return ["backends: every weight is 0, so no backend gets new traffic"];
+  }
+  return [];
+}
+
+function sameBackends({ backends }: Config, { nameOf }: CheckContext): Problem[] {
+  const first = new Map<string, number>();
+  const problems: Problem[] = [];
+  for (const [index, { url }] of backends.entries()) {
+    const earlier = first.get(url);
+    if (earlier === undefined) first.set(url, index);
+    else {
+      const path = ["backends", index];
+      const other = nameOf(["backends", earlier]);
+      const which = other === nameOf(path) ? `an earlier ${other}` : other;
+      problems.push({ path, text: `same backend as ${which} (${url})` });
+    }
+  }
+  return problems;
+}
+
+function openAdmin({ admin }: Config): Problem[] {
+  if (admin.token !== null || isLoopback(admin.host)) return [];
+  const text = `got nothing, want a token, since admin.host is ${JSON.stringify(admin.host)}, not a loopback address`;
+  return [{ path: ["admin", "token"], text }];
+}
+
+function persistWithoutFile({ admin }: Config, { hasFile }: CheckContext): Problem[] {
+  if (!admin.persist || hasFile) return [];
+  return [{ path: ["admin", "persist"], text: "got true, want a configuration file to write to" }];
+}
+
+/** With `reusePort` the system would let two of our own servers share a port, each getting some of the connections. */
+function sharedPorts({ proxy, admin }: Config, { nameOf, isTrusted }: CheckContext): Problem[] {
+  const proxyPort = { path: ["proxy", "port"], host: proxy.host, port: proxy.port };
+  const adminPort = { path: ["admin", "port"], host: admin.host, port: admin.port };
+  const listeners = [proxyPort, adminPort];
+  const redirectFrom = proxy.tls?.redirectFrom ?? null;
+  if (redirectFrom !== null) {
+    listeners.push({ path: ["proxy", "tls", "redirectFrom"], host: proxy.host, port: redirectFrom });
+  }
+  return listeners.flatMap(({ path, host, port }, index) => {
+    const other = listeners.slice(0, index).find((earlier) => earlier.port === port && overlap(earlier.host, host));
+    if (port === 0 || other === undefined || !isTrusted(path) || !isTrusted(other.path)) return [];
+    return [{ path, text: `got ${port}, want another port than ${nameOf(other.path)}` }];
+  });
+}
+
+function bodyOfHead({ health }: Config): Problem[] {
+  if (health.type !== "http" || health.body === null || health.method !== "HEAD") return [];
+  return [{ path: ["health", "body"], text: "can't be checked with health.method HEAD, whose answers have no body" }];
+}
+
+function overlap(one: string, other: string): boolean {
+  return one === other || isEveryAddress(one) || isEveryAddress(other);
+}
+
+function isEveryAddress(host: string): boolean {
+  return ipaddr.isValid(host) && ipaddr.process(host).range() === "unspecified";
+}
+
+function isLoopback(host: string): boolean {
+  if (host.toLowerCase() === "localhost") return true;
+  return ipaddr.isValid(host) && ipaddr.process(host).range() === "loopback";
+}

@@ -1,0 +1,67 @@
+/** The summary of a configuration that `roundhouse check` prints. */
+import type { BackendSpec, Config, HealthConfig, StrategyConfig } from "./schema.ts";
+import { formatDuration, formatSize } from "./units.ts";
+
+/** What a configuration means, for people: a few short lines, without secrets. */
+export function describeConfig(config: Config): string[] {
+  const { proxy, admin, timeouts, retries, log } = config;
+  const lines: readonly (readonly [string, string])[] = [
+    ["proxy", listenUrl(proxy.tls === null ? "http" : "https", proxy.host, proxy.port)],
+    ["admin", `${listenUrl("http", admin.host, admin.port)}, ${admin.token === null ? "no token" : "with a token"}`],
+    ["backends", config.backends.length === 0 ? "none" : String(config.backends.length)],
+    ...config.backends.map((backend) => ["", describeBackend(backend)] as const),
+    ["strategy", describeStrategy(config)],
+    ["engine", `${config.engine}, ${proxy.workers === "auto" ? "a worker per core" : count(proxy.workers, "worker")}`],
+    ["health", describeHealth(config.health)],
+    [
+      "timeouts",
+      `connect ${formatDuration(timeouts.connectMs)}, response ${formatDuration(timeouts.responseMs)}, request ${
+        timeouts.requestMs === 0 ? "unlimited" : formatDuration(timeouts.requestMs)
+      }, shutdown ${formatDuration(timeouts.shutdownMs)}`,
+    ],
+    [
+      "retries",
+      `at most ${retries.attempts} for a request, ${Math.round(retries.budget * 1000) / 10}% of all requests`,
+    ],
+    ["body size", proxy.maxBodyBytes === null ? "unlimited" : `at most ${formatSize(proxy.maxBodyBytes)}`],
+    ["log", `${log.level} and up as ${log.format}${log.access ? ", each request" : ""}`],
+  ];
+  return lines.map(([name, text]) => `${name.padEnd(9)}  ${text}`);
+}
+
+function listenUrl(scheme: string, host: string, port: number): string {
+  const authority = host.includes(":") ? `[${host}]` : host;
+  return `${scheme}://${authority}:${port === 0 ? "(any free port)" : port}`;
+}
+
+function describeBackend({ url, weight, maxConnections, backup, tls }: BackendSpec): string {
+  const parts = [url, `weight ${weight}`];
+  if (maxConnections !== null) parts.push(`at most ${count(maxConnections, "connection")}`);
+  if (backup) parts.push("backup");
+  if (tls.ca !== null) parts.push(`authorities from ${tls.ca}`);
+  if (tls.insecure) parts.push("certificate not checked");
+  return parts.join(", ");
+}
+
+function describeStrategy({ strategy, sticky }: Config): string {
+  if (sticky === null) return strategyName(strategy);
+  const by = sticky.by === "cookie" ? `cookie ${sticky.cookie}` : "client address";
+  return `${strategyName(strategy)}, sticky by ${by} for ${formatDuration(sticky.timeoutMs)}`;
+}
+
+function strategyName(strategy: StrategyConfig): string {
+  return strategy.kind === "header-hash" ? `header-hash:${strategy.header}` : strategy.kind;
+}
+
+function describeHealth(health: HealthConfig): string {
+  if (health.type === "none") return "no checks";
+  const every = `every ${formatDuration(health.intervalMs)}, at most ${formatDuration(health.timeoutMs)} each`;
+  const where = health.port === null ? "" : ` on port ${health.port}`;
+  if (health.type === "tcp") return `a TCP connection${where} ${every}`;
+  const statuses = health.status.map(({ from, to }) => from === to ? `${from}` : `${from}-${to}`).join(",");
+  return `${health.method} ${health.path}${where} ${every}, status ${statuses}`;
+}
+
+function count(amount: number, noun: string): string {
+  return `${amount} ${noun}${amount === 1 ? "" : "s"}`;
+}

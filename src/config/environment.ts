@@ -1,0 +1,74 @@
+/** Puts environment variables in the place of `${NAME}` and `${NAME:-default}` inside a configuration's texts. */
+import { type Path, type Problem, setAt, valueAt } from "./setting_path.ts";
+
+/** Looks up an environment variable; `undefined` when it is unset. */
+export type Environment = (name: string) => string | undefined;
+
+/** A configuration with its references replaced. */
+export interface Substituted {
+  readonly value: unknown;
+  readonly problems: readonly Problem[];
+  /** The settings whose text was nothing but one reference: see `readAsTyped`. */
+  readonly references: readonly Path[];
+}
+
+/**
+ * Replaces the references in every text of `raw`, keys left alone. A variable that is unset and has no default is a
+ * problem; as in a shell, the default also stands in for an empty variable.
+ */
+export function substitute(raw: unknown, env: Environment): Substituted {
+  const problems: Problem[] = [];
+  const references: Path[] = [];
+  const walk = (value: unknown, path: Path): unknown => {
+    if (typeof value === "string") {
+      const { text, faults } = expand(value, env);
+      if (faults.length > 0) problems.push({ path, text: faults.join("; ") });
+      else if (SINGLE_REFERENCE.test(value)) references.push(path);
+      return text;
+    }
+    if (Array.isArray(value)) return value.map((item, index) => walk(item, [...path, index]));
+    if (typeof value === "object" && value !== null) {
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, walk(item, [...path, key])]));
+    }
+    return value;
+  };
+  return { value: walk(raw, []), problems, references };
+}
+
+/**
+ * A variable is always text, but `"port": "${PORT}"` means a number. Changes the text at each of `paths` into the
+ * number or truth value that it spells, if it spells one; to be called with those that are not accepted as text.
+ */
+export function readAsTyped(raw: unknown, paths: readonly Path[]): void {
+  for (const path of paths) {
+    const text = valueAt(raw, path);
+    if (typeof text === "string" && /^(true|false|-?\d+(\.\d+)?)$/.test(text)) {
+      setAt(raw, path, text === "true" ? true : text === "false" ? false : Number(text));
+    }
+  }
+}
+
+// A default ends at the first brace; one reference inside another is not offered.
+const REFERENCE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:(?!\$\{)[^}])*))?\}/y;
+const SINGLE_REFERENCE = new RegExp(`^${REFERENCE.source}$`);
+
+function expand(text: string, env: Environment): { readonly text: string; readonly faults: readonly string[] } {
+  const faults: string[] = [];
+  let result = "";
+  let from = 0;
+  for (let at = text.indexOf("${"); at !== -1; at = text.indexOf("${", from)) {
+    result += text.slice(from, at);
+    REFERENCE.lastIndex = at;
+    const [reference, name, fallback] = REFERENCE.exec(text) ?? [];
+    if (reference === undefined || name === undefined) {
+      // Left as it is, a mistyped reference would become somebody's password.
+      faults.push('got "${" that begins no reference, want ${NAME} or ${NAME:-default}');
+      return { text, faults };
+    }
+    const value = env(name);
+    if (value === undefined && fallback === undefined) faults.push(`environment variable ${name} is not set`);
+    result += (value === "" ? fallback : undefined) ?? value ?? fallback ?? "";
+    from = at + reference.length;
+  }
+  return { text: result + text.slice(from), faults };
+}

@@ -1,0 +1,215 @@
+/** The kinds of value that settings are made of: numbers in a range, durations, sizes, header names and the like. */
+import ipaddr from "ipaddr.js";
+import * as z from "zod";
+import { ConfigError } from "../errors.ts";
+import { BACKEND_URL_PATTERN, BACKEND_URL_WANTED, normaliseBackendUrl } from "./backend_url.ts";
+import {
+  DURATION_PATTERN,
+  formatDuration,
+  formatSize,
+  MAX_TIMER_MS,
+  parseDuration,
+  parseSize,
+  SIZE_PATTERN,
+} from "./units.ts";
+
+// Every message below is what an error line says after "want": a noun, no full stop.
+
+/** The largest count that fits the signed 32-bit cells of shared memory. */
+export const MAX_COUNT = 2_147_483_647;
+
+/** `T` with everything in it read-only. */
+export type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+
+/** A setting that may be left out: `fallback` is its default as one would write it in the file. */
+export function setting<T extends z.ZodType>(
+  kind: T,
+  fallback: z.input<T> & z.core.util.NoUndefined<z.input<T>>,
+  about: string,
+) {
+  const description = `${about} Default: ${JSON.stringify(fallback)}.`;
+  return kind.prefault(fallback).meta({ description });
+}
+
+/** A group of settings that may be left out, each of which then has its own default. */
+export function section<T extends z.ZodType>(kind: T, about: string) {
+  // Every setting of a section has a default, so an empty object is always valid input for it.
+  return kind.prefault({} as z.core.util.NoUndefined<z.input<T>>).meta({ description: about });
+}
+
+/** Something that is on or off. */
+export const flag = z.boolean();
+
+/** A whole number from `min` to `max`; `orElse` adds to the message what else the setting takes. */
+export function whole(min: number, max: number, orElse = "") {
+  return wholeNumber(min, max, `a whole number from ${min} to ${max}${orElse}`);
+}
+
+function wholeNumber(min: number, max: number, want: string) {
+  return z.int(want).min(min, want).max(max, want);
+}
+
+const WORKERS_WANTED = `a whole number from 1 to 256, or "auto"`;
+
+/** A number of isolates; `"auto"`: one per core. */
+export const workers = z.union([z.literal("auto"), wholeNumber(1, 256, WORKERS_WANTED)], WORKERS_WANTED);
+
+/** A number from `min` to `max`, both included. */
+export function fraction(min: number, max: number) {
+  const want = `a number from ${min} to ${max}`;
+  return z.number(want).min(min, want).max(max, want);
+}
+
+/** Text that matches `pattern`. */
+export function text(pattern: RegExp, want: string) {
+  return z.string(want).regex(pattern, want);
+}
+
+/** A duration, read as whole milliseconds from `minMs` to `maxMs`. */
+export function duration(minMs: number, maxMs: number = MAX_TIMER_MS) {
+  const want = `a duration from "${formatDuration(minMs)}" to "${formatDuration(maxMs)}", such as "500ms", "5s" or ` +
+    `"1m30s", or a whole number of milliseconds`;
+  return z.union([text(DURATION_PATTERN, want), wholeNumber(minMs, maxMs, want)], want).transform((value, context) => {
+    const ms = parseDuration(value);
+    if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms;
+    return refuse(context, value, want);
+  });
+}
+
+/** A size, read as whole bytes from `minBytes` to `maxBytes`. */
+export function size(minBytes: number, maxBytes: number) {
+  const want = `a size from "${formatSize(minBytes)}" to "${formatSize(maxBytes)}", such as "64KiB" or "10MB", or a ` +
+    `whole number of bytes`;
+  return z.union([sizeText(want), wholeNumber(minBytes, maxBytes, want)], want).transform((value, context) => {
+    const bytes = parseSize(value);
+    if (bytes !== undefined && bytes >= minBytes && bytes <= maxBytes) return bytes;
+    return refuse(context, value, want);
+  });
+}
+
+/** A body's size limit, read as whole bytes, or as `null` for "unlimited". */
+export function sizeLimit() {
+  const want = `a size such as "64KiB" or "10MB", a whole number of bytes, or "unlimited"`;
+  const limit = z.union([z.literal("unlimited"), sizeText(want), wholeNumber(0, Number.MAX_SAFE_INTEGER, want)], want);
+  return limit.transform((value, context) => {
+    if (value === "unlimited") return null;
+    return parseSize(value) ?? refuse(context, value, want);
+  });
+}
+
+const HOST_WANTED = "a host name or an IP address, without a port";
+
+/** A name or an address to listen on; IPv6 may come in brackets, which are dropped. */
+export const host = z.string(HOST_WANTED)
+  .transform((value) => value.replace(/^\[(.*)\]$/, "$1"))
+  .refine(
+    (value) => /^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$/.test(value) || ipaddr.IPv6.isValid(value),
+    HOST_WANTED,
+  );
+
+/** A port to listen on; 0 takes any free one. */
+export const listenPort = whole(0, 65535);
+
+/** A backend's URL, read in its one spelling (`normaliseBackendUrl`). */
+export const backendUrl = text(BACKEND_URL_PATTERN, BACKEND_URL_WANTED).transform((value, context) => {
+  try {
+    return normaliseBackendUrl(value);
+  } catch (error) {
+    if (error instanceof ConfigError) return refuse(context, value, BACKEND_URL_WANTED);
+    throw error;
+  }
+});
+
+/** A backend's weight: 0 takes no new traffic, sticky sessions excepted. */
+export const weight = whole(0, 256);
+
+/** The most current connections a backend may have; `null` for no limit. */
+export const maxConnections = whole(1, MAX_COUNT, ", or null").nullable();
+
+/** A path of the file system. */
+export const filePath = text(/^[^\0]+$/, "the path of a file");
+
+const RANGE_WANTED = `an IP address or a CIDR range such as "10.0.0.0/8"`;
+
+/** One address range, such as `10.0.0.0/8`, or one address. */
+export const addressRange = z.string(RANGE_WANTED).refine(
+  (value) =>
+    ipaddr.IPv4.isValidFourPartDecimal(value) || ipaddr.IPv4.isValidCIDRFourPartDecimal(value) ||
+    ipaddr.IPv6.isValid(value) || ipaddr.IPv6.isValidCIDR(value),
+  RANGE_WANTED,
+);
+
+// RFC 9110 section 5.6.2: what a header's name and a method consist of.
+const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+
+/** A token in capitals that a health check may send; CONNECT and TRACE never reach a handler. */
+export const probeMethod = text(
+  /^(?!(?:CONNECT|TRACE)$)[!#$%&'*+.^_`|~0-9A-Z-]+$/,
+  `a method in capitals such as "GET" or "HEAD", neither CONNECT nor TRACE`,
+);
+
+/** A request's path with an optional query, as it goes on the wire. */
+export const probePath = text(/^\/[!-"$-~]*$/, `a path that begins with "/", percent-encoded, without spaces or "#"`);
+
+const FRAMING_HEADERS = new Set(["connection", "content-length", "transfer-encoding"]);
+const HEADER_NAME_WANTED =
+  "a header name (letters, digits and !#$%&'*+-.^_`|~), not Connection, Content-Length or Transfer-Encoding";
+
+/** A header's name, in any case. Those that frame messages are roundhouse's own: a wrong one would corrupt bodies. */
+export const headerName = text(new RegExp(`^${TOKEN}$`), HEADER_NAME_WANTED)
+  .refine((name) => !FRAMING_HEADERS.has(name.toLowerCase()), HEADER_NAME_WANTED);
+
+/** A cookie's name. */
+export const cookieName = text(new RegExp(`^${TOKEN}$`), "a cookie name (letters, digits and !#$%&'*+-.^_`|~)");
+
+const headerValue = text(/^[\t\x20-\x7e\x80-\xff]*$/, "text without control characters, of the characters of Latin-1");
+
+/** Headers by name. The same name in two spellings of its case is refused: which one counts would be chance. */
+export const headerMap = z.record(headerName, headerValue).refine(
+  (headers) => new Set(Object.keys(headers).map((name) => name.toLowerCase())).size === Object.keys(headers).length,
+  "each header once, whatever its case",
+);
+
+const STATUSES_WANTED = `statuses from 100 to 599 such as "200-399" or "200,204,300-399"`;
+
+/** Statuses such as `"200-399"` or `"200,204,300-399"`, read as ranges with both ends included. */
+export const statusRanges = text(
+  /^\s*[1-5]\d\d(\s*-\s*[1-5]\d\d)?(\s*,\s*[1-5]\d\d(\s*-\s*[1-5]\d\d)?)*\s*$/,
+  STATUSES_WANTED,
+).transform((value, context) => {
+  const ranges = value.split(",").map((part) => {
+    const [from = NaN, to = from] = part.split("-").map(Number);
+    return { from, to };
+  });
+  return ranges.every(({ from, to }) => from <= to) ? ranges : refuse(context, value, STATUSES_WANTED);
+});
+
+const STRATEGIES = ["round-robin", "least-connections", "random", "ip-hash", "uri-hash", "least-latency"] as const;
+const STRATEGY_WANTED = `${STRATEGIES.map((name) => `"${name}"`).join(", ")} or "header-hash:NAME"`;
+
+/** A strategy's name, read as a tagged union; the header of `header-hash:NAME` in lower case. */
+export const strategy = z.union(
+  [z.enum(STRATEGIES, STRATEGY_WANTED), text(new RegExp(`^header-hash:${TOKEN}$`), STRATEGY_WANTED)],
+  STRATEGY_WANTED,
+).transform(toStrategy);
+
+/** How a backend is chosen. `header` is a header's name in lower case. */
+export type StrategyConfig =
+  | { readonly kind: (typeof STRATEGIES)[number] }
+  | { readonly kind: "header-hash"; readonly header: string };
+
+function toStrategy(name: string): StrategyConfig {
+  const kind = STRATEGIES.find((known) => known === name);
+  if (kind !== undefined) return { kind };
+  return { kind: "header-hash", header: name.slice("header-hash:".length).toLowerCase() };
+}
+
+function sizeText(want: string) {
+  return text(SIZE_PATTERN, want);
+}
+
+/** Turns a value down from inside a transform. */
+function refuse(context: z.RefinementCtx, input: unknown, want: string): never {
+  context.issues.push({ code: "custom", message: want, input });
+  return z.NEVER;
+}

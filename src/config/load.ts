@@ -1,0 +1,146 @@
+/** Finds the configuration, puts environment variables and flags over it, and has it checked. */
+import { ConfigError, messageOf } from "../errors.ts";
+import { type Environment, substitute } from "./environment.ts";
+import { parseJsonText } from "./json_text.ts";
+import { isWithin, type Path, setAt, valueAt } from "./setting_path.ts";
+import { type Origin, validateConfig, type Validated } from "./validate.ts";
+
+/** What the command line sets; it goes before environment and file. A flag that was not given is `undefined`. */
+export interface Overrides {
+  /** URLs; they replace the file's list. */
+  readonly backends?: readonly string[] | undefined;
+  readonly host?: string | undefined;
+  /** 0 to 65535, as are all ports here; 0 takes any free one. */
+  readonly port?: number | undefined;
+  readonly adminHost?: string | undefined;
+  readonly adminPort?: number | undefined;
+  readonly strategy?: string | undefined;
+  readonly engine?: string | undefined;
+  /** 1 to 256, or `"auto"`. */
+  readonly workers?: number | string | undefined;
+  readonly logLevel?: string | undefined;
+  readonly logFormat?: string | undefined;
+}
+
+/** Where to look for a configuration. */
+export interface LoadOptions {
+  /** The file that the command line names, `-` for standard input; `undefined`: none named. */
+  readonly path: string | undefined;
+  readonly flags: Overrides;
+  readonly env: Environment;
+  /** Reads a file's text; throws `Deno.errors.NotFound` when there is none. Default: from the file system. */
+  readonly readFile?: (path: string) => string;
+  /** Reads standard input to its end. Default: from the process. */
+  readonly readStdin?: () => string;
+}
+
+/** A configuration ready for use. `path` is the file it came from, `null` where there is none to write to. */
+export interface Loaded extends Validated {
+  readonly path: string | null;
+}
+
+/**
+ * Loads the configuration: flags go before environment, environment before file, file before defaults. Without a named
+ * file it is `config.json` if that exists. Throws a `ConfigError` with a line for each problem.
+ */
+export function loadConfig(options: LoadOptions): Loaded {
+  const { text, source, path } = findText(options);
+  const json = text === undefined ? { value: {}, problems: [] } : parseJsonText(text, source);
+  const { value, problems, references } = substitute(json.value, options.env);
+  const origins = override(value, options);
+  // What a flag replaces in the file is not looked at.
+  const fromFile = (path: Path) => !origins.some((origin) => isWithin(path, origin.path));
+  const validated = validateConfig(value, {
+    source,
+    hasFile: path !== null,
+    origins,
+    references: references.filter(fromFile),
+    problems: [...json.problems, ...problems].filter((problem) => fromFile(problem.path)),
+  });
+  return { ...validated, path };
+}
+
+interface Found {
+  readonly text: string | undefined;
+  readonly source: string;
+  readonly path: string | null;
+}
+
+function findText(options: LoadOptions): Found {
+  const { readFile = Deno.readTextFileSync, readStdin = readStandardInput } = options;
+  const named = options.path ?? nonEmpty(options.env("ROUNDHOUSE_CONFIG"));
+  if (named === "-") {
+    const source = "standard input";
+    return { text: readOrExplain(readStdin, source), source, path: null };
+  }
+  const source = named ?? "config.json";
+  try {
+    return { text: readOrExplain(() => readFile(source), source), source, path: source };
+  } catch (error) {
+    const absent = error instanceof ConfigError && error.cause instanceof Deno.errors.NotFound;
+    if (absent && named === undefined) return { text: undefined, source: "configuration", path: null };
+    throw error;
+  }
+}
+
+function readOrExplain(readText: () => string, source: string): string {
+  try {
+    return readText();
+  } catch (error) {
+    throw new ConfigError([`${source}: can't be read: ${reasonOf(error)}`], { cause: error });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file";
+  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) return "not permitted";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
+  return messageOf(error);
+}
+
+function readStandardInput(): string {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(64 * 1024);
+  let text = "";
+  for (let length = Deno.stdin.readSync(buffer); length !== null; length = Deno.stdin.readSync(buffer)) {
+    text += decoder.decode(buffer.subarray(0, length), { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** Writes what flags and environment say into `raw`, and tells where each came from. */
+function override(raw: unknown, { flags, env }: LoadOptions): Origin[] {
+  const candidates: readonly (readonly [string, Path, unknown])[] = [
+    ["--backend", ["backends"], flags.backends?.length === 0 ? undefined : flags.backends],
+    ["--host", ["proxy", "host"], flags.host],
+    ["--port", ["proxy", "port"], flags.port],
+    ["--workers", ["proxy", "workers"], flags.workers],
+    ["--admin-host", ["admin", "host"], flags.adminHost],
+    ["--admin-port", ["admin", "port"], flags.adminPort],
+    ["ROUNDHOUSE_ADMIN_TOKEN", ["admin", "token"], nonEmpty(env("ROUNDHOUSE_ADMIN_TOKEN"))],
+    ["--strategy", ["strategy"], flags.strategy],
+    ["--engine", ["engine"], flags.engine],
+    ["--log-level", ["log", "level"], flags.logLevel],
+    [
+      "ROUNDHOUSE_LOG_LEVEL",
+      ["log", "level"],
+      flags.logLevel === undefined ? nonEmpty(env("ROUNDHOUSE_LOG_LEVEL")) : undefined,
+    ],
+    ["--log-format", ["log", "format"], flags.logFormat],
+  ];
+  const origins: Origin[] = [];
+  for (const [name, path, value] of candidates) {
+    if (value === undefined) continue;
+    const section = path.slice(0, -1);
+    if (valueAt(raw, section) === undefined) setAt(raw, section, {});
+    // Changes nothing where the file has something else in the section's place, which is an error then.
+    setAt(raw, path, value);
+    origins.push({ path, name });
+  }
+  return origins;
+}
+
+/** Shells and container tools often pass an unset variable on as an empty one. */
+function nonEmpty(value: string | undefined): string | undefined {
+  return value === "" ? undefined : value;
+}

@@ -1,0 +1,41 @@
+/** The settings whose feature does not exist yet. Delete a row when its feature lands. */
+import { type BackendSetting, changedPaths, type Setting } from "./changed.ts";
+import type { Config } from "./schema.ts";
+import type { Problem } from "./setting_path.ts";
+
+// One row a setting: refused unless it has its default.
+const NOT_YET: readonly (Setting | BackendSetting)[] = [
+  { path: "engine", read: (config) => config.engine },
+  { path: "proxy.workers", read: (config) => config.proxy.workers },
+  { path: "proxy.tls", read: (config) => config.proxy.tls },
+  { path: "proxy.compression", read: (config) => config.proxy.compression },
+  { path: "proxy.trustForwarded", read: (config) => config.proxy.trustForwarded },
+  { path: "proxy.maxBodySize", read: (config) => config.proxy.maxBodyBytes },
+  { path: "admin.persist", read: (config) => config.admin.persist },
+  { path: "strategy", read: (config) => config.strategy },
+  { path: "sticky", read: (config) => config.sticky },
+  { path: "backup", readBackend: (backend) => backend.backup },
+  { path: "maxConnections", readBackend: (backend) => backend.maxConnections },
+  { path: "tls.ca", readBackend: (backend) => backend.tls.ca },
+  { path: "tls.insecure", readBackend: (backend) => backend.tls.insecure },
+  { path: "health.slowStart", read: (config) => config.health.slowStartMs },
+  { path: "passive.serverErrors", read: (config) => config.passive.serverErrors },
+  { path: "passive.window", read: (config) => config.passive.windowMs },
+  { path: "passive.ejectFor", read: (config) => config.passive.ejectForMs },
+  { path: "passive.maxEjected", read: (config) => config.passive.maxEjected },
+  { path: "timeouts.request", read: (config) => config.timeouts.requestMs },
+  { path: "retries.statuses", read: (config) => config.retries.statuses },
+  { path: "queue.size", read: (config) => config.queue.size },
+  { path: "queue.timeout", read: (config) => config.queue.timeoutMs },
+  { path: "headers.request.set", read: (config) => config.headers.request.set },
+  { path: "headers.request.remove", read: (config) => config.headers.request.remove },
+  { path: "headers.response.set", read: (config) => config.headers.response.set },
+  { path: "headers.response.remove", read: (config) => config.headers.response.remove },
+  { path: "log.access", read: (config) => config.log.access },
+];
+
+/** A problem for each setting that asks for something that does not exist yet. */
+export function notYetSupported(config: Config): Problem[] {
+  return NOT_YET.flatMap((setting) => changedPaths(config, setting))
+    .map((path) => ({ path, text: "not supported yet" }));
+}

@@ -1,0 +1,131 @@
+/** Reads a value with a schema and says what is wrong in roundhouse's words, never in the schema library's. */
+import * as z from "zod";
+import { withoutCredentials } from "./backend_url.ts";
+import { nearest } from "./nearest.ts";
+import { formatPath, isWithin, type Path, type Problem, valueAt } from "./setting_path.ts";
+
+/** What came of reading a value: the complete value, or everything that is wrong with it. */
+export type Reading<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** Reads `raw` with `schema`. Never throws; every problem is found, each with its path inside `raw`. */
+export function readWith<T extends z.ZodType>(schema: T, raw: unknown): Reading<z.output<T>> {
+  const result = schema.safeParse(raw, { error: wanted });
+  if (result.success) return { ok: true, value: result.data };
+  return { ok: false, problems: distinct(result.error.issues.flatMap((issue) => toProblems(issue, raw, []))) };
+}
+
+/** A problem as a line of its own: `backends[1].weight: got -1, want a whole number from 0 to 256`. */
+export function problemLine(problem: Problem): string {
+  const path = formatPath(problem.path);
+  return path === "" ? problem.text : `${path}: ${problem.text}`;
+}
+
+/** The problems without those that say again what is wrong at a place, or inside one, that is bad already. */
+export function distinct(problems: readonly Problem[]): Problem[] {
+  const kept: Problem[] = [];
+  for (const problem of problems) {
+    if (!kept.some((earlier) => isWithin(problem.path, earlier.path))) kept.push(problem);
+  }
+  return kept;
+}
+
+/** A value as error lines show it after "got": short, on one line, and without secrets. */
+export function show(value: unknown, path: Path): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
+  if (typeof value === "object" && value !== null) {
+    const keys = Object.keys(value).map((key) => JSON.stringify(key));
+    return keys.length === 0 ? "an empty object" : `an object with ${shorten(keys.join(", "))}`;
+  }
+  if (isSecret(path) && value !== null && value !== "") return "a value that is not shown";
+  return typeof value === "string" ? JSON.stringify(shorten(withoutCredentials(value))) : String(value);
+}
+
+type Issue = z.core.$ZodIssue;
+
+function toProblems(issue: Issue, raw: unknown, above: Path): Problem[] {
+  const path = [...above, ...issue.path.map((step) => typeof step === "symbol" ? String(step) : step)];
+  const got = () => show(valueAt(raw, path), path);
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return issue.keys.map((key) => ({ path: [...path, key], text: unknownSetting(key, issue.message) }));
+    case "invalid_union": {
+      const form = intendedForm(issue.errors);
+      if (form !== undefined) return form.flatMap((inner) => toProblems(inner, raw, path));
+      return [{ path, text: `got ${got()}, want ${issue.message}` }];
+    }
+    case "invalid_key":
+      return [{
+        path,
+        text: `got the name ${show(path.at(-1), [])}, want ${issue.issues[0]?.message ?? issue.message}`,
+      }];
+    default:
+      return [{ path, text: `got ${got()}, want ${issue.message}` }];
+  }
+}
+
+/** Of the forms that a setting takes, the one whose type the value has; nothing if that is not exactly one. */
+function intendedForm(forms: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
+  const ofRightType = forms.filter((issues) =>
+    !issues.some(({ code, path }) => path.length === 0 && (code === "invalid_type" || code === "invalid_value"))
+  );
+  return ofRightType.length === 1 ? ofRightType[0] : undefined;
+}
+
+/** What a value of the wrong type should have been, where the schema gives no text of its own. */
+function wanted(issue: z.core.$ZodRawIssue): string {
+  switch (issue.code) {
+    case "unrecognized_keys":
+      // Only here is the object's schema at hand: the message carries its keys to `unknownSetting`.
+      return JSON.stringify(issue.inst instanceof z.ZodObject ? Object.keys(issue.inst.shape) : []);
+    case "invalid_type":
+      return TYPE_NAMES[issue.expected] ?? "a value of another type";
+    case "invalid_value":
+      return oneOf(issue.values.map((value) => JSON.stringify(value) ?? "nothing"));
+    default:
+      return "another value";
+  }
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  object: "an object",
+  record: "an object",
+  array: "a list",
+  string: "text",
+  boolean: "true or false",
+  number: "a number",
+  int: "a whole number",
+};
+
+function oneOf(values: readonly string[]): string {
+  const last = values.at(-1) ?? "nothing";
+  return values.length < 2 ? last : `${values.slice(0, -1).join(", ")} or ${last}`;
+}
+
+function unknownSetting(key: string, knownKeys: string): string {
+  const meant = nearest(key, JSON.parse(knownKeys));
+  return meant === undefined ? "unknown setting" : `unknown setting, did you mean ${JSON.stringify(meant)}?`;
+}
+
+const SECRET_HEADER = /auth|cookie|token|secret|passw|credential|signature|session|key/i;
+
+function isSecret(path: Path): boolean {
+  if (isWithin(path, ["admin", "token"])) return true;
+  const map = HEADER_MAPS.find((headers) => isWithin(path, headers));
+  if (map === undefined) return false;
+  const name = path[map.length];
+  // What stands where the map itself should be may be a whole header line.
+  return name === undefined || SECRET_HEADER.test(String(name));
+}
+
+const HEADER_MAPS: readonly Path[] = [
+  ["health", "headers"],
+  ["headers", "request", "set"],
+  ["headers", "response", "set"],
+];
+
+function shorten(text: string): string {
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}

@@ -1,0 +1,101 @@
+/** A configuration as written to a configuration as used: every check in its order, all problems at once. */
+import { ConfigError } from "../errors.ts";
+import { brokenRules, doubts } from "./cross_checks.ts";
+import { engineMismatches } from "./engine_limits.ts";
+import { readAsTyped } from "./environment.ts";
+import { notYetSupported } from "./not_yet.ts";
+import { distinct, readWith } from "./problems.ts";
+import { type Config, configSchema } from "./schema.ts";
+import { formatPath, isWithin, type Path, type Problem, samePath, setAt, valueAt } from "./setting_path.ts";
+
+/** A value that came from a flag or an environment variable, which error lines then name instead of the path. */
+export interface Origin {
+  readonly path: Path;
+  readonly name: string;
+}
+
+/** Where a configuration came from. */
+export interface Provenance {
+  /** What to call the whole of it in error lines: the file's path, for instance. */
+  readonly source?: string;
+  /** Whether there is a file that `admin.persist` could write to. */
+  readonly hasFile?: boolean;
+  readonly origins?: readonly Origin[];
+  /** Settings that were nothing but a reference to an environment variable. */
+  readonly references?: readonly Path[];
+  /** What was found wrong before; the settings at these paths are not looked at again. */
+  readonly problems?: readonly Problem[];
+}
+
+/** A configuration in force, and what is doubtful about it, a line each. */
+export interface Validated {
+  readonly config: Config;
+  readonly warnings: readonly string[];
+}
+
+/** Checks `raw`, a file's content as plain values (left as it is). Throws a `ConfigError` with a line for each problem. */
+export function validateConfig(raw: unknown, provenance: Provenance = {}): Validated {
+  const { source = "configuration", hasFile = false, origins = [], references = [] } = provenance;
+  const nameOf = (path: Path) => origins.find((origin) => isWithin(path, origin.path))?.name ?? formatPath(path);
+  const { config, problems } = read(raw, references, provenance.problems ?? []);
+  if (config !== undefined) {
+    const bad = problems.map(({ path }) => path);
+    const isTrusted = (path: Path) => !bad.some((outer) => isWithin(path, outer));
+    problems.push(...brokenRules(config, { hasFile, isTrusted, nameOf }));
+    if (isTrusted(["engine"])) problems.push(...engineMismatches(config));
+    problems.push(...notYetSupported(config));
+  }
+  if (config === undefined || problems.length > 0) {
+    throw new ConfigError(distinct(problems).map(({ path, text }) => `${nameOf(path) || source}: ${text}`));
+  }
+  return { config, warnings: doubts(config) };
+}
+
+interface ReadConfig {
+  readonly config: Config | undefined;
+  readonly problems: Problem[];
+}
+
+/**
+ * Reads with the schema, then takes out what was wrong and reads again: the rules between settings need a complete
+ * configuration, and all problems are to be told at once.
+ */
+function read(raw: unknown, references: readonly Path[], earlier: readonly Problem[]): ReadConfig {
+  const working = structuredClone(raw);
+  takeOut(working, earlier);
+  const first = readWith(configSchema, working);
+  if (!first.ok) {
+    readAsTyped(
+      working,
+      references.filter((path) => first.problems.some((problem) => samePath(problem.path, path))),
+    );
+  }
+  const problems = [...earlier];
+  // Objects are checked as a whole only when each of their settings is valid: a few rounds find everything.
+  for (let round = 0; round < 5; round++) {
+    const reading = readWith(configSchema, working);
+    if (reading.ok) return { config: reading.value, problems };
+    problems.push(...reading.problems);
+    takeOut(working, reading.problems);
+  }
+  return { config: undefined, problems };
+}
+
+function takeOut(working: unknown, problems: readonly Problem[]): void {
+  for (const { path } of problems) {
+    if (path[0] === "backends" && (path.length === 2 || path[2] === "url")) {
+      // A stand-in keeps the positions of the backends after it.
+      setAt(working, path.slice(0, 2), `http://bad-backend-${path[1]}.invalid`);
+    } else remove(working, path);
+  }
+}
+
+/** Removes a setting; of a list other than the backends, all of it. */
+function remove(raw: unknown, path: Path): void {
+  const insideBackend = path[0] === "backends" && path.length > 2 ? 2 : 0;
+  const index = path.findIndex((step, position) => position >= insideBackend && typeof step === "number");
+  const target = index === -1 ? path : path.slice(0, index);
+  const holder = valueAt(raw, target.slice(0, -1));
+  const key = target.at(-1);
+  if (key !== undefined && typeof holder === "object" && holder !== null) Reflect.deleteProperty(holder, key);
+}

@@ -1,0 +1,169 @@
+/** Passive health: what requests tell about a backend, and when that takes it out. */
+
+import type { Config, HealthConfig } from "../config/schema.ts";
+import { formatDuration } from "../config/units.ts";
+import type { Backend } from "../pool/backend.ts";
+import type { ServerPool } from "../pool/server_pool.ts";
+import { type Clock, systemClock } from "./slow_start.ts";
+
+type PassiveConfig = Config["passive"];
+
+/** What a `PassiveHealth` works with. */
+export interface PassiveHealthOptions {
+  readonly pool: ServerPool;
+  readonly config: PassiveConfig;
+  /** With `none` no check would ever let a backend back in: one that refuses connections is ejected instead. */
+  readonly healthType: HealthConfig["type"];
+  readonly clock?: Clock;
+}
+
+/** A backend that is out for `ejectFor`. */
+interface Ejection {
+  /** Only those for failed requests are limited by `maxEjected`. */
+  readonly cause: "failures" | "connections";
+  readonly cancelTimer: () => void;
+}
+
+/** Told of every attempt that failed by a backend's fault, it takes backends out of rotation and lets them back in. */
+export class PassiveHealth {
+  readonly #pool: ServerPool;
+  readonly #clock: Clock;
+  #config: PassiveConfig;
+  #checked: boolean;
+  #failures = new WeakMap<Backend, RecentFailures>();
+  /** The longest out first. */
+  readonly #ejections = new Map<Backend, Ejection>();
+  readonly #unsubscribe: () => void;
+  #stopped = false;
+
+  constructor({ pool, config, healthType, clock = systemClock }: PassiveHealthOptions) {
+    this.#pool = pool;
+    this.#clock = clock;
+    this.#config = config;
+    this.#checked = healthType !== "none";
+    this.#unsubscribe = pool.subscribe((event) => {
+      if (event.type === "removed") this.#removed(event.backend);
+    });
+  }
+
+  /** Goes by other limits from now on, for a reload. Ejections under way end when they would have. */
+  configure(config: PassiveConfig, healthType: HealthConfig["type"]): void {
+    if (config.serverErrors !== this.#config.serverErrors) this.#failures = new WeakMap();
+    this.#config = config;
+    this.#checked = healthType !== "none";
+    this.#endExcessEjections();
+  }
+
+  /** A connection could not be made. Enough of them in a row mark the backend down, or eject it where none checks. */
+  connectFailed(backend: Backend, reason: string): void {
+    const { connectFailures } = this.#config;
+    if (connectFailures === 0 || backend.countConnectFailure() < connectFailures || !this.#concerns(backend)) return;
+    if (this.#checked) this.#pool.setUp(backend, false, `connect failed: ${reason}`);
+    else if (!backend.ejected) this.#eject(backend, "connections", `connect failed: ${reason}`);
+  }
+
+  /** An attempt failed after its connection was made: lost, malformed or timed out. */
+  failed(backend: Backend, _reason: string): void {
+    if (this.#config.serverErrors > 0) this.#recordFailure(backend);
+  }
+
+  /** A response with a status of 500 or above came. */
+  serverError(backend: Backend, _status: number): void {
+    if (this.#config.serverErrors > 0) this.#recordFailure(backend);
+  }
+
+  /** Clears all timers; later reports change nothing. Backends that are ejected stay so. */
+  stop(): void {
+    this.#stopped = true;
+    this.#unsubscribe();
+    for (const { cancelTimer } of this.#ejections.values()) cancelTimer();
+    this.#ejections.clear();
+  }
+
+  /** A request may outlive both its backend's time in the pool and this object. */
+  #concerns(backend: Backend): boolean {
+    return !this.#stopped && this.#pool.backends.includes(backend);
+  }
+
+  #recordFailure(backend: Backend): void {
+    if (backend.ejected) return; // it is out already, and comes back with a clean slate
+    const { serverErrors, windowMs, maxEjected } = this.#config;
+    const nowMs = this.#clock.now();
+    let failures = this.#failures.get(backend);
+    if (failures === undefined) this.#failures.set(backend, failures = new RecentFailures(serverErrors));
+    const sinceMs = failures.record(nowMs);
+    if (!isTooMany({ sinceMs, nowMs, windowMs }) || !this.#concerns(backend)) return;
+    if (this.#ejectedForFailures().length >= ejectionLimit(this.#pool.backends.length, maxEjected)) return;
+    const count = serverErrors === 1 ? "1 failure" : `${serverErrors} failures`;
+    this.#eject(backend, "failures", `ejected: ${count} in ${formatDuration(windowMs)}`);
+  }
+
+  #eject(backend: Backend, cause: Ejection["cause"], reason: string): void {
+    const { ejectForMs } = this.#config;
+    const cancelTimer = this.#clock.after(ejectForMs, () => this.#endEjection(backend));
+    this.#ejections.set(backend, { cause, cancelTimer });
+    this.#pool.shared.setEjectedUntil(backend.slot, this.#clock.now() + ejectForMs);
+    this.#pool.setEjected(backend, true, reason);
+  }
+
+  #endEjection(backend: Backend): void {
+    this.#forget(backend);
+    this.#pool.shared.clearConnectFailures(backend.slot);
+    this.#pool.shared.setEjectedUntil(backend.slot, 0);
+    this.#pool.setEjected(backend, false, "ejection ended");
+  }
+
+  #removed(backend: Backend): void {
+    this.#forget(backend);
+    this.#endExcessEjections();
+  }
+
+  #forget(backend: Backend): void {
+    this.#ejections.get(backend)?.cancelTimer();
+    this.#ejections.delete(backend);
+    this.#failures.delete(backend);
+  }
+
+  /** In a pool that has shrunk, the ejected could be more than `maxEjected` allows, up to all of it. */
+  #endExcessEjections(): void {
+    const ejected = this.#ejectedForFailures();
+    const limit = ejectionLimit(this.#pool.backends.length, this.#config.maxEjected);
+    for (const backend of ejected.slice(0, Math.max(ejected.length - limit, 0))) this.#endEjection(backend);
+  }
+
+  #ejectedForFailures(): Backend[] {
+    return [...this.#ejections].filter(([, { cause }]) => cause === "failures").map(([backend]) => backend);
+  }
+}
+
+/** The times of a backend's last failures, as many as it takes to eject it. Memory grows with failures only. */
+class RecentFailures {
+  readonly #capacity: number;
+  /** A ring once it is full. */
+  readonly #timesMs: number[] = [];
+  #next = 0;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  /** Returns when the oldest of the last `capacity` failures was, this one included; `undefined` if there are fewer. */
+  record(nowMs: number): number | undefined {
+    this.#timesMs[this.#next] = nowMs;
+    this.#next = (this.#next + 1) % this.#capacity;
+    return this.#timesMs[this.#next];
+  }
+}
+
+/** Whether the last failures, the oldest of them at `sinceMs`, all lie within the window; the window's ends count. */
+export function isTooMany(
+  { sinceMs, nowMs, windowMs }: { sinceMs: number | undefined; nowMs: number; windowMs: number },
+): boolean {
+  return sinceMs !== undefined && nowMs - sinceMs <= windowMs;
+}
+
+/** How many of a pool's backends may be out at once: a share of all, rounded down. */
+export function ejectionLimit(backends: number, maxEjected: number): number {
+  // 0.29 × 100 is 28.999999999999996 in binary fractions.
+  return Math.floor(backends * maxEjected + 1e-9);
+}

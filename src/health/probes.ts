@@ -1,0 +1,155 @@
+/** The kinds of health check: how one backend is asked once whether it is well. */
+
+import type { HealthConfig } from "../config/schema.ts";
+import { messageOf } from "../errors.ts";
+import type { Backend } from "../pool/backend.ts";
+
+/** What one check saw. */
+export interface Observation {
+  readonly ok: boolean;
+  /** HTTP status; `null` for a TCP check or where no answer came. */
+  readonly status: number | null;
+  readonly durationMs: number;
+  /** The cause in a few words, such as `connection refused` or `status 503`; `null` when `ok`. */
+  readonly error: string | null;
+}
+
+/** Checks one backend, whenever asked. */
+export interface Probe {
+  /** Makes one check. Never rejects; when `cancelled` fires it resolves soon, with an observation that means nothing. */
+  check(cancelled: AbortSignal): Promise<Observation>;
+  /** Gives back what the probe holds. No check may be under way. */
+  close(): void;
+}
+
+/** Makes the probe of one backend. */
+export type ProbeFactory = (backend: Backend, config: HealthConfig) => Probe;
+
+/** The kinds of check by their name in the configuration; a new kind is one line here. */
+export const PROBES: Readonly<Record<Exclude<HealthConfig["type"], "none">, ProbeFactory>> = {
+  http: httpProbe,
+  tcp: tcpProbe,
+};
+
+/** How much of a body is searched for the wanted text. */
+const MAX_BODY_BYTES = 64 * 1024;
+
+/** Keeps an odd message of the runtime from flooding logs and the status page. */
+const MAX_ERROR_CHARS = 200;
+
+/** What a check found: with no `error` it passed. */
+type Finding = Pick<Observation, "status" | "error">;
+
+/** Passes when a connection can be made. */
+function tcpProbe(backend: Backend, config: HealthConfig): Probe {
+  const address = { hostname: backend.hostname, port: config.port ?? backend.port };
+  return {
+    check: timed(config.timeoutMs, async (signal) => {
+      const connection = await Deno.connect({ ...address, signal });
+      connection.close();
+      return { status: null, error: null };
+    }),
+    close: () => {},
+  };
+}
+
+/** Passes when a request gets one of the wanted statuses and, if a text is asked for, a body that contains it. */
+function httpProbe(backend: Backend, config: HealthConfig): Probe {
+  const { method, timeoutMs, body: wanted } = config;
+  const url = checkUrl(backend, config);
+  const headers = checkHeaders(config);
+  const client = checkClient(backend);
+  return {
+    check: timed(timeoutMs, async (signal) => {
+      const response = await fetch(url, { client, method, headers, redirect: "manual", signal });
+      const { status, body } = response;
+      const passes = config.status.some(({ from, to }) => status >= from && status <= to);
+      if (passes && wanted !== null) return { status, error: await bodyError(body, wanted, timeoutMs) };
+      // The head decides, and a body may be an endless stream. Its connection is not kept anyway.
+      await body?.cancel().catch(() => {});
+      return { status, error: passes ? null : `status ${status}` };
+    }),
+    close: () => client.close(),
+  };
+}
+
+/** Where a backend is checked: base path and path are joined as those of a request would be. */
+function checkUrl({ origin, basePath }: Backend, { port, path }: HealthConfig): string {
+  const url = new URL(origin);
+  if (port !== null) url.port = String(port);
+  return url.origin + basePath + path;
+}
+
+function checkHeaders(config: HealthConfig): Headers {
+  // Identity, so that a wanted text is found in what the backend wrote.
+  const headers = new Headers({ "accept-encoding": "identity", "user-agent": "roundhouse health check" });
+  for (const [name, value] of Object.entries(config.headers)) headers.set(name, value);
+  return headers;
+}
+
+/**
+ * The client for the checks of one backend. No connection is kept: each check shows that new ones can be made, and
+ * `fetch` would silently send a check again over a kept one that has died.
+ *
+ * A backend's own certificate authority (`backend.tls.ca`) belongs here, as `caCerts`.
+ */
+function checkClient(_backend: Backend): Deno.HttpClient {
+  return Deno.createHttpClient({ http2: false, allowHost: true, poolMaxIdlePerHost: 0 });
+}
+
+/** What is wrong with a body that should contain `wanted`, if anything. */
+async function bodyError(
+  body: ReadableStream<Uint8Array> | null,
+  wanted: string,
+  timeoutMs: number,
+): Promise<string | null> {
+  try {
+    if (body !== null && await contains(body, wanted)) return null;
+    return `body does not contain ${JSON.stringify(wanted)}`;
+  } catch (error) {
+    return failureText(error, timeoutMs);
+  }
+}
+
+/** Whether the first 64 KiB of a body, as UTF-8, contain a text. Reads no more than it must and cancels the rest. */
+async function contains(body: ReadableStream<Uint8Array>, wanted: string): Promise<boolean> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytesLeft = MAX_BODY_BYTES;
+  for await (const chunk of body) {
+    // What may be the beginning of the text stays, so that it is found across chunks.
+    const kept = text.slice(Math.max(text.length - wanted.length + 1, 0));
+    text = kept + decoder.decode(chunk.subarray(0, bytesLeft), { stream: true });
+    if (text.includes(wanted)) return true;
+    bytesLeft -= chunk.length;
+    if (bytesLeft <= 0) return false;
+  }
+  return false;
+}
+
+/** A check with a limit of time, from the first byte sent to the last one needed. */
+function timed(timeoutMs: number, inspect: (signal: AbortSignal) => Promise<Finding>): Probe["check"] {
+  return async (cancelled) => {
+    const startedAt = performance.now();
+    const signal = AbortSignal.any([cancelled, AbortSignal.timeout(timeoutMs)]);
+    const { status, error } = await inspect(signal).catch((thrown: unknown): Finding => {
+      return { status: null, error: failureText(thrown, timeoutMs) };
+    });
+    const durationMs = Math.round((performance.now() - startedAt) * 100) / 100;
+    return { ok: error === null, status, durationMs, error };
+  };
+}
+
+/**
+ * The cause of a failed check in a few words. `fetch` wraps it: "error sending request for url (…): client error
+ * (Connect): tcp connect error: Connection refused (os error 111)" becomes "connection refused".
+ */
+function failureText(thrown: unknown, timeoutMs: number): string {
+  if (thrown instanceof DOMException && thrown.name === "TimeoutError") return `timed out after ${timeoutMs} ms`;
+  return messageOf(thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown)
+    .replace(/^.*client error \(\w+\): /s, "")
+    .replace(/^(tcp connect|dns) error: /, "")
+    .replace(/ \(os error \d+\)/, "")
+    .replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())
+    .slice(0, MAX_ERROR_CHARS);
+}

@@ -1,0 +1,84 @@
+/** Slow start: a backend that comes back gets its weight in steps, so that it can warm up. */
+
+import type { Backend } from "../pool/backend.ts";
+import type { PoolEvent, ServerPool } from "../pool/server_pool.ts";
+import { FULL_RAMP } from "../pool/shared_state.ts";
+
+/** Time, as the health room sees it; a test passes its own. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /** Calls `callback` once, `ms` from now, unless the returned function is called before. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+/** The real time. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** What a `SlowStart` works with. */
+export interface SlowStartOptions {
+  readonly pool: ServerPool;
+  /** From one tenth of the weight to all of it; 0: off, everyone has all of it. */
+  readonly durationMs: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Lets each backend that comes up after having been down, or out by ejection, have one tenth of its weight in the
+ * first tenth of the duration, two in the second, and so on. Works from its creation to `stop`; one that is created
+ * later takes over where a ramp stands.
+ */
+export class SlowStart {
+  readonly #pool: ServerPool;
+  readonly #stepMs: number;
+  readonly #clock: Clock;
+  /** For each backend on its way, what cancels its next step. */
+  readonly #cancels = new Map<Backend, () => void>();
+  readonly #unsubscribe: () => void;
+
+  constructor({ pool, durationMs, clock }: SlowStartOptions) {
+    this.#pool = pool;
+    this.#stepMs = durationMs / FULL_RAMP;
+    this.#clock = clock;
+    this.#unsubscribe = durationMs > 0 ? pool.subscribe((event) => this.#poolChanged(event)) : () => {};
+    for (const backend of pool.backends) {
+      if (durationMs === 0) pool.setRamp(backend, FULL_RAMP);
+      else if (backend.alive) this.#climb(backend);
+    }
+  }
+
+  /** Leaves every ramp where it is and clears the timers. */
+  stop(): void {
+    this.#unsubscribe();
+    for (const cancel of this.#cancels.values()) cancel();
+    this.#cancels.clear();
+  }
+
+  #poolChanged({ type, backend }: PoolEvent): void {
+    if (type !== "up" && type !== "down" && type !== "removed") return;
+    this.#cancels.get(backend)?.();
+    this.#cancels.delete(backend);
+    if (type !== "up") return;
+    this.#pool.setRamp(backend, 1);
+    this.#climb(backend);
+  }
+
+  #climb(backend: Backend): void {
+    const ramp = this.#pool.shared.ramp(backend.slot);
+    if (ramp >= FULL_RAMP) {
+      this.#cancels.delete(backend);
+      return;
+    }
+    const step = () => {
+      this.#pool.setRamp(backend, ramp + 1);
+      this.#climb(backend);
+    };
+    this.#cancels.set(backend, this.#clock.after(this.#stepMs, step));
+  }
+}

@@ -1,0 +1,82 @@
+/** Waiting without luck: for a condition with a deadline, or on a clock that the test moves. */
+
+import type { Clock } from "../../src/health/slow_start.ts";
+
+/** How a `waitFor` ends when the condition never holds. */
+export interface WaitOptions {
+  /** Default 5000. */
+  readonly timeoutMs?: number;
+  /** What is waited for, as the failure names it. */
+  readonly what: string;
+}
+
+/** Resolves once `condition` holds; fails, naming what was waited for, when it does not in time. */
+export async function waitFor(
+  condition: () => boolean | Promise<boolean>,
+  { timeoutMs = 5000, what }: WaitOptions,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!await condition()) {
+    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Lets everything that is ready to run do so: promises that have settled, and what follows from them. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+interface Alarm {
+  readonly at: number;
+  readonly callback: () => void;
+}
+
+/** A clock that stands still until a test moves it. */
+export class ManualClock implements Clock {
+  /** Since the clock was made. */
+  #elapsed = 0;
+  #origin = Date.UTC(2026, 0, 1);
+  readonly #alarms = new Set<Alarm>();
+
+  /** Timers that are still to fire. */
+  get pending(): number {
+    return this.#alarms.size;
+  }
+
+  now(): number {
+    return this.#origin + this.#elapsed;
+  }
+
+  after(ms: number, callback: () => void): () => void {
+    const alarm = { at: this.#elapsed + ms, callback };
+    this.#alarms.add(alarm);
+    return () => this.#alarms.delete(alarm);
+  }
+
+  /** Moves the time on; timers on the way fire in order, each at its own time and with all that follows from it. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#elapsed + ms;
+    await settle();
+    for (let alarm = this.#nextUntil(end); alarm !== undefined; alarm = this.#nextUntil(end)) {
+      this.#alarms.delete(alarm);
+      this.#elapsed = Math.max(this.#elapsed, alarm.at);
+      alarm.callback();
+      await settle();
+    }
+    this.#elapsed = end;
+  }
+
+  /** Sets the time of day as an administrator would: timers do not notice. */
+  jump(ms: number): void {
+    this.#origin += ms;
+  }
+
+  #nextUntil(end: number): Alarm | undefined {
+    let next: Alarm | undefined;
+    for (const alarm of this.#alarms) {
+      if (alarm.at <= end && (next === undefined || alarm.at < next.at)) next = alarm;
+    }
+    return next;
+  }
+}

@@ -1,0 +1,59 @@
+import { assertEquals } from "@std/assert";
+import { notYetSupported } from "../../../src/config/not_yet.ts";
+import { type ConfigFile, configSchema } from "../../../src/config/schema.ts";
+import { formatPath } from "../../../src/config/setting_path.ts";
+
+// Delete a row here together with its row in `not_yet.ts`.
+const REFUSED: readonly (readonly [string, ConfigFile])[] = [
+  ["engine", { engine: "wire" }],
+  ["proxy.workers", { proxy: { workers: "auto" } }],
+  ["proxy.tls", { proxy: { tls: { selfSigned: ["localhost"] } } }],
+  ["proxy.compression", { proxy: { compression: true } }],
+  ["proxy.trustForwarded", { proxy: { trustForwarded: ["::1"] } }],
+  ["proxy.maxBodySize", { proxy: { maxBodySize: "1MB" } }],
+  ["admin.persist", { admin: { persist: true } }],
+  ["strategy", { strategy: "random" }],
+  ["strategy", { strategy: "header-hash:x" }],
+  ["sticky", { sticky: {} }],
+  ["backends[1].backup", { backends: ["http://a", { url: "http://b", backup: true }] }],
+  ["backends[0].maxConnections", { backends: [{ url: "http://b", maxConnections: 1 }] }],
+  ["backends[0].tls.ca", { backends: [{ url: "http://b", tls: { ca: "x" } }] }],
+  ["backends[0].tls.insecure", { backends: [{ url: "http://b", tls: { insecure: true } }] }],
+  ["health.slowStart", { health: { slowStart: "1s" } }],
+  ["passive.serverErrors", { passive: { serverErrors: 1 } }],
+  ["passive.window", { passive: { window: 1 } }],
+  ["passive.ejectFor", { passive: { ejectFor: 1 } }],
+  ["passive.maxEjected", { passive: { maxEjected: 0 } }],
+  ["timeouts.request", { timeouts: { request: 1 } }],
+  ["retries.statuses", { retries: { statuses: [503] } }],
+  ["queue.size", { queue: { size: 0 } }],
+  ["queue.timeout", { queue: { timeout: 0 } }],
+  ["headers.request.set", { headers: { request: { set: { a: "" } } } }],
+  ["headers.request.remove", { headers: { request: { remove: ["a"] } } }],
+  ["headers.response.set", { headers: { response: { set: { a: "" } } } }],
+  ["headers.response.remove", { headers: { response: { remove: ["a"] } } }],
+  ["log.access", { log: { access: true } }],
+];
+
+Deno.test("notYetSupported() refuses each setting whose feature does not exist", () => {
+  for (const [path, file] of REFUSED) {
+    const problems = notYetSupported(configSchema.parse(file));
+    assertEquals(problems.map((problem) => `${formatPath(problem.path)}: ${problem.text}`), [
+      `${path}: not supported yet`,
+    ]);
+  }
+});
+
+Deno.test("notYetSupported() lets everything else pass", () => {
+  const config = configSchema.parse({
+    proxy: { host: "::1", port: 1 },
+    admin: { host: "::1", port: 2, token: "t" },
+    backends: [{ url: "http://a", weight: 5 }],
+    health: { type: "tcp", path: "/x", interval: 1, healthyThreshold: 2, startUp: false },
+    passive: { connectFailures: 3 },
+    timeouts: { connect: 1, response: 2, shutdown: 3 },
+    retries: { attempts: 5, budget: 1 },
+    log: { level: "debug", format: "json" },
+  });
+  assertEquals(notYetSupported(config), []);
+});

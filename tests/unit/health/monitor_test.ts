@@ -270,8 +270,11 @@ Deno.test("HealthMonitor drops what a check finds after the backend was removed"
 });
 
 Deno.test("HealthMonitor.stop() cancels checks, waits for them, drops what they find and leaves no timer", async () => {
-  const bench = new Bench();
+  const bench = new Bench({ slowStart: "10s" });
   const idle = await bench.add("idle");
+  bench.pool.setUp(idle.backend, false, "test");
+  bench.pool.setUp(idle.backend, true, "test");
+  assertEquals(bench.clock.pending, 2, "the next check and the next step of the slow start");
   bench.firstAnswer = null;
   const busy = await bench.add("busy");
   const removed = await bench.add("removed");

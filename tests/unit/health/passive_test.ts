@@ -121,6 +121,20 @@ Deno.test("PassiveHealth forgets a backend's failures when its ejection ends", a
   assertEquals(events.length, 3);
 });
 
+Deno.test("PassiveHealth does not prolong an ejection for what fails meanwhile", async () => {
+  for (const healthType of ["http", "none"] as const) {
+    const { pool, passive, clock, events } = setUp({ serverErrors: 1, ejectFor: "10s" }, { backends: 3, healthType });
+    const [refusing, failing] = [at(pool, 0), at(pool, 1)];
+    for (let second = 0; second < 10; second++) {
+      if (healthType === "none") passive.connectFailed(refusing, "connection refused");
+      passive.serverError(failing, 500);
+      await clock.advance(1_000);
+    }
+    assertEquals([failing.alive, refusing.alive, clock.pending], [true, true, 0]);
+    assertEquals(events.length, healthType === "none" ? 4 : 2);
+  }
+});
+
 Deno.test("PassiveHealth ejects at the first failure where one is enough, and says so in the singular", () => {
   const { passive, backend, events } = setUp({ serverErrors: 1, window: "1m30s" });
   passive.failed(backend, "connection lost");
@@ -184,6 +198,13 @@ Deno.test("PassiveHealth lets those longest out back in when the pool shrinks be
   assertEquals(clock.pending, 1);
 });
 
+Deno.test("PassiveHealth leaves ejections alone that a smaller pool still allows", () => {
+  const { pool, passive, events } = setUp({ serverErrors: 1 }, { backends: 6 });
+  for (const index of [0, 1, 2]) passive.serverError(at(pool, index), 500);
+  pool.remove(at(pool, 5), "operator");
+  assertEquals(events.slice(3), ["removed 6: operator"]);
+});
+
 Deno.test("PassiveHealth does not count what refused connections toward maxEjected", () => {
   const { pool, passive, events } = setUp({ serverErrors: 1, maxEjected: 0.5 }, { backends: 2, healthType: "none" });
   passive.connectFailed(at(pool, 0), "connection refused");
@@ -232,6 +253,17 @@ Deno.test("PassiveHealth.configure() keeps ejections under way and goes by the n
   await clock.advance(10_000);
   passive.serverError(at(pool, 2), 500);
   assertEquals(events.slice(4), ["up 2: ejection ended", "down 3: ejected: 2 failures in 10s"]);
+});
+
+Deno.test("PassiveHealth.configure() counts from anew where the number of failures changes, and only there", () => {
+  const { passive, backend, events } = setUp({ serverErrors: 5 });
+  for (let time = 0; time < 4; time++) passive.serverError(backend, 500);
+  passive.configure(passiveConfig({ serverErrors: 2 }), "http");
+  passive.serverError(backend, 500);
+  assertEquals(events, []);
+  passive.configure(passiveConfig({ serverErrors: 2, ejectFor: "1m" }), "http");
+  passive.serverError(backend, 500);
+  assertEquals(events, ["down 1: ejected: 2 failures in 10s"]);
 });
 
 Deno.test("PassiveHealth ejects exactly when a model with all failures does", async () => {

@@ -58,7 +58,9 @@ export class Roundhouse {
     this.#unsubscribe = this.pool.subscribe((event) => logPoolEvent(log, event));
     this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log });
     this.#passive = new PassiveHealth({ pool: this.pool, config: config.passive, healthType: config.health.type });
-    for (const spec of config.backends) this.pool.add(spec, "configured", config.health.startUp);
+    // Without checks nobody would ever mark a backend up.
+    const up = config.health.startUp || config.health.type === "none";
+    for (const spec of config.backends) this.pool.add(spec, "configured", up);
   }
 
   #startServers(): void {

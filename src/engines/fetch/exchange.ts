@@ -211,7 +211,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
     const failure = { side: "backend", requestSent: true } as const;
     switch (this.#abort) {
       case "connect_timeout":
-        return new ProxyError("connection failed: timed out", { code: "connect_failed", ...failure });
+        return new ProxyError("timed out", { code: "connect_failed", ...failure });
       case "request_timeout":
         return requestTimeout();
       case "response_timeout":

@@ -13,7 +13,7 @@ export function fromFetchError(error: unknown): ProxyError {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const text = messageOf(cause);
   if (text.includes("client error (Connect)")) {
-    return new ProxyError(`connection failed: ${lastPart(text)}`, {
+    return new ProxyError(lastPart(text), {
       code: "connect_failed",
       side: "backend",
       requestSent: false,
@@ -52,7 +52,7 @@ export function refusedStatus(text: string): number | undefined {
 export function fromHandshakeError(text: string): ProxyError {
   const connected = !text.includes("connect error") && !text.includes("dns error");
   if (!connected) {
-    return new ProxyError(`connection failed: ${lastPart(text)}`, {
+    return new ProxyError(lastPart(text), {
       code: "connect_failed",
       side: "backend",
       requestSent: false,

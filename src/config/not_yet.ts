@@ -9,7 +9,6 @@ const NOT_YET: readonly (Setting | BackendSetting)[] = [
   { path: "proxy.workers", read: (config) => config.proxy.workers },
   { path: "proxy.tls", read: (config) => config.proxy.tls },
   { path: "admin.persist", read: (config) => config.admin.persist },
-  { path: "strategy", read: (config) => config.strategy },
   { path: "sticky", read: (config) => config.sticky },
   { path: "backup", readBackend: (backend) => backend.backup },
   { path: "maxConnections", readBackend: (backend) => backend.maxConnections },

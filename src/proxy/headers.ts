@@ -127,6 +127,7 @@ export function forwardResponse(
 
 /** Drops the headers that a `Connection` header names. `Host` is not the connection's to drop. */
 function withoutNamed(headers: HeaderPair[], connection: string): HeaderPair[] {
+  if (connection === "keep-alive" || connection === "close") return headers; // nearly always
   const named = connection.toLowerCase().split(",").map((option) => option.trim());
   const kept = headers.filter(([name]) => {
     const lower = name.toLowerCase();

@@ -35,11 +35,20 @@ export class RawConnection {
     await this.until("\u0000 never sent").catch(() => {}); // a reset is an end, too
   }
 
+  /** Reads what has come, at least one byte; leaves `received` alone. `undefined`: the other side has ended. */
+  async read(maxBytes = 65536): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const chunk = new Uint8Array(maxBytes);
+    const count = await this.#connection.read(chunk);
+    return count === null ? undefined : chunk.subarray(0, count);
+  }
+
+  /** Sends text or bytes. Fails when the other side has closed. */
   async send(data: string | Uint8Array): Promise<void> {
     const bytes = typeof data === "string" ? encoder.encode(data) : data;
     for (let sent = 0; sent < bytes.length;) sent += await this.#connection.write(bytes.subarray(sent));
   }
 
+  /** Closes; unread bytes make the system send a reset. */
   close(): void {
     try {
       this.#connection.close();

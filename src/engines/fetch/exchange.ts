@@ -7,7 +7,7 @@ import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import type { BackendClients } from "./backend_clients.ts";
 import type { Bridge } from "./bridge.ts";
-import type { Deadline } from "./deadline.ts";
+import type { Deadline, DeadlineListener, Moment } from "./deadline.ts";
 import { fromFetchError } from "./fetch_error.ts";
 import { isReachable } from "./reachable.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
@@ -39,9 +39,9 @@ const RESENDABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
  * Runs one request. The response of `fetch` goes to `Deno.serve` with its body untouched, so that it is piped outside
  * JavaScript; the end of the exchange is `info.completed`.
  *
- * Listens itself (`handleEvent`) to the client's signal and to the limits, which takes no closure.
+ * Listens itself to the client's signal (`handleEvent`), which takes no closure.
  */
-export class FetchExchange implements Exchange<Response>, RequestBodyListener, EventListenerObject {
+export class FetchExchange implements Exchange<Response>, RequestBodyListener, DeadlineListener, EventListenerObject {
   readonly request: RequestHead;
   readonly refusal: ProxyError | undefined;
   readonly #context: FetchContext;
@@ -52,9 +52,9 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
   #backend: Backend | undefined;
   #attempt: AbortController | undefined;
   #abort: Abort | undefined;
-  #responseLimit: AbortSignal | undefined;
-  #connectLimit: AbortSignal | undefined;
-  readonly #requestLimit: AbortSignal | undefined;
+  #responseLimit: Moment | undefined;
+  #connectLimit: Moment | undefined;
+  readonly #requestLimit: Moment | undefined;
   #uploading = false;
 
   /** @param respond settles the handler that `Deno.serve` waits for */
@@ -77,8 +77,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
       this.#uploading = true;
     }
     this.#clientSignal.addEventListener("abort", this);
-    this.#requestLimit = context.requestDeadline?.signal(performance.now());
-    this.#requestLimit?.addEventListener("abort", this);
+    this.#requestLimit = context.requestDeadline?.start(this);
   }
 
   get bodyReplayable(): boolean {
@@ -87,7 +86,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
 
   async attempt(backend: Backend, headers: HeaderPair[]): Promise<Response> {
     if (this.#clientGone) throw clientGone();
-    if (this.#requestLimit?.aborted) throw requestTimeout();
+    if (this.#requestLimit?.signal.aborted) throw requestTimeout();
     const { clients } = this.#context;
     const { method, target } = this.request;
     const reuse = this.#body !== undefined || RESENDABLE.has(method);
@@ -121,7 +120,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
   /** A body that was handed over can't be cut any more, so only with a limit on the whole is it wrapped. */
   #limited(body: ReadableStream<Uint8Array<ArrayBuffer>> | null): ReadableStream<Uint8Array<ArrayBuffer>> | null {
     if (this.#requestLimit === undefined || body === null) return body;
-    return body.pipeThrough(new TransformStream(), { signal: this.#requestLimit });
+    return body.pipeThrough(new TransformStream(), { signal: this.#requestLimit.signal });
   }
 
   discard(response: Response): void {
@@ -134,18 +133,20 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
     return this.#untilCompleted();
   }
 
-  /** The client left, or a limit has passed. */
-  handleEvent(event: Event): void {
-    if (event.target === this.#clientSignal) this.#abortAttempt("client_gone");
-    else if (event.target === this.#connectLimit) void this.#checkConnection();
-    else if (event.target === this.#requestLimit) this.#abortAttempt("request_timeout");
-    else this.#abortAttempt("response_timeout");
+  /** The client left. */
+  handleEvent(): void {
+    this.#abortAttempt("client_gone");
+  }
+
+  limitPassed(moment: Moment): void {
+    if (moment === this.#connectLimit) void this.#checkConnection();
+    else this.#abortAttempt(moment === this.#requestLimit ? "request_timeout" : "response_timeout");
   }
 
   /** The clock for the response starts at the request's last byte. */
   bodyEnded(): void {
     this.#uploadEnded();
-    if (this.#attempt !== undefined) this.#watchResponse(performance.now());
+    if (this.#attempt !== undefined) this.#responseLimit = this.#context.responseDeadline.start(this);
   }
 
   get #clientGone(): boolean {
@@ -156,7 +157,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
   #untilCompleted(): Promise<void> {
     const ended = () => {
       this.#uploadEnded();
-      this.#requestLimit?.removeEventListener("abort", this);
+      this.#requestLimit?.leave(this);
     };
     return this.#completed.then(ended, ended);
   }
@@ -168,21 +169,14 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, E
   }
 
   #watchLimits(): void {
-    const now = performance.now();
-    this.#connectLimit = this.#context.connectDeadline.signal(now);
-    this.#connectLimit.addEventListener("abort", this);
-    if (!this.#uploading) this.#watchResponse(now);
-  }
-
-  #watchResponse(now: number): void {
-    this.#responseLimit = this.#context.responseDeadline.signal(now);
-    this.#responseLimit.addEventListener("abort", this);
+    this.#connectLimit = this.#context.connectDeadline.start(this);
+    if (!this.#uploading) this.#responseLimit = this.#context.responseDeadline.start(this);
   }
 
   #unwatchLimits(): void {
     this.#attempt = undefined;
-    this.#connectLimit?.removeEventListener("abort", this);
-    this.#responseLimit?.removeEventListener("abort", this);
+    this.#connectLimit?.leave(this);
+    this.#responseLimit?.leave(this);
     this.#connectLimit = undefined;
     this.#responseLimit = undefined;
   }

@@ -17,7 +17,8 @@ export interface FetchRequestHead extends RequestHead {
 export function readHead(request: Request, peer: string): FetchRequestHead {
   const { url, method } = request;
   const secure = url.startsWith("https:");
-  const headers: HeaderPair[] = [...request.headers];
+  const headers: HeaderPair[] = [];
+  request.headers.forEach(pushPair, headers); // iterating would make an object for each step
   let host: string | undefined;
   let bodyBytes: number | undefined = 0;
   let upgrade: string | undefined;
@@ -54,6 +55,10 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
     secure,
     wantsWebSocket: upgrade?.toLowerCase() === "websocket" && key !== undefined && method === "GET",
   };
+}
+
+function pushPair(this: HeaderPair[], value: string, name: string): void {
+  this.push([name, value]);
 }
 
 /** The authority in `request.url`: `Host` as sent, or with an absolute-form target that target's. */

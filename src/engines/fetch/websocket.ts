@@ -38,9 +38,9 @@ export class WebSocketExchange implements Exchange<Handshake> {
   attempt(backend: Backend, headers: HeaderPair[]): Promise<Handshake> {
     const { promise, resolve, reject } = Promise.withResolvers<Handshake>();
     const socket = this.#dial(backend, headers);
-    const limit = this.context.responseDeadline.signal(performance.now());
     const giveUp = () => socket.close();
-    limit.addEventListener("abort", giveUp);
+    const waiter = { limitPassed: giveUp };
+    const limit = this.context.responseDeadline.start(waiter);
     this.upgrade.signal.addEventListener("abort", giveUp);
     const early: MessageEvent["data"][] = [];
     socket.onmessage = ({ data }) => early.push(data);
@@ -49,12 +49,12 @@ export class WebSocketExchange implements Exchange<Handshake> {
       const text = event instanceof ErrorEvent ? event.message : "";
       const status = refusedStatus(text);
       if (this.upgrade.signal.aborted) reject(clientGone());
-      else if (limit.aborted) reject(handshakeTimeout());
+      else if (limit.signal.aborted) reject(handshakeTimeout());
       else if (status !== undefined) resolve({ status, headers: [] });
       else reject(fromHandshakeError(text));
     };
     return promise.finally(() => {
-      limit.removeEventListener("abort", giveUp);
+      limit.leave(waiter);
       this.upgrade.signal.removeEventListener("abort", giveUp);
     });
   }

@@ -9,8 +9,6 @@ const REFUSED: readonly (readonly [string, ConfigFile])[] = [
   ["proxy.workers", { proxy: { workers: "auto" } }],
   ["proxy.tls", { proxy: { tls: { selfSigned: ["localhost"] } } }],
   ["admin.persist", { admin: { persist: true } }],
-  ["strategy", { strategy: "random" }],
-  ["strategy", { strategy: "header-hash:x" }],
   ["sticky", { sticky: {} }],
   ["backends[1].backup", { backends: ["http://a", { url: "http://b", backup: true }] }],
   ["backends[0].maxConnections", { backends: [{ url: "http://b", maxConnections: 1 }] }],

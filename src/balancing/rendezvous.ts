@@ -1,0 +1,86 @@
+/** Weighted rendezvous hashing: a key always meets the same backend, and only the keys of one that left move. */
+
+import type { Backend } from "../pool/backend.ts";
+import type { Candidate, PickRequest } from "./strategy.ts";
+
+// Changing any of these moves nearly every key in every installation.
+const FIRST_SEED = 0x5bd1e995;
+const SECOND_SEED = 0x1b873593;
+const LANES_FACTOR = 0x9e3779b1;
+
+/**
+ * Highest random weight (Thaler & Ravishankar, 1998) in its weighted form (Schindelhauer & Schomaker, 2005): each
+ * backend draws a number u in (0, 1) from the hash of the key and its id, and the highest score -weight / ln(u) wins.
+ * A backend's draw depends on no other backend, so when one leaves or can't be used, exactly its keys move, to the next
+ * best score of each, and they return with it; when a weight grows, keys move only to that backend.
+ *
+ * The hash is integer arithmetic on the key and the id alone: the same in every isolate, process and release.
+ */
+export class Rendezvous {
+  readonly #candidates: readonly Candidate[];
+  readonly #firstLanes: Int32Array;
+  readonly #secondLanes: Int32Array;
+
+  constructor(candidates: readonly Candidate[]) {
+    this.#candidates = candidates;
+    this.#firstLanes = Int32Array.from(candidates, ({ backend }) => murmur3(backend.id, FIRST_SEED));
+    this.#secondLanes = Int32Array.from(candidates, ({ backend }) => murmur3(backend.id, SECOND_SEED));
+  }
+
+  /**
+   * Returns the backend with the highest score that the request accepts, or `undefined` when it accepts none.
+   *
+   * @param length how many characters of `key` count
+   */
+  pick(key: string, request: PickRequest, length = key.length): Backend | undefined {
+    const first = murmur3(key, FIRST_SEED, length);
+    const second = murmur3(key, SECOND_SEED, length);
+    let best: Backend | undefined;
+    // With v = 1 - u the highest score is the lowest -ln(1 - v) / weight. That is never below v / weight, nor v below
+    // its upper 32 bits: most backends are out before the lower bits, the logarithm or `accepts` are needed.
+    let lowest = Infinity;
+    for (let index = 0; index < this.#candidates.length; index++) {
+      const candidate = this.#candidates[index];
+      if (candidate === undefined) break; // never: the index is in range
+      const { backend, weight } = candidate;
+      const x = first ^ (this.#firstLanes[index] ?? 0);
+      const y = second ^ (this.#secondLanes[index] ?? 0);
+      const upper = mix(x + Math.imul(y, LANES_FACTOR));
+      if (upper >= lowest * weight * 2 ** 32) continue;
+      const lower = mix(y + upper) >>> 12;
+      const v = (upper * 2 ** 20 + lower + 0.5) * 2 ** -52; // exact, above 0 and below 1
+      const cost = -Math.log1p(-v) / weight;
+      if (cost >= lowest || !request.accepts(backend)) continue;
+      lowest = cost;
+      best = backend;
+    }
+    return best;
+  }
+}
+
+/**
+ * MurmurHash3_x86_32 (Appleby) of the first `length` UTF-16 code units of `text`, two bytes each, lower one first.
+ * Returns 0 to 2^32 - 1.
+ */
+export function murmur3(text: string, seed: number, length = text.length): number {
+  let hash = seed;
+  for (let at = 0; at + 1 < length; at += 2) {
+    hash ^= scramble(text.charCodeAt(at) | text.charCodeAt(at + 1) << 16);
+    hash = hash << 13 | hash >>> 19;
+    hash = Math.imul(hash, 5) + 0xe6546b64;
+  }
+  if (length % 2 === 1) hash ^= scramble(text.charCodeAt(length - 1));
+  return mix(hash ^ length * 2);
+}
+
+function scramble(block: number): number {
+  block = Math.imul(block, 0xcc9e2d51);
+  return Math.imul(block << 15 | block >>> 17, 0x1b873593);
+}
+
+/** MurmurHash3's finalizer: every bit of the input turns about half of the output's. */
+function mix(hash: number): number {
+  hash = Math.imul(hash ^ hash >>> 16, 0x85ebca6b);
+  hash = Math.imul(hash ^ hash >>> 13, 0xc2b2ae35);
+  return (hash ^ hash >>> 16) >>> 0;
+}

@@ -1,0 +1,25 @@
+// The conformance suite on the engine `fetch`, with what the contract's section 4 allows it.
+
+import { testConformance } from "./suite.ts";
+
+testConformance({
+  name: "fetch",
+  deviations: {
+    asksForIdentity: true,
+    rewritesTargets: true,
+    joinsRepeatedHeaders: true,
+    sortsHeaders: true,
+    chunksRequestBodies: true,
+    addsRequestHeaders: true,
+    upperCasesMethods: true,
+    refusesGetWithBody: true,
+    dropsInformational: true,
+    dropsTrailers: true,
+    refusesHighStatuses: true,
+    overlooksBrokenBodies: true,
+    toleratesBareLf: true,
+    hasForeignParser: true,
+    compresses: true,
+    dropsRefusalBodies: true,
+  },
+});

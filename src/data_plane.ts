@@ -2,20 +2,25 @@
 
 import { LoadBalancer } from "./balancing/load_balancer.ts";
 import { strategyFactory } from "./balancing/registry.ts";
+import { stickiness } from "./balancing/sticky.ts";
 import type { Config } from "./config/schema.ts";
 import type { Engine } from "./engines/engine.ts";
 import { engineFactory } from "./engines/registry.ts";
 import type { PassiveHealth } from "./health/passive.ts";
 import type { Log } from "./log.ts";
 import type { ServerPool } from "./pool/server_pool.ts";
+import type { SessionTable } from "./pool/session_table.ts";
 import { Forwarder, type ForwardingRules } from "./proxy/exchange.ts";
 import { ForwardedTrust } from "./proxy/forwarded.ts";
 import type { HeaderRules } from "./proxy/headers.ts";
+import { RequestQueue } from "./proxy/queue.ts";
 import { RandomHex } from "./proxy/ids.ts";
 
 export interface DataPlaneOptions {
   readonly config: Config;
   readonly pool: ServerPool;
+  /** Sessions by address, where `sticky.by` is `ip`. */
+  readonly sessions: SessionTable | undefined;
   readonly passive: PassiveHealth;
   readonly log: Log;
 }
@@ -25,10 +30,12 @@ export interface DataPlaneOptions {
  *
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
-export function startDataPlane({ config, pool, passive, log }: DataPlaneOptions): Engine {
+export function startDataPlane({ config, pool, sessions, passive, log }: DataPlaneOptions): Engine {
   const forwarder = new Forwarder({
     balancer: new LoadBalancer(pool, strategyFactory(config.strategy)),
     shared: pool.shared,
+    queue: new RequestQueue({ shared: pool.shared, size: config.queue.size, timeoutMs: config.queue.timeoutMs }),
+    stickiness: stickiness(config.sticky, pool, sessions),
     passive,
     random: new RandomHex(),
     rules: forwardingRules(config),

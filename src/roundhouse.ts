@@ -10,6 +10,7 @@ import { PassiveHealth } from "./health/passive.ts";
 import { ConfigError, messageOf } from "./errors.ts";
 import type { Log } from "./log.ts";
 import { type PoolEvent, ServerPool } from "./pool/server_pool.ts";
+import { SessionTable } from "./pool/session_table.ts";
 import { SharedState } from "./pool/shared_state.ts";
 
 export interface RoundhouseOptions {
@@ -67,7 +68,8 @@ export class Roundhouse {
     const config = this.#config;
     const { pool } = this;
     this.#engine = bind("proxy", config.proxy, () => {
-      return startDataPlane({ config, pool, passive: this.#passive, log: this.#log });
+      const sessions = config.sticky?.by === "ip" ? SessionTable.allocate(config.sticky.timeoutMs) : undefined;
+      return startDataPlane({ config, pool, sessions, passive: this.#passive, log: this.#log });
     });
     this.#admin = bind("admin", config.admin, () =>
       startAdminServer({

@@ -8,19 +8,23 @@ import type { Candidate, PickRequest, Strategy, StrategyContext } from "./strate
  * Picks the smallest current connections / weight, counted over all isolates, whatever the order of the backends.
  *
  * Ties go round robin by weight. While all are tied, above all while all are idle, the order is exactly that of
- * `round-robin`, shared by all isolates. Among some of them each isolate keeps nginx's smooth weighted rule, in which
- * only the tied gain and only the chosen pays, so no backend collects turns for later while it is busy.
+ * `round-robin`, shared by all isolates. Among some of them each isolate goes by nginx's smooth weighted rule, where
+ * only the tied gain and only the chosen pays: a busy backend collects no turns for later. What they gain are shares
+ * of one pick, not weights: else a pick would cost more in some ties than in others, and alternating ties be unfair.
  */
 export function leastConnections(candidates: readonly Candidate[], context: StrategyContext): Strategy {
   return new LeastConnections(candidates, context);
 }
+
+/** Shares add up with rounding errors; credits closer than this count as equal, and the first of equals is chosen. */
+const SAME_CREDIT = 1e-9;
 
 class LeastConnections implements Strategy {
   readonly #candidates: readonly Candidate[];
   readonly #context: StrategyContext;
   /** The order of turns while all are tied. */
   readonly #schedule: Uint16Array;
-  /** What each has gained and not paid in ties of some. */
+  /** The picks that each had coming to it in ties of some, less those it got. */
   readonly #credit: Float64Array;
   /** Scratch of a pick: the indices of the tied. */
   readonly #tied: Uint16Array;
@@ -66,20 +70,23 @@ class LeastConnections implements Strategy {
     if (tied === 1) return this.#tied[0] ?? 0;
     const schedule = this.#schedule;
     if (tied === this.#candidates.length) return schedule[this.#context.takeTurn() % schedule.length] ?? 0;
+    let total = 0;
+    for (let place = 0; place < tied; place++) total += this.#weightOf(place);
     let chosen = 0;
     let most = -Infinity;
-    let total = 0;
     for (let place = 0; place < tied; place++) {
       const index = this.#tied[place] ?? 0;
-      const weight = this.#candidates[index]?.weight ?? 0;
-      const credit = (this.#credit[index] ?? 0) + weight;
+      const credit = (this.#credit[index] ?? 0) + this.#weightOf(place) / total;
       this.#credit[index] = credit;
-      total += weight;
-      if (credit <= most) continue;
+      if (credit <= most + SAME_CREDIT) continue;
       most = credit;
       chosen = index;
     }
-    this.#credit[chosen] = most - total;
+    this.#credit[chosen] = most - 1;
     return chosen;
+  }
+
+  #weightOf(place: number): number {
+    return this.#candidates[this.#tied[place] ?? 0]?.weight ?? 0;
   }
 }

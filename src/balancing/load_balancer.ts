@@ -16,6 +16,7 @@ export class LoadBalancer {
   readonly #context: StrategyContext;
   #epoch: number | undefined;
   #strategy: Strategy | undefined;
+  #eligible: readonly Backend[] = [];
 
   constructor(pool: ServerPool, factory: StrategyFactory) {
     this.#pool = pool;
@@ -23,9 +24,10 @@ export class LoadBalancer {
     this.#context = { takeTurn: () => pool.shared.takeTurn(), random: Math.random };
   }
 
-  /** Whether any backend is eligible. */
-  get hasEligible(): boolean {
-    return this.#current() !== undefined;
+  /** The backends that may be picked, full or not. */
+  get eligible(): readonly Backend[] {
+    this.#current();
+    return this.#eligible;
   }
 
   /** Returns the backend whose turn it is, or `undefined` when the request accepts none of the eligible ones. */
@@ -38,6 +40,7 @@ export class LoadBalancer {
     const epoch = this.#pool.shared.epoch;
     if (epoch !== this.#epoch) {
       const candidates = eligibleCandidates(this.#pool.backends);
+      this.#eligible = candidates.map((candidate) => candidate.backend);
       this.#strategy = candidates.length === 0 ? undefined : this.#factory(candidates, this.#context);
       this.#epoch = epoch;
     }

@@ -47,7 +47,7 @@ export class WeightedDraw {
     return low;
   }
 
-  /** One pass, in which each takes the place of the one before with its share of the weight so far (A-Chao, 1982). */
+  /** One pass, in which each takes the place of the one before with its share of the weight so far (Chao, 1982). */
   #drawAccepted(request: PickRequest, except: number): number | undefined {
     let drawn: number | undefined;
     let total = 0;

@@ -9,13 +9,8 @@ const NOT_YET: readonly (Setting | BackendSetting)[] = [
   { path: "proxy.workers", read: (config) => config.proxy.workers },
   { path: "proxy.tls", read: (config) => config.proxy.tls },
   { path: "admin.persist", read: (config) => config.admin.persist },
-  { path: "sticky", read: (config) => config.sticky },
-  { path: "backup", readBackend: (backend) => backend.backup },
-  { path: "maxConnections", readBackend: (backend) => backend.maxConnections },
   { path: "tls.ca", readBackend: (backend) => backend.tls.ca },
   { path: "tls.insecure", readBackend: (backend) => backend.tls.insecure },
-  { path: "queue.size", read: (config) => config.queue.size },
-  { path: "queue.timeout", read: (config) => config.queue.timeoutMs },
   { path: "log.access", read: (config) => config.log.access },
 ];
 

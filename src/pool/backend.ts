@@ -126,10 +126,19 @@ export class Backend {
     return this.alive && this.state === "active" && this.weight > 0;
   }
 
-  /** Counts a connection until the lease is released. */
-  lease(): Lease {
-    this.#shared.connectionOpened(this.slot);
-    return new Lease(this, this.#shared);
+  /** Which of the backends that had its slot in turn it is. */
+  get generation(): number {
+    return this.#shared.generation(this.slot);
+  }
+
+  /** Below `maxConnections`. */
+  get hasRoom(): boolean {
+    return this.#shared.hasRoom(this.slot);
+  }
+
+  /** Counts a connection until the lease is released; `undefined` at `maxConnections`. */
+  lease(): Lease | undefined {
+    return this.#shared.openConnection(this.slot) ? new Lease(this, this.#shared) : undefined;
   }
 
   /** A response head came: `latencyMs` after the attempt began. */
@@ -164,7 +173,7 @@ export class Lease {
   release(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#shared.connectionClosed(this.backend.slot);
+    this.#shared.closeConnection(this.backend.slot);
   }
 }
 

@@ -29,6 +29,7 @@ const TURN = 1;
 
 // Line of an isolate: 32-bit cells first, then 64-bit floats.
 const ACTIVE = 0;
+const QUEUED = 1;
 const REQUESTS_TOTAL = 1;
 const REQUESTS_FAILED = 2;
 const REQUESTS_RETRIED = 3;
@@ -42,7 +43,8 @@ const RING_BYTES = Math.ceil((RING_SLOTS * RING_CELLS * 8) / LINE) * LINE;
 /** Retries allowed on top of the budget's share, so that a quiet proxy can retry too. */
 const BUDGET_FLOOR = 10;
 
-// Line of a backend, written by any isolate: 32-bit cells, then 64-bit floats.
+// Lines of a backend, written by any isolate. The first is read at every pick and changes seldom …
+const BACKEND_BYTES = 2 * LINE;
 const DOWN = 0; // zeroed memory means up
 const EJECTED = 1;
 const STATE = 2;
@@ -50,11 +52,14 @@ const WEIGHT = 3;
 const RAMP = 4;
 const BACKUP = 5;
 const MAX_CONNECTIONS = 6; // 0: none
-const CONNECT_FAILURES = 7;
-const LATENCY = 4; // milliseconds; 0: no answer yet
-const LATENCY_AT = 5; // milliseconds since the Unix epoch
-const RECHECK_AT = 6; // milliseconds since the Unix epoch: the next health check; 0: none is planned
-const EJECTED_UNTIL = 7; // the same for the end of an ejection
+const GENERATION = 7;
+const RECHECK_AT = 4; // float; milliseconds since the Unix epoch: the next health check; 0: none is planned
+const EJECTED_UNTIL = 5; // float; the same for the end of an ejection
+// … the second changes with every request.
+const TAKEN = LINE / I32; // connections of all isolates, as the limit counts them
+const CONNECT_FAILURES = LINE / I32 + 1;
+const LATENCY = LINE / F64 + 1; // float; milliseconds; 0: no answer yet
+const LATENCY_AT = LINE / F64 + 2; // float; milliseconds since the Unix epoch
 
 // Line of a backend and isolate.
 const CURRENT_CONNECTIONS = 0;
@@ -67,6 +72,8 @@ export interface RequestTotals {
   readonly active: number;
   readonly failed: number;
   readonly retried: number;
+  /** Waiting for a backend to have room; part of `active`. */
+  readonly queued: number;
 }
 
 /** One isolate's view of the shared memory. */
@@ -84,8 +91,9 @@ export class SharedState {
 
   /** Allocates the memory for `isolates` isolates; the caller is isolate 0. */
   static allocate(isolates = 1): SharedState {
-    const lines = 1 + isolates + MAX_BACKENDS + MAX_BACKENDS * isolates;
-    return new SharedState(new SharedArrayBuffer(lines * LINE + isolates * RING_BYTES), isolates, 0);
+    const lines = 1 + isolates + MAX_BACKENDS * isolates;
+    const bytes = lines * LINE + MAX_BACKENDS * BACKEND_BYTES + isolates * RING_BYTES;
+    return new SharedState(new SharedArrayBuffer(bytes), isolates, 0);
   }
 
   /** Joins memory allocated elsewhere as isolate number `isolate` (0 to `isolates` - 1). */
@@ -101,7 +109,7 @@ export class SharedState {
     this.#floats = new Float64Array(buffer);
     this.#isolateLines = LINE;
     this.#backendLines = this.#isolateLines + isolates * LINE;
-    this.#stripeLines = this.#backendLines + MAX_BACKENDS * LINE;
+    this.#stripeLines = this.#backendLines + MAX_BACKENDS * BACKEND_BYTES;
     this.#rings = this.#stripeLines + MAX_BACKENDS * isolates * LINE;
   }
 
@@ -122,13 +130,20 @@ export class SharedState {
 
   /** Makes a slot ready for a new backend: up, active, nothing counted. The slot must be out of use. */
   resetSlot(slot: number): void {
+    const generation = this.generation(slot) + 1;
     const from = this.#backendWord(slot, 0);
-    this.#words.fill(0, from, from + LINE / I32);
+    this.#words.fill(0, from, from + BACKEND_BYTES / I32);
+    Atomics.store(this.#words, this.#backendWord(slot, GENERATION), generation);
     for (let isolate = 0; isolate < this.isolates; isolate++) {
       const stripe = this.#stripe(slot, isolate) / I32;
       this.#words.fill(0, stripe, stripe + LINE / I32);
     }
     Atomics.store(this.#words, this.#backendWord(slot, RAMP), FULL_RAMP);
+  }
+
+  /** Which backend of those that had this slot in turn has it now: tells a reused slot from the one that was meant. */
+  generation(slot: number): number {
+    return this.#loadBackend(slot, GENERATION);
   }
 
   isUp(slot: number): boolean {
@@ -220,13 +235,29 @@ export class SharedState {
     this.#floats[this.#backendFloat(slot, EJECTED_UNTIL)] = atMs;
   }
 
-  connectionOpened(slot: number): void {
+  /**
+   * Counts a connection, unless the backend has as many as it may; returns whether it did. The limit's own count is
+   * raised first and lowered last, so that the sum of the stripes never shows more than the limit.
+   */
+  openConnection(slot: number): boolean {
+    const taken = this.#backendWord(slot, TAKEN);
+    const limit = this.#loadBackend(slot, MAX_CONNECTIONS);
+    if (limit === 0) Atomics.add(this.#words, taken, 1);
+    else if (!this.#takeBelow(taken, limit)) return false;
     Atomics.add(this.#words, this.#stripe(slot, this.isolate) / I32 + CURRENT_CONNECTIONS, 1);
     this.#addToStripe(slot, BACKEND_REQUESTS);
+    return true;
   }
 
-  connectionClosed(slot: number): void {
+  closeConnection(slot: number): void {
     Atomics.sub(this.#words, this.#stripe(slot, this.isolate) / I32 + CURRENT_CONNECTIONS, 1);
+    Atomics.sub(this.#words, this.#backendWord(slot, TAKEN), 1);
+  }
+
+  /** Whether a connection more would be within the limit. */
+  hasRoom(slot: number): boolean {
+    const limit = this.#loadBackend(slot, MAX_CONNECTIONS);
+    return limit === 0 || this.#loadBackend(slot, TAKEN) < limit;
   }
 
   /** Of all isolates. */
@@ -283,6 +314,26 @@ export class SharedState {
     Atomics.sub(this.#words, this.#isolateLine(this.isolate) / I32 + ACTIVE, 1);
   }
 
+  /** Counts a request that waits, unless `most` do already, of all isolates; returns whether it did. */
+  joinQueue(most: number): boolean {
+    if (this.queued() >= most) return false;
+    Atomics.add(this.#words, this.#isolateLine(this.isolate) / I32 + QUEUED, 1);
+    return true;
+  }
+
+  leaveQueue(): void {
+    Atomics.sub(this.#words, this.#isolateLine(this.isolate) / I32 + QUEUED, 1);
+  }
+
+  /** Requests that wait, of all isolates. */
+  queued(): number {
+    let sum = 0;
+    for (let isolate = 0; isolate < this.isolates; isolate++) {
+      sum += Atomics.load(this.#words, this.#isolateLine(isolate) / I32 + QUEUED);
+    }
+    return sum;
+  }
+
   countFailedRequest(): void {
     this.#addToIsolate(REQUESTS_FAILED);
   }
@@ -310,7 +361,7 @@ export class SharedState {
 
   /** Of all isolates. */
   requestTotals(): RequestTotals {
-    const totals = { total: 0, active: 0, failed: 0, retried: 0 };
+    const totals = { total: 0, active: 0, failed: 0, retried: 0, queued: this.queued() };
     for (let isolate = 0; isolate < this.isolates; isolate++) {
       const line = this.#isolateLine(isolate);
       totals.active += Atomics.load(this.#words, line / I32 + ACTIVE);
@@ -326,11 +377,11 @@ export class SharedState {
   }
 
   #backendWord(slot: number, cell: number): number {
-    return (this.#backendLines + slot * LINE) / I32 + cell;
+    return (this.#backendLines + slot * BACKEND_BYTES) / I32 + cell;
   }
 
   #backendFloat(slot: number, cell: number): number {
-    return (this.#backendLines + slot * LINE) / F64 + cell;
+    return (this.#backendLines + slot * BACKEND_BYTES) / F64 + cell;
   }
 
   #stripe(slot: number, isolate: number): number {
@@ -343,6 +394,14 @@ export class SharedState {
 
   #exchangeBackend(slot: number, cell: number, value: number): boolean {
     return Atomics.exchange(this.#words, this.#backendWord(slot, cell), value) !== value;
+  }
+
+  #takeBelow(cell: number, limit: number): boolean {
+    while (true) {
+      const taken = Atomics.load(this.#words, cell);
+      if (taken >= limit) return false;
+      if (Atomics.compareExchange(this.#words, cell, taken, taken + 1) === taken) return true;
+    }
   }
 
   #addToIsolate(cell: number): void {

@@ -1,18 +1,20 @@
 /** The story of one request: pick a backend, attempt, relay; on failure try another or answer. Knows no engine. */
 
 import type { LoadBalancer } from "../balancing/load_balancer.ts";
-import type { PickRequest } from "../balancing/strategy.ts";
+import type { Stickiness } from "../balancing/sticky.ts";
 import { messageOf, ProxyError } from "../errors.ts";
 import type { PassiveHealth } from "../health/passive.ts";
 import type { Log } from "../log.ts";
-import type { Backend } from "../pool/backend.ts";
+import type { Backend, Lease } from "../pool/backend.ts";
 import type { SharedState } from "../pool/shared_state.ts";
 import { isWellFormedAuthority } from "./authority.ts";
 import type { ForwardedTrust } from "./forwarded.ts";
 import { type ForwardedRequest, forwardRequest, forwardResponse, type HeaderRules } from "./headers.ts";
 import type { RandomHex } from "./ids.ts";
+import { Journey } from "./journey.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
 import { isServerFailure, type Problem, problemFor } from "./problem.ts";
+import type { RequestQueue, Waiter } from "./queue.ts";
 import { mayRetry } from "./retry.ts";
 
 /** One client request being answered. An engine implements it; `Forwarder` drives it. */
@@ -20,6 +22,8 @@ export interface Exchange<Response extends ResponseHead> {
   readonly request: RequestHead;
   /** Why this engine can't carry the request at all, if so. */
   readonly refusal: ProxyError | undefined;
+  /** Whether the client has left. */
+  readonly clientGone: boolean;
   /** Whether all of the request body that was handed out can be handed out again. */
   readonly bodyReplayable: boolean;
   /** Sends the request to a backend; resolves with its response's head. Rejects with a `ProxyError` only. */
@@ -48,7 +52,10 @@ export interface ForwardingRules {
 export interface ForwarderParts {
   readonly balancer: LoadBalancer;
   readonly shared: SharedState;
-  readonly passive: PassiveHealth;
+  readonly queue: RequestQueue;
+  /** `undefined`: clients do not stick. */
+  readonly stickiness: Stickiness | undefined;
+  readonly passive: Pick<PassiveHealth, "connectFailed" | "failed" | "serverError">;
   readonly random: RandomHex;
   readonly rules: ForwardingRules;
   readonly log: Log;
@@ -81,46 +88,101 @@ export class Forwarder {
   }
 
   async #forward<Response extends ResponseHead>(exchange: Exchange<Response>, forwarded: ForwardedRequest) {
-    const { balancer, rules } = this.#parts;
+    const { rules, shared, queue } = this.#parts;
     const journey = new Journey(exchange.request, forwarded);
-    let backend = balancer.pick(journey);
-    if (backend === undefined) {
-      throw new ProxyError("no backend is eligible", { code: "no_backend", side: "proxy", requestSent: false });
-    }
+    journey.session = this.#parts.stickiness?.find(journey);
+    let lease = this.#tryLease(journey) ?? await this.#waitForRoom(exchange, journey);
     while (true) {
-      let next: Backend | undefined;
-      journey.tried.push(backend);
-      const lease = backend.lease();
+      let next: Lease | undefined;
+      let failure: ProxyError | undefined;
+      journey.tried.push(lease.backend);
       try {
-        const startedAt = performance.now();
-        const response = await exchange.attempt(backend, forwarded.headers);
-        backend.answered(performance.now() - startedAt);
-        if (response.status >= 500) this.#parts.passive.serverError(backend, response.status);
-        if (rules.retryStatuses.has(response.status)) next = this.#nextBackend(exchange, journey, response.status);
+        const response = await this.#attempt(exchange, lease.backend, forwarded.headers);
+        const { status } = response;
+        if (rules.retryStatuses.has(status) && this.#mayRetry(exchange, journey, status)) {
+          next = this.#tryLease(journey);
+        }
         if (next === undefined) {
-          const headers = forwardResponse(response.headers, forwarded.requestId, rules.responseHeaders);
-          await exchange.relay(response, headers);
+          await exchange.relay(response, this.#responseHeaders(response, forwarded, journey, lease.backend));
           return;
         }
         exchange.discard(response);
       } catch (error) {
-        this.#attemptFailed(backend, forwarded.requestId, error);
-        next = error instanceof ProxyError ? this.#nextBackend(exchange, journey, error) : undefined;
-        if (next === undefined) throw error;
+        this.#attemptFailed(lease.backend, forwarded.requestId, error);
+        if (!(error instanceof ProxyError) || !this.#mayRetry(exchange, journey, error)) throw error;
+        failure = error;
       } finally {
         lease.release();
+        queue.wake();
       }
-      backend = next;
+      lease = next ?? this.#tryLease(journey) ?? await this.#waitForRoom(exchange, journey, failure);
+      shared.countRetry();
     }
   }
 
-  /** Another backend to try after a failure, where the rules, the budget and the pool have one. */
-  #nextBackend<Response extends ResponseHead>(
+  /** A place at the backend that the client sticks to, or else at the one whose turn it is. */
+  #tryLease(journey: Journey): Lease | undefined {
+    const bound = journey.sticksTo;
+    if (bound !== undefined) return bound.lease();
+    for (let backend = this.#parts.balancer.pick(journey); backend !== undefined;) {
+      const lease = backend.lease();
+      if (lease !== undefined) return lease;
+      backend = this.#parts.balancer.pick(journey); // another isolate took the last place in between
+    }
+    return undefined;
+  }
+
+  /** Waits while backends that could serve the request are full; fails, with `failure` if given, where none could. */
+  async #waitForRoom<Response extends ResponseHead>(
+    exchange: Exchange<Response>,
+    journey: Journey,
+    failure = new ProxyError("no backend is eligible", { code: "no_backend", side: "proxy", requestSent: false }),
+  ): Promise<Lease> {
+    const { balancer, queue } = this.#parts;
+    const waiter: Waiter = {
+      tryLease: () => this.#tryLease(journey),
+      get hopeless() {
+        if (exchange.clientGone) return clientGone();
+        if (journey.sticksTo !== undefined) return undefined;
+        return balancer.eligible.every((backend) => journey.tried.includes(backend)) ? failure : undefined;
+      },
+    };
+    if (waiter.hopeless !== undefined) throw waiter.hopeless;
+    return await queue.wait(waiter);
+  }
+
+  async #attempt<Response extends ResponseHead>(
+    exchange: Exchange<Response>,
+    backend: Backend,
+    headers: HeaderPair[],
+  ): Promise<Response> {
+    const startedAt = performance.now();
+    const response = await exchange.attempt(backend, headers);
+    backend.answered(performance.now() - startedAt);
+    if (response.status >= 500) this.#parts.passive.serverError(backend, response.status);
+    return response;
+  }
+
+  #responseHeaders(
+    response: ResponseHead,
+    { requestId }: ForwardedRequest,
+    journey: Journey,
+    backend: Backend,
+  ): HeaderPair[] {
+    const { rules, stickiness } = this.#parts;
+    const headers = forwardResponse(response.headers, requestId, rules.responseHeaders);
+    const cookie = stickiness?.bind(journey, backend);
+    if (cookie !== undefined) headers.push(["set-cookie", cookie]);
+    return headers;
+  }
+
+  /** Whether the rules and the budget let the request go to another backend. */
+  #mayRetry<Response extends ResponseHead>(
     exchange: Exchange<Response>,
     journey: Journey,
     failure: ProxyError | number,
-  ): Backend | undefined {
-    const { rules, shared, balancer } = this.#parts;
+  ): boolean {
+    const { rules, shared } = this.#parts;
     const allowed = mayRetry({
       method: exchange.request.method,
       hasBody: exchange.request.bodyBytes !== 0,
@@ -129,10 +191,7 @@ export class Forwarder {
       maxRetries: rules.maxRetries,
       failure,
     });
-    if (!allowed || !shared.retryWithinBudget(rules.retryBudget)) return undefined;
-    const backend = balancer.pick(journey);
-    if (backend !== undefined) shared.countRetry();
-    return backend;
+    return allowed && shared.retryWithinBudget(rules.retryBudget);
   }
 
   /** Blames the backend for what is its fault, and only that. */
@@ -162,28 +221,6 @@ export class Forwarder {
   }
 }
 
-/** A request on its way: what strategies may know of it, and where it has been. */
-class Journey implements PickRequest {
-  readonly client: string;
-  readonly target: string;
-  readonly tried: Backend[] = [];
-  readonly #headers: readonly HeaderPair[];
-
-  constructor(request: RequestHead, forwarded: ForwardedRequest) {
-    this.client = forwarded.client;
-    this.target = request.target;
-    this.#headers = request.headers;
-  }
-
-  header(name: string): string | undefined {
-    return this.#headers.find((pair) => pair[0].toLowerCase() === name)?.[1];
-  }
-
-  accepts(backend: Backend): boolean {
-    return !this.tried.includes(backend);
-  }
-}
-
 /** Why a request is refused before any backend is chosen, if it is. */
 function refusalOf(request: RequestHead, maxBodyBytes: number): ProxyError | undefined {
   if (request.method === "CONNECT" || request.method === "TRACE") {
@@ -198,6 +235,11 @@ function refusalOf(request: RequestHead, maxBodyBytes: number): ProxyError | und
 /** The request's body is over `proxy.maxBodySize`, by its length or as it arrives. */
 export function bodyTooLarge(maxBodyBytes: number): ProxyError {
   return clientError("body_too_large", `The request body is larger than ${maxBodyBytes} bytes.`);
+}
+
+/** The client left: nobody's failure. */
+export function clientGone(): ProxyError {
+  return new ProxyError("the client left", { code: "client_gone", side: "client", requestSent: true });
 }
 
 function clientError(code: "bad_request" | "method_not_allowed" | "body_too_large", detail: string): ProxyError {

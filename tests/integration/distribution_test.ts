@@ -31,7 +31,13 @@ Deno.test("300 requests in a row and 30,000 at once split exactly over 3 backend
   await load(proxy.url, 30_000, 32);
   assertEquals(backends.map(({ requests }) => requests), [10_100, 10_100, 10_100]);
   await proxy.idle();
-  assertEquals(proxy.roundhouse.pool.shared.requestTotals(), { total: 30_300, active: 0, failed: 0, retried: 0 });
+  assertEquals(proxy.roundhouse.pool.shared.requestTotals(), {
+    total: 30_300,
+    active: 0,
+    failed: 0,
+    retried: 0,
+    queued: 0,
+  });
   assertEquals(proxy.backends.map(({ totalRequests }) => totalRequests), [10_100, 10_100, 10_100]);
 });
 

@@ -39,7 +39,7 @@ Deno.test("a refused connection marks the backend down, and another one answers"
   // Marked down at the first failure, it is not tried again.
   assertEquals([proxy.backend(dead).totalRequests, proxy.backend(dead).totalFailures], [1, 1]);
   assertEquals(proxy.log.of("backend down").length, 1);
-  assertEquals(proxy.roundhouse.pool.shared.requestTotals(), { total: 6, active: 0, failed: 0, retried: 1 });
+  assertEquals(proxy.roundhouse.pool.shared.requestTotals(), { total: 6, active: 0, failed: 0, retried: 1, queued: 0 });
 });
 
 Deno.test("when no connection can be made anywhere the client gets 502, later ones 503 with Retry-After", async () => {

@@ -36,7 +36,7 @@ export function statusRoutes(source: StatusSource): readonly Route[] {
 }
 
 function statusView({ pool, version, startedAt, facts }: StatusSource) {
-  const { total, active, failed, retried } = pool.shared.requestTotals();
+  const requests = pool.shared.requestTotals();
   return {
     version,
     startedAt: startedAt.toISOString(),
@@ -45,7 +45,7 @@ function statusView({ pool, version, startedAt, facts }: StatusSource) {
     strategy: facts.strategy,
     engine: facts.engine,
     workers: facts.workers,
-    requests: { total, active, failed, retried, queued: 0 },
+    requests,
     backends: pool.backends.map(backendView),
   };
 }

@@ -2,7 +2,7 @@
 
 import { ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
-import { bodyTooLarge, type Exchange } from "../../proxy/exchange.ts";
+import { bodyTooLarge, clientGone, type Exchange } from "../../proxy/exchange.ts";
 import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import type { BackendClients } from "./backend_clients.ts";
@@ -85,7 +85,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   }
 
   async attempt(backend: Backend, headers: HeaderPair[]): Promise<Response> {
-    if (this.#clientGone) throw clientGone();
+    if (this.clientGone) throw clientGone();
     if (this.#requestLimit?.signal.aborted) throw requestTimeout();
     const { clients } = this.#context;
     const { method, target } = this.request;
@@ -149,7 +149,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     if (this.#attempt !== undefined) this.#responseLimit = this.#context.responseDeadline.start(this);
   }
 
-  get #clientGone(): boolean {
+  get clientGone(): boolean {
     return this.#clientSignal.aborted || this.#body?.failed === true;
   }
 
@@ -199,7 +199,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
 
   /** A client that left is looked for first: it makes `fetch` fail in ways that look like the backend's. */
   #explain(error: unknown): ProxyError {
-    if (this.#clientGone) return clientGone();
+    if (this.clientGone) return clientGone();
     if (this.#body?.tooLarge) return bodyTooLarge(this.#context.maxBodyBytes);
     if (error instanceof ProxyError) return error;
     const failure = { side: "backend", requestSent: true } as const;
@@ -262,8 +262,4 @@ function checkResponse(response: Response): void {
 
 function requestTimeout(): ProxyError {
   return new ProxyError("timeouts.request has passed", { code: "request_timeout", side: "proxy", requestSent: true });
-}
-
-function clientGone(): ProxyError {
-  return new ProxyError("the client left", { code: "client_gone", side: "client", requestSent: true });
 }

@@ -2,7 +2,7 @@
 
 import { messageOf, ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Exchange } from "../../proxy/exchange.ts";
+import { clientGone, type Exchange } from "../../proxy/exchange.ts";
 import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import { Bridge } from "./bridge.ts";
@@ -33,6 +33,10 @@ export class WebSocketExchange implements Exchange<Handshake> {
     readonly respond: (response: Response) => void,
   ) {
     this.refusal = context.stopping ? refuse("stopping", "The proxy is shutting down.") : undefined;
+  }
+
+  get clientGone(): boolean {
+    return this.upgrade.signal.aborted;
   }
 
   attempt(backend: Backend, headers: HeaderPair[]): Promise<Handshake> {
@@ -110,10 +114,6 @@ export class WebSocketExchange implements Exchange<Handshake> {
       throw new ProxyError(`Bad WebSocket handshake: ${messageOf(error)}`, options);
     }
   }
-}
-
-function clientGone(): ProxyError {
-  return new ProxyError("the client left", { code: "client_gone", side: "client", requestSent: true });
 }
 
 function handshakeTimeout(): ProxyError {

@@ -9,13 +9,8 @@ const REFUSED: readonly (readonly [string, ConfigFile])[] = [
   ["proxy.workers", { proxy: { workers: "auto" } }],
   ["proxy.tls", { proxy: { tls: { selfSigned: ["localhost"] } } }],
   ["admin.persist", { admin: { persist: true } }],
-  ["sticky", { sticky: {} }],
-  ["backends[1].backup", { backends: ["http://a", { url: "http://b", backup: true }] }],
-  ["backends[0].maxConnections", { backends: [{ url: "http://b", maxConnections: 1 }] }],
   ["backends[0].tls.ca", { backends: [{ url: "http://b", tls: { ca: "x" } }] }],
   ["backends[0].tls.insecure", { backends: [{ url: "http://b", tls: { insecure: true } }] }],
-  ["queue.size", { queue: { size: 0 } }],
-  ["queue.timeout", { queue: { timeout: 0 } }],
   ["log.access", { log: { access: true } }],
 ];
 

@@ -10,9 +10,9 @@ self.onmessage = (
   const shared = SharedState.attach(buffer, isolates, isolate);
   for (let lease = 0; lease < leases; lease++) {
     const slot = shared.takeTurn() % 3;
-    shared.connectionOpened(slot);
+    shared.openConnection(slot);
     shared.requestStarted();
-    shared.connectionClosed(slot);
+    shared.closeConnection(slot);
     shared.requestEnded();
   }
   self.postMessage("done");

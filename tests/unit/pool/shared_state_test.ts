@@ -15,7 +15,7 @@ Deno.test("SharedState counts a million leases of two workers down to zero, and 
     return promise.finally(() => worker.terminate());
   }));
   assertEquals([0, 1, 2].map((slot) => shared.currentConnections(slot)), [0, 0, 0]);
-  assertEquals(shared.requestTotals(), { total: 2 * leases, active: 0, failed: 0, retried: 0 });
+  assertEquals(shared.requestTotals(), { total: 2 * leases, active: 0, failed: 0, retried: 0, queued: 0 });
   assertEquals(shared.takeTurn(), 2 * leases);
   const counts = [0, 1, 2].map((slot) => shared.backendRequests(slot)).sort();
   assertEquals(counts, [333_333, 333_333, 333_334]);
@@ -36,7 +36,7 @@ Deno.test("SharedState keeps every cell of a backend apart from every other", ()
   shared.recordLatency(1, 5, 1000, 10_000);
   shared.setRecheckAt(1, 11);
   shared.setEjectedUntil(1, 12);
-  other.connectionOpened(1);
+  other.openConnection(1);
   other.countBackendFailure(1);
   const view = (slot: number) => [
     [shared.isUp(slot), shared.isEjected(slot), shared.state(slot), shared.weight(slot), shared.ramp(slot)],
@@ -52,7 +52,7 @@ Deno.test("SharedState keeps every cell of a backend apart from every other", ()
   for (const slot of [0, 4095]) {
     assertEquals(view(slot), [[true, false, "active", 0, 10], [false, null, null, 0], [0, 0, 0, 0]]);
   }
-  assertEquals(shared.requestTotals(), { total: 0, active: 0, failed: 0, retried: 0 });
+  assertEquals(shared.requestTotals(), { total: 0, active: 0, failed: 0, retried: 0, queued: 0 });
 });
 
 Deno.test("SharedState.countConnectFailure() counts a row that a success ends", () => {

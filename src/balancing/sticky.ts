@@ -1,0 +1,135 @@
+/** Sticky sessions: which backend a client had before. */
+
+import { createHash } from "node:crypto";
+import type { Config } from "../config/schema.ts";
+import type { Backend } from "../pool/backend.ts";
+import type { ServerPool } from "../pool/server_pool.ts";
+import type { SessionTable } from "../pool/session_table.ts";
+
+/** What stickiness may know of a request. */
+export interface StickyRequest {
+  readonly client: string;
+  /** Whether the client's connection is encrypted. */
+  readonly secure: boolean;
+  header(name: string): string | undefined;
+}
+
+/** Binds clients to backends. Knows nothing of health: who asks decides whether the backend may still serve. */
+export interface Stickiness {
+  /** The backend that the client is bound to, if it is in the pool. */
+  find(request: StickyRequest): Backend | undefined;
+  /** Binds the client; returns the value of a `Set-Cookie` header where the client has to be told. */
+  bind(request: StickyRequest, backend: Backend): string | undefined;
+}
+
+/** Returns what `sticky` asks for. `table` is the sessions by address, which all isolates share. */
+export function stickiness(
+  config: Config["sticky"],
+  pool: ServerPool,
+  table: SessionTable | undefined,
+): Stickiness | undefined {
+  if (config === null) return undefined;
+  if (config.by === "cookie") return new CookieStickiness(config.cookie, config.timeoutMs, pool);
+  return table === undefined ? undefined : new AddressStickiness(table, pool);
+}
+
+/**
+ * By a cookie that names the backend: no state, so that any number of processes with the same backends agree, and
+ * restarts are survived. The name is a hash: it tells nothing of the address, and one that names no backend of the
+ * pool is worth nothing. Behind it stands when it was given out, for the renewal at half its life.
+ */
+export class CookieStickiness implements Stickiness {
+  readonly #cookie: string;
+  readonly #timeoutMs: number;
+  readonly #pool: ServerPool;
+  readonly #now: () => number;
+  #named: { readonly of: readonly Backend[]; readonly byName: ReadonlyMap<string, Backend> } | undefined;
+  readonly #names = new WeakMap<Backend, string>();
+
+  constructor(cookie: string, timeoutMs: number, pool: ServerPool, now: () => number = Date.now) {
+    this.#cookie = cookie;
+    this.#timeoutMs = timeoutMs;
+    this.#pool = pool;
+    this.#now = now;
+  }
+
+  find(request: StickyRequest): Backend | undefined {
+    const session = this.#read(request);
+    return session === undefined ? undefined : this.#byName().get(session.name);
+  }
+
+  bind(request: StickyRequest, backend: Backend): string | undefined {
+    const session = this.#read(request);
+    const name = this.#nameOf(backend);
+    if (session?.name === name && session.ageMs < this.#timeoutMs / 2) return undefined;
+    const givenAt = Math.floor(this.#now() / 1000).toString(36);
+    const maxAge = Math.ceil(this.#timeoutMs / 1000);
+    const secure = request.secure ? "; Secure" : "";
+    return `${this.#cookie}=${name}.${givenAt}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure}`;
+  }
+
+  /** What the client's cookie says; `undefined` when it has none, a malformed one, or one past its time. */
+  #read(request: StickyRequest): { name: string; ageMs: number } | undefined {
+    const value = cookieValue(request.header("cookie"), this.#cookie);
+    if (value === undefined) return undefined;
+    const dot = value.indexOf(".");
+    const ageMs = this.#now() - parseInt(value.slice(dot + 1), 36) * 1000;
+    // A clock a little behind that of the process that gave it out is no reason to lose the session.
+    if (dot === -1 || !(ageMs < this.#timeoutMs) || ageMs < -this.#timeoutMs) return undefined;
+    return { name: value.slice(0, dot), ageMs: Math.max(ageMs, 0) };
+  }
+
+  #byName(): ReadonlyMap<string, Backend> {
+    const { backends } = this.#pool;
+    if (this.#named?.of !== backends) {
+      this.#named = { of: backends, byName: new Map(backends.map((backend) => [this.#nameOf(backend), backend])) };
+    }
+    return this.#named.byName;
+  }
+
+  #nameOf(backend: Backend): string {
+    let name = this.#names.get(backend);
+    if (name === undefined) {
+      name = createHash("sha256").update(`roundhouse session ${backend.url}`).digest("hex").slice(0, 24);
+      this.#names.set(backend, name);
+    }
+    return name;
+  }
+}
+
+/** By the client's address, in a table that all isolates share. */
+export class AddressStickiness implements Stickiness {
+  readonly #table: SessionTable;
+  readonly #pool: ServerPool;
+
+  constructor(table: SessionTable, pool: ServerPool) {
+    this.#table = table;
+    this.#pool = pool;
+  }
+
+  find({ client }: StickyRequest): Backend | undefined {
+    const place = this.#table.find(client, Date.now());
+    if (place === undefined) return undefined;
+    const backend = this.#pool.backends.find(({ slot }) => slot === place.slot);
+    return backend?.generation === place.generation ? backend : undefined;
+  }
+
+  bind({ client }: StickyRequest, backend: Backend): undefined {
+    this.#table.bind(client, backend.slot, backend.generation, Date.now());
+  }
+}
+
+/** The value of one cookie of a `Cookie` header; the first where it is there twice. */
+function cookieValue(header: string | undefined, name: string): string | undefined {
+  if (header === undefined) return undefined;
+  for (let start = 0; start < header.length;) {
+    let end = header.indexOf(";", start);
+    if (end === -1) end = header.length;
+    while (header.charCodeAt(start) === 0x20) start++;
+    if (header.startsWith(name, start) && header.charCodeAt(start + name.length) === 0x3d) {
+      return header.slice(start + name.length + 1, end).trim();
+    }
+    start = end + 1;
+  }
+  return undefined;
+}

@@ -1,0 +1,43 @@
+/** A request on its way: what strategies may know of it, where it has been, and which backend its client sticks to. */
+
+import type { PickRequest } from "../balancing/strategy.ts";
+import type { Backend } from "../pool/backend.ts";
+import type { ForwardedRequest } from "./headers.ts";
+import type { HeaderPair, RequestHead } from "./message.ts";
+
+export class Journey implements PickRequest {
+  /** The client's address, as `trustForwarded` yields it. */
+  readonly client: string;
+  readonly target: string;
+  readonly secure: boolean;
+  /** The backends that were tried, in order. */
+  readonly tried: Backend[] = [];
+  /** Whom the client's session names, whatever became of it. */
+  session: Backend | undefined;
+  readonly #headers: readonly HeaderPair[];
+
+  constructor(request: RequestHead, forwarded: ForwardedRequest) {
+    this.client = forwarded.client;
+    this.target = request.target;
+    this.secure = request.secure;
+    this.#headers = request.headers;
+  }
+
+  header(name: string): string | undefined {
+    for (const pair of this.#headers) {
+      if (pair[0].toLowerCase() === name) return pair[1];
+    }
+    return undefined;
+  }
+
+  accepts(backend: Backend): boolean {
+    return !this.tried.includes(backend) && backend.hasRoom;
+  }
+
+  /** The session's backend while it may serve it: draining or of weight 0 it keeps its sessions, disabled or down not. */
+  get sticksTo(): Backend | undefined {
+    const backend = this.session;
+    if (backend === undefined || !backend.alive || backend.state === "disabled") return undefined;
+    return this.tried.includes(backend) ? undefined : backend;
+  }
+}

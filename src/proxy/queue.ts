@@ -1,0 +1,96 @@
+/** Where requests wait while every backend that could serve them is at `maxConnections`. */
+
+import { ProxyError } from "../errors.ts";
+import type { Lease } from "../pool/backend.ts";
+import type { SharedState } from "../pool/shared_state.ts";
+
+/** How often the queue looks for what no release in this isolate tells: clients gone, waits over, changes of the pool. */
+const LOOK_EVERY_MS = 5;
+
+/** A request that waits. */
+export interface Waiter {
+  /** Takes a place at a backend, if one has come free. */
+  tryLease(): Lease | undefined;
+  /** Why waiting is pointless now, if it is: no backend is left, or the client has gone. */
+  readonly hopeless: ProxyError | undefined;
+}
+
+interface Place {
+  readonly waiter: Waiter;
+  readonly until: number;
+  readonly admit: (lease: Lease) => void;
+  readonly refuse: (error: ProxyError) => void;
+}
+
+export interface RequestQueueOptions {
+  readonly shared: SharedState;
+  /** The most requests that wait at once, of all isolates; 0: no queue. */
+  readonly size: number;
+  readonly timeoutMs: number;
+}
+
+/** The queue of one isolate: first in, first out. Its size counts over all isolates. */
+export class RequestQueue {
+  readonly #options: RequestQueueOptions;
+  readonly #places: Place[] = [];
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: RequestQueueOptions) {
+    this.#options = options;
+  }
+
+  /** Waits for a place; rejects with a `ProxyError` when the queue is full, the wait too long or waiting pointless. */
+  wait(waiter: Waiter): Promise<Lease> {
+    const { shared, size, timeoutMs } = this.#options;
+    const { promise, resolve: admit, reject: refuse } = Promise.withResolvers<Lease>();
+    if (!shared.joinQueue(size)) {
+      refuse(queueError("the queue is full"));
+      return promise;
+    }
+    this.#places.push({ waiter, until: performance.now() + timeoutMs, admit, refuse });
+    this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS);
+    return promise;
+  }
+
+  /** A connection of this isolate has ended: gives its place to the first in the queue that can use it. */
+  wake(): void {
+    for (let index = 0; index < this.#places.length;) {
+      const place = this.#places[index];
+      const lease = place?.waiter.hopeless === undefined ? place?.waiter.tryLease() : undefined;
+      if (place === undefined || lease === undefined) {
+        index++;
+        continue;
+      }
+      this.#leave(index);
+      place.admit(lease);
+    }
+  }
+
+  #look(): void {
+    const now = performance.now();
+    for (let index = 0; index < this.#places.length;) {
+      const place = this.#places[index];
+      const error = place?.waiter.hopeless ??
+        (place !== undefined && now > place.until ? queueError("queue.timeout has passed") : undefined);
+      if (place === undefined || error === undefined) {
+        index++;
+        continue;
+      }
+      this.#leave(index);
+      place.refuse(error);
+    }
+    this.wake();
+  }
+
+  #leave(index: number): void {
+    this.#places.splice(index, 1);
+    this.#options.shared.leaveQueue();
+    if (this.#places.length > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+function queueError(message: string): ProxyError {
+  return new ProxyError(message, { code: "queue_full", side: "proxy", requestSent: false });
+}

@@ -1,0 +1,111 @@
+// Sticky sessions: by cookie and by address, over failures, drains and restarts.
+
+import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
+import { HttpBackend } from "../support/http_backend.ts";
+import { TestProxy } from "../support/proxy.ts";
+import type { ConfigFile } from "../../src/config/schema.ts";
+
+const sticky: ConfigFile = { sticky: { by: "cookie", cookie: "session", timeout: "1h" } };
+
+/** Asks once; what answered, and the cookie that was set, if one was. */
+async function ask(proxy: TestProxy, cookie?: string): Promise<{ by: string; setCookie: string | null }> {
+  const response = await fetch(proxy.url, { headers: cookie === undefined ? {} : { cookie: `a=1; ${cookie}; b=2` } });
+  return { by: await response.text(), setCookie: response.headers.get("set-cookie") };
+}
+
+/** The `name=value` of a `Set-Cookie`. */
+function pairOf(setCookie: string | null): string {
+  assert(setCookie !== null, "no cookie was set");
+  return setCookie.slice(0, setCookie.indexOf(";"));
+}
+
+Deno.test("a cookie keeps a client at its backend, without telling its address; another process agrees", async () => {
+  await using one = HttpBackend.named("one");
+  await using two = HttpBackend.named("two");
+  const settings: ConfigFile = { ...sticky, backends: [one.url, two.url] };
+  await using proxy = await TestProxy.start(settings);
+  const first = await ask(proxy);
+  assertMatch(
+    first.setCookie ?? "",
+    /^session=[0-9a-f]{24}\.[0-9a-z]+; Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax$/,
+  );
+  assertNotMatch(first.setCookie ?? "", /127|localhost|\d{5}/);
+  const cookie = pairOf(first.setCookie);
+  for (let request = 0; request < 5; request++) {
+    assertEquals(await ask(proxy, cookie), { by: first.by, setCookie: null });
+  }
+  assertEquals((await ask(proxy)).by !== (await ask(proxy)).by, true); // others still take turns
+  await using restarted = await TestProxy.start(settings);
+  for (let request = 0; request < 3; request++) {
+    assertEquals(await ask(restarted, cookie), { by: first.by, setCookie: null });
+  }
+});
+
+Deno.test("a cookie that names nobody, is forged or too old is replaced; one past half its life is renewed", async () => {
+  await using one = HttpBackend.named("one");
+  await using proxy = await TestProxy.start({ ...sticky, backends: [one.url] });
+  const good = pairOf((await ask(proxy)).setCookie);
+  const [name = ""] = good.split(".");
+  const minutesAgo = (minutes: number) => Math.floor(Date.now() / 1000 - minutes * 60).toString(36);
+  for (
+    const bad of ["session=", "session=x", `session=${one.url}`, `${name}`, `${name}.`, `${name}.${minutesAgo(61)}`]
+  ) {
+    const { by, setCookie } = await ask(proxy, bad);
+    assertEquals(by, "one");
+    assert(setCookie !== null, bad);
+  }
+  assertEquals((await ask(proxy, `${name}.${minutesAgo(29)}`)).setCookie, null);
+  assert((await ask(proxy, `${name}.${minutesAgo(31)}`)).setCookie !== null);
+});
+
+Deno.test("a session moves when its backend is down or disabled, and stays while it drains or has weight 0", async () => {
+  await using one = HttpBackend.named("one");
+  await using two = HttpBackend.named("two");
+  for (const settings of [sticky, { sticky: { by: "ip" as const } }]) {
+    await using proxy = await TestProxy.start({ ...settings, backends: [one.url, two.url] });
+    const { pool } = proxy.roundhouse;
+    const first = await ask(proxy);
+    const cookie = first.setCookie === null ? undefined : pairOf(first.setCookie);
+    const bound = proxy.backend(first.by === "one" ? one.url : two.url);
+    const other = first.by === "one" ? "two" : "one";
+    const stays = async () => {
+      for (let request = 0; request < 3; request++) assertEquals((await ask(proxy, cookie)).by, first.by);
+    };
+    await stays();
+    pool.update(bound, { state: "draining" }, "test");
+    await stays();
+    pool.update(bound, { state: "active", weight: 0 }, "test");
+    await stays();
+    pool.update(bound, { state: "disabled", weight: 1 }, "test");
+    const moved = await ask(proxy, cookie);
+    assertEquals(moved.by, other);
+    if (cookie !== undefined) assert(moved.setCookie !== null);
+    pool.update(bound, { state: "active" }, "test");
+    pool.setUp(bound, false, "test");
+    assertEquals((await ask(proxy, cookie)).by, other);
+    pool.remove(bound, "test");
+    assertEquals((await ask(proxy, cookie)).by, other);
+  }
+});
+
+Deno.test("by address, all requests of a client go to one backend, whatever comes between", async () => {
+  await using one = HttpBackend.named("one");
+  await using two = HttpBackend.named("two");
+  await using proxy = await TestProxy.start({
+    sticky: { by: "ip" },
+    proxy: { trustForwarded: ["127.0.0.1"] },
+    backends: [one.url, two.url],
+  });
+  const from = async (client: string) => {
+    const response = await fetch(proxy.url, { headers: { "x-forwarded-for": client } });
+    assertEquals(response.headers.get("set-cookie"), null);
+    return await response.text();
+  };
+  const clients = Array.from(
+    { length: 20 },
+    (_, index) => index % 2 === 0 ? `203.0.113.${index}` : `2001:db8::${index}`,
+  );
+  const first = await Promise.all(clients.map(from));
+  assertEquals(first.filter((by) => by === "one").length, 10); // new ones take turns
+  for (let round = 0; round < 3; round++) assertEquals(await Promise.all(clients.map(from)), first);
+});

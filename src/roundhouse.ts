@@ -1,7 +1,9 @@
 /** The composition root: makes the parts, starts them in order, stops them in order. */
 
 import { startAdminServer } from "./admin/server.ts";
+import { explain } from "./balancing/explain.ts";
 import { strategyName } from "./balancing/registry.ts";
+import { stickiness } from "./balancing/sticky.ts";
 import type { Config } from "./config/schema.ts";
 import { startDataPlane } from "./data_plane.ts";
 import type { Engine } from "./engines/engine.ts";
@@ -67,8 +69,9 @@ export class Roundhouse {
   #startServers(): void {
     const config = this.#config;
     const { pool } = this;
+    const sessions = config.sticky?.by === "ip" ? SessionTable.allocate(config.sticky.timeoutMs) : undefined;
+    const sticky = stickiness(config.sticky, pool, sessions);
     this.#engine = bind("proxy", config.proxy, () => {
-      const sessions = config.sticky?.by === "ip" ? SessionTable.allocate(config.sticky.timeoutMs) : undefined;
       return startDataPlane({ config, pool, sessions, passive: this.#passive, log: this.#log });
     });
     this.#admin = bind("admin", config.admin, () =>
@@ -80,6 +83,7 @@ export class Roundhouse {
         startedAt: new Date(),
         facts: { strategy: strategyName(config.strategy), engine: config.engine, workers: 1 },
         isStopping: () => this.#stopping,
+        explain: (request) => explain(pool, config.strategy, sticky, request),
       }));
   }
 

@@ -8,10 +8,11 @@ import type { ServerPool } from "../pool/server_pool.ts";
 import { type AdminEnv, bearer, operationOf, queryOf, readJson, type Route, sameSite } from "./guard.ts";
 import { AdminProblem, problemResponse } from "./problem.ts";
 import { backendRoutes } from "./routes/backends.ts";
+import { explainRoutes, type ExplainTarget } from "./routes/explain.ts";
 import { type Facts, statusRoutes } from "./routes/status.ts";
 
 /** What the admin server shows and changes. */
-export interface AdminOptions {
+export interface AdminOptions extends ExplainTarget {
   readonly config: Config["admin"];
   readonly pool: ServerPool;
   readonly log: Log;
@@ -79,6 +80,7 @@ function routeTable(options: AdminOptions): readonly Route[] {
   return [
     ...statusRoutes(options),
     ...backendRoutes(options),
+    ...explainRoutes(options),
   ];
 }
 

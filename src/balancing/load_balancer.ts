@@ -18,10 +18,14 @@ export class LoadBalancer {
   #strategy: Strategy | undefined;
   #eligible: readonly Backend[] = [];
 
-  constructor(pool: ServerPool, factory: StrategyFactory) {
+  constructor(
+    pool: ServerPool,
+    factory: StrategyFactory,
+    context: StrategyContext = { takeTurn: () => pool.shared.takeTurn(), random: Math.random },
+  ) {
     this.#pool = pool;
     this.#factory = factory;
-    this.#context = { takeTurn: () => pool.shared.takeTurn(), random: Math.random };
+    this.#context = context;
   }
 
   /** The backends that may be picked, full or not. */

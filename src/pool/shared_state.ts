@@ -128,6 +128,11 @@ export class SharedState {
     return Atomics.add(this.#words, TURN, 1) >>> 0;
   }
 
+  /** The turn that will be taken next. */
+  get turn(): number {
+    return Atomics.load(this.#words, TURN) >>> 0;
+  }
+
   /** Makes a slot ready for a new backend: up, active, nothing counted. The slot must be out of use. */
   resetSlot(slot: number): void {
     const generation = this.generation(slot) + 1;

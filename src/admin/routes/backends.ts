@@ -1,6 +1,7 @@
 /** The routes that show and change the pool's backends. */
 
 import * as z from "zod";
+import { duration } from "../../config/fields.ts";
 import { engineMismatches } from "../../config/engine_limits.ts";
 import { notYetSupported } from "../../config/not_yet.ts";
 import { readWith } from "../../config/problems.ts";
@@ -36,6 +37,10 @@ const changes = z.strictObject({
 const names = z.strictObject({ url: backendFields.url.exactOptional(), id: z.string().exactOptional() });
 const namesAndChanges = names.extend(changes.shape);
 const nothing = z.strictObject({});
+const drainable = z.object({ drain: duration(0).exactOptional() });
+
+/** How often a removal that drains looks whether the last request has ended. */
+const DRAIN_LOOK_MS = 10;
 
 /** A backend by its URL in its one spelling, or by its id. */
 interface Name {
@@ -58,7 +63,7 @@ export function backendRoutes(target: BackendsTarget): readonly Route[] {
             return change(context, target, find(pool, [{ url, id }]), patch);
           },
         },
-        DELETE: { query: ["url", "id"], answer: (context) => removeNamed(context, target) },
+        DELETE: { query: ["url", "id", "drain"], answer: (context) => removeNamed(context, target) },
       },
     },
     {
@@ -72,6 +77,7 @@ export function backendRoutes(target: BackendsTarget): readonly Route[] {
           },
         },
         DELETE: {
+          query: ["drain"],
           answer: (context) => {
             read(nothing, context.get("body") ?? {}, "body");
             return remove(context, target, byPath(context, pool));
@@ -109,19 +115,31 @@ function change(context: AdminContext, target: BackendsTarget, backend: Backend,
   return answerJson(backendView(backend));
 }
 
-function removeNamed(context: AdminContext, target: BackendsTarget): Response {
-  const inQuery = read(names, context.get("query"), "query");
+function removeNamed(context: AdminContext, target: BackendsTarget): Promise<Response> {
+  const { drain: _, ...named } = context.get("query");
+  const inQuery = read(names, named, "query");
   const inBody = read(names, context.get("body") ?? {}, "body");
   return remove(context, target, find(target.pool, [inQuery, inBody]));
 }
 
-function remove(context: AdminContext, target: BackendsTarget, backend: Backend): Response {
+async function remove(context: AdminContext, target: BackendsTarget, backend: Backend): Promise<Response> {
+  const { drain: drainMs } = read(drainable, context.get("query"), "query");
   const before = backendSettings(backend);
+  if (drainMs !== undefined) await drain(target.pool, backend, drainMs);
   // As it was: another backend may have its slot in shared memory soon.
   const view = backendView(backend);
   target.pool.remove(backend, REASON);
   audit(context, target, { action: "remove", backend: backend.url, before, after: null });
   return answerJson(view);
+}
+
+/** Gives the backend no new traffic, and waits for its last request to end or for somebody else to remove it. */
+async function drain(pool: ServerPool, backend: Backend, limitMs: number): Promise<void> {
+  const deadline = performance.now() + limitMs;
+  pool.update(backend, { state: "draining" }, REASON);
+  while (backend.currentConnections > 0 && performance.now() < deadline && pool.backends.includes(backend)) {
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+  }
 }
 
 /** The backend that a request names in its body or its query. 400 unless exactly one name is given; 404 without it. */

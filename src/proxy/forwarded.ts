@@ -44,8 +44,8 @@ export class ForwardedTrust {
     for (let hop = chain.length - 1; hop >= 0; hop--) {
       const address = (chain[hop] ?? "").trim();
       if (!ipaddr.isValid(address)) return client;
-      client = address;
-      if (!this.trusts(address)) return client;
+      client = ipaddr.process(address).toString(); // one spelling: hashes and sessions go by it
+      if (!this.trusts(client)) return client;
     }
     return client;
   }

@@ -114,6 +114,9 @@ Deno.test("ForwardedTrust.client() stops at the first address that is not truste
   assertEquals(trust.client("10.0.0.9,10.0.0.1", "10.0.0.2"), "10.0.0.9");
   assertEquals(trust.client("1.1.1.1, unknown, 10.0.0.1", "10.0.0.2"), "10.0.0.1");
   assertEquals(trust.client("", "10.0.0.2"), "10.0.0.2");
+  // Spelled in two ways, one client would have had two sessions and two places on the hash.
+  assertEquals(trust.client("2001:DB8:0:0::1", "10.0.0.2"), trust.client("2001:db8::0:1", "10.0.0.2"));
+  assertEquals(trust.client("::ffff:192.0.2.1", "10.0.0.2"), "192.0.2.1");
   assertEquals([trust.trusts("::ffff:10.1.1.1"), trust.trusts("::1"), trust.trusts("nonsense")], [true, true, false]);
 });
 

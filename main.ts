@@ -5,7 +5,7 @@ import { describeConfig } from "./src/config/describe.ts";
 import { loadConfig } from "./src/config/load.ts";
 import { jsonSchema } from "./src/config/schema.ts";
 import { ConfigError, messageOf, UsageError } from "./src/errors.ts";
-import { flushLog, setUpLog } from "./src/log.ts";
+import { type Log, setUpLog } from "./src/log.ts";
 import { Roundhouse } from "./src/roundhouse.ts";
 import { VERSION } from "./src/version.ts";
 
@@ -49,24 +49,51 @@ function check(command: ConfiguredCommand): number {
 /** Runs until a signal ends it; resolves with the exit status. */
 async function run(command: ConfiguredCommand): Promise<number> {
   const { config, warnings } = load(command);
-  const log = await setUpLog(config.log);
-  const signalled = Promise.withResolvers<Deno.Signal>();
+  const logging = await setUpLog(config.log);
+  const { log } = logging;
+  const stopped = stopSignal();
+  for (const warning of warnings) log.warn("configuration", { warning });
+  const roundhouse = await Roundhouse.start({
+    config,
+    log,
+    version: VERSION,
+    load: () => {
+      const { config } = load(command);
+      void logging.configure(config.log);
+      return config;
+    },
+  });
+  Deno.addSignalListener("SIGHUP", () => void reload(roundhouse, log));
+  log.info("ready", { proxy: roundhouse.proxyUrl, admin: roundhouse.adminUrl, version: VERSION, pid: Deno.pid });
+
+  log.info("stopping", { signal: await stopped });
+  await roundhouse.stop();
+  log.info("stopped", {});
+  await logging.close();
+  return 0;
+}
+
+/** The first signal to stop; a second one ends the process at once. */
+function stopSignal(): Promise<Deno.Signal> {
+  const { promise, resolve } = Promise.withResolvers<Deno.Signal>();
   let signals = 0;
   for (const signal of STOP_SIGNALS) {
     Deno.addSignalListener(signal, () => {
       if (++signals > 1) Deno.exit(1);
-      signalled.resolve(signal);
+      resolve(signal);
     });
   }
-  for (const warning of warnings) log.warn("configuration", { warning });
-  const roundhouse = await Roundhouse.start({ config, log, version: VERSION });
-  log.info("ready", { proxy: roundhouse.proxyUrl, admin: roundhouse.adminUrl, version: VERSION, pid: Deno.pid });
+  return promise;
+}
 
-  log.info("stopping", { signal: await signalled.promise });
-  await roundhouse.stop();
-  log.info("stopped", {});
-  await flushLog();
-  return 0;
+/** Reads the configuration again; what is wrong with it is a line of the log each, and nothing changes. */
+async function reload(roundhouse: Roundhouse, log: Log): Promise<void> {
+  try {
+    await roundhouse.reload();
+  } catch (error) {
+    const lines = error instanceof ConfigError ? error.lines : [messageOf(error)];
+    for (const reason of lines) log.error("reload failed", { reason });
+  }
 }
 
 function print(text: string): number {

@@ -6,11 +6,10 @@ import { stickiness } from "./balancing/sticky.ts";
 import type { Config } from "./config/schema.ts";
 import type { Engine } from "./engines/engine.ts";
 import { engineFactory } from "./engines/registry.ts";
-import type { PassiveHealth } from "./health/passive.ts";
 import type { Log } from "./log.ts";
 import type { ServerPool } from "./pool/server_pool.ts";
 import type { SessionTable } from "./pool/session_table.ts";
-import { Forwarder, type ForwardingRules } from "./proxy/exchange.ts";
+import { Forwarder, type ForwarderParts, type ForwardingRules } from "./proxy/exchange.ts";
 import { ForwardedTrust } from "./proxy/forwarded.ts";
 import type { HeaderRules } from "./proxy/headers.ts";
 import { RequestQueue } from "./proxy/queue.ts";
@@ -21,8 +20,14 @@ export interface DataPlaneOptions {
   readonly pool: ServerPool;
   /** Sessions by address, where `sticky.by` is `ip`. */
   readonly sessions: SessionTable | undefined;
-  readonly passive: PassiveHealth;
+  readonly passive: ForwarderParts["passive"];
   readonly log: Log;
+}
+
+/** One isolate's forwarding, running. */
+export interface DataPlane extends Omit<Engine, "configure"> {
+  /** Goes by another configuration from the next request on; what takes a restart stays as it was. */
+  configure(config: Config, sessions: SessionTable | undefined): void;
 }
 
 /**
@@ -30,19 +35,35 @@ export interface DataPlaneOptions {
  *
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
-export function startDataPlane({ config, pool, sessions, passive, log }: DataPlaneOptions): Engine {
-  const forwarder = new Forwarder({
-    balancer: new LoadBalancer(pool, strategyFactory(config.strategy)),
-    shared: pool.shared,
-    queue: new RequestQueue({ shared: pool.shared, size: config.queue.size, timeoutMs: config.queue.timeoutMs }),
-    stickiness: stickiness(config.sticky, pool, sessions),
+export function startDataPlane(options: DataPlaneOptions): DataPlane {
+  const { config, pool, passive, log } = options;
+  const { shared } = pool;
+  const fixed = {
+    shared,
     passive,
-    random: new RandomHex(),
-    rules: forwardingRules(config),
     log,
+    random: new RandomHex(),
+    queue: new RequestQueue(shared, config.queue),
     retryAfterSeconds: () => retryAfterSeconds(pool, Date.now()),
+  };
+  const partsFor = (config: Config, sessions: SessionTable | undefined): ForwarderParts => ({
+    ...fixed,
+    balancer: new LoadBalancer(pool, strategyFactory(config.strategy)),
+    stickiness: stickiness(config.sticky, pool, sessions),
+    rules: forwardingRules(config),
   });
-  return engineFactory(config.engine)({ config, pool, forwarder, log });
+  const forwarder = new Forwarder(partsFor(config, options.sessions));
+  const engine = engineFactory(config.engine)({ config, pool, forwarder, log });
+  return {
+    address: engine.address,
+    stop: () => engine.stop(),
+    sayGoodbye: () => engine.sayGoodbye(),
+    configure(config, sessions) {
+      fixed.queue.configure(config.queue);
+      forwarder.configure(partsFor(config, sessions));
+      engine.configure(config);
+    },
+  };
 }
 
 function forwardingRules(config: Config): ForwardingRules {

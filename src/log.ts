@@ -1,6 +1,6 @@
 /** The logger: LogTape behind the few calls that roundhouse makes, and the one place that knows the sink. */
 
-import { configure, dispose, getLogger, getStreamSink, type LogLevel, type LogRecord } from "@logtape/logtape";
+import { configure, getLogger, getStreamSink, type LogLevel, type LogRecord } from "@logtape/logtape";
 
 /** Levels as the configuration spells them. */
 export type Level = "debug" | "info" | "warn" | "error";
@@ -23,23 +23,37 @@ export interface LogOptions {
   readonly format: "text" | "json";
 }
 
-/** Sets the process's logging up: lines go to standard error. */
-export async function setUpLog(options: LogOptions): Promise<Log> {
-  const formatter = options.format === "json" ? formatJson : formatText;
-  await configure({
-    reset: true,
-    sinks: { stderr: getStreamSink(Deno.stderr.writable, { formatter }) },
-    loggers: [
-      { category: ["roundhouse"], sinks: ["stderr"], lowestLevel: toLogTape(options.level) },
-      { category: ["logtape", "meta"], lowestLevel: "fatal" },
-    ],
-  });
-  return getLogger(["roundhouse"]);
+/** The process's logging, set up. */
+export interface Logging {
+  readonly log: Log;
+  /** Another level or format from now on. */
+  configure(options: LogOptions): Promise<void>;
+  /** Writes what is still held back. Nothing may be logged afterwards. */
+  close(): Promise<void>;
 }
 
-/** Writes what is still held back. Nothing may be logged afterwards. */
-export async function flushLog(): Promise<void> {
-  await dispose();
+/** Sets the process's logging up: lines go to standard error. */
+export async function setUpLog(options: LogOptions): Promise<Logging> {
+  let formatter = formatterFor(options);
+  const stderr = getStreamSink(Deno.stderr.writable, { formatter: (record) => formatter(record) });
+  const apply = async (options: LogOptions) => {
+    formatter = formatterFor(options);
+    await configure({
+      reset: true,
+      // Wrapped: a reset would close the stream for good.
+      sinks: { stderr: (record) => stderr(record) },
+      loggers: [
+        { category: ["roundhouse"], sinks: ["stderr"], lowestLevel: toLogTape(options.level) },
+        { category: ["logtape", "meta"], lowestLevel: "fatal" },
+      ],
+    });
+  };
+  await apply(options);
+  return { log: getLogger(["roundhouse"]), configure: apply, close: async () => await stderr[Symbol.asyncDispose]() };
+}
+
+function formatterFor({ format }: LogOptions): (record: LogRecord) => string {
+  return format === "json" ? formatJson : formatText;
 }
 
 function toLogTape(level: Level): LogLevel {

@@ -1,12 +1,11 @@
 /** The composition root: makes the parts, starts them in order, stops them in order. */
 
-import { startAdminServer } from "./admin/server.ts";
-import { explain } from "./balancing/explain.ts";
+import { type AdminOptions, type AdminServer, startAdminServer } from "./admin/server.ts";
+import { explain, type Explanation, type SupposedRequest } from "./balancing/explain.ts";
 import { strategyName } from "./balancing/registry.ts";
 import { stickiness } from "./balancing/sticky.ts";
 import type { Config } from "./config/schema.ts";
-import { startDataPlane } from "./data_plane.ts";
-import type { Engine } from "./engines/engine.ts";
+import { type DataPlane, startDataPlane } from "./data_plane.ts";
 import { HealthMonitor } from "./health/monitor.ts";
 import { PassiveHealth } from "./health/passive.ts";
 import { ConfigError, messageOf } from "./errors.ts";
@@ -14,27 +13,30 @@ import type { Log } from "./log.ts";
 import { type PoolEvent, ServerPool } from "./pool/server_pool.ts";
 import { SessionTable } from "./pool/session_table.ts";
 import { SharedState } from "./pool/shared_state.ts";
+import { applyBackends, type ReloadReport, restartNeeded } from "./reload.ts";
 
 export interface RoundhouseOptions {
   readonly config: Config;
   readonly log: Log;
   /** As `GET /status` shows it. */
   readonly version: string;
+  /** Reads the configuration again, for a reload; throws a `ConfigError` when it is bad. Default: there is none. */
+  readonly load?: () => Config;
 }
-
-type AdminServer = ReturnType<typeof startAdminServer>;
 
 /** A running load balancer. */
 export class Roundhouse {
   readonly pool: ServerPool;
-  readonly #config: Config;
   readonly #log: Log;
-  readonly #monitor: HealthMonitor;
+  readonly #load: (() => Config) | undefined;
+  readonly #admin: Omit<AdminOptions, "config">;
   readonly #passive: PassiveHealth;
-  readonly #version: string;
-  #engine: Engine | undefined;
-  #admin: AdminServer | undefined;
   readonly #unsubscribe: () => void;
+  #config: Config;
+  #sessions: SessionTable | undefined;
+  #monitor: HealthMonitor;
+  #dataPlane: DataPlane | undefined;
+  #adminServer: AdminServer | undefined;
   #stopping = false;
 
   /**
@@ -53,47 +55,77 @@ export class Roundhouse {
     return roundhouse;
   }
 
-  private constructor({ config, log, version }: RoundhouseOptions) {
+  private constructor({ config, log, version, load }: RoundhouseOptions) {
     this.#config = config;
     this.#log = log;
-    this.#version = version;
+    this.#load = load;
     this.pool = new ServerPool(SharedState.allocate());
     this.#unsubscribe = this.pool.subscribe((event) => logPoolEvent(log, event));
     this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log });
     this.#passive = new PassiveHealth({ pool: this.pool, config: config.passive, healthType: config.health.type });
-    // Without checks nobody would ever mark a backend up.
-    const up = config.health.startUp || config.health.type === "none";
-    for (const spec of config.backends) this.pool.add(spec, "configured", up);
+    this.#sessions = sessionsFor(config, undefined);
+    this.#admin = {
+      pool: this.pool,
+      log,
+      version,
+      startedAt: new Date(),
+      facts: () => ({ strategy: strategyName(this.#config.strategy), engine: config.engine, workers: 1 }),
+      isStopping: () => this.#stopping,
+      explain: (request) => this.#explain(request),
+      reload: () => this.reload(),
+    };
+    applyBackends(this.pool, config.backends, { up: startsUp(config), reason: "configured" });
   }
 
   #startServers(): void {
-    const config = this.#config;
     const { pool } = this;
-    const sessions = config.sticky?.by === "ip" ? SessionTable.allocate(config.sticky.timeoutMs) : undefined;
-    const sticky = stickiness(config.sticky, pool, sessions);
-    this.#engine = bind("proxy", config.proxy, () => {
-      return startDataPlane({ config, pool, sessions, passive: this.#passive, log: this.#log });
+    const config = this.#config;
+    this.#dataPlane = bind("proxy", config.proxy, () => {
+      return startDataPlane({ config, pool, sessions: this.#sessions, passive: this.#passive, log: this.#log });
     });
-    this.#admin = bind("admin", config.admin, () =>
-      startAdminServer({
-        config: config.admin,
-        pool,
-        log: this.#log,
-        version: this.#version,
-        startedAt: new Date(),
-        facts: { strategy: strategyName(config.strategy), engine: config.engine, workers: 1 },
-        isStopping: () => this.#stopping,
-        explain: (request) => explain(pool, config.strategy, sticky, request),
-      }));
+    this.#adminServer = bind("admin", config.admin, () => {
+      return startAdminServer({ ...this.#admin, config: config.admin });
+    });
+  }
+
+  /**
+   * Reads the configuration again and goes by it. No request in flight is dropped; what takes a restart is named.
+   *
+   * @throws {ConfigError} when it is bad or can't be read again; nothing has changed then
+   */
+  async reload(): Promise<ReloadReport> {
+    if (this.#load === undefined) throw new ConfigError(["config: there is nothing to read again"]);
+    const before = this.#config;
+    const config = this.#load();
+    this.#config = config;
+    this.#sessions = sessionsFor(config, { before, table: this.#sessions });
+    this.#dataPlane?.configure(config, this.#sessions);
+    this.#adminServer?.configure(config.admin);
+    this.#passive.configure(config.passive, config.health.type);
+    const report = {
+      ...applyBackends(this.pool, config.backends, { up: startsUp(config), reason: "reload" }),
+      restartNeeded: restartNeeded(before, config),
+    };
+    if (JSON.stringify(before.health) !== JSON.stringify(config.health)) {
+      await this.#monitor.stop();
+      this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log: this.#log });
+    }
+    this.#log.info("reload", { ...report });
+    return report;
+  }
+
+  #explain(request: SupposedRequest): Explanation {
+    const { strategy, sticky } = this.#config;
+    return explain(this.pool, strategy, stickiness(sticky, this.pool, this.#sessions), request);
   }
 
   /** Where the proxy listens, for a log line: `http://0.0.0.0:8080`. */
   get proxyUrl(): string {
-    return urlOf(this.#engine?.address);
+    return urlOf(this.#dataPlane?.address);
   }
 
   get adminUrl(): string {
-    return urlOf(this.#admin?.address);
+    return urlOf(this.#adminServer?.address);
   }
 
   /**
@@ -109,21 +141,36 @@ export class Roundhouse {
     const drained = await Promise.race([this.#drain(), limit]);
     clearTimeout(timer);
     if (!drained) {
-      this.#engine?.sayGoodbye();
+      this.#dataPlane?.sayGoodbye();
       const { active } = this.pool.shared.requestTotals();
       this.#log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }
     await this.#monitor.stop();
     this.#passive.stop();
-    await this.#admin?.stop();
+    await this.#adminServer?.stop();
     this.#unsubscribe();
     return drained;
   }
 
   async #drain(): Promise<true> {
-    await this.#engine?.stop();
+    await this.#dataPlane?.stop();
     return true;
   }
+}
+
+/** Without checks nobody would ever mark a backend up. */
+function startsUp({ health }: Config): boolean {
+  return health.startUp || health.type === "none";
+}
+
+/** The sessions by address: those there were, unless they last for another time now. */
+function sessionsFor(
+  { sticky }: Config,
+  previous: { readonly before: Config; readonly table: SessionTable | undefined } | undefined,
+): SessionTable | undefined {
+  if (sticky?.by !== "ip") return undefined;
+  const kept = previous?.before.sticky?.timeoutMs === sticky.timeoutMs ? previous.table : undefined;
+  return kept ?? SessionTable.allocate(sticky.timeoutMs);
 }
 
 /** Names the setting when an address can't be bound. */

@@ -9,17 +9,18 @@ import { type AdminEnv, bearer, operationOf, queryOf, readJson, type Route, same
 import { AdminProblem, problemResponse } from "./problem.ts";
 import { backendRoutes } from "./routes/backends.ts";
 import { explainRoutes, type ExplainTarget } from "./routes/explain.ts";
+import { reloadRoutes, type ReloadTarget } from "./routes/reload.ts";
 import { type Facts, statusRoutes } from "./routes/status.ts";
 
 /** What the admin server shows and changes. */
-export interface AdminOptions extends ExplainTarget {
+export interface AdminOptions extends ExplainTarget, ReloadTarget {
   readonly config: Config["admin"];
   readonly pool: ServerPool;
   readonly log: Log;
   /** Of roundhouse, as `GET /status` shows it. */
   readonly version: string;
   readonly startedAt: Date;
-  readonly facts: Facts;
+  readonly facts: () => Facts;
   /** Whether a graceful stop has begun: `/readyz` is 503 from then on. */
   readonly isStopping: () => boolean;
   /** How long a request's body may take to arrive. Default: 10 s. */
@@ -30,6 +31,8 @@ export interface AdminOptions extends ExplainTarget {
 export interface AdminServer {
   /** Where it listens, with the port that the system chose for port 0. */
   readonly address: Deno.NetAddr;
+  /** Goes by another token from the next request on; where it listens stays. */
+  configure(config: Config["admin"]): void;
   /** Lets requests in flight finish, but not for long, and closes every connection. May be called again. */
   stop(): Promise<void>;
 }
@@ -49,7 +52,7 @@ const FLUSH_MS = 10;
  */
 export function startAdminServer(options: AdminOptions): AdminServer {
   const { config, log } = options;
-  const app = adminApp(options);
+  let app = adminApp(options);
   const inFlight = new Set<Promise<void>>();
   const cut = new AbortController();
   const server = Deno.serve({
@@ -72,7 +75,11 @@ export function startAdminServer(options: AdminOptions): AdminServer {
     cut.abort();
     await server.finished;
   };
-  return { address: server.addr, stop: () => stopped ??= stop() };
+  return {
+    address: server.addr,
+    configure: (config) => void (app = adminApp({ ...options, config })),
+    stop: () => stopped ??= stop(),
+  };
 }
 
 /** Every route. A resource joins with one line. */
@@ -81,6 +88,7 @@ function routeTable(options: AdminOptions): readonly Route[] {
     ...statusRoutes(options),
     ...backendRoutes(options),
     ...explainRoutes(options),
+    ...reloadRoutes(options),
   ];
 }
 

@@ -17,6 +17,8 @@ export interface EngineOptions {
 export interface Engine {
   /** Where it listens. */
   readonly address: Deno.NetAddr;
+  /** Goes by other limits from the next request on. */
+  configure(config: Config): void;
   /**
    * Stops gracefully: takes no new connections, lets the requests in flight finish, lets go of idle connections.
    * Settles when nothing is left. Whoever can't wait ends the isolate.

@@ -65,9 +65,14 @@ export interface ForwarderParts {
 
 /** Tells the story for each request of one isolate. */
 export class Forwarder {
-  readonly #parts: ForwarderParts;
+  #parts: ForwarderParts;
 
   constructor(parts: ForwarderParts) {
+    this.#parts = parts;
+  }
+
+  /** Works with other parts from now on, for requests under way too. */
+  configure(parts: ForwarderParts): void {
     this.#parts = parts;
   }
 
@@ -88,7 +93,7 @@ export class Forwarder {
   }
 
   async #forward<Response extends ResponseHead>(exchange: Exchange<Response>, forwarded: ForwardedRequest) {
-    const { rules, shared, queue } = this.#parts;
+    const { rules, shared, queue } = this.#parts; // one request goes by one set of rules
     const journey = new Journey(exchange.request, forwarded);
     journey.session = this.#parts.stickiness?.find(journey);
     let lease = this.#tryLease(journey) ?? await this.#waitForRoom(exchange, journey);

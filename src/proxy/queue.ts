@@ -22,8 +22,8 @@ interface Place {
   readonly refuse: (error: ProxyError) => void;
 }
 
-export interface RequestQueueOptions {
-  readonly shared: SharedState;
+/** As the configuration's `queue` says it. */
+export interface QueueLimits {
   /** The most requests that wait at once, of all isolates; 0: no queue. */
   readonly size: number;
   readonly timeoutMs: number;
@@ -31,19 +31,26 @@ export interface RequestQueueOptions {
 
 /** The queue of one isolate: first in, first out. Its size counts over all isolates. */
 export class RequestQueue {
-  readonly #options: RequestQueueOptions;
+  readonly #shared: SharedState;
+  #limits: QueueLimits;
   readonly #places: Place[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(options: RequestQueueOptions) {
-    this.#options = options;
+  constructor(shared: SharedState, limits: QueueLimits) {
+    this.#shared = shared;
+    this.#limits = limits;
+  }
+
+  /** Other limits for those who come from now on. */
+  configure(limits: QueueLimits): void {
+    this.#limits = limits;
   }
 
   /** Waits for a place; rejects with a `ProxyError` when the queue is full, the wait too long or waiting pointless. */
   wait(waiter: Waiter): Promise<Lease> {
-    const { shared, size, timeoutMs } = this.#options;
+    const { size, timeoutMs } = this.#limits;
     const { promise, resolve: admit, reject: refuse } = Promise.withResolvers<Lease>();
-    if (!shared.joinQueue(size)) {
+    if (!this.#shared.joinQueue(size)) {
       refuse(queueError("the queue is full"));
       return promise;
     }
@@ -84,7 +91,7 @@ export class RequestQueue {
 
   #leave(index: number): void {
     this.#places.splice(index, 1);
-    this.#options.shared.leaveQueue();
+    this.#shared.leaveQueue();
     if (this.#places.length > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertNotMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { explain } from "../../src/balancing/explain.ts";
+import { ConfigError } from "../../src/errors.ts";
 import { type AdminOptions, type AdminServer, startAdminServer } from "../../src/admin/server.ts";
 import { notYetSupported } from "../../src/config/not_yet.ts";
 import { configSchema } from "../../src/config/schema.ts";
@@ -50,8 +51,9 @@ class TestAdmin implements AsyncDisposable {
       log: this.log,
       version: "1.2.3",
       startedAt: new Date(Date.now() - 5000),
-      facts: { strategy: "round-robin", engine: "fetch", workers: 1 },
+      facts: () => ({ strategy: "round-robin", engine: "fetch", workers: 1 }),
       isStopping: () => this.stopping,
+      reload: () => Promise.reject(new ConfigError(["config: there is nothing to read again"])),
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
       ...options,
     });
@@ -116,6 +118,7 @@ interface RouteRow {
 const ROUTES: readonly RouteRow[] = [
   { method: "GET", path: "/status", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/explain", allow: "GET, HEAD", ok: 200 },
+  { method: "POST", path: "/reload", allow: "POST", ok: 400 },
   { method: "GET", path: "/healthz", allow: "GET, HEAD", open: true, ok: 200 },
   { method: "GET", path: "/readyz", allow: "GET, HEAD", open: true, ok: 200 },
   { method: "GET", path: "/backends", allow: "GET, HEAD, POST, PATCH, DELETE", ok: 200 },
@@ -180,7 +183,7 @@ const REFUSALS: readonly RefusalRow[] = [
     change: () => ({ headers: { authorization: `Bearer ${TOKEN}x` } }),
     detail: /not the right one/,
   },
-  { name: "method PUT", status: 405, change: () => ({ method: "PUT" }), detail: /got PUT, want one of GET, HEAD/ },
+  { name: "method PUT", status: 405, change: () => ({ method: "PUT" }), detail: /got PUT, want one of (GET, HEAD|POST)/ },
   { name: "method OPTIONS", status: 405, change: () => ({ method: "OPTIONS" }), detail: /got OPTIONS/ },
   { name: "an unknown method", status: 405, change: () => ({ method: "FETCH" }), detail: /got FETCH/ },
   {

@@ -16,16 +16,18 @@ export class TestProxy implements AsyncDisposable {
     this.log = log;
   }
 
-  /** Starts one; checks are off unless the settings say otherwise. */
+  /** Starts one; checks are off unless the settings say otherwise. A reload goes by what `settings` holds by then. */
   static async start(settings: ConfigFile): Promise<TestProxy> {
     const log = new RecordingLog();
-    const config = configSchema.parse({
-      ...settings,
-      proxy: { host: "127.0.0.1", port: 0, ...settings.proxy },
-      admin: { port: 0, ...settings.admin },
-      health: { type: "none", ...settings.health },
-    });
-    return new TestProxy(await Roundhouse.start({ config, log, version: "0.0.0-test" }), log);
+    const load = () =>
+      configSchema.parse({
+        ...settings,
+        proxy: { host: "127.0.0.1", port: 0, ...settings.proxy },
+        admin: { port: 0, ...settings.admin },
+        health: { type: "none", ...settings.health },
+      });
+    const roundhouse = await Roundhouse.start({ config: load(), log, version: "0.0.0-test", load });
+    return new TestProxy(roundhouse, log);
   }
 
   /** Where the proxy listens. */

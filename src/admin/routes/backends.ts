@@ -19,7 +19,7 @@ import { answerJson, type BackendSettings, backendSettings, backendView } from "
 export interface BackendsTarget {
   readonly pool: ServerPool;
   readonly log: Log;
-  readonly facts: { readonly engine: Config["engine"] };
+  readonly facts: () => { readonly engine: Config["engine"] };
 }
 
 /** The reason that pool events of this origin carry. */
@@ -170,7 +170,7 @@ function read<T extends z.ZodType>(schema: T, value: unknown, whole: "body" | "q
 /** 400 for what the configuration file could not ask for either: the same rules, on a configuration of one backend. */
 function refuseUnsupported(backend: BackendPatch & { readonly url: string }, { facts }: BackendsTarget): void {
   const { state: _, ...spec } = backend;
-  const config = configSchema.parse({ engine: facts.engine, backends: [spec] });
+  const config = configSchema.parse({ engine: facts().engine, backends: [spec] });
   const problems = [...engineMismatches(config), ...notYetSupported(config)].flatMap(({ path, text }): Problem[] =>
     path[0] === "backends" ? [{ path: path.slice(2), text }] : []
   );

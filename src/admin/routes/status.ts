@@ -21,7 +21,7 @@ export interface StatusSource {
   readonly pool: ServerPool;
   readonly version: string;
   readonly startedAt: Date;
-  readonly facts: Facts;
+  readonly facts: () => Facts;
   /** Whether a graceful stop has begun. */
   readonly isStopping: () => boolean;
 }
@@ -42,9 +42,7 @@ function statusView({ pool, version, startedAt, facts }: StatusSource) {
     startedAt: startedAt.toISOString(),
     // A wall clock can be set back.
     uptimeSeconds: Math.max(0, Date.now() - startedAt.getTime()) / 1000,
-    strategy: facts.strategy,
-    engine: facts.engine,
-    workers: facts.workers,
+    ...facts(),
     requests,
     backends: pool.backends.map(backendView),
   };

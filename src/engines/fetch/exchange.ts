@@ -12,15 +12,19 @@ import { fromFetchError } from "./fetch_error.ts";
 import { isReachable } from "./reachable.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
 
-/** What the exchanges of one engine share. */
-export interface FetchContext {
-  readonly clients: BackendClients;
-  readonly responseDeadline: Deadline;
-  readonly connectDeadline: Deadline;
+/** What the configuration limits; a reload replaces it. */
+export interface FetchLimits {
+  responseDeadline: Deadline;
+  connectDeadline: Deadline;
   /** `undefined`: no limit for a request as a whole. */
-  readonly requestDeadline: Deadline | undefined;
+  requestDeadline: Deadline | undefined;
   /** `Infinity`: no limit. */
-  readonly maxBodyBytes: number;
+  maxBodyBytes: number;
+}
+
+/** What the exchanges of one engine share. */
+export interface FetchContext extends FetchLimits {
+  readonly clients: BackendClients;
   /** The WebSockets that are open. */
   readonly bridges: Set<Bridge>;
   /** Whether the proxy is shutting down: new requests are refused. */

@@ -1,9 +1,10 @@
 /** The `fetch` engine's front door: `Deno.serve`. */
 
+import type { Config } from "../../config/schema.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";
-import { type FetchContext, FetchExchange } from "./exchange.ts";
+import { type FetchContext, FetchExchange, type FetchLimits } from "./exchange.ts";
 import { readHead } from "./request_head.ts";
 import { WebSocketExchange } from "./websocket.ts";
 
@@ -14,10 +15,7 @@ const UPLOAD_POLL_MS = 10;
 export function startFetchEngine({ config, pool, forwarder }: EngineOptions): Engine {
   const context: FetchContext = {
     clients: new BackendClients(pool),
-    responseDeadline: new Deadline(config.timeouts.responseMs),
-    connectDeadline: new Deadline(config.timeouts.connectMs),
-    requestDeadline: config.timeouts.requestMs === 0 ? undefined : new Deadline(config.timeouts.requestMs),
-    maxBodyBytes: config.proxy.maxBodyBytes ?? Infinity,
+    ...limitsOf(config),
     bridges: new Set(),
     stopping: false,
     uploads: 0,
@@ -38,6 +36,7 @@ export function startFetchEngine({ config, pool, forwarder }: EngineOptions): En
   });
   return {
     address: server.addr,
+    configure: (config) => void Object.assign(context, limitsOf(config)),
     async stop() {
       context.stopping = true;
       // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.
@@ -49,5 +48,14 @@ export function startFetchEngine({ config, pool, forwarder }: EngineOptions): En
     sayGoodbye() {
       for (const bridge of context.bridges) bridge.goAway();
     },
+  };
+}
+
+function limitsOf({ timeouts, proxy }: Config): FetchLimits {
+  return {
+    responseDeadline: new Deadline(timeouts.responseMs),
+    connectDeadline: new Deadline(timeouts.connectMs),
+    requestDeadline: timeouts.requestMs === 0 ? undefined : new Deadline(timeouts.requestMs),
+    maxBodyBytes: proxy.maxBodyBytes ?? Infinity,
   };
 }

@@ -1,0 +1,31 @@
+/** The route that has the configuration read again. */
+
+import { ConfigError } from "../../errors.ts";
+import type { ReloadReport } from "../../reload.ts";
+import type { Route } from "../guard.ts";
+import { AdminProblem } from "../problem.ts";
+import { answerJson } from "../view.ts";
+
+/** What this route does. */
+export interface ReloadTarget {
+  /** Throws a `ConfigError` when the configuration is bad; nothing has changed then. */
+  readonly reload: () => Promise<ReloadReport>;
+}
+
+/** `/reload`. */
+export function reloadRoutes({ reload }: ReloadTarget): readonly Route[] {
+  return [{
+    path: "/reload",
+    methods: {
+      POST: {
+        answer: async () => {
+          try {
+            return answerJson(await reload());
+          } catch (error) {
+            throw error instanceof ConfigError ? new AdminProblem(400, error.message) : error;
+          }
+        },
+      },
+    },
+  }];
+}

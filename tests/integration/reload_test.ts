@@ -1,0 +1,121 @@
+// Reading the configuration again: what changes, what stays, and that nobody notices.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type ConfigFile, configSchema } from "../../src/config/schema.ts";
+import { ConfigError } from "../../src/errors.ts";
+import { Roundhouse } from "../../src/roundhouse.ts";
+import { HttpBackend } from "../support/http_backend.ts";
+import { RecordingLog } from "../support/log.ts";
+import { TestProxy } from "../support/proxy.ts";
+import { waitFor } from "../support/wait.ts";
+
+async function postReload(proxy: TestProxy) {
+  const response = await fetch(`${proxy.adminUrl}/reload`, { method: "POST" });
+  return { status: response.status, body: await response.json() };
+}
+
+Deno.test("POST /reload makes the pool what the file says and reports the difference", async () => {
+  await using one = HttpBackend.named("one");
+  await using two = HttpBackend.named("two");
+  await using three = HttpBackend.named("three");
+  const settings: ConfigFile = { backends: [one.url, two.url] };
+  await using proxy = await TestProxy.start(settings);
+  assertEquals(await postReload(proxy), {
+    status: 200,
+    body: { added: [], removed: [], changed: [], restartNeeded: [] },
+  });
+  for (let request = 0; request < 4; request++) await (await fetch(proxy.url)).text();
+  const stays = proxy.backend(one.url);
+  proxy.roundhouse.pool.update(stays, { state: "draining", weight: 9 }, "operator");
+  settings.backends = [{ url: one.url, weight: 2 }, three.url];
+  settings.engine = "fetch";
+  settings.proxy = { port: 1234 };
+  const { status, body } = await postReload(proxy);
+  assertEquals(status, 200);
+  assertEquals(body, { added: [three.url], removed: [two.url], changed: [one.url], restartNeeded: ["proxy.port"] });
+  assertEquals(proxy.backends.map(({ url }) => url), [one.url, three.url]);
+  // The operator's state and the counters stay with a backend that stays.
+  assertEquals(proxy.backend(one.url), stays);
+  assertEquals([stays.state, stays.weight, stays.totalRequests], ["draining", 2, 2]);
+  assertEquals(await (await fetch(proxy.url)).text(), "three");
+});
+
+Deno.test("a reload changes strategy, headers, limits, token and health checks in place", async () => {
+  await using one = new HttpBackend((request) => new Response(request.headers.get("x-by") ?? "nobody"));
+  await using two = new HttpBackend((request) => new Response(request.headers.get("x-by") ?? "nobody"));
+  const settings: ConfigFile = { backends: [one.url, two.url] };
+  await using proxy = await TestProxy.start(settings);
+  assertEquals(await (await fetch(proxy.url)).text(), "nobody");
+  Object.assign(settings, {
+    strategy: "uri-hash",
+    headers: { request: { set: { "X-By": "roundhouse" } } },
+    proxy: { maxBodySize: 3 },
+    admin: { token: "secret" },
+    health: { type: "http", interval: 20 },
+  });
+  assertEquals((await postReload(proxy)).status, 200);
+  const before = one.requests;
+  for (let request = 0; request < 4; request++) {
+    assertEquals(await (await fetch(`${proxy.url}/same`)).text(), "roundhouse");
+  }
+  const large = await fetch(proxy.url, { method: "POST", body: "four" });
+  assertEquals(large.status, 413);
+  await large.body?.cancel();
+  const denied = await fetch(`${proxy.adminUrl}/status`);
+  assertEquals(denied.status, 401);
+  await denied.body?.cancel();
+  const allowed = await fetch(`${proxy.adminUrl}/status`, { headers: { authorization: "Bearer secret" } });
+  assertEquals((await allowed.json()).strategy, "uri-hash");
+  await waitFor(() => proxy.backends.every(({ lastCheck }) => lastCheck?.ok === true), { what: "the new checks" });
+  assert(one.requests >= before);
+});
+
+Deno.test("a configuration that is bad or can't be read again changes nothing and says why", async () => {
+  await using backend = HttpBackend.named("ok");
+  const settings: ConfigFile = { backends: [backend.url] };
+  const log = new RecordingLog();
+  const base = { proxy: { host: "127.0.0.1", port: 0 }, admin: { port: 0 }, health: { type: "none" as const } };
+  const load = () => {
+    if (settings.strategy === "roulette") throw new ConfigError(["strategy: got roulette", "second: problem"]);
+    return configSchema.parse({ ...base, ...settings });
+  };
+  const roundhouse = await Roundhouse.start({ config: load(), log, version: "test", load });
+  settings.strategy = "roulette";
+  settings.backends = [];
+  await assertRejects(() => roundhouse.reload(), ConfigError, "got roulette");
+  const response = await fetch(`${roundhouse.adminUrl}/reload`, { method: "POST" });
+  assertEquals([response.status, (await response.json()).detail], [400, "strategy: got roulette\nsecond: problem"]);
+  assertEquals(roundhouse.pool.backends.map(({ url }) => url), [backend.url]);
+  await roundhouse.stop();
+
+  const fixed = await Roundhouse.start({ config: configSchema.parse(base), log, version: "test" });
+  await assertRejects(() => fixed.reload(), ConfigError, "nothing to read again");
+  await fixed.stop();
+});
+
+Deno.test("reloads under traffic lose no request", async () => {
+  await using one = HttpBackend.named("one");
+  await using two = HttpBackend.named("two");
+  const settings: ConfigFile = { backends: [one.url, two.url] };
+  await using proxy = await TestProxy.start(settings);
+  let stop = false;
+  const statuses = new Set<number>();
+  const clients = Promise.all(Array.from({ length: 8 }, async () => {
+    while (!stop) {
+      const response = await fetch(proxy.url, { method: "POST", body: "x" });
+      await response.text();
+      statuses.add(response.status);
+    }
+  }));
+  for (let round = 0; round < 100; round++) {
+    settings.backends = round % 2 === 0 ? [{ url: one.url, weight: 3 }] : [one.url, two.url];
+    settings.strategy = round % 3 === 0 ? "least-connections" : "round-robin";
+    await proxy.roundhouse.reload();
+    const seen = one.requests;
+    await waitFor(() => one.requests > seen + 3, { what: "traffic" });
+  }
+  stop = true;
+  await clients;
+  assertEquals([...statuses], [200]);
+  await proxy.idle();
+});

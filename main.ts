@@ -8,6 +8,7 @@ import { ConfigError, messageOf, UsageError } from "./src/errors.ts";
 import { type Log, setUpLog } from "./src/log.ts";
 import { Roundhouse } from "./src/roundhouse.ts";
 import { VERSION } from "./src/version.ts";
+import { watchFile } from "./src/watch.ts";
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
@@ -48,7 +49,8 @@ function check(command: ConfiguredCommand): number {
 
 /** Runs until a signal ends it; resolves with the exit status. */
 async function run(command: ConfiguredCommand): Promise<number> {
-  const { config, warnings } = load(command);
+  const { config, warnings, path } = load(command);
+  if (command.watchConfig && path === null) throw new ConfigError(["--watch-config: got no file, want one to watch"]);
   const logging = await setUpLog(config.log);
   const { log } = logging;
   const stopped = stopSignal();
@@ -64,9 +66,11 @@ async function run(command: ConfiguredCommand): Promise<number> {
     },
   });
   Deno.addSignalListener("SIGHUP", () => void reload(roundhouse, log));
+  const watch = command.watchConfig && path !== null ? watchFile(path, () => void reload(roundhouse, log)) : undefined;
   log.info("ready", { proxy: roundhouse.proxyUrl, admin: roundhouse.adminUrl, version: VERSION, pid: Deno.pid });
 
   log.info("stopping", { signal: await stopped });
+  await watch?.close();
   await roundhouse.stop();
   log.info("stopped", {});
   await logging.close();

@@ -6,7 +6,13 @@ import { UsageError } from "./errors.ts";
 
 /** What to do. */
 export type Command =
-  | { readonly kind: "run" | "check"; readonly configPath: string | undefined; readonly overrides: Overrides }
+  | {
+    readonly kind: "run" | "check";
+    readonly configPath: string | undefined;
+    readonly overrides: Overrides;
+    /** Reload when the file changes. */
+    readonly watchConfig: boolean;
+  }
   | { readonly kind: "schema" | "version" | "help" };
 
 export const HELP = `roundhouse - a load-balancing HTTP reverse proxy
@@ -29,6 +35,7 @@ Options:
       --workers N|auto     isolates serving the port                 [from the file]
       --log-level LEVEL    debug, info, warn or error                [info]
       --log-format FORMAT  text or json                              [text]
+      --watch-config       reload when the file changes              [off]
   -h, --help
       --version
 
@@ -48,7 +55,7 @@ const TEXT_FLAGS = [
   "log-level",
   "log-format",
 ] as const;
-const SWITCHES = ["help", "version"] as const;
+const SWITCHES = ["help", "version", "watch-config"] as const;
 const ALIASES = { c: "config", b: "backend", p: "port", h: "help" } as const;
 const COMMANDS = ["run", "check", "schema"] as const;
 
@@ -72,7 +79,12 @@ export function parseCommand(args: readonly string[]): Command {
   if (kind === undefined) throw new UsageError(`unknown command ${command}`);
   if (rest.length > 0) throw new UsageError(`unexpected argument ${rest[0]}`);
   if (kind === "schema") return { kind };
-  return { kind, configPath: textFlag(flags, "config"), overrides: overridesFrom(flags) };
+  return {
+    kind,
+    configPath: textFlag(flags, "config"),
+    overrides: overridesFrom(flags),
+    watchConfig: flags["watch-config"] === true,
+  };
 }
 
 function refuseUnknownFlag(arg: string, key?: string): boolean {

@@ -111,9 +111,11 @@ Deno.test("SIGTERM lets downloads and uploads finish, closes the port, and answe
 
   program.kill("SIGTERM");
   await program.logged("stopping");
-  const readyz = await fetch(`${program.adminUrl}/readyz`);
-  assertEquals(readyz.status, 503);
-  await readyz.body?.cancel();
+  await waitFor(async () => {
+    const readyz = await fetch(`${program.adminUrl}/readyz`);
+    await readyz.body?.cancel();
+    return readyz.status === 503;
+  }, { what: "/readyz to be 503" });
   const refused = await idle.request("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   assertEquals(refused?.status, 503);
   assert(refused?.headers.some(([name, value]) => name.toLowerCase() === "connection" && value === "close"));
@@ -221,6 +223,35 @@ Deno.test("a port that is in use is one line and status 1, for a second roundhou
   const admin = await runProgram(["-b", backend.url, "-p", "0", "--admin-port", new URL(program.adminUrl).port]);
   assertEquals(admin.code, 1);
   assertMatch(admin.stderr, /admin\.port/);
+});
+
+Deno.test("SIGHUP and --watch-config read the file again; a bad one changes nothing and says why", async () => {
+  await using one = HttpBackend.named("one");
+  await using two = HttpBackend.named("two");
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/roundhouse.json`;
+  const write = (backends: unknown) =>
+    Deno.writeTextFile(`${path}.new`, JSON.stringify({ backends })).then(() => Deno.rename(`${path}.new`, path));
+  await write([one.url]);
+  await using program = await Program.start(["-c", path, "--watch-config", ...ANY_PORTS]);
+  assertEquals(await (await fetch(program.url)).text(), "one");
+  await write([two.url]);
+  await program.logged("reload");
+  assertEquals(await (await fetch(program.url)).text(), "two");
+  await write(["nonsense"]);
+  await program.logged("reload failed");
+  assertEquals(await (await fetch(program.url)).text(), "two");
+  program.kill("SIGHUP");
+  await waitFor(() => program.log.filter(({ message }) => message === "reload failed").length === 2, {
+    what: "the second failure",
+  });
+  program.kill("SIGTERM");
+  assertEquals((await program.status).code, 0);
+  await Deno.remove(folder, { recursive: true });
+
+  const nothing = await runProgram(["-c", "-", "--watch-config", ...ANY_PORTS], { stdin: "{}" });
+  assertEquals(nothing.code, 1);
+  assertMatch(nothing.stderr, /--watch-config: got no file/);
 });
 
 Deno.test("environment proxies and DENO_SERVE_ADDRESS change nothing", async () => {

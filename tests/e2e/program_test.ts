@@ -17,7 +17,9 @@ async function configFile(config: unknown): Promise<{ path: string } & AsyncDisp
 /** A backend whose answers wait until told to go on. */
 function slowBackend() {
   const gate = Promise.withResolvers<void>();
+  const paths: string[] = [];
   const backend = new HttpBackend((request) => {
+    paths.push(new URL(request.url).pathname);
     if (request.method === "POST") return request.text().then((text) => new Response(text));
     const body = new ReadableStream<Uint8Array>({
       async start(controller) {
@@ -29,7 +31,7 @@ function slowBackend() {
     });
     return new Response(body);
   });
-  return { backend, release: () => gate.resolve() };
+  return { backend, paths, release: () => gate.resolve() };
 }
 
 Deno.test("-b is enough to start; requests take turns; SIGTERM ends with status 0", async () => {
@@ -96,7 +98,7 @@ Deno.test("a backend that dies and returns is out and in again, without one fail
 });
 
 Deno.test("SIGTERM lets downloads and uploads finish, closes the port, and answers 503 only while an upload arrives", async () => {
-  const { backend, release } = slowBackend();
+  const { backend, paths, release } = slowBackend();
   await using _backend = backend;
   await using program = await Program.start(["-b", backend.url, ...ANY_PORTS]);
   const port = Number(new URL(program.url).port);
@@ -104,10 +106,10 @@ Deno.test("SIGTERM lets downloads and uploads finish, closes the port, and answe
   using upload = await RawClient.connect(port);
   using idle = await RawClient.connect(port);
   assertEquals((await idle.request("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"))?.status, 200);
-  await download.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  await download.send("GET /download HTTP/1.1\r\nHost: x\r\n\r\n");
   await download.chunk();
-  await upload.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
-  await waitFor(() => backend.requests === 3, { what: "all three requests to arrive" });
+  await upload.send("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
+  await waitFor(() => paths.includes("/download") && paths.includes("/upload"), { what: "both requests to arrive" });
 
   program.kill("SIGTERM");
   await program.logged("stopping");
@@ -132,7 +134,7 @@ Deno.test("SIGTERM lets downloads and uploads finish, closes the port, and answe
 });
 
 Deno.test("requests that outlast timeouts.shutdown are cut, and the status is still 0", async () => {
-  const { backend, release } = slowBackend();
+  const { backend, paths, release } = slowBackend();
   await using _backend = backend;
   await using file = await configFile({
     proxy: { host: "127.0.0.1", port: 0 },
@@ -142,8 +144,8 @@ Deno.test("requests that outlast timeouts.shutdown are cut, and the status is st
   });
   await using program = await Program.start(["-c", file.path]);
   using client = await RawClient.connect(Number(new URL(program.url).port));
-  const response = client.request("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-  await waitFor(() => backend.requests > 1, { what: "the request and the first check to arrive" });
+  const response = client.request("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
+  await waitFor(() => paths.includes("/slow"), { what: "the request to arrive" });
   program.kill("SIGINT");
   assertEquals((await program.status).code, 0);
   const cut = await response;

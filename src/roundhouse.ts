@@ -4,7 +4,7 @@ import { type AdminOptions, type AdminServer, startAdminServer } from "./admin/s
 import { explain, type Explanation, type SupposedRequest } from "./balancing/explain.ts";
 import { strategyName } from "./balancing/registry.ts";
 import { stickiness } from "./balancing/sticky.ts";
-import type { Config } from "./config/schema.ts";
+import type { BackendSpec, Config } from "./config/schema.ts";
 import { type DataPlane, startDataPlane } from "./data_plane.ts";
 import { HealthMonitor } from "./health/monitor.ts";
 import { PassiveHealth } from "./health/passive.ts";
@@ -22,6 +22,8 @@ export interface RoundhouseOptions {
   readonly version: string;
   /** Reads the configuration again, for a reload; throws a `ConfigError` when it is bad. Default: there is none. */
   readonly load?: () => Config;
+  /** Writes the backends to the configuration file, for `admin.persist`; rejects when it can't. */
+  readonly save?: (backends: readonly BackendSpec[]) => Promise<void>;
 }
 
 /** A running load balancer. */
@@ -55,7 +57,7 @@ export class Roundhouse {
     return roundhouse;
   }
 
-  private constructor({ config, log, version, load }: RoundhouseOptions) {
+  private constructor({ config, log, version, load, save }: RoundhouseOptions) {
     this.#config = config;
     this.#log = log;
     this.#load = load;
@@ -73,6 +75,7 @@ export class Roundhouse {
       isStopping: () => this.#stopping,
       explain: (request) => this.#explain(request),
       reload: () => this.reload(),
+      persist: (backends) => this.#config.admin.persist && save ? save(backends) : Promise.resolve(),
     };
     applyBackends(this.pool, config.backends, { up: startsUp(config), reason: "configured" });
   }

@@ -7,13 +7,13 @@ import type { Log } from "../log.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import { type AdminEnv, bearer, operationOf, queryOf, readJson, type Route, sameSite } from "./guard.ts";
 import { AdminProblem, problemResponse } from "./problem.ts";
-import { backendRoutes } from "./routes/backends.ts";
+import { backendRoutes, type BackendsTarget } from "./routes/backends.ts";
 import { explainRoutes, type ExplainTarget } from "./routes/explain.ts";
 import { reloadRoutes, type ReloadTarget } from "./routes/reload.ts";
 import { type Facts, statusRoutes } from "./routes/status.ts";
 
 /** What the admin server shows and changes. */
-export interface AdminOptions extends ExplainTarget, ReloadTarget {
+export interface AdminOptions extends BackendsTarget, ExplainTarget, ReloadTarget {
   readonly config: Config["admin"];
   readonly pool: ServerPool;
   readonly log: Log;

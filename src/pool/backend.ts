@@ -63,6 +63,12 @@ export class Backend {
     this.#shared = shared;
   }
 
+  /** As the configuration would say it now. */
+  get spec(): BackendSpec {
+    const { url, weight, maxConnections, backup, tls } = this;
+    return { url, weight, maxConnections, backup, tls };
+  }
+
   /** The health: checks and passive observations together. */
   get alive(): boolean {
     return this.#shared.isUp(this.slot) && !this.#shared.isEjected(this.slot);

@@ -53,6 +53,7 @@ class TestAdmin implements AsyncDisposable {
       startedAt: new Date(Date.now() - 5000),
       facts: () => ({ strategy: "round-robin", engine: "fetch", workers: 1 }),
       isStopping: () => this.stopping,
+      persist: () => Promise.resolve(),
       reload: () => Promise.reject(new ConfigError(["config: there is nothing to read again"])),
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
       ...options,
@@ -183,7 +184,12 @@ const REFUSALS: readonly RefusalRow[] = [
     change: () => ({ headers: { authorization: `Bearer ${TOKEN}x` } }),
     detail: /not the right one/,
   },
-  { name: "method PUT", status: 405, change: () => ({ method: "PUT" }), detail: /got PUT, want one of (GET, HEAD|POST)/ },
+  {
+    name: "method PUT",
+    status: 405,
+    change: () => ({ method: "PUT" }),
+    detail: /got PUT, want one of (GET, HEAD|POST)/,
+  },
   { name: "method OPTIONS", status: 405, change: () => ({ method: "OPTIONS" }), detail: /got OPTIONS/ },
   { name: "an unknown method", status: 405, change: () => ({ method: "FETCH" }), detail: /got FETCH/ },
   {

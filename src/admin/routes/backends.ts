@@ -20,6 +20,11 @@ export interface BackendsTarget {
   readonly pool: ServerPool;
   readonly log: Log;
   readonly facts: () => { readonly engine: Config["engine"] };
+  /**
+   * Told what the pool is about to hold, before it does, for the configuration file where changes are to last. When it
+   * rejects, the pool stays as it was.
+   */
+  readonly persist: (backends: readonly BackendSpec[]) => Promise<void>;
 }
 
 /** The reason that pool events of this origin carry. */
@@ -51,19 +56,24 @@ interface Name {
 /** `/backends` and `/backends/{id}`. */
 export function backendRoutes(target: BackendsTarget): readonly Route[] {
   const { pool } = target;
+  const inTurn = oneAtATime();
   return [
     {
       path: "/backends",
       methods: {
         GET: { answer: () => answerJson(pool.backends.map(backendView)) },
-        POST: { answer: (context) => add(context, target) },
+        POST: { answer: (context) => inTurn(() => add(context, target)) },
         PATCH: {
-          answer: (context) => {
-            const { url, id, ...patch } = read(namesAndChanges, context.get("body"), "body");
-            return change(context, target, find(pool, [{ url, id }]), patch);
-          },
+          answer: (context) =>
+            inTurn(() => {
+              const { url, id, ...patch } = read(namesAndChanges, context.get("body"), "body");
+              return change(context, target, find(pool, [{ url, id }]), patch);
+            }),
         },
-        DELETE: { query: ["url", "id", "drain"], answer: (context) => removeNamed(context, target) },
+        DELETE: {
+          query: ["url", "id", "drain"],
+          answer: (context) => remove(context, target, named(context, pool), inTurn),
+        },
       },
     },
     {
@@ -71,16 +81,17 @@ export function backendRoutes(target: BackendsTarget): readonly Route[] {
       methods: {
         GET: { answer: (context) => answerJson(backendView(byPath(context, pool))) },
         PATCH: {
-          answer: (context) => {
-            const patch = read(changes, context.get("body"), "body");
-            return change(context, target, byPath(context, pool), patch);
-          },
+          answer: (context) =>
+            inTurn(() => {
+              const patch = read(changes, context.get("body"), "body");
+              return change(context, target, byPath(context, pool), patch);
+            }),
         },
         DELETE: {
           query: ["drain"],
           answer: (context) => {
             read(nothing, context.get("body") ?? {}, "body");
-            return remove(context, target, byPath(context, pool));
+            return remove(context, target, byPath(context, pool), inTurn);
           },
         },
       },
@@ -88,11 +99,25 @@ export function backendRoutes(target: BackendsTarget): readonly Route[] {
   ];
 }
 
-function add(context: AdminContext, target: BackendsTarget): Response {
-  const given = read(newBackend, context.get("body"), "body");
-  const spec = backendSpecSchema.parse(given);
+/** Runs changes one after the other, so that what is written to the file is what the pool then holds. */
+type InTurn = <T>(change: () => Promise<T>) => Promise<T>;
+
+function oneAtATime(): InTurn {
+  let last: Promise<unknown> = Promise.resolve();
+  return (change) => {
+    const result = last.then(change);
+    last = result.catch(() => {}); // whoever asked for it is told
+    return result;
+  };
+}
+
+async function add(context: AdminContext, target: BackendsTarget): Promise<Response> {
+  const { pool } = target;
+  const spec = backendSpecSchema.parse(read(newBackend, context.get("body"), "body"));
   refuseUnsupported(spec, target);
-  const backend = addToPool(target.pool, spec);
+  if (pool.getByUrl(spec.url) !== undefined) throw new AdminProblem(409, `${spec.url} is in the pool already`);
+  await target.persist([...pool.backends.map((backend) => backend.spec), spec]);
+  const backend = addToPool(pool, spec);
   audit(context, target, { action: "add", backend: backend.url, before: null, after: backendSettings(backend) });
   return answerJson(backendView(backend), { status: 201, headers: { location: `/backends/${backend.id}` } });
 }
@@ -106,31 +131,51 @@ function addToPool(pool: ServerPool, spec: BackendSpec): Backend {
   }
 }
 
-function change(context: AdminContext, target: BackendsTarget, backend: Backend, patch: BackendPatch): Response {
+async function change(
+  context: AdminContext,
+  target: BackendsTarget,
+  backend: Backend,
+  patch: BackendPatch,
+): Promise<Response> {
   refuseUnsupported({ url: backend.url, ...patch }, target);
   const before = backendSettings(backend);
+  const { state: _, ...settings } = patch; // the operator's state is not the file's affair
+  if (Object.keys(settings).length > 0) {
+    await target.persist(
+      target.pool.backends.map((other) => other === backend ? { ...other.spec, ...settings } : other.spec),
+    );
+  }
   if (target.pool.update(backend, patch, REASON)) {
     audit(context, target, { action: "change", backend: backend.url, before, after: backendSettings(backend) });
   }
   return answerJson(backendView(backend));
 }
 
-function removeNamed(context: AdminContext, target: BackendsTarget): Promise<Response> {
-  const { drain: _, ...named } = context.get("query");
-  const inQuery = read(names, named, "query");
-  const inBody = read(names, context.get("body") ?? {}, "body");
-  return remove(context, target, find(target.pool, [inQuery, inBody]));
+/** The backend that a removal names in its body or its query. */
+function named(context: AdminContext, pool: ServerPool): Backend {
+  const { drain: _, ...query } = context.get("query");
+  return find(pool, [read(names, query, "query"), read(names, context.get("body") ?? {}, "body")]);
 }
 
-async function remove(context: AdminContext, target: BackendsTarget, backend: Backend): Promise<Response> {
+/** Drains outside the turn: others need not wait for that. */
+async function remove(
+  context: AdminContext,
+  target: BackendsTarget,
+  backend: Backend,
+  inTurn: InTurn,
+): Promise<Response> {
+  const { pool, persist } = target;
   const { drain: drainMs } = read(drainable, context.get("query"), "query");
   const before = backendSettings(backend);
-  if (drainMs !== undefined) await drain(target.pool, backend, drainMs);
-  // As it was: another backend may have its slot in shared memory soon.
-  const view = backendView(backend);
-  target.pool.remove(backend, REASON);
-  audit(context, target, { action: "remove", backend: backend.url, before, after: null });
-  return answerJson(view);
+  if (drainMs !== undefined) await drain(pool, backend, drainMs);
+  return await inTurn(async () => {
+    await persist(pool.backends.filter((other) => other !== backend).map((other) => other.spec));
+    // As it was: another backend may have its slot in shared memory soon.
+    const view = backendView(backend);
+    pool.remove(backend, REASON);
+    audit(context, target, { action: "remove", backend: backend.url, before, after: null });
+    return answerJson(view);
+  });
 }
 
 /** Gives the backend no new traffic, and waits for its last request to end or for somebody else to remove it. */

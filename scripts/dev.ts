@@ -102,7 +102,7 @@ function help(running: readonly RunningChild[]): string {
   const admin = `localhost:${adminPort}`;
   const rows: [command: string, meaning: string][] = [
     [`curl localhost:${proxyPort}`, "a request through the proxy; repeat it: each backend in turn"],
-    [`curl ${admin}/status`, `the pool; as a page: http://${admin}/`],
+    [`curl ${admin}/status`, "the pool"],
     ["curl -X POST localhost:9002/fail", "backend two fails its health check; /recover: it passes again"],
     [`kill ${two?.process.pid}`, "stops backend two for good"],
     ["deno run -A scripts/backend.ts --port 9004 --name four", "starts another one (in another terminal)"],

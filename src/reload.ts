@@ -26,10 +26,10 @@ const RESTART_SETTINGS: readonly (readonly [path: string, read: (config: Config)
   ["engine", ({ engine }) => engine],
 ];
 
-/** The settings that differ and take a restart. */
-export function restartNeeded(before: Config, after: Config): string[] {
+/** The settings in which a configuration differs from the one that the process was started with. */
+export function restartNeeded(started: Config, now: Config): string[] {
   return RESTART_SETTINGS
-    .filter(([, read]) => JSON.stringify(read(before)) !== JSON.stringify(read(after)))
+    .filter(([, read]) => JSON.stringify(read(started)) !== JSON.stringify(read(now)))
     .map(([path]) => path);
 }
 

@@ -4,6 +4,7 @@ import { type AdminOptions, type AdminServer, startAdminServer } from "./admin/s
 import { explain, type Explanation, type SupposedRequest } from "./balancing/explain.ts";
 import { strategyName } from "./balancing/registry.ts";
 import { stickiness } from "./balancing/sticky.ts";
+import { isLoopback } from "./config/cross_checks.ts";
 import type { BackendSpec, Config } from "./config/schema.ts";
 import { type DataPlane, startDataPlane } from "./data_plane.ts";
 import { HealthMonitor } from "./health/monitor.ts";
@@ -34,6 +35,8 @@ export class Roundhouse {
   readonly #admin: Omit<AdminOptions, "config">;
   readonly #passive: PassiveHealth;
   readonly #unsubscribe: () => void;
+  /** What sockets and isolates were made by. */
+  readonly #started: Config;
   #config: Config;
   #sessions: SessionTable | undefined;
   #monitor: HealthMonitor;
@@ -58,6 +61,7 @@ export class Roundhouse {
   }
 
   private constructor({ config, log, version, load, save }: RoundhouseOptions) {
+    this.#started = config;
     this.#config = config;
     this.#log = log;
     this.#load = load;
@@ -100,6 +104,12 @@ export class Roundhouse {
     if (this.#load === undefined) throw new ConfigError(["config: there is nothing to read again"]);
     const before = this.#config;
     const config = this.#load();
+    // The file may name a loopback address by now, but the server still listens where it did.
+    if (config.admin.token === null && !isLoopback(this.#started.admin.host)) {
+      throw new ConfigError([
+        `admin.token: got null, want a token while the admin server listens on ${this.#started.admin.host}`,
+      ]);
+    }
     this.#config = config;
     this.#sessions = sessionsFor(config, { before, table: this.#sessions });
     this.#dataPlane?.configure(config, this.#sessions);
@@ -107,7 +117,7 @@ export class Roundhouse {
     this.#passive.configure(config.passive, config.health.type);
     const report = {
       ...applyBackends(this.pool, config.backends, { up: startsUp(config), reason: "reload" }),
-      restartNeeded: restartNeeded(before, config),
+      restartNeeded: restartNeeded(this.#started, config),
     };
     if (JSON.stringify(before.health) !== JSON.stringify(config.health)) {
       await this.#monitor.stop();

@@ -60,7 +60,10 @@ declare module "@std/cli/parse-args" {
     /** Called for each flag and positional argument not named in the options; `false` leaves it out of the result. */
     readonly unknown?: (arg: string, key?: string, value?: unknown) => unknown;
   }
-  export function parseArgs(args: string[], options?: ParseOptions): Record<string, unknown> & { _: (string | number)[] };
+  export function parseArgs(
+    args: string[],
+    options?: ParseOptions,
+  ): Record<string, unknown> & { _: (string | number)[] };
 }
 
 declare module "@std/testing/mock" {

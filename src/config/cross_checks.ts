@@ -90,7 +90,8 @@ function isEveryAddress(host: string): boolean {
   return ipaddr.isValid(host) && ipaddr.process(host).range() === "unspecified";
 }
 
-function isLoopback(host: string): boolean {
+/** Whether only this machine can reach a server on that address. */
+export function isLoopback(host: string): boolean {
   if (host.toLowerCase() === "localhost") return true;
   return ipaddr.isValid(host) && ipaddr.process(host).range() === "loopback";
 }

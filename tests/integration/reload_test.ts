@@ -93,6 +93,27 @@ Deno.test("a configuration that is bad or can't be read again changes nothing an
   await fixed.stop();
 });
 
+Deno.test("a reload can't take the token from an admin server that listens beyond loopback", async () => {
+  // A file that named a loopback address and no token dropped the token while the server still listened on every
+  // address: whoever could reach the machine could change the pool.
+  const settings: ConfigFile = { admin: { host: "0.0.0.0", token: "secret" } };
+  await using proxy = await TestProxy.start(settings);
+  settings.admin = { host: "127.0.0.1" };
+  await assertRejects(() => proxy.roundhouse.reload(), ConfigError, "admin.token: got null, want a token");
+  const response = await fetch(`http://127.0.0.1:${new URL(proxy.adminUrl).port}/status`);
+  assertEquals(response.status, 401);
+  await response.body?.cancel();
+});
+
+Deno.test("what takes a restart is named by every reload until then", async () => {
+  const settings: ConfigFile = {};
+  await using proxy = await TestProxy.start(settings);
+  settings.proxy = { port: 1234 };
+  for (let round = 0; round < 2; round++) {
+    assertEquals((await proxy.roundhouse.reload()).restartNeeded, ["proxy.port"]);
+  }
+});
+
 Deno.test("reloads under traffic lose no request", async () => {
   await using one = HttpBackend.named("one");
   await using two = HttpBackend.named("two");

@@ -1,6 +1,6 @@
 // Sticky sessions: by cookie and by address, over failures, drains and restarts.
 
-import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
 import type { ConfigFile } from "../../src/config/schema.ts";
@@ -29,7 +29,7 @@ Deno.test("a cookie keeps a client at its backend, without telling its address; 
     first.setCookie ?? "",
     /^session=[0-9a-f]{24}\.[0-9a-z]+; Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax$/,
   );
-  assertNotMatch(first.setCookie ?? "", /127|localhost|\d{5}/);
+  assertEquals((first.setCookie ?? "").includes(new URL(first.by === "one" ? one.url : two.url).port), false);
   const cookie = pairOf(first.setCookie);
   for (let request = 0; request < 5; request++) {
     assertEquals(await ask(proxy, cookie), { by: first.by, setCookie: null });

@@ -10,6 +10,7 @@ import type { Bridge } from "./bridge.ts";
 import type { Deadline, DeadlineListener, Moment } from "./deadline.ts";
 import { fromFetchError } from "./fetch_error.ts";
 import { isReachable } from "./reachable.ts";
+import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
 
 /** What the configuration limits; a reload replaces it. */
@@ -46,7 +47,7 @@ const RESENDABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
  * Listens itself to the client's signal (`handleEvent`), which takes no closure.
  */
 export class FetchExchange implements Exchange<Response>, RequestBodyListener, DeadlineListener, EventListenerObject {
-  readonly request: RequestHead;
+  readonly request: FetchRequestHead;
   readonly refusal: ProxyError | undefined;
   readonly #context: FetchContext;
   readonly #body: RequestBody | undefined;
@@ -63,7 +64,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
 
   /** @param respond settles the handler that `Deno.serve` waits for */
   constructor(
-    head: RequestHead,
+    head: FetchRequestHead,
     request: Request,
     completed: Promise<void>,
     context: FetchContext,
@@ -117,8 +118,20 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   }
 
   relay(response: Response, headers: HeaderPair[]): Promise<void> {
+    if (this.request.mayBeKeptHttp10 && isSmall(response)) return this.#relayWhole(response, headers);
     this.#respond(new Response(this.#limited(response.body), { status: response.status, headers }));
     return this.#untilCompleted();
+  }
+
+  /**
+   * `Deno.serve` promises HTTP/1.0 clients to keep the connection and closes it after a body that is a stream, which
+   * breaks their next request (`ab -k` counted thousands of errors). After a body in one piece it keeps its word.
+   */
+  async #relayWhole(response: Response, headers: HeaderPair[]): Promise<void> {
+    // A body that breaks off has to be cut at the client too: with an error in the stream, the runtime does.
+    const body = await response.bytes().catch((error) => new ReadableStream({ start: (out) => out.error(error) }));
+    this.#respond(new Response(body, { status: response.status, headers }));
+    await this.#untilCompleted();
   }
 
   /** A body that was handed over can't be cut any more, so only with a limit on the whole is it wrapped. */
@@ -218,6 +231,13 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
         return fromFetchError(error);
     }
   }
+}
+
+/** The most of a body that is held in memory, and only for what may be an HTTP/1.0 client. */
+const SMALL_BODY_BYTES = 65_536;
+
+function isSmall({ body, headers }: Response): boolean {
+  return body !== null && Number(headers.get("content-length") ?? Infinity) <= SMALL_BODY_BYTES;
 }
 
 /** What `fetch` can't carry. */

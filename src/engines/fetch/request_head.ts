@@ -7,6 +7,8 @@ import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
 export interface FetchRequestHead extends RequestHead {
   /** Whether the client asks for a WebSocket (RFC 6455 §4.1). */
   readonly wantsWebSocket: boolean;
+  /** Whether this may be HTTP/1.0 asking to keep the connection: the runtime does not tell the version. */
+  readonly mayBeKeptHttp10: boolean;
 }
 
 /**
@@ -23,6 +25,8 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
   let bodyBytes: number | undefined = 0;
   let upgrade: string | undefined;
   let key: string | undefined;
+  let keepAlive = false;
+  let acceptsEncodings = false;
   for (const [name, value] of headers) {
     switch (name) {
       case "host":
@@ -36,6 +40,12 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
         break;
       case "upgrade":
         upgrade = value;
+        break;
+      case "connection":
+        keepAlive = value === "keep-alive" || value === "Keep-Alive";
+        break;
+      case "accept-encoding":
+        acceptsEncodings = true;
         break;
       case "sec-websocket-key":
         key = value;
@@ -54,6 +64,7 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
     peer,
     secure,
     wantsWebSocket: upgrade?.toLowerCase() === "websocket" && key !== undefined && method === "GET",
+    mayBeKeptHttp10: keepAlive && !acceptsEncodings,
   };
 }
 

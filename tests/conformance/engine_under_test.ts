@@ -36,8 +36,16 @@ export interface Deviations {
   readonly dropsTrailers: boolean;
   /** Backend statuses above 599 become 502. */
   readonly refusesHighStatuses: boolean;
+  /** 205 arrives as 204: the runtime can't frame a 205. */
+  readonly answers204For205: boolean;
+  /** A response with more than 100 headers becomes 502. */
+  readonly refusesManyHeaders: boolean;
   /** A body that a backend breaks off is cut at the client but neither logged nor counted. */
   readonly overlooksBrokenBodies: boolean;
+  /** A client that is still sending its body does not see the cut before it has sent it or left. */
+  readonly cutsBehindUploads: boolean;
+  /** Whether a request was sent before `timeouts.connect` passed is not known: only repeatable ones go elsewhere. */
+  readonly doubtsConnectTimeouts: boolean;
   /** The parser lets a bare LF pass for CRLF: forwarded as one clean request, or not at all. */
   readonly toleratesBareLf: boolean;
   /** The runtime's own parser answers garbage: its 400 may have no body. */

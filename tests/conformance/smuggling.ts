@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { RawClient, textOf } from "../support/raw_client.ts";
 import { RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
+import { waitFor } from "../support/wait.ts";
 import { ask, type EngineUnderTest, get, post, startProxy, unharmed, within } from "./engine_under_test.ts";
 
 /** Stands where a lenient parser would find a second request. */
@@ -51,6 +52,28 @@ function framed(lines: string, body: string, version = "1.1"): string {
 
 const CHUNKED = "Transfer-Encoding: chunked";
 
+/** Ends of chunked bodies, each wrong at its first or second line. */
+const MALFORMED_CHUNKS = [
+  "0x0\r\n\r\n",
+  "+0\r\n\r\n",
+  "-0\r\n\r\n",
+  "\r\n0\r\n\r\n",
+  "g\r\n\r\n",
+  "0_0\r\n\r\n",
+  "1.0\r\na\r\n0\r\n\r\n",
+  "ffffffffffffffff1\r\na\r\n0\r\n\r\n",
+  "10000000000000000\r\n\r\n",
+  "1\r\nab\r\n0\r\n\r\n",
+  "1\r\na0\r\n\r\n",
+  "2\r\na\r\n0\r\n\r\n",
+  "1\ra\r\n0\r\n\r\n",
+  "1\r\na\r0\r\n\r\n",
+  "0\r\nGET /smuggled HTTP/1.1\r\nHost: evil\r\n\r\n",
+  "0\r\nX : y\r\n\r\n",
+  "0\r\n X: y\r\n\r\n",
+  "0\r\nX: a\u0000b\r\n\r\n",
+];
+
 export function testSmuggling(engine: EngineUnderTest): void {
   const name = (what: string) => `${engine.name}: smuggling: ${what}`;
 
@@ -75,8 +98,8 @@ export function testSmuggling(engine: EngineUnderTest): void {
 
   Deno.test(name("the same length twice is refused or becomes one"), async () => {
     await attempts(engine, [
-      ["two lines", framed("Content-Length: 0\r\nContent-Length: 0", "")],
-      ["a list", framed("Content-Length: 0, 0", "")],
+      ["two lines", framed(`Content-Length: ${SMUGGLED.length}\r\nContent-Length: ${SMUGGLED.length}`, "")],
+      ["a list", framed(`Content-Length: ${SMUGGLED.length}, ${SMUGGLED.length}`, "")],
     ], cleanOrRefused);
   });
 
@@ -91,7 +114,6 @@ export function testSmuggling(engine: EngineUnderTest): void {
       ", chunked",
       "identity",
       "gzip",
-      "gzip, chunked",
       "chunked;q=1",
       '"chunked"',
       "'chunked'",
@@ -111,8 +133,25 @@ export function testSmuggling(engine: EngineUnderTest): void {
       codings.map((coding) => [JSON.stringify(coding), framed(`Transfer-Encoding: ${coding}`, "0\r\n\r\n")]),
       ({ status, forwarded }, what) => {
         assertEquals(forwarded, 0, what);
-        // Codings that exist but are not known here are 501 (RFC 9112 section 6.1).
+        // A coding that exists but is not known here may be 501 (RFC 9112 section 6.1).
         assert(status === 400 || (status === 501 && what.includes("gzip")), `${what}: ${status}`);
+      },
+    );
+  });
+
+  Deno.test(name("a coding before chunked is refused: nobody would tell the backend of it"), async () => {
+    // `Deno.serve` reads any list that ends in chunked; the backend got gzip bytes and no word that they were gzip,
+    // so whoever uploaded that way stored garbage.
+    const codings = ["gzip, chunked", "deflate,chunked", "x,chunked", "gzip\r\nTransfer-Encoding: chunked"];
+    await attempts(
+      engine,
+      codings.map((coding) => [
+        coding,
+        `POST /attempt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: ${coding}\r\n\r\n1\r\na\r\n0\r\n\r\n`,
+      ]),
+      ({ status, forwarded }, what) => {
+        assertEquals(forwarded, 0, what);
+        assert(status === 400 || status === 501, `${what}: ${status}`);
       },
     );
   });
@@ -144,41 +183,36 @@ export function testSmuggling(engine: EngineUnderTest): void {
     await attempts(engine, [["chunked in 1.0", framed(CHUNKED, "0\r\n\r\n", "1.0")]], refused);
   });
 
-  Deno.test(name("malformed chunks never complete a request"), async () => {
-    const bodies = [
-      "0x0\r\n\r\n",
-      "+0\r\n\r\n",
-      "-0\r\n\r\n",
-      " 0\r\n\r\n",
-      "\r\n0\r\n\r\n",
-      "g\r\n\r\n",
-      "0_0\r\n\r\n",
-      "1.0\r\na\r\n0\r\n\r\n",
-      "ffffffffffffffff1\r\na\r\n0\r\n\r\n",
-      "10000000000000000\r\n\r\n",
-      "1\r\nab\r\n0\r\n\r\n",
-      "1\r\na0\r\n\r\n",
-      "2\r\na\r\n0\r\n\r\n",
-      "1\ra\r\n0\r\n\r\n",
-      "1\r\na\r0\r\n\r\n",
-      "0\r\nGET /smuggled HTTP/1.1\r\nHost: evil\r\n\r\n",
-      "0\r\nX : y\r\n\r\n",
-      "0\r\n X: y\r\n\r\n",
-      "0\r\nX: a\u0000b\r\n\r\n",
-    ];
+  Deno.test(name("malformed chunks are refused and never complete a request"), async () => {
+    // A body that went wrong behind its first packet was taken for a client that had left: it was answered 499, which
+    // no client knows.
     await using backend = new RecordingBackend();
     await using proxy = await startProxy(engine, { backends: [backend.url] });
-    for (const body of bodies) {
-      const what = JSON.stringify(body);
-      const before = backend.requests.length;
-      using client = await RawClient.connect(proxy.port);
-      await client.send(`POST /attempt HTTP/1.1\r\nHost: x\r\n${CHUNKED}\r\n\r\n${body}${SMUGGLED}`);
-      const response = await within(client.response(), `the end of ${what}`);
-      assert(response === undefined || response.status === 400, `${what}: ${response?.status}`);
-      assert(backend.requests.slice(before).every((request) => !request.complete), `${what} arrived as a whole body`);
-      await unharmed({ proxy, client, backend, what });
-      assert(backend.requests.every((request) => request.target !== "/smuggled"), what);
+    for (const body of MALFORMED_CHUNKS) {
+      for (const first of ["", "1\r\na\r\n"]) {
+        const what = JSON.stringify(first + body);
+        const before = backend.requests.length;
+        using client = await RawClient.connect(proxy.port);
+        await client.send(`POST /attempt HTTP/1.1\r\nHost: x\r\n${CHUNKED}\r\n\r\n${first}`);
+        if (first !== "") await waitFor(() => backend.requests.length > before, { what: `the head before ${what}` });
+        await client.send(body + SMUGGLED);
+        const response = await within(client.response(), `the end of ${what}`);
+        // The runtime's parser may close without a word.
+        const silent = response === undefined && engine.deviations.hasForeignParser;
+        assert(silent || response?.status === 400, `${what}: ${response?.status}`);
+        assert(backend.requests.slice(before).every((request) => !request.complete), `${what} arrived as a whole body`);
+        await unharmed({ proxy, client, backend, what });
+        assert(backend.requests.every((request) => request.target !== "/smuggled"), what);
+      }
     }
+    assertEquals(proxy.backends.map(({ totalFailures }) => totalFailures), [0]);
+  });
+
+  Deno.test(name("spaces beside a chunk size are refused or mended"), async () => {
+    await attempts(engine, [
+      ["before", `POST /attempt HTTP/1.1\r\nHost: x\r\n${CHUNKED}\r\n\r\n 1\r\na\r\n0\r\n\r\n`],
+      ["behind", `POST /attempt HTTP/1.1\r\nHost: x\r\n${CHUNKED}\r\n\r\n1 \r\na\r\n0\r\n\r\n`],
+    ], cleanOrRefused);
   });
 
   Deno.test(name("bare LF in a chunked body is refused or mended"), async () => {
@@ -225,7 +259,8 @@ export function testSmuggling(engine: EngineUnderTest): void {
       using client = await RawClient.connect(proxy.port);
       await client.send(`POST /e HTTP/1.1\r\nHost: x\r\n${CHUNKED}\r\n\r\n${line}\r\na\r\n0\r\n\r\n`).catch(() => {});
       const response = await within(client.response(), "the end of a very long chunk line");
-      assert(response === undefined || response.status === 400 || response.status === 200);
+      const foreign = response === undefined && engine.deviations.hasForeignParser;
+      assert(foreign || response?.status === 400 || response?.status === 200, `${response?.status}`);
       await unharmed({ proxy, backend, what: "a very long chunk line" });
     }
   });
@@ -298,12 +333,16 @@ export function testSmuggling(engine: EngineUnderTest): void {
       "GET attempt HTTP/1.1",
       "GET * HTTP/1.1",
       "GET ftp://x/attempt HTTP/1.1",
-      "GET http:///attempt HTTP/1.1",
       "GET http://a@x/attempt HTTP/1.1",
       "GET http://x:99999999/attempt HTTP/1.1",
-      "GET /attempt#fragment HTTP/1.1",
     ];
     await attempts(engine, starts.map((start) => [JSON.stringify(start), `${start}\r\nHost: x\r\n\r\n`]), refused);
+    const tolerable = ["GET http:///attempt HTTP/1.1", "GET /attempt#fragment HTTP/1.1"];
+    await attempts(
+      engine,
+      tolerable.map((start) => [JSON.stringify(start), `${start}\r\nHost: x\r\n\r\n`]),
+      engine.deviations.hasForeignParser ? cleanOrRefused : refused,
+    );
   });
 
   Deno.test(name("other versions than HTTP/1.0 and 1.1 are refused"), async () => {
@@ -313,10 +352,22 @@ export function testSmuggling(engine: EngineUnderTest): void {
         assertEquals(forwarded, 0, version);
       });
     }
-    await attempts(engine, [
-      ["the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
+    const strangers: [string, Uint8Array][] = [
+      ["the preface of HTTP/2", latin1("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")],
       ["the start of a TLS handshake", Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 13, 10, 13, 10)],
-    ], ({ forwarded }, what) => assertEquals(forwarded, 0, what));
+      ["nothing but zeros", new Uint8Array(4096)],
+      ["a megabyte of one letter", new Uint8Array(1 << 20).fill(0x41)],
+    ];
+    await using backend = new RecordingBackend();
+    await using proxy = await startProxy(engine, { backends: [backend.url] });
+    for (const [what, bytes] of strangers) {
+      using client = await RawClient.connect(proxy.port);
+      await client.send(bytes).catch(() => {}); // cut off in the middle
+      await client.connection.closeWrite().catch(() => {});
+      await within(client.rest(), `the end of ${what}`);
+      await unharmed({ proxy, backend, what });
+    }
+    assert(backend.requests.every(({ target }) => target.startsWith("/probe")));
   });
 
   Deno.test(name("a Host that is missing, repeated or no host is refused"), async () => {

@@ -1,9 +1,27 @@
 /** The conformance suite: contract section 3 on a given engine. A new engine joins with one call. */
 
+import { testBodies } from "./bodies.ts";
+import { testCompression } from "./compression.ts";
+import { testCounts } from "./counts.ts";
 import type { EngineUnderTest } from "./engine_under_test.ts";
+import { testHeaders } from "./headers.ts";
+import { testPassiveHealth } from "./passive.ts";
+import { testRequests } from "./requests.ts";
+import { testResponses } from "./responses.ts";
+import { testRetries } from "./retries.ts";
 import { testSmuggling } from "./smuggling.ts";
+import { testTimeouts } from "./timeouts.ts";
 
 /** Registers every test of the suite for one engine. */
 export function testConformance(engine: EngineUnderTest): void {
   testSmuggling(engine);
+  testRequests(engine);
+  testResponses(engine);
+  testHeaders(engine);
+  testBodies(engine);
+  testCompression(engine);
+  testRetries(engine);
+  testPassiveHealth(engine);
+  testTimeouts(engine);
+  testCounts(engine);
 }

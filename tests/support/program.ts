@@ -1,4 +1,4 @@
-/** The real program as a child process, watched through its log. */
+/** The real program as a child process, watched through its log: from source, or the file ROUNDHOUSE_BINARY names. */
 
 import { waitFor } from "./wait.ts";
 
@@ -11,6 +11,8 @@ export interface ProgramOptions {
   readonly env?: Record<string, string>;
   readonly cwd?: string;
   readonly stdin?: string;
+  /** A built file to run; else what the environment variable ROUNDHOUSE_BINARY names; else the program from source. */
+  readonly binary?: string;
 }
 
 /** What a program that ran to its end left behind. */
@@ -21,8 +23,9 @@ export interface Finished {
 }
 
 function command(args: readonly string[], options: ProgramOptions): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-P", MAIN, ...args],
+  const binary = options.binary ?? Deno.env.get("ROUNDHOUSE_BINARY");
+  return new Deno.Command(binary ?? Deno.execPath(), {
+    args: binary === undefined ? ["run", "-P", MAIN, ...args] : [...args],
     stdin: options.stdin === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",

@@ -117,6 +117,13 @@ export function valuesOf(request: Pick<SeenRequest, "headers">, name: string): s
   return request.headers.filter((line) => line[0].toLowerCase() === name).map((line) => line[1]);
 }
 
+/** A character for each byte. (`TextDecoder` knows windows-1252 only, which has others from 0x80 to 0x9f.) */
+function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
 /** Reads requests off a connection and forgives nothing. */
 class StrictReader {
   readonly #connection: RawConnection;
@@ -224,7 +231,7 @@ class StrictReader {
     while ((end = this.#buffer.indexOf(0x0a)) === -1) {
       if (!await this.#fill()) return undefined;
     }
-    const text = new TextDecoder("latin1").decode(this.#buffer.subarray(0, end + 1));
+    const text = latin1(this.#buffer.subarray(0, end + 1));
     this.#buffer = this.#buffer.subarray(end + 1);
     if (!text.endsWith("\r\n")) throw new Violation(`bare LF behind ${JSON.stringify(text)}`);
     return text.slice(0, -2);

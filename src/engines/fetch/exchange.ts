@@ -3,7 +3,7 @@
 import { ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
 import { bodyTooLarge, clientGone, type Exchange } from "../../proxy/exchange.ts";
-import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
+import type { HeaderPair } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import type { BackendClients } from "./backend_clients.ts";
 import type { Bridge } from "./bridge.ts";
@@ -119,8 +119,14 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
 
   relay(response: Response, headers: HeaderPair[]): Promise<void> {
     if (this.request.mayBeKeptHttp10 && isSmall(response)) return this.#relayWhole(response, headers);
-    this.#respond(new Response(this.#limited(response.body), { status: response.status, headers }));
+    this.#respond(new Response(this.#bodyFor(response), { status: statusFor(response), headers }));
     return this.#untilCompleted();
+  }
+
+  #bodyFor(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+    // Without a body the runtime would add a length of 0, which the answer to a GET need not have.
+    const lengthUnknown = this.request.method === "HEAD" && !response.headers.has("content-length");
+    return lengthUnknown ? new Blob([]).stream() : this.#limited(response.body);
   }
 
   /**
@@ -167,13 +173,14 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   }
 
   get clientGone(): boolean {
-    return this.#clientSignal.aborted || this.#body?.failed === true;
+    return this.#clientSignal.aborted || this.#body?.clientGone === true;
   }
 
   /** `info.completed` rejects over HTTP/2 when the client leaves: an end like any other. */
   #untilCompleted(): Promise<void> {
     const ended = () => {
       this.#uploadEnded();
+      this.#body?.abandon();
       this.#requestLimit?.leave(this);
     };
     return this.#completed.then(ended, ended);
@@ -217,6 +224,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   /** A client that left is looked for first: it makes `fetch` fail in ways that look like the backend's. */
   #explain(error: unknown): ProxyError {
     if (this.clientGone) return clientGone();
+    if (this.#body?.malformed) return refuse("bad_request", "The request body is malformed.");
     if (this.#body?.tooLarge) return bodyTooLarge(this.#context.maxBodyBytes);
     if (error instanceof ProxyError) return error;
     const failure = { side: "backend", requestSent: true } as const;
@@ -240,8 +248,21 @@ function isSmall({ body, headers }: Response): boolean {
   return body !== null && Number(headers.get("content-length") ?? Infinity) <= SMALL_BODY_BYTES;
 }
 
+/** The runtime sends a 205 without any framing, so that its end is the connection's; 204 says the same to a client. */
+function statusFor({ status }: Response): number {
+  return status === 205 ? 204 : status;
+}
+
+/** Methods at which `fetch` throws, in any case; the first two are refused for all engines as they are spelled here. */
+const UNFETCHABLE: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
+
 /** What `fetch` can't carry. */
-function refusalOf(request: RequestHead): ProxyError | undefined {
+function refusalOf(request: FetchRequestHead): ProxyError | undefined {
+  if (request.hasForeignCoding) return refuse("not_implemented", "Only the transfer coding chunked is supported.");
+  const method = request.method.toUpperCase();
+  if (UNFETCHABLE.has(method) && (request.method !== method || method === "TRACK")) {
+    return refuse("not_implemented", `${request.method} is not supported.`);
+  }
   if (request.bodyBytes !== 0 && (request.method === "GET" || request.method === "HEAD")) {
     return refuse("not_implemented", `${request.method} with a body is not supported.`);
   }
@@ -249,7 +270,7 @@ function refusalOf(request: RequestHead): ProxyError | undefined {
 }
 
 /** What is refused before a backend is chosen. */
-export function refuse(code: "stopping" | "not_implemented", detail: string): ProxyError {
+export function refuse(code: "stopping" | "not_implemented" | "bad_request", detail: string): ProxyError {
   return new ProxyError(detail, { code, side: "client", requestSent: false });
 }
 

@@ -1,5 +1,7 @@
 /** The client's request body on its way to a backend, or to the next one if the first could not be reached. */
 
+import { messageOf } from "../../errors.ts";
+
 /**
  * Before it has a connection, `fetch` reads ahead until it holds this many bytes, and then one chunk more. Measured on
  * Deno 2.9.6: 67 chunks of 1,000 bytes, 5 of 16 KiB, 2 of 64 KiB or more.
@@ -44,9 +46,14 @@ export class RequestBody {
     return this.#replayable;
   }
 
-  /** Whether the client's side broke off. */
-  get failed(): boolean {
-    return this.#failure !== undefined && !this.tooLarge;
+  /** Whether the client broke off in the middle. */
+  get clientGone(): boolean {
+    return this.#failure !== undefined && !this.tooLarge && !this.malformed;
+  }
+
+  /** Whether the client sent what is no body: bad chunks. The runtime has but a message to tell the two apart. */
+  get malformed(): boolean {
+    return messageOf(this.#failure).startsWith("invalid HTTP");
   }
 
   /** Whether more came than is allowed. */
@@ -81,6 +88,11 @@ export class RequestBody {
   /** Whether a further chunk is asked for only because earlier ones have gone over a connection. */
   #readAheadIsOver(): boolean {
     return this.#keptBytes - (this.#kept.at(-1)?.length ?? 0) > READ_AHEAD_BYTES;
+  }
+
+  /** Gives up what is still to come: nobody will read it. */
+  abandon(): void {
+    this.#reader.cancel().catch(() => {}); // the client may have left
   }
 
   async #read(): Promise<void> {

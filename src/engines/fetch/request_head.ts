@@ -7,6 +7,8 @@ import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
 export interface FetchRequestHead extends RequestHead {
   /** Whether the client asks for a WebSocket (RFC 6455 §4.1). */
   readonly wantsWebSocket: boolean;
+  /** Whether the body is encoded in a way that `Deno.serve` does not undo, and that nobody would tell the backend of. */
+  readonly hasForeignCoding: boolean;
   /** Whether this may be HTTP/1.0 asking to keep the connection: the runtime does not tell the version. */
   readonly mayBeKeptHttp10: boolean;
 }
@@ -22,9 +24,11 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
   const headers: HeaderPair[] = [];
   request.headers.forEach(pushPair, headers); // iterating would make an object for each step
   let host: string | undefined;
-  let bodyBytes: number | undefined = 0;
+  // Without a length there is none over HTTP/1.1; over HTTP/2, which the runtime does not tell apart, there may be.
+  let bodyBytes: number | undefined = secure && method !== "GET" && method !== "HEAD" ? undefined : 0;
   let upgrade: string | undefined;
   let key: string | undefined;
+  let hasForeignCoding = false;
   let keepAlive = false;
   let acceptsEncodings = false;
   for (const [name, value] of headers) {
@@ -36,6 +40,7 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
         bodyBytes = Number(value);
         break;
       case "transfer-encoding":
+        hasForeignCoding = value.toLowerCase() !== "chunked";
         bodyBytes = undefined;
         break;
       case "upgrade":
@@ -64,6 +69,7 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
     peer,
     secure,
     wantsWebSocket: upgrade?.toLowerCase() === "websocket" && key !== undefined && method === "GET",
+    hasForeignCoding,
     mayBeKeptHttp10: keepAlive && !acceptsEncodings,
   };
 }

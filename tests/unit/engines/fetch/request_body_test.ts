@@ -63,7 +63,7 @@ Deno.test("RequestBody gives a chunk that an abandoned attempt was waiting for t
 Deno.test("RequestBody says that the client failed, not the backend", async () => {
   const { body, ends } = bodyOf([[1]], true);
   await assertRejects(() => readAll(body.stream()), TypeError, "the client left");
-  assertEquals([body.failed, ends.length], [true, 1]);
+  assertEquals([body.clientGone, body.malformed, ends.length], [true, false, 1]);
 });
 
 Deno.test("RequestBody fails once more arrives than is allowed, and not before", async () => {
@@ -72,5 +72,5 @@ Deno.test("RequestBody fails once more arrives than is allowed, and not before",
   assertEquals(await readAll(bodyOfSize(4).stream()), [1, 2, 3, 4]);
   const body = bodyOfSize(3);
   await assertRejects(() => readAll(body.stream()), Error, "larger than allowed");
-  assertEquals([body.tooLarge, body.failed], [true, false]);
+  assertEquals([body.tooLarge, body.clientGone], [true, false]);
 });

@@ -1,0 +1,101 @@
+/** What requests tell about a backend, through the whole proxy. */
+
+import { assertEquals, assertGreaterOrEqual } from "@std/assert";
+import { headerOf, RawClient } from "../support/raw_client.ts";
+import { RecordingBackend } from "../support/raw_recorder.ts";
+import { waitFor } from "../support/wait.ts";
+import { ask, type EngineUnderTest, get, startProxy } from "./engine_under_test.ts";
+
+/** A backend with a status that a test may change; `undefined` breaks off. */
+class Moody {
+  status: number | undefined;
+  readonly backend = new RecordingBackend(() => {
+    return this.status === undefined ? undefined : `HTTP/1.1 ${this.status} X\r\nContent-Length: 0\r\n\r\n`;
+  });
+
+  constructor(status: number | undefined) {
+    this.status = status;
+  }
+
+  get url(): string {
+    return this.backend.url;
+  }
+
+  get requests(): number {
+    return this.backend.requests.length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.backend[Symbol.asyncDispose]();
+  }
+}
+
+export function testPassiveHealth(engine: EngineUnderTest): void {
+  const name = (what: string) => `${engine.name}: passive health: ${what}`;
+
+  Deno.test(name("serverErrors answers of 5xx eject a backend, and it comes back after ejectFor"), async () => {
+    await using bad = new Moody(500);
+    await using good = new Moody(200);
+    await using proxy = await startProxy(engine, {
+      backends: [bad.url, good.url],
+      passive: { serverErrors: 3, window: "1m", ejectFor: 300 },
+    });
+    using client = await RawClient.connect(proxy.port);
+    const statuses: number[] = [];
+    for (let request = 0; request < 12; request++) statuses.push((await ask(client, get("/"))).status);
+    assertEquals(statuses.filter((status) => status === 500).length, 3);
+    assertEquals([bad.requests, proxy.backend(bad.url).alive], [3, false]);
+    assertEquals(proxy.log.of("backend down").length, 1);
+    bad.status = 200;
+    await waitFor(() => proxy.backend(bad.url).alive, { what: "the end of the ejection" });
+    for (let request = 0; request < 4; request++) await ask(client, get("/"));
+    assertEquals(bad.requests, 5);
+    client.close();
+    await proxy.idle();
+  });
+
+  Deno.test(name("failures of requests count like 5xx, other answers do not"), async () => {
+    await using bad = new Moody(undefined);
+    await using good = new Moody(404);
+    await using proxy = await startProxy(engine, {
+      backends: [bad.url, good.url],
+      passive: { serverErrors: 2, ejectFor: "1h" },
+      retries: { attempts: 0 },
+    });
+    using client = await RawClient.connect(proxy.port);
+    const statuses: number[] = [];
+    for (let request = 0; request < 10; request++) statuses.push((await ask(client, get("/"))).status);
+    assertEquals(statuses.filter((status) => status === 502).length, 2);
+    assertEquals([proxy.backend(bad.url).alive, proxy.backend(good.url).alive], [false, true]);
+    client.close();
+    await proxy.idle();
+  });
+
+  Deno.test(name("never more than maxEjected are out"), async () => {
+    const backends = [1, 2, 3, 4].map(() => new Moody(503));
+    await using proxy = await startProxy(engine, {
+      backends: backends.map(({ url }) => url),
+      passive: { serverErrors: 1, ejectFor: "1h", maxEjected: 0.5 },
+    });
+    using client = await RawClient.connect(proxy.port);
+    for (let request = 0; request < 20; request++) assertEquals((await ask(client, get("/"))).status, 503);
+    assertEquals(proxy.backends.filter(({ alive }) => !alive).length, 2);
+    client.close();
+    await proxy.idle();
+    for (const backend of backends) await backend[Symbol.asyncDispose]();
+  });
+
+  Deno.test(name("with all of them out clients get 503 with Retry-After"), async () => {
+    await using bad = new Moody(500);
+    await using proxy = await startProxy(engine, { backends: [bad.url], passive: { serverErrors: 1, ejectFor: "7s" } });
+    using client = await RawClient.connect(proxy.port);
+    assertEquals((await ask(client, get("/"))).status, 500);
+    const response = await ask(client, get("/"));
+    const seconds = Number(headerOf(response, "retry-after"));
+    assertEquals([response.status, seconds === Math.floor(seconds), seconds <= 7], [503, true, true]);
+    assertGreaterOrEqual(seconds, 6);
+    assertEquals(bad.requests, 1);
+    client.close();
+    await proxy.idle();
+  });
+}

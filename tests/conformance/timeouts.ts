@@ -1,0 +1,187 @@
+/** Limits of time, each from its own beginning. */
+
+import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
+import { RawBackend } from "../support/raw_backend.ts";
+import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
+import { echoOf, RecordingBackend } from "../support/raw_recorder.ts";
+import { acceptWebSocket, closeFrame, textFrame, webSocketHandshake } from "../support/raw_websocket.ts";
+import { ask, type EngineUnderTest, get, post, startProxy, unharmed, within } from "./engine_under_test.ts";
+
+/** Reads and never answers `/attempt`; answers everything else. */
+function silent(): RecordingBackend {
+  return new RecordingBackend(async (request, connection) => {
+    if (request.target !== "/attempt") return echoOf(request);
+    await connection.read().catch(() => {}); // until the proxy gives up
+    return undefined;
+  });
+}
+
+/**
+ * A listener that takes no more connections: its queue is full and nobody accepts. `undefined` where the system has
+ * no such limit on loopback.
+ */
+async function clogged(): Promise<(Disposable & { readonly url: string }) | undefined> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+  const waiting: Deno.TcpConn[] = [];
+  for (let connection = 0; connection < 4; connection++) {
+    try {
+      waiting.push(
+        await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port, signal: AbortSignal.timeout(150) }),
+      );
+    } catch {
+      break;
+    }
+  }
+  const dispose = () => {
+    for (const connection of waiting) connection.close();
+    listener.close();
+  };
+  if (waiting.length === 4) {
+    dispose();
+    return undefined;
+  }
+  return { url: `http://127.0.0.1:${listener.addr.port}`, [Symbol.dispose]: dispose };
+}
+
+export function testTimeouts(engine: EngineUnderTest): void {
+  const name = (what: string) => `${engine.name}: timeouts: ${what}`;
+
+  Deno.test(name("no head within timeouts.response is 504 and a failure, and the next request is served"), async () => {
+    await using backend = silent();
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { response: 80 } });
+    for (const request of [get("/attempt"), post("/attempt", "x"), "DELETE /attempt HTTP/1.1\r\nHost: x\r\n\r\n"]) {
+      using client = await RawClient.connect(proxy.port);
+      const startedAt = performance.now();
+      const response = await ask(client, request);
+      assertEquals([response.status, JSON.parse(textOf(response)).status], [504, 504]);
+      assertGreaterOrEqual(performance.now() - startedAt, 79);
+      await unharmed({ proxy, client, backend, what: "a backend that is silent" });
+    }
+    assertEquals([proxy.backend(backend.url).totalFailures, proxy.backend(backend.url).alive], [3, true]);
+  });
+
+  Deno.test(name("each attempt has timeouts.response anew"), async () => {
+    await using one = silent();
+    await using two = silent();
+    await using proxy = await startProxy(engine, { backends: [one.url, two.url], timeouts: { response: 80 } });
+    using client = await RawClient.connect(proxy.port);
+    const startedAt = performance.now();
+    assertEquals((await ask(client, get("/attempt"))).status, 504);
+    assertGreaterOrEqual(performance.now() - startedAt, 158);
+    assertEquals([one.requests.length, two.requests.length], [1, 1]);
+    client.close();
+    await proxy.idle();
+  });
+
+  Deno.test(name("over timeouts.request before the head is 504, and no backend is tried again"), async () => {
+    await using one = silent();
+    await using two = silent();
+    await using proxy = await startProxy(engine, { backends: [one.url, two.url], timeouts: { request: 100 } });
+    for (const request of [get("/attempt"), post("/attempt", "x")]) {
+      const before = one.requests.length + two.requests.length;
+      using client = await RawClient.connect(proxy.port);
+      const response = await ask(client, request);
+      assertEquals(response.status, 504);
+      assertEquals(one.requests.length + two.requests.length - before, 1);
+      client.close();
+      await proxy.idle();
+    }
+    using client = await RawClient.connect(proxy.port);
+    assertEquals((await ask(client, get("/other"))).status, 200);
+    client.close();
+    await proxy.idle();
+  });
+
+  Deno.test(name("timeouts.request counts a slow upload, too"), async () => {
+    await using backend = new RecordingBackend();
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: 100 } });
+    using client = await RawClient.connect(proxy.port);
+    await client.send("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\npart");
+    const response = await within(client.response(), "the limit");
+    assert(response === undefined || response.status === 504, `${response?.status}`);
+    client.close();
+    await unharmed({ proxy, backend, what: "a slow upload" });
+    assertEquals(backend.requests[0]?.complete ?? false, false);
+    assertEquals(proxy.backend(backend.url).totalFailures, 0);
+  });
+
+  Deno.test(name("over timeouts.request after the head cuts the body"), async () => {
+    await using backend = new RecordingBackend(async (request, connection) => {
+      if (request.target !== "/attempt") return echoOf(request);
+      await connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+      await connection.read().catch(() => {}); // until the proxy gives up
+      return undefined;
+    });
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: 150 } });
+    using client = await RawClient.connect(proxy.port);
+    const response = await ask(client, get("/attempt"));
+    assertEquals([response.status, textOf(response), response.complete], [200, "half", false]);
+    await unharmed({ proxy, client, backend, what: "a cut body" });
+  });
+
+  Deno.test(name("a request within timeouts.request is left alone, and a second one starts anew"), async () => {
+    await using backend = new RecordingBackend();
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: 200 } });
+    using client = await RawClient.connect(proxy.port);
+    for (let round = 0; round < 5; round++) {
+      assertEquals((await ask(client, post("/quick", "body"))).status, 200);
+      await new Promise((resolve) => setTimeout(resolve, 60)); // together longer than the limit
+    }
+    await unharmed({ proxy, client, backend, what: "several quick requests" });
+  });
+
+  Deno.test(name("WebSockets know no timeouts.request and no timeouts.response"), async () => {
+    await using backend = new RawBackend(async (connection) => {
+      await connection.head();
+      await acceptWebSocket(connection);
+      await answer.promise;
+      await connection.send(textFrame("late", false));
+      await connection.read();
+      await connection.send(closeFrame(1000, false));
+    });
+    const answer = Promise.withResolvers<void>();
+    using _ = { [Symbol.dispose]: answer.resolve };
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: 80, response: 80 } });
+    using client = await RawClient.connect(proxy.port);
+    assertEquals((await ask(client, webSocketHandshake())).status, 101);
+    await new Promise((resolve) => setTimeout(resolve, 250)); // well past both limits
+    assertEquals(proxy.backend(backend.url).currentConnections, 1);
+    answer.resolve();
+    assertEquals(await within(client.chunk(), "a message"), textFrame("late", false));
+    await client.send(closeFrame(1000, true));
+    client.close();
+    await proxy.idle();
+  });
+
+  Deno.test(name("a backend that is out of reach for timeouts.connect is a connect failure"), async () => {
+    using full = await clogged();
+    if (full === undefined) return; // the system can't be made to drop connections on loopback
+    await using live = new RecordingBackend();
+    let answered = 1;
+    for (const request of [get("/connect"), post("/connect", "body")]) {
+      await using proxy = await startProxy(engine, {
+        backends: [full.url, live.url],
+        timeouts: { connect: 150, response: "20s" },
+      });
+      using client = await RawClient.connect(proxy.port);
+      const startedAt = performance.now();
+      const response = await ask(client, request);
+      const doubtful = request.startsWith("POST") && engine.deviations.doubtsConnectTimeouts;
+      assertEquals([response.status, live.requests.length], doubtful ? [502, 1] : [200, answered]);
+      answered++;
+      assertLess(performance.now() - startedAt, 5_000);
+      assertEquals([proxy.backend(full.url).alive, proxy.backend(full.url).totalFailures], [false, 1]);
+      assertEquals(proxy.log.of("attempt failed")[0]?.fields["code"], "connect_failed");
+      client.close();
+      await proxy.idle();
+    }
+    // With nobody else to ask: 502, and 503 once it is marked down.
+    await using alone = await startProxy(engine, { backends: [full.url], timeouts: { connect: 150 } });
+    using client = await RawClient.connect(alone.port);
+    assertEquals((await ask(client, get("/"))).status, 502);
+    const refused = await ask(client, get("/"));
+    assertEquals([refused.status, Number(headerOf(refused, "retry-after")) >= 1], [503, true]);
+    client.close();
+    await alone.idle();
+  });
+}

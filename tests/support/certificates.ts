@@ -1,0 +1,104 @@
+/** Certificates for tests, made on the spot, and servers and clients that use them. */
+
+import { generate } from "selfsigned";
+import type { Handler } from "./http_backend.ts";
+
+const DAY_MS = 86_400_000;
+
+/** A certificate and its key in PEM. */
+export interface Pair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface PairOptions {
+  /** Who signs; default: itself. */
+  readonly authority?: Pair;
+  /** Days from now until it ends; negative: it has expired. Default 90. */
+  readonly days?: number;
+}
+
+/** An authority that can sign others. */
+export async function makeAuthority(name = "test authority"): Promise<Pair> {
+  const { cert, private: key } = await generate([{ name: "commonName", value: name }], {
+    keyType: "ec",
+    algorithm: "sha256",
+    extensions: [
+      { name: "basicConstraints", cA: true, critical: true },
+      { name: "keyUsage", keyCertSign: true, digitalSignature: true, critical: true },
+    ],
+  });
+  return { cert, key };
+}
+
+/** A server's certificate for `localhost` and 127.0.0.1. */
+export async function makePair({ authority, days = 90 }: PairOptions = {}): Promise<Pair> {
+  const { cert, private: key } = await generate([{ name: "commonName", value: "test server" }], {
+    keyType: "ec",
+    algorithm: "sha256",
+    notBeforeDate: new Date(Date.now() - 200 * DAY_MS),
+    notAfterDate: new Date(Date.now() + days * DAY_MS),
+    extensions: [
+      { name: "basicConstraints", cA: false, critical: true },
+      { name: "subjectAltName", altNames: [{ type: 2, value: "localhost" }, { type: 7, ip: "127.0.0.1" }] },
+    ],
+    ...(authority === undefined ? {} : { ca: authority }),
+  });
+  return { cert, key };
+}
+
+/** A directory that goes with the test. */
+export class TemporaryDirectory implements Disposable {
+  readonly path = Deno.makeTempDirSync();
+
+  /** Writes a file; returns its path. */
+  write(name: string, text: string): string {
+    const path = `${this.path}/${name}`;
+    Deno.writeTextFileSync(path, text);
+    return path;
+  }
+
+  /** Writes both files of a pair. */
+  writePair({ cert, key }: Pair): { cert: string; key: string } {
+    return { cert: this.write("server.crt", cert), key: this.write("server.key", key) };
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+/** A backend that speaks HTTPS. */
+export class HttpsBackend implements AsyncDisposable {
+  readonly url: string;
+  /** Requests that reached it, health checks included. */
+  requests = 0;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #abort = new AbortController();
+
+  constructor(pair: Pair, handler: Handler = () => new Response("ok")) {
+    this.#server = Deno.serve({
+      ...pair,
+      hostname: "127.0.0.1",
+      port: 0,
+      signal: this.#abort.signal,
+      onListen: () => {},
+      handler: (request, info) => {
+        this.requests++;
+        return handler(request, info);
+      },
+    });
+    this.url = `https://127.0.0.1:${this.#server.addr.port}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort();
+    await this.#server.finished;
+  }
+}
+
+/** A client that trusts `authority` and speaks exactly this version. */
+export function clientFor(version: "HTTP/1.1" | "HTTP/2", { cert }: Pick<Pair, "cert">): Deno.HttpClient {
+  const http2 = version === "HTTP/2";
+  return Deno.createHttpClient({ caCerts: [cert], http1: !http2, http2, allowHost: true });
+}

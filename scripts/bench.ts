@@ -2,14 +2,17 @@
  * `deno task bench`: what a request costs roundhouse and other proxies in CPU time, side by side on this machine.
  *
  *     deno task bench [--rounds 3] [--seconds 5] [--quick] [--workload small|64KiB|1MiB]... [--peer NAME]... [--json FILE]
+ *     deno task bench --picks
  *
  * Each proxy stands before the same two nginx backends under the same load of 64 keep-alive connections, and takes its
- * turn in every round, so that whatever else the machine does hits all alike. All traffic stays on 127.0.0.1.
+ * turn in every round, so that whatever else the machine does hits all alike. All traffic stays on 127.0.0.1. With
+ * `--picks` there is no traffic: it shows what choosing a backend costs, by strategy and number of backends.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { startBackends, type Workload, workloads } from "./bench/backends.ts";
 import { createMeasure, type Load, type Sample } from "./bench/measure.ts";
 import { type Peer, peers } from "./bench/peers.ts";
+import { measurePicks } from "./bench/picks.ts";
 import { findProgram, freePorts, run, ServerProcess } from "./bench/processes.ts";
 import { json, type Result, table, troublesText } from "./bench/report.ts";
 
@@ -35,14 +38,15 @@ const usage = `usage: deno task bench [OPTIONS]
   --quick           one round of 3 s
   --workload NAME   ${workloads.map(({ name }) => name).join(", ")}; repeatable (default small)
   --peer NAME       only proxies whose name begins so; repeatable (default all)
-  --json FILE       write the figures there as well`;
+  --json FILE       write the figures there as well
+  --picks           measure only what a strategy's choice costs, with 2, 100 and 1,000 backends`;
 
 /** What the flags ask for, or the first thing wrong with them. */
-function parseOptions(args: string[]): Options | "help" | Error {
+function parseOptions(args: string[]): Options | "help" | "picks" | Error {
   const unknown: string[] = [];
   const flags = parseArgs(args, {
     string: ["rounds", "seconds", "workload", "peer", "json"],
-    boolean: ["quick", "help"],
+    boolean: ["quick", "picks", "help"],
     collect: ["workload", "peer"],
     alias: { help: "h" },
     unknown: (arg) => {
@@ -52,6 +56,7 @@ function parseOptions(args: string[]): Options | "help" | Error {
   });
   if (flags.help === true) return "help";
   if (unknown[0] !== undefined) return new Error(`unknown argument ${unknown[0]}`);
+  if (flags.picks === true) return args.length === 1 ? "picks" : new Error("--picks goes with no other option");
 
   const quick = flags.quick === true;
   const rounds = wholeNumber(flags.rounds ?? (quick ? "1" : "3"), 20);
@@ -205,6 +210,10 @@ if (import.meta.main) {
   const options = parseOptions(Deno.args);
   if (options === "help") {
     console.log(usage);
+    Deno.exit(0);
+  }
+  if (options === "picks") {
+    console.log(measurePicks());
     Deno.exit(0);
   }
   if (options instanceof Error) {

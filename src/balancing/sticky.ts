@@ -61,7 +61,9 @@ export class CookieStickiness implements Stickiness {
   bind(request: StickyRequest, backend: Backend): string | undefined {
     const session = this.#read(request);
     const name = this.#nameOf(backend);
-    if (session?.name === name && session.ageMs < this.#timeoutMs / 2) return undefined;
+    // A backend that drains keeps its sessions only until they time out: a client that keeps coming would never leave.
+    const renewable = backend.state === "active" && backend.weight > 0;
+    if (session?.name === name && (session.ageMs < this.#timeoutMs / 2 || !renewable)) return undefined;
     const givenAt = Math.floor(this.#now() / 1000).toString(36);
     const maxAge = Math.ceil(this.#timeoutMs / 1000);
     const secure = request.secure ? "; Secure" : "";

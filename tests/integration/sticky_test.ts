@@ -56,6 +56,9 @@ Deno.test("a cookie that names nobody, is forged or too old is replaced; one pas
   }
   assertEquals((await ask(proxy, `${name}.${minutesAgo(29)}`)).setCookie, null);
   assert((await ask(proxy, `${name}.${minutesAgo(31)}`)).setCookie !== null);
+  // A session that was renewed while its backend drained never ended, so the backend never ran empty.
+  proxy.roundhouse.pool.update(proxy.backend(one.url), { state: "draining" }, "test");
+  assertEquals(await ask(proxy, `${name}.${minutesAgo(31)}`), { by: "one", setCookie: null });
 });
 
 Deno.test("a session moves when its backend is down or disabled, and stays while it drains or has weight 0", async () => {

@@ -6,6 +6,7 @@ import type { Backend } from "../../../src/pool/backend.ts";
 import type { ServerPool } from "../../../src/pool/server_pool.ts";
 import { countPicks, pickRequest, rejecting } from "../../support/pick.ts";
 import { poolOf } from "../../support/pool.ts";
+import { seededRandom } from "../../support/random.ts";
 import { testStrategyContract } from "./strategy_contract.ts";
 
 testStrategyContract("leastLatency()", leastLatency());
@@ -16,16 +17,6 @@ function strategyOf(pool: ServerPool, seed = 1): { strategy: Strategy; clock: { 
   const candidates = pool.backends.map((backend) => ({ backend, weight: backend.weight }));
   const context = { takeTurn: () => 0, random: seededRandom(seed) };
   return { strategy: leastLatency(() => clock.nowMs)(candidates, context), clock };
-}
-
-/** Mulberry32: uniform in [0, 1), the same row for the same seed. */
-function seededRandom(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let bits = Math.imul(seed ^ seed >>> 15, seed | 1);
-    bits ^= bits + Math.imul(bits ^ bits >>> 7, bits | 61);
-    return ((bits ^ bits >>> 14) >>> 0) / 2 ** 32;
-  };
 }
 
 function measure(pool: ServerPool, latencies: readonly number[]): void {

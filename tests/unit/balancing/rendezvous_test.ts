@@ -5,6 +5,7 @@ import type { Backend } from "../../../src/pool/backend.ts";
 import type { ServerPool } from "../../../src/pool/server_pool.ts";
 import { pickRequest, rejecting } from "../../support/pick.ts";
 import { backendSpec, poolOf } from "../../support/pool.ts";
+import { chiSquare } from "../../support/random.ts";
 
 const KEYS = Array.from({ length: 10_000 }, (_, index) => `/products/${index}/reviews`);
 
@@ -24,15 +25,11 @@ function backendAt(pool: ServerPool, index: number): Backend {
   return backend;
 }
 
-/** Squared deviations from the shares that the weights promise; about as large as there are weights when they hold. */
-function chiSquare(pool: ServerPool, places: readonly string[]): number {
+/** How far `places` are from the shares that the weights promise. */
+function unevenness({ backends }: ServerPool, places: readonly string[]): number {
   const counts = new Map<string, number>();
   for (const url of places) counts.set(url, (counts.get(url) ?? 0) + 1);
-  const total = pool.backends.reduce((sum, backend) => sum + backend.weight, 0);
-  return pool.backends.reduce((sum, { url, weight }) => {
-    const expected = places.length * weight / total;
-    return sum + ((counts.get(url) ?? 0) - expected) ** 2 / expected;
-  }, 0);
+  return chiSquare(backends.map(({ url }) => counts.get(url) ?? 0), backends.map(({ weight }) => weight));
 }
 
 Deno.test("murmur3() gives the published values of MurmurHash3_x86_32", () => {
@@ -189,7 +186,7 @@ Deno.test("Rendezvous gives each backend its weight's share of the keys", () => 
     const pool = poolOf(weights);
     // 9 degrees of freedom: above 27.9 once in 1,000 fair sets of keys, and the sets are fixed.
     for (const keys of keySets) {
-      assertLess(chiSquare(pool, placesOf(pool.backends, keys)), 27.9, `${keys[1]} ${weights}`);
+      assertLess(unevenness(pool, placesOf(pool.backends, keys)), 27.9, `${keys[1]} ${weights}`);
     }
   }
 });
@@ -197,7 +194,7 @@ Deno.test("Rendezvous gives each backend its weight's share of the keys", () => 
 Deno.test("Rendezvous gives each of 1,000 backends its weight's share of the keys", () => {
   const pool = poolOf(Array.from({ length: 1000 }, (_, index) => 1 + index % 10));
   const keys = Array.from({ length: 100_000 }, (_, index) => `/${index}`);
-  const statistic = chiSquare(pool, placesOf(pool.backends, keys));
+  const statistic = unevenness(pool, placesOf(pool.backends, keys));
   // 999 degrees of freedom: outside of this once in 1,000 fair sets of keys.
   assertGreater(statistic, 857);
   assertLess(statistic, 1151);

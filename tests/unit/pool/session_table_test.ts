@@ -181,8 +181,12 @@ function hammer(
   const { promise, resolve, reject } = Promise.withResolvers<WorkerResult>();
   worker.onmessage = (event: MessageEvent<WorkerResult>) => resolve(event.data);
   worker.onerror = (event) => reject(new Error(event.message));
+  const deadline = setTimeout(() => reject(new Error("the worker is lost in a circle of links")), 20_000);
   worker.postMessage({ buffer: table.buffer, ...options });
-  return promise.finally(() => worker.terminate());
+  return promise.finally(() => {
+    clearTimeout(deadline);
+    worker.terminate();
+  });
 }
 
 for (const [capacity, clients] of [[32, 48], [2, 3]] as const) {

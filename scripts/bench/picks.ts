@@ -1,0 +1,112 @@
+/** What one decision costs: the time of a pick for each strategy, by the number of backends. */
+import { LoadBalancer } from "../../src/balancing/load_balancer.ts";
+import { strategyFactory, strategyName } from "../../src/balancing/registry.ts";
+import type { PickRequest } from "../../src/balancing/strategy.ts";
+import { backendSpecSchema, type StrategyConfig } from "../../src/config/schema.ts";
+import { ServerPool } from "../../src/pool/server_pool.ts";
+import { SharedState } from "../../src/pool/shared_state.ts";
+import { Journey } from "../../src/proxy/journey.ts";
+import { type Spread, spread } from "./report.ts";
+
+const strategies: readonly StrategyConfig[] = [
+  { kind: "round-robin" },
+  { kind: "least-connections" },
+  { kind: "least-latency" },
+  { kind: "random" },
+  { kind: "ip-hash" },
+  { kind: "uri-hash" },
+  { kind: "header-hash", header: "x-user" },
+];
+const poolSizes = [2, 100, 1_000];
+const rounds = 31;
+const warmUpMs = 150;
+/** Long beside the clock's resolution, short enough that many samples see a quiet machine. */
+const sampleMs = 10;
+
+/** A power of two, so that a mask is all it takes to go round. */
+const requestCount = 1_024;
+
+interface Case {
+  readonly strategy: string;
+  readonly backends: number;
+  readonly balancer: LoadBalancer;
+  readonly picksPerSample: number;
+  readonly nanoseconds: number[];
+}
+
+/**
+ * Measures and returns a table. Each strategy picks as it does for a request: through the balancer, with health, limits
+ * and connections in shared memory. Backends have weight 1, 0 to 7 connections and a response time; requests differ in
+ * address, path and header. The cases take their turns in every round, so that a disturbance hits all alike.
+ */
+export function measurePicks(): string {
+  const requests = supposedRequests();
+  const cases = strategies.flatMap((strategy) => poolSizes.map((backends) => prepare(strategy, backends, requests)));
+  for (let round = 0; round < rounds; round++) {
+    for (const { balancer, picksPerSample, nanoseconds } of cases) {
+      const startedAt = performance.now();
+      pickOften(balancer, requests, picksPerSample);
+      nanoseconds.push((performance.now() - startedAt) * 1e6 / picksPerSample);
+    }
+  }
+  return picksTable(cases);
+}
+
+function prepare(config: StrategyConfig, backends: number, requests: readonly PickRequest[]): Case {
+  const pool = new ServerPool(SharedState.allocate());
+  for (let index = 0; index < backends; index++) {
+    const url = `http://10.0.${index >> 8}.${index & 255}:8080`;
+    const backend = pool.add(backendSpecSchema.parse({ url }), "measured");
+    for (let connection = 0; connection < index * 5 % 8; connection++) backend.lease();
+    backend.answered(1 + index * 7 % 50);
+  }
+  const balancer = new LoadBalancer(pool, strategyFactory(config));
+  const startedAt = performance.now();
+  let picks = 0;
+  while (performance.now() - startedAt < warmUpMs) picks += pickOften(balancer, requests, 256);
+  const picksPerSample = Math.ceil(picks * sampleMs / warmUpMs);
+  return { strategy: strategyName(config), backends, balancer, picksPerSample, nanoseconds: [] };
+}
+
+/** Returns how many picks found a backend: something has to come of them, or the compiler may leave them out. */
+function pickOften(balancer: LoadBalancer, requests: readonly PickRequest[], times: number): number {
+  let found = 0;
+  for (let pick = 0; pick < times; pick++) {
+    const request = requests[pick & (requestCount - 1)];
+    if (request !== undefined && balancer.pick(request) !== undefined) found++;
+  }
+  return found;
+}
+
+function supposedRequests(): readonly PickRequest[] {
+  return Array.from({ length: requestCount }, (_, index) => {
+    const client = `192.0.${index >> 8}.${index & 255}`;
+    const target = `/products/${index}/reviews?page=2`;
+    const headers: [string, string][] = [
+      ["Accept", "*/*"],
+      ["User-Agent", "bench"],
+      ["X-User", `user-${index}`],
+      ["X-Trace", "0"],
+    ];
+    const head = { method: "GET", target, authority: "bench", headers, bodyBytes: 0, peer: client, secure: false };
+    return new Journey(head, { headers: [], requestId: "", client });
+  });
+}
+
+function picksTable(cases: readonly Case[]): string {
+  const header = ["ns/pick", ...poolSizes.map((backends) => `${backends.toLocaleString("en")} backends`)];
+  const rows = Map.groupBy(cases, ({ strategy }) => strategy).entries().map(([strategy, row]) => [
+    strategy,
+    ...row.map(({ nanoseconds }) => cell(spread(nanoseconds))),
+  ]);
+  const lines = [header, ...rows].map((row) => row.map((text, column) => pad(text, column)).join("").trimEnd());
+  return [...lines, `median of ${rounds} samples (min–max)`].join("\n");
+}
+
+function cell({ median, min, max }: Spread): string {
+  return `${median.toFixed(0)} (${min.toFixed(0)}–${max.toFixed(0)})`;
+}
+
+function pad(text: string, column: number): string {
+  return column === 0 ? text.padEnd(20) : text.padStart(22);
+}

@@ -8,12 +8,13 @@ import type { ServerPool } from "../pool/server_pool.ts";
 import { type AdminEnv, bearer, operationOf, queryOf, readJson, type Route, sameSite } from "./guard.ts";
 import { AdminProblem, problemResponse } from "./problem.ts";
 import { backendRoutes, type BackendsTarget } from "./routes/backends.ts";
+import { configRoutes, type ConfigSource } from "./routes/config.ts";
 import { explainRoutes, type ExplainTarget } from "./routes/explain.ts";
 import { reloadRoutes, type ReloadTarget } from "./routes/reload.ts";
 import { type Facts, statusRoutes } from "./routes/status.ts";
 
 /** What the admin server shows and changes. */
-export interface AdminOptions extends BackendsTarget, ExplainTarget, ReloadTarget {
+export interface AdminOptions extends BackendsTarget, ConfigSource, ExplainTarget, ReloadTarget {
   readonly config: Config["admin"];
   readonly pool: ServerPool;
   readonly log: Log;
@@ -87,6 +88,7 @@ function routeTable(options: AdminOptions): readonly Route[] {
   return [
     ...statusRoutes(options),
     ...backendRoutes(options),
+    ...configRoutes(options),
     ...explainRoutes(options),
     ...reloadRoutes(options),
   ];

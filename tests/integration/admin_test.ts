@@ -2,10 +2,10 @@
 
 import { assert, assertEquals, assertMatch, assertNotMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { explain } from "../../src/balancing/explain.ts";
+import { configSchema } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { type AdminOptions, type AdminServer, startAdminServer } from "../../src/admin/server.ts";
 import { notYetSupported } from "../../src/config/not_yet.ts";
-import { configSchema } from "../../src/config/schema.ts";
 import type { Backend } from "../../src/pool/backend.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { MAX_BACKENDS, SharedState } from "../../src/pool/shared_state.ts";
@@ -53,6 +53,7 @@ class TestAdmin implements AsyncDisposable {
       startedAt: new Date(Date.now() - 5000),
       facts: () => ({ strategy: "round-robin", engine: "fetch", workers: 1 }),
       isStopping: () => this.stopping,
+      configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),
       persist: () => Promise.resolve(),
       reload: () => Promise.reject(new ConfigError(["config: there is nothing to read again"])),
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
@@ -118,6 +119,7 @@ interface RouteRow {
 // A later route joins with a row.
 const ROUTES: readonly RouteRow[] = [
   { method: "GET", path: "/status", allow: "GET, HEAD", ok: 200 },
+  { method: "GET", path: "/config", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/explain", allow: "GET, HEAD", ok: 200 },
   { method: "POST", path: "/reload", allow: "POST", ok: 400 },
   { method: "GET", path: "/healthz", allow: "GET, HEAD", open: true, ok: 200 },
@@ -694,4 +696,10 @@ Deno.test("stop() answers until what is in flight has finished, closes idle conn
   assert(await idle.closed());
   const refused = await RawClient.connect(admin.port).then((client) => client.close(), (error) => error);
   assert(refused instanceof Deno.errors.ConnectionRefused);
+});
+
+Deno.test("GET /config shows the configuration in force in the file's own words, without its secrets", async () => {
+  await using admin = new TestAdmin();
+  const { status, json } = await admin.call({ target: "/config" });
+  assertEquals([status, json.admin.token, json.timeouts.response, json.strategy], [200, "***", "30s", "round-robin"]);
 });

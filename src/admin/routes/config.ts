@@ -1,0 +1,20 @@
+/** The route that shows the configuration in force. */
+
+import type { Config } from "../../config/schema.ts";
+import { showConfig } from "../../config/show.ts";
+import type { Route } from "../guard.ts";
+import { answerJson } from "../view.ts";
+
+/** What this route shows. */
+export interface ConfigSource {
+  /** As of the last reload. */
+  readonly configInForce: () => Config;
+}
+
+/** `/config`, with secrets hidden. */
+export function configRoutes({ configInForce }: ConfigSource): readonly Route[] {
+  return [{
+    path: "/config",
+    methods: { GET: { answer: () => answerJson(showConfig(configInForce())) } },
+  }];
+}

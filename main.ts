@@ -3,11 +3,12 @@
 import { type Command, HELP, parseCommand } from "./src/cli.ts";
 import { describeConfig } from "./src/config/describe.ts";
 import { loadConfig } from "./src/config/load.ts";
+import { ConfigPersistence } from "./src/config/persist.ts";
 import { jsonSchema } from "./src/config/schema.ts";
 import { ConfigError, messageOf, UsageError } from "./src/errors.ts";
 import { type Log, setUpLog } from "./src/log.ts";
 import { Roundhouse } from "./src/roundhouse.ts";
-import { VERSION } from "./src/version.ts";
+import { BUILD, VERSION } from "./src/version.ts";
 import { watchFile } from "./src/watch.ts";
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
@@ -25,7 +26,7 @@ async function main(args: readonly string[]): Promise<number> {
     case "help":
       return print(HELP);
     case "version":
-      return print(`roundhouse ${VERSION}\n`);
+      return print(`roundhouse ${VERSION}${BUILD && ` (${BUILD})`}\n`);
     case "schema":
       return print(jsonSchema());
     case "check":
@@ -38,7 +39,11 @@ async function main(args: readonly string[]): Promise<number> {
 type ConfiguredCommand = Extract<Command, { configPath: string | undefined }>;
 
 function load({ configPath, overrides }: ConfiguredCommand) {
-  return loadConfig({ path: configPath, flags: overrides, env: (name) => Deno.env.get(name) });
+  return loadConfig({ path: configPath, flags: overrides, env });
+}
+
+function env(name: string): string | undefined {
+  return Deno.env.get(name);
 }
 
 function check(command: ConfiguredCommand): number {
@@ -55,10 +60,12 @@ async function run(command: ConfiguredCommand): Promise<number> {
   const { log } = logging;
   const stopped = stopSignal();
   for (const warning of warnings) log.warn("configuration", { warning });
+  const persistence = path === null ? undefined : new ConfigPersistence({ path, env });
   const roundhouse = await Roundhouse.start({
     config,
     log,
     version: VERSION,
+    save: (backends) => persistence?.save(backends) ?? Promise.resolve(),
     load: () => {
       const { config } = load(command);
       void logging.configure(config.log);

@@ -7,9 +7,6 @@ import type { Problem } from "./setting_path.ts";
 const NOT_YET: readonly (Setting | BackendSetting)[] = [
   { path: "engine", read: (config) => config.engine },
   { path: "proxy.workers", read: (config) => config.proxy.workers },
-  { path: "proxy.tls", read: (config) => config.proxy.tls },
-  { path: "admin.persist", read: (config) => config.admin.persist },
-  { path: "tls.ca", readBackend: (backend) => backend.tls.ca },
   { path: "tls.insecure", readBackend: (backend) => backend.tls.insecure },
   { path: "log.access", read: (config) => config.log.access },
 ];

@@ -44,6 +44,8 @@ export class Backend {
   readonly tls: BackendSpec["tls"];
   /** The place in shared memory. */
   readonly slot: number;
+  /** Which of the backends that had the slot in turn this is. */
+  readonly generation: number;
   /** Control plane only. */
   lastCheck: CheckResult | null = null;
   /** Control plane only. */
@@ -60,6 +62,7 @@ export class Backend {
     this.port = url.port !== "" ? Number(url.port) : url.protocol === "https:" ? 443 : 80;
     this.tls = spec.tls;
     this.slot = slot;
+    this.generation = shared.generation(slot);
     this.#shared = shared;
   }
 
@@ -130,11 +133,6 @@ export class Backend {
   /** May take new requests that no session binds: up, active, weight above 0. */
   get selectable(): boolean {
     return this.alive && this.state === "active" && this.weight > 0;
-  }
-
-  /** Which of the backends that had its slot in turn it is. */
-  get generation(): number {
-    return this.#shared.generation(this.slot);
   }
 
   /** Below `maxConnections`. */

@@ -7,6 +7,7 @@ import { notYetSupported } from "../../config/not_yet.ts";
 import { readWith } from "../../config/problems.ts";
 import { backendFields, type BackendSpec, backendSpecSchema, type Config, configSchema } from "../../config/schema.ts";
 import type { Problem } from "../../config/setting_path.ts";
+import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import type { Backend } from "../../pool/backend.ts";
 import { type BackendPatch, DuplicateBackendError, PoolFullError, type ServerPool } from "../../pool/server_pool.ts";
@@ -111,12 +112,22 @@ function oneAtATime(): InTurn {
   };
 }
 
+/** 500 when the configuration file can't be written; the pool is as it was then. */
+async function save({ persist, log }: BackendsTarget, backends: readonly BackendSpec[]): Promise<void> {
+  try {
+    await persist(backends);
+  } catch (error) {
+    log.error("configuration not written", { reason: messageOf(error) });
+    throw new AdminProblem(500, "the configuration file could not be written; nothing has changed");
+  }
+}
+
 async function add(context: AdminContext, target: BackendsTarget): Promise<Response> {
   const { pool } = target;
   const spec = backendSpecSchema.parse(read(newBackend, context.get("body"), "body"));
   refuseUnsupported(spec, target);
   if (pool.getByUrl(spec.url) !== undefined) throw new AdminProblem(409, `${spec.url} is in the pool already`);
-  await target.persist([...pool.backends.map((backend) => backend.spec), spec]);
+  await save(target, [...pool.backends.map((backend) => backend.spec), spec]);
   const backend = addToPool(pool, spec);
   audit(context, target, { action: "add", backend: backend.url, before: null, after: backendSettings(backend) });
   return answerJson(backendView(backend), { status: 201, headers: { location: `/backends/${backend.id}` } });
@@ -141,7 +152,8 @@ async function change(
   const before = backendSettings(backend);
   const { state: _, ...settings } = patch; // the operator's state is not the file's affair
   if (Object.keys(settings).length > 0) {
-    await target.persist(
+    await save(
+      target,
       target.pool.backends.map((other) => other === backend ? { ...other.spec, ...settings } : other.spec),
     );
   }
@@ -164,12 +176,12 @@ async function remove(
   backend: Backend,
   inTurn: InTurn,
 ): Promise<Response> {
-  const { pool, persist } = target;
+  const { pool } = target;
   const { drain: drainMs } = read(drainable, context.get("query"), "query");
   const before = backendSettings(backend);
   if (drainMs !== undefined) await drain(pool, backend, drainMs);
   return await inTurn(async () => {
-    await persist(pool.backends.filter((other) => other !== backend).map((other) => other.spec));
+    await save(target, pool.backends.filter((other) => other !== backend).map((other) => other.spec));
     // As it was: another backend may have its slot in shared memory soon.
     const view = backendView(backend);
     pool.remove(backend, REASON);

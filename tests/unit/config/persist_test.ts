@@ -309,7 +309,7 @@ function entryTexts(text: string): ReadonlyMap<string, string> {
 }
 
 function commentsOf(text: string): readonly string[] {
-  return (text.match(/"(?:[^"\\]|\\.)*"|\/\/[^\n]*|\/\*[^]*?\*\//g) ?? []).filter((match) => match.startsWith("/"));
+  return (text.match(/"(?:[^"\\]|\\.)*"|\/\/[^\r\n]*|\/\*[^]*?\*\//g) ?? []).filter((match) => match.startsWith("/"));
 }
 
 /** Runs with a directory of its own. */

@@ -14,8 +14,9 @@ import { ForwardedTrust } from "./proxy/forwarded.ts";
 import type { HeaderRules } from "./proxy/headers.ts";
 import { RequestQueue } from "./proxy/queue.ts";
 import { RandomHex } from "./proxy/ids.ts";
+import type { Securing } from "./tls/certificates.ts";
 
-export interface DataPlaneOptions {
+export interface DataPlaneOptions extends Securing {
   readonly config: Config;
   readonly pool: ServerPool;
   /** Sessions by address, where `sticky.by` is `ip`. */
@@ -36,7 +37,7 @@ export interface DataPlane extends Omit<Engine, "configure"> {
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
 export function startDataPlane(options: DataPlaneOptions): DataPlane {
-  const { config, pool, passive, log } = options;
+  const { config, pool, passive, log, certificate } = options;
   const { shared } = pool;
   const fixed = {
     shared,
@@ -53,7 +54,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
     rules: forwardingRules(config),
   });
   const forwarder = new Forwarder(partsFor(config, options.sessions));
-  const engine = engineFactory(config.engine)({ config, pool, forwarder, log });
+  const engine = engineFactory(config.engine)({ config, pool, forwarder, log, certificate });
   return {
     address: engine.address,
     stop: () => engine.stop(),

@@ -26,10 +26,16 @@ const RESTART_SETTINGS: readonly (readonly [path: string, read: (config: Config)
   ["engine", ({ engine }) => engine],
 ];
 
-/** The settings in which a configuration differs from the one that the process was started with. */
-export function restartNeeded(started: Config, now: Config): string[] {
+/**
+ * The settings in which a configuration differs from the one that the process was started with.
+ *
+ * @param newCertificate whether the files that `proxy.tls` names hold another certificate than the one in use
+ */
+export function restartNeeded(started: Config, now: Config, newCertificate = false): string[] {
   return RESTART_SETTINGS
-    .filter(([, read]) => JSON.stringify(read(started)) !== JSON.stringify(read(now)))
+    .filter(([path, read]) =>
+      JSON.stringify(read(started)) !== JSON.stringify(read(now)) || (newCertificate && path === "proxy.tls")
+    )
     .map(([path]) => path);
 }
 
@@ -37,15 +43,20 @@ export function restartNeeded(started: Config, now: Config): string[] {
  * Makes the pool what the configuration says. Backends that stay keep their counters, health, connections and the
  * operator's `state`; those that only the admin API knew go.
  *
- * @param options `up`: whether new backends count as up before a check has passed
+ * @param options `up`: whether new backends count as up before a check has passed; `newAuthorities`: the files of
+ * authorities that hold something else than when the backends in the pool were made
  */
 export function applyBackends(
   pool: ServerPool,
   specs: readonly BackendSpec[],
-  { up, reason }: { readonly up: boolean; readonly reason: string },
+  { up, reason, newAuthorities = new Set() }: {
+    readonly up: boolean;
+    readonly reason: string;
+    readonly newAuthorities?: ReadonlySet<string>;
+  },
 ): Omit<ReloadReport, "restartNeeded"> {
   const wanted = new Map(specs.map((spec) => [spec.url, spec]));
-  const gone = pool.backends.filter((backend) => !keeps(backend, wanted.get(backend.url)));
+  const gone = pool.backends.filter((backend) => !keeps(backend, wanted.get(backend.url), newAuthorities));
   const replaced = new Set(gone.filter((backend) => wanted.has(backend.url)).map((backend) => backend.url));
   for (const backend of gone) pool.remove(backend, reason);
   const added: string[] = [];
@@ -65,6 +76,7 @@ export function applyBackends(
 }
 
 /** How connections to a backend are encrypted is part of what it is: with other settings it is another backend. */
-function keeps(backend: Backend, spec: BackendSpec | undefined): boolean {
-  return spec !== undefined && JSON.stringify(spec.tls) === JSON.stringify(backend.tls);
+function keeps({ tls }: Backend, spec: BackendSpec | undefined, newAuthorities: ReadonlySet<string>): boolean {
+  if (spec === undefined || JSON.stringify(spec.tls) !== JSON.stringify(tls)) return false;
+  return tls.ca === null || !newAuthorities.has(tls.ca);
 }

@@ -15,6 +15,9 @@ import { type PoolEvent, ServerPool } from "./pool/server_pool.ts";
 import { SessionTable } from "./pool/session_table.ts";
 import { SharedState } from "./pool/shared_state.ts";
 import { applyBackends, type ReloadReport, restartNeeded } from "./reload.ts";
+import { type Authorities, changedAuthorities, readAuthorities } from "./tls/authorities.ts";
+import { certificateDiffers, type ServerCertificate, serverCertificate } from "./tls/certificates.ts";
+import { type RedirectServer, startRedirect } from "./tls/redirect.ts";
 
 export interface RoundhouseOptions {
   readonly config: Config;
@@ -37,20 +40,28 @@ export class Roundhouse {
   readonly #unsubscribe: () => void;
   /** What sockets and isolates were made by. */
   readonly #started: Config;
+  /** What HTTPS clients are shown; `undefined`: plain HTTP. */
+  readonly #certificate: ServerCertificate | undefined;
   #config: Config;
+  /** What the backends' `tls.ca` files held when they were last read. */
+  #authorities: Authorities;
   #sessions: SessionTable | undefined;
   #monitor: HealthMonitor;
   #dataPlane: DataPlane | undefined;
+  #redirect: RedirectServer | undefined;
   #adminServer: AdminServer | undefined;
   #stopping = false;
 
   /**
    * Starts both servers and the health checks.
    *
-   * @throws {ConfigError} when an address can't be bound; nothing is left running then
+   * @throws {ConfigError} when an address can't be bound or a certificate is of no use; nothing is left running then
    */
   static async start(options: RoundhouseOptions): Promise<Roundhouse> {
-    const roundhouse = new Roundhouse(options);
+    const { config: { proxy, backends }, log } = options;
+    const authorities = readAuthorities(backends);
+    const certificate = await serverCertificate(proxy.tls, { log, now: new Date() });
+    const roundhouse = new Roundhouse(options, authorities, certificate);
     try {
       roundhouse.#startServers();
     } catch (error) {
@@ -60,8 +71,14 @@ export class Roundhouse {
     return roundhouse;
   }
 
-  private constructor({ config, log, version, load, save }: RoundhouseOptions) {
+  private constructor(
+    { config, log, version, load, save }: RoundhouseOptions,
+    authorities: Authorities,
+    certificate: ServerCertificate | undefined,
+  ) {
     this.#started = config;
+    this.#authorities = authorities;
+    this.#certificate = certificate;
     this.#config = config;
     this.#log = log;
     this.#load = load;
@@ -77,6 +94,7 @@ export class Roundhouse {
       startedAt: new Date(),
       facts: () => ({ strategy: strategyName(this.#config.strategy), engine: config.engine, workers: 1 }),
       isStopping: () => this.#stopping,
+      configInForce: () => this.#config,
       explain: (request) => this.#explain(request),
       reload: () => this.reload(),
       persist: (backends) => this.#config.admin.persist && save ? save(backends) : Promise.resolve(),
@@ -87,9 +105,18 @@ export class Roundhouse {
   #startServers(): void {
     const { pool } = this;
     const config = this.#config;
-    this.#dataPlane = bind("proxy", config.proxy, () => {
-      return startDataPlane({ config, pool, sessions: this.#sessions, passive: this.#passive, log: this.#log });
+    const dataPlane = bind("proxy", config.proxy, () => {
+      const certificate = this.#certificate;
+      const sessions = this.#sessions;
+      return startDataPlane({ config, pool, sessions, passive: this.#passive, log: this.#log, certificate });
     });
+    this.#dataPlane = dataPlane;
+    const { host, tls } = config.proxy;
+    const port = tls?.redirectFrom ?? null;
+    if (port !== null) {
+      const options = { host, port, httpsPort: dataPlane.address.port };
+      this.#redirect = bind("proxy", options, () => startRedirect(options), "proxy.tls.redirectFrom");
+    }
     this.#adminServer = bind("admin", config.admin, () => {
       return startAdminServer({ ...this.#admin, config: config.admin });
     });
@@ -110,14 +137,18 @@ export class Roundhouse {
         `admin.token: got null, want a token while the admin server listens on ${this.#started.admin.host}`,
       ]);
     }
+    const authorities = readAuthorities(config.backends);
+    const newAuthorities = changedAuthorities(this.#authorities, authorities);
+    const newCertificate = certificateDiffers(config.proxy.tls, this.#certificate, new Date());
+    this.#authorities = authorities;
     this.#config = config;
     this.#sessions = sessionsFor(config, { before, table: this.#sessions });
     this.#dataPlane?.configure(config, this.#sessions);
     this.#adminServer?.configure(config.admin);
     this.#passive.configure(config.passive, config.health.type);
     const report = {
-      ...applyBackends(this.pool, config.backends, { up: startsUp(config), reason: "reload" }),
-      restartNeeded: restartNeeded(this.#started, config),
+      ...applyBackends(this.pool, config.backends, { up: startsUp(config), reason: "reload", newAuthorities }),
+      restartNeeded: restartNeeded(this.#started, config, newCertificate),
     };
     if (JSON.stringify(before.health) !== JSON.stringify(config.health)) {
       await this.#monitor.stop();
@@ -134,7 +165,12 @@ export class Roundhouse {
 
   /** Where the proxy listens, for a log line: `http://0.0.0.0:8080`. */
   get proxyUrl(): string {
-    return urlOf(this.#dataPlane?.address);
+    return urlOf(this.#dataPlane?.address, this.#certificate === undefined ? "http" : "https");
+  }
+
+  /** Where plain HTTP is redirected from; `undefined` where it is not. */
+  get redirectUrl(): string | undefined {
+    return this.#redirect && urlOf(this.#redirect.address);
   }
 
   get adminUrl(): string {
@@ -166,7 +202,7 @@ export class Roundhouse {
   }
 
   async #drain(): Promise<true> {
-    await this.#dataPlane?.stop();
+    await Promise.all([this.#dataPlane?.stop(), this.#redirect?.stop()]);
     return true;
   }
 }
@@ -191,21 +227,22 @@ function bind<Server>(
   section: "proxy" | "admin",
   at: { readonly host: string; readonly port: number },
   start: () => Server,
+  portSetting: string = `${section}.port`,
 ) {
   try {
     return start();
   } catch (error) {
     const inUse = error instanceof Deno.errors.AddrInUse;
-    const place = inUse || error instanceof Deno.errors.PermissionDenied ? `${section}.port` : `${section}.host`;
+    const place = inUse || error instanceof Deno.errors.PermissionDenied ? portSetting : `${section}.host`;
     const why = inUse ? "another process listens there" : messageOf(error);
     throw new ConfigError([`${place}: can't listen on ${at.host}:${at.port}: ${why}`], { cause: error });
   }
 }
 
-function urlOf(address: Deno.NetAddr | undefined): string {
+function urlOf(address: Deno.NetAddr | undefined, scheme: "http" | "https" = "http"): string {
   if (address === undefined) throw new Error("the server is not running");
   const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
-  return `http://${host}:${address.port}`;
+  return `${scheme}://${host}:${address.port}`;
 }
 
 /** The log's words for what happened to a backend (contract 8). */

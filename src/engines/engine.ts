@@ -4,8 +4,9 @@ import type { Config } from "../config/schema.ts";
 import type { Log } from "../log.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import type { Forwarder } from "../proxy/exchange.ts";
+import type { Securing } from "../tls/certificates.ts";
 
-export interface EngineOptions {
+export interface EngineOptions extends Securing {
   readonly config: Config;
   readonly pool: ServerPool;
   /** Decides everything that is not about bytes. */

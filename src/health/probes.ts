@@ -3,6 +3,7 @@
 import type { HealthConfig } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
 import type { Backend } from "../pool/backend.ts";
+import { trustFor } from "../tls/authorities.ts";
 
 /** What one check saw. */
 export interface Observation {
@@ -90,11 +91,9 @@ function checkHeaders(config: HealthConfig): Headers {
 /**
  * The client for the checks of one backend. No connection is kept: each check shows that new ones can be made, and
  * `fetch` would silently send a check again over a kept one that has died.
- *
- * A backend's own certificate authority (`backend.tls.ca`) belongs here, as `caCerts`.
  */
-function checkClient(_backend: Backend): Deno.HttpClient {
-  return Deno.createHttpClient({ http2: false, allowHost: true, poolMaxIdlePerHost: 0 });
+function checkClient({ tls }: Backend): Deno.HttpClient {
+  return Deno.createHttpClient({ http2: false, allowHost: true, poolMaxIdlePerHost: 0, ...trustFor(tls) });
 }
 
 /** What is wrong with a body that should contain `wanted`, if anything. */

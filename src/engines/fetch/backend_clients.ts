@@ -2,17 +2,23 @@
 
 import type { Backend } from "../../pool/backend.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
+import { trustFor } from "../../tls/authorities.ts";
 
 /** Why each option: `Host` is the client's own to choose; over HTTP/2 `:authority` would differ from it. */
 const OPTIONS = { allowHost: true, http2: false } as const;
 
 interface Clients {
+  /** Whom they trust: the backend's file is read once. */
+  readonly trust: ReturnType<typeof trustFor>;
   readonly pooled: Deno.HttpClient;
   /** Made at first use. */
   fresh: Deno.HttpClient | undefined;
 }
 
-/** Owns the clients of one isolate: made with a backend's first request, closed when it leaves the pool. */
+/**
+ * Owns the clients of one isolate: made with a backend's first request, or with the backend if it has a file of
+ * authorities, closed when it leaves the pool.
+ */
 export class BackendClients {
   readonly #clients = new Map<Backend, Clients>();
   readonly #unsubscribe: () => void;
@@ -20,7 +26,11 @@ export class BackendClients {
   constructor(pool: ServerPool) {
     this.#unsubscribe = pool.subscribe(({ type, backend }) => {
       if (type === "removed") this.#close(backend);
+      else if (type === "added" && backend.tls.ca !== null) this.#of(backend);
     });
+    for (const backend of pool.backends) {
+      if (backend.tls.ca !== null) this.#of(backend);
+    }
   }
 
   /** Keeps idle connections and reuses them. */
@@ -34,7 +44,7 @@ export class BackendClients {
    */
   fresh(backend: Backend): Deno.HttpClient {
     const clients = this.#of(backend);
-    clients.fresh ??= Deno.createHttpClient({ ...OPTIONS, poolMaxIdlePerHost: 0 });
+    clients.fresh ??= Deno.createHttpClient({ ...OPTIONS, ...clients.trust, poolMaxIdlePerHost: 0 });
     return clients.fresh;
   }
 
@@ -46,7 +56,8 @@ export class BackendClients {
   #of(backend: Backend): Clients {
     let clients = this.#clients.get(backend);
     if (clients === undefined) {
-      clients = { pooled: Deno.createHttpClient(OPTIONS), fresh: undefined };
+      const trust = trustFor(backend.tls);
+      clients = { trust, pooled: Deno.createHttpClient({ ...OPTIONS, ...trust }), fresh: undefined };
       this.#clients.set(backend, clients);
     }
     return clients;

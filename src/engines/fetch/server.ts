@@ -5,14 +5,17 @@ import type { Engine, EngineOptions } from "../engine.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";
 import { type FetchContext, FetchExchange, type FetchLimits } from "./exchange.ts";
-import { readHead } from "./request_head.ts";
+import { type FetchRequestHead, readHead } from "./request_head.ts";
+import { settleBody } from "./secure_body.ts";
 import { WebSocketExchange } from "./websocket.ts";
 
 /** How often a stopping engine looks whether the last request body has arrived. */
 const UPLOAD_POLL_MS = 10;
 
+type Respond = (response: Response) => void;
+
 /** Starts `Deno.serve`; see `EngineFactory`. */
-export function startFetchEngine({ config, pool, forwarder }: EngineOptions): Engine {
+export function startFetchEngine({ config, pool, forwarder, certificate }: EngineOptions): Engine {
   const context: FetchContext = {
     clients: new BackendClients(pool),
     ...limitsOf(config),
@@ -20,7 +23,14 @@ export function startFetchEngine({ config, pool, forwarder }: EngineOptions): En
     stopping: false,
     uploads: 0,
   };
+  const handleSecureBody = async (head: FetchRequestHead, req: Request, completed: Promise<void>, respond: Respond) => {
+    context.uploads++;
+    const settled = await settleBody(head, req);
+    context.uploads--;
+    await forwarder.handle(new FetchExchange(settled.head, settled.request, completed, context, respond));
+  };
   const server = Deno.serve({
+    ...certificate,
     hostname: config.proxy.host,
     port: config.proxy.port,
     onListen: () => {},
@@ -28,9 +38,12 @@ export function startFetchEngine({ config, pool, forwarder }: EngineOptions): En
     handler(request, info) {
       const { promise, resolve } = Promise.withResolvers<Response>();
       const head = readHead(request, info.remoteAddr.hostname);
+      const { completed } = info;
       void (head.wantsWebSocket
-        ? forwarder.handle(new WebSocketExchange(head, request, info.completed, context, resolve))
-        : forwarder.handle(new FetchExchange(head, request, info.completed, context, resolve)));
+        ? forwarder.handle(new WebSocketExchange(head, request, completed, context, resolve))
+        : head.secure && head.bodyBytes !== 0 && !context.stopping
+        ? handleSecureBody(head, request, completed, resolve)
+        : forwarder.handle(new FetchExchange(head, request, completed, context, resolve)));
       return promise;
     },
   });

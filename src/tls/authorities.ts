@@ -1,0 +1,53 @@
+/** The certificate authorities by which backends are known (`tls.ca`). */
+
+import type { BackendSpec } from "../config/schema.ts";
+import { ConfigError } from "../errors.ts";
+import { certificatesIn, PemError, readFile } from "./pem.ts";
+
+/** What stood in the files, by path. */
+export type Authorities = ReadonlyMap<string, string>;
+
+/**
+ * Reads every file that backends name.
+ *
+ * @throws {ConfigError} with a line for each backend whose file can't be read or holds no certificate
+ */
+export function readAuthorities(backends: readonly BackendSpec[]): Authorities {
+  const authorities = new Map<string, string>();
+  const lines: string[] = [];
+  for (const [index, { tls: { ca } }] of backends.entries()) {
+    if (ca === null) continue;
+    try {
+      authorities.set(ca, readAuthority(ca));
+    } catch (error) {
+      if (!(error instanceof PemError)) throw error;
+      lines.push(`backends[${index}].tls.ca: ${error.message}`);
+    }
+  }
+  if (lines.length > 0) throw new ConfigError(lines);
+  return authorities;
+}
+
+/** The files that hold something else now. */
+export function changedAuthorities(before: Authorities, after: Authorities): ReadonlySet<string> {
+  return new Set(
+    [...after].filter(([path, text]) => before.has(path) && before.get(path) !== text).map(([path]) => path),
+  );
+}
+
+/** The part of an HTTP client's options that says whom it trusts. The runtime adds these to the authorities it has. */
+export function trustFor({ ca }: BackendSpec["tls"]): { readonly caCerts?: string[] } {
+  if (ca === null) return {};
+  try {
+    return { caCerts: [readAuthority(ca)] };
+  } catch {
+    // It was fine a moment ago, before the backend was made. Without it connections fail, and checks say so.
+    return {};
+  }
+}
+
+function readAuthority(path: string): string {
+  const text = readFile(path);
+  certificatesIn(text, path); // else a file of anything would do, and every connection would fail
+  return text;
+}

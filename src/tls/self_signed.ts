@@ -1,0 +1,169 @@
+/** A certificate that the proxy makes itself, kept from one start to the next so that clients meet the same one. */
+
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import ipaddr from "ipaddr.js";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { ServerCertificate } from "./certificates.ts";
+
+/** What a certificate is made or kept for. */
+export interface SelfSignedOptions {
+  /** Host names and IP addresses. */
+  readonly names: readonly string[];
+  /** Where state is kept between starts; `undefined`: nowhere. */
+  readonly directory: string | undefined;
+  readonly now: Date;
+  readonly log: Log;
+}
+
+const DAY_MS = 86_400_000;
+
+/** Browsers take no certificate that is valid for more than 397 days. */
+const VALID_DAYS = 396;
+
+/** Clocks of clients may be behind. */
+const BACKDATED_MS = 3_600_000;
+
+/** With less than this left a new one is made. */
+const RENEWAL_DAYS = 30;
+
+/**
+ * Returns the directory for state: systemd's `STATE_DIRECTORY`, else `roundhouse` in the user's.
+ *
+ * @param env reads an environment variable
+ */
+export function stateDirectory(env: (name: string) => string | undefined): string | undefined {
+  const [given] = (env("STATE_DIRECTORY") ?? "").split(":"); // systemd joins several by colons
+  if (given) return given;
+  const stateHome = env("XDG_STATE_HOME");
+  if (stateHome?.startsWith("/")) return `${stateHome}/roundhouse`; // the standard: relative ones are to be ignored
+  const home = env("HOME");
+  return home ? `${home}/.local/state/roundhouse` : undefined;
+}
+
+/** Returns the certificate kept in the directory if it is for the same names and lasts; else makes one and keeps it. */
+export async function selfSignedCertificate(options: SelfSignedOptions): Promise<ServerCertificate> {
+  const { names, now, log } = options;
+  const directory = keepingPlace(options);
+  const kept = directory === undefined ? undefined : read(directory);
+  if (kept !== undefined && fits(kept, names, now)) return kept;
+  const made = await make(names, now);
+  const expires = new Date(new X509Certificate(made.cert).validTo).toISOString();
+  log.info("certificate made", { names: names.join(","), expires });
+  if (directory !== undefined) {
+    try {
+      keep(made, directory);
+    } catch (error) {
+      notKept(log, directory, messageOf(error));
+    }
+  }
+  return made;
+}
+
+/** The directory, if there is one that may be written to. The state's own may be open to others; this one is not. */
+function keepingPlace({ directory, log }: SelfSignedOptions): string | undefined {
+  if (directory === undefined) {
+    notKept(log, undefined, "none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set");
+    return undefined;
+  }
+  const place = `${directory}/tls`;
+  // Asked before: the runtime would ask for the permission on the terminal.
+  const { state } = Deno.permissions.querySync({ name: "write", path: place });
+  if (state === "granted") return place;
+  notKept(log, place, "writing there is not permitted (--allow-write)");
+  return undefined;
+}
+
+function notKept(log: Log, directory: string | undefined, reason: string): void {
+  log.warn("certificate not kept", { directory, reason, consequence: "the next start makes another one" });
+}
+
+function paths(directory: string): { readonly cert: string; readonly key: string } {
+  return { cert: `${directory}/self-signed.crt`, key: `${directory}/self-signed.key` };
+}
+
+function read(directory: string): ServerCertificate | undefined {
+  const { cert, key } = paths(directory);
+  try {
+    return { cert: Deno.readTextFileSync(cert), key: Deno.readTextFileSync(key) };
+  } catch {
+    return undefined; // none yet, or of no use: another one takes its place
+  }
+}
+
+/** Whether a certificate is for exactly these names, has its key beside it and lasts a while. */
+function fits({ cert, key }: ServerCertificate, names: readonly string[], now: Date): boolean {
+  try {
+    const certificate = new X509Certificate(cert);
+    const leftMs = new Date(certificate.validTo).getTime() - now.getTime();
+    if (leftMs <= RENEWAL_DAYS * DAY_MS || new Date(certificate.validFrom) > now) return false;
+    const held = (certificate.subjectAltName ?? "").split(", ").map((name) => name.replace(/^(DNS|IP Address):/, ""));
+    return sameNames(held, names) && certificate.checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false; // damaged
+  }
+}
+
+function sameNames(one: readonly string[], other: readonly string[]): boolean {
+  const [ones, others] = [new Set(one.map(oneSpelling)), new Set(other.map(oneSpelling))];
+  return ones.size === others.size && [...ones].every((name) => others.has(name));
+}
+
+function oneSpelling(name: string): string {
+  return addressIn(name) ?? name.toLowerCase();
+}
+
+/** The one spelling of an IP address, without a zone; `undefined` for a host name. */
+function addressIn(name: string): string | undefined {
+  const [address = ""] = name.split("%");
+  if (!ipaddr.IPv4.isValidFourPartDecimal(address) && !ipaddr.IPv6.isValid(address)) return undefined;
+  return ipaddr.parse(address).toNormalizedString();
+}
+
+async function make(names: readonly string[], now: Date): Promise<ServerCertificate> {
+  const { generate } = await import("selfsigned"); // 80 ms that only those pay who use it
+  const made = await generate([{ name: "commonName", value: "roundhouse" }], {
+    keyType: "ec",
+    curve: "P-256",
+    algorithm: "sha256",
+    notBeforeDate: new Date(now.getTime() - BACKDATED_MS),
+    notAfterDate: new Date(now.getTime() + VALID_DAYS * DAY_MS),
+    extensions: [
+      { name: "basicConstraints", cA: false, critical: true },
+      { name: "keyUsage", digitalSignature: true, critical: true },
+      { name: "extKeyUsage", serverAuth: true },
+      {
+        name: "subjectAltName",
+        altNames: names.map((name) => {
+          const address = addressIn(name);
+          return address === undefined ? { type: 2, value: name } : { type: 7, ip: address };
+        }),
+      },
+    ],
+  });
+  return { cert: `${made.cert.trimEnd()}\n`, key: made.private };
+}
+
+/** Each file appears whole or not at all; a pair of two makes does not fit and is made anew. */
+function keep({ cert, key }: ServerCertificate, directory: string): void {
+  Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+  Deno.chmodSync(directory, 0o700); // it may have been there
+  const to = paths(directory);
+  replaceFile(to.key, key, 0o600);
+  replaceFile(to.cert, cert, 0o644);
+}
+
+function replaceFile(path: string, text: string, mode: number): void {
+  const temporary = `${path}.${Deno.pid}.tmp`;
+  try {
+    Deno.writeTextFileSync(temporary, text, { mode });
+    Deno.renameSync(temporary, path);
+  } catch (error) {
+    try {
+      Deno.removeSync(temporary);
+    } catch {
+      // it was not made
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,92 @@
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { X509Certificate } from "node:crypto";
+import { selfSignedCertificate, stateDirectory } from "../../../src/tls/self_signed.ts";
+import { TemporaryDirectory } from "../../support/certificates.ts";
+import { RecordingLog } from "../../support/log.ts";
+
+const DAY_MS = 86_400_000;
+const NAMES = ["localhost", "Proxy.Example", "127.0.0.1", "::1"];
+const START = new Date("2026-06-01T00:00:00Z");
+
+function after(days: number): Date {
+  return new Date(START.getTime() + days * DAY_MS);
+}
+
+Deno.test("selfSignedCertificate() is for all names, P-256, and valid for at most 397 days", async () => {
+  const log = new RecordingLog();
+  const { cert } = await selfSignedCertificate({ names: NAMES, directory: undefined, now: START, log });
+  const certificate = new X509Certificate(cert);
+  assertEquals(
+    certificate.subjectAltName,
+    "DNS:localhost, DNS:Proxy.Example, IP Address:127.0.0.1, IP Address:::1",
+  );
+  assertEquals(certificate.publicKey.asymmetricKeyDetails?.namedCurve, "prime256v1");
+  const validMs = new Date(certificate.validTo).getTime() - new Date(certificate.validFrom).getTime();
+  assert(validMs > 390 * DAY_MS && validMs <= 397 * DAY_MS);
+  assertEquals(log.of("certificate not kept").map(({ level }) => level), ["warn"]);
+});
+
+Deno.test("selfSignedCertificate() keeps one in files of its own and takes it again while it fits", async () => {
+  using directory = new TemporaryDirectory();
+  const log = new RecordingLog();
+  const state = `${directory.path}/state`;
+  const get = (now: Date, names = NAMES) => selfSignedCertificate({ names, directory: state, now, log });
+  const first = await get(START);
+  const mode = (path: string) => (Deno.statSync(path).mode ?? 0) & 0o777;
+  assertEquals([mode(`${state}/tls`), mode(`${state}/tls/self-signed.key`)], [0o700, 0o600]);
+  assertEquals([...Deno.readDirSync(`${state}/tls`)].map(({ name }) => name).sort(), [
+    "self-signed.crt",
+    "self-signed.key",
+  ]);
+  assertEquals(await get(after(0)), first);
+  assertEquals(await get(after(365), ["::1", "LOCALHOST", "proxy.example", "127.0.0.1"]), first);
+  assertEquals(log.of("certificate made").length, 1);
+
+  const renewed = await get(after(367)); // less than 30 days left
+  assertNotEquals(renewed, first);
+  assertEquals(await get(after(367)), renewed);
+  const fewer = await get(after(367), ["localhost"]);
+  assertNotEquals(fewer, renewed);
+  const early = await get(START, ["localhost"]); // not valid yet: the clock was set back
+  assertNotEquals(early, fewer);
+
+  Deno.writeTextFileSync(`${state}/tls/self-signed.key`, renewed.key); // another certificate's
+  const repaired = await get(START, ["localhost"]);
+  assertNotEquals(repaired, early);
+  Deno.writeTextFileSync(`${state}/tls/self-signed.crt`, "damaged");
+  assertNotEquals(await get(START, ["localhost"]), repaired);
+  assertEquals(log.of("certificate made").length, 6);
+  assertEquals(log.of("certificate not kept"), []);
+});
+
+Deno.test("selfSignedCertificate() goes on in memory where it can't write", async () => {
+  using directory = new TemporaryDirectory();
+  const log = new RecordingLog();
+  const notADirectory = directory.write("file", "");
+  const { cert } = await selfSignedCertificate({ names: ["a"], directory: notADirectory, now: START, log });
+  assertEquals(new X509Certificate(cert).subjectAltName, "DNS:a");
+  assertEquals(log.of("certificate not kept").length, 1);
+});
+
+Deno.test({
+  name: "selfSignedCertificate() asks for no permission that it was not given",
+  permissions: { read: true, write: false, env: true },
+  async fn() {
+    const log = new RecordingLog();
+    await selfSignedCertificate({ names: ["a"], directory: "/tmp/never-made-by-a-test", now: START, log });
+    assertEquals(log.of("certificate not kept").map(({ fields }) => fields["reason"]), [
+      "writing there is not permitted (--allow-write)",
+    ]);
+  },
+});
+
+Deno.test("stateDirectory() is systemd's, else the user's, else none", () => {
+  const cases: [Record<string, string>, string | undefined][] = [
+    [{ STATE_DIRECTORY: "/var/lib/roundhouse", HOME: "/home/a" }, "/var/lib/roundhouse"],
+    [{ STATE_DIRECTORY: "/var/lib/a:/var/lib/b" }, "/var/lib/a"],
+    [{ STATE_DIRECTORY: "", XDG_STATE_HOME: "/state", HOME: "/home/a" }, "/state/roundhouse"],
+    [{ XDG_STATE_HOME: "relative", HOME: "/home/a" }, "/home/a/.local/state/roundhouse"],
+    [{ XDG_STATE_HOME: "" }, undefined],
+  ];
+  for (const [env, expected] of cases) assertEquals(stateDirectory((name) => env[name]), expected);
+});

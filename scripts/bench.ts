@@ -3,6 +3,7 @@
  *
  *     deno task bench [--rounds 3] [--seconds 5] [--quick] [--workload small|64KiB|1MiB]... [--peer NAME]... [--json FILE]
  *     deno task bench --picks
+ *     deno task bench --start-up
  *
  * Each proxy stands before the same two nginx backends under the same load of 64 keep-alive connections, and takes its
  * turn in every round, so that whatever else the machine does hits all alike. All traffic stays on 127.0.0.1. With
@@ -13,6 +14,7 @@ import { startBackends, type Workload, workloads } from "./bench/backends.ts";
 import { createMeasure, type Load, type Sample } from "./bench/measure.ts";
 import { type Peer, peers } from "./bench/peers.ts";
 import { measurePicks } from "./bench/picks.ts";
+import { measureStartUp } from "./bench/start_up.ts";
 import { findProgram, freePorts, run, ServerProcess } from "./bench/processes.ts";
 import { json, type Result, table, troublesText } from "./bench/report.ts";
 
@@ -39,14 +41,15 @@ const usage = `usage: deno task bench [OPTIONS]
   --workload NAME   ${workloads.map(({ name }) => name).join(", ")}; repeatable (default small)
   --peer NAME       only proxies whose name begins so; repeatable (default all)
   --json FILE       write the figures there as well
+  --start-up        measure only the time from the built file's start to ready, beside Caddy's
   --picks           measure only what a strategy's choice costs, with 2, 100 and 1,000 backends`;
 
 /** What the flags ask for, or the first thing wrong with them. */
-function parseOptions(args: string[]): Options | "help" | "picks" | Error {
+function parseOptions(args: string[]): Options | "help" | "picks" | "start-up" | Error {
   const unknown: string[] = [];
   const flags = parseArgs(args, {
     string: ["rounds", "seconds", "workload", "peer", "json"],
-    boolean: ["quick", "picks", "help"],
+    boolean: ["quick", "picks", "start-up", "help"],
     collect: ["workload", "peer"],
     alias: { help: "h" },
     unknown: (arg) => {
@@ -56,6 +59,9 @@ function parseOptions(args: string[]): Options | "help" | "picks" | Error {
   });
   if (flags.help === true) return "help";
   if (unknown[0] !== undefined) return new Error(`unknown argument ${unknown[0]}`);
+  if (flags["start-up"] === true) {
+    return args.length === 1 ? "start-up" : new Error("--start-up goes with no other option");
+  }
   if (flags.picks === true) return args.length === 1 ? "picks" : new Error("--picks goes with no other option");
 
   const quick = flags.quick === true;
@@ -210,6 +216,10 @@ if (import.meta.main) {
   const options = parseOptions(Deno.args);
   if (options === "help") {
     console.log(usage);
+    Deno.exit(0);
+  }
+  if (options === "start-up") {
+    console.log(await measureStartUp());
     Deno.exit(0);
   }
   if (options === "picks") {

@@ -206,7 +206,7 @@ Deno.test("wrong use exits 2 and says what is wrong", async () => {
 
 Deno.test("--help, --version, schema and check print to standard output and exit 0", async () => {
   assertMatch((await runProgram(["--help"])).stdout, /Usage:/);
-  assertMatch((await runProgram(["--version"])).stdout, /^roundhouse \d+\.\d+\.\d+\n$/);
+  assertMatch((await runProgram(["--version"])).stdout, /^roundhouse \d+\.\d+\.\d+( \(.+\))?\n$/);
   const schema = await runProgram(["schema"]);
   assertEquals(schema.stdout, await Deno.readTextFile(new URL("../../config.schema.json", import.meta.url)));
   const check = await runProgram(["check", "-c", "-"], { stdin: `{ "backends": ["http://127.0.0.1:9001"] }` });

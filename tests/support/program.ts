@@ -11,6 +11,8 @@ export interface ProgramOptions {
   readonly env?: Record<string, string>;
   readonly cwd?: string;
   readonly stdin?: string;
+  /** Starts from an empty environment instead of ours. */
+  readonly clearEnv?: boolean;
   /** A built file to run; else what the environment variable ROUNDHOUSE_BINARY names; else the program from source. */
   readonly binary?: string;
 }
@@ -30,6 +32,7 @@ function command(args: readonly string[], options: ProgramOptions): Deno.Command
     stdout: "piped",
     stderr: "piped",
     env: { NO_COLOR: "1", ...options.env },
+    clearEnv: options.clearEnv ?? false,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
 }

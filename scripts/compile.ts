@@ -1,0 +1,85 @@
+/**
+ * `deno task compile`: one executable file with the program and its runtime.
+ *
+ *     deno task compile [--self-contained] [--target TRIPLE] [-o FILE]
+ *
+ * It is made by `deno compile`; where that can't fetch its runtime, a self-extracting executable takes its place.
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { buildCompiled, NoRuntimeError } from "./compile/compiled.ts";
+import { DenoError } from "./compile/program.ts";
+import { buildSelfExtracting } from "./compile/self_extracting.ts";
+
+const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+  "x86_64-pc-windows-msvc",
+];
+
+const USAGE = `usage: deno task compile [OPTIONS]
+      --self-contained   make the self-extracting form, which needs nothing but the running deno
+      --target TRIPLE    build for another system (deno compile only):
+                         ${TARGETS.join("\n                         ")}
+  -o, --output FILE      [dist/roundhouse; with --target dist/roundhouse-TRIPLE]`;
+
+interface Options {
+  readonly selfContained: boolean;
+  readonly target: string | undefined;
+  readonly output: string;
+}
+
+/** What the flags ask for; a text is what is wrong with them. */
+function optionsFrom(args: readonly string[]): Options | string {
+  const unknown: string[] = [];
+  const flags = parseArgs([...args], {
+    boolean: ["self-contained"],
+    string: ["target", "output"],
+    alias: { o: "output" },
+    unknown: (argument) => (unknown.push(argument), false),
+  });
+  if (unknown.length > 0) return `unknown argument ${unknown[0]}`;
+  const selfContained = flags["self-contained"] === true;
+  const target = flags["target"] === undefined ? undefined : String(flags["target"]);
+  if (target !== undefined && !TARGETS.includes(target)) return `unknown target ${target}`;
+  if (selfContained && target !== undefined && target !== Deno.build.target) {
+    return "--self-contained builds for this system only";
+  }
+  const suffix = (target ?? Deno.build.target).includes("windows") ? ".exe" : "";
+  const name = `dist/roundhouse${target === undefined ? "" : `-${target}`}${suffix}`;
+  return { selfContained, target, output: String(flags["output"] ?? name) };
+}
+
+async function build({ selfContained, target, output }: Options): Promise<void> {
+  const path = output.startsWith("/") ? output : `${Deno.cwd()}/${output}`;
+  await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  if (!selfContained) {
+    try {
+      return await buildCompiled(path, target);
+    } catch (error) {
+      const isOther = target !== undefined && target !== Deno.build.target;
+      if (!(error instanceof NoRuntimeError) || isOther) throw error;
+      console.error(`${error.message}: making a self-extracting executable instead`);
+    }
+  }
+  await buildSelfExtracting(path);
+}
+
+if (import.meta.main) {
+  const options = optionsFrom(Deno.args);
+  if (typeof options === "string") {
+    console.error(`${options}\n${USAGE}`);
+    Deno.exit(2);
+  }
+  try {
+    await build(options);
+  } catch (error) {
+    if (!(error instanceof DenoError || error instanceof NoRuntimeError)) throw error;
+    console.error(error.message);
+    Deno.exit(1);
+  }
+  const { size } = await Deno.stat(options.output);
+  console.log(`${options.output}: ${(size / 1e6).toFixed(1)} MB`);
+}

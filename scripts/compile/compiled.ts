@@ -1,0 +1,41 @@
+/** The plain form: `deno compile`. */
+
+import { bundle, deno, DenoError, runtimeFlags } from "./program.ts";
+
+/** `deno compile` needs a runtime that is neither cached nor named by `DENORT_BIN`, and can't fetch it. */
+export class NoRuntimeError extends Error {
+  override readonly name = "NoRuntimeError";
+}
+
+/**
+ * Compiles the bundled program into `output`, for another system when `target` names one.
+ *
+ * @throws {NoRuntimeError} where the runtime can't be had
+ */
+export async function buildCompiled(output: string, target: string | undefined): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    const [main, ...workers] = await bundle(directory, "compiled");
+    await deno([
+      "compile",
+      "--quiet",
+      "--no-config",
+      "--no-lock",
+      "--no-check",
+      ...runtimeFlags(),
+      ...(target === undefined ? [] : ["--target", target]),
+      ...workers.map(({ path }) => `--include=${path}`),
+      "--output",
+      output,
+      main?.path ?? "",
+    ], directory);
+  } catch (error) {
+    const isNamed = Deno.env.get("DENORT_BIN") !== undefined;
+    if (error instanceof DenoError && !isNamed && /Setting up base binary|denort/.test(error.message)) {
+      throw new NoRuntimeError("deno compile can't fetch its runtime, and DENORT_BIN is not set", { cause: error });
+    }
+    throw error;
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}

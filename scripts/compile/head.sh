@@ -1,0 +1,105 @@
+#!/bin/sh
+# roundhouse @VERSION@: this script, then a compressed archive of the program and its runtime.
+# The first start unpacks the archive into the user's cache directory; every start then becomes the program itself.
+
+hash=@HASH@
+offset=@OFFSET@
+system='@SYSTEM@'
+sizes='@SIZES@'
+
+fail() {
+  printf 'roundhouse: %s\n' "$1" >&2
+  exit 1
+}
+
+# Whether directory $1 is ours and nobody else can write to it: what lies in it may be run.
+trusted() {
+  [ -d "$1" ] && [ ! -h "$1" ] && [ -O "$1" ] || return 1
+  case $(LC_ALL=C ls -ld "$1") in
+    d????-??-*) return 0 ;;
+  esac
+  return 1
+}
+
+whole() {
+  listing=$(cd "$1" && LC_ALL=C wc -c @FILES@) || return 1
+  set -- $listing
+  [ "$*" = "$sizes" ]
+}
+
+# Whether directory $1 holds all files, whole and as they were unpacked: a file changed since is newer than the last one.
+complete() {
+  [ -O "$1" ] && [ ! -h "$1" ] && [ -f "$1/complete" ] && [ -x "$1/roundhouse" ] || return 1
+  for file in @FILES@; do
+    [ ! -h "$1/$file" ] && [ -O "$1/$file" ] && [ ! "$1/$file" -nt "$1/complete" ] || return 1
+  done
+  whole "$1"
+}
+
+archive() {
+  tail -c "+$offset" "$0"
+}
+
+# Unpacks into $1/$hash; the status is 2 when the archive is damaged. Each file arrives by a rename and "complete" is
+# the last, so that others who start now, or run already, never meet half a file. For the same reason $1/$hash itself
+# is never removed.
+unpack() (
+  umask 077
+  new=$(mktemp -d "$1/.new.XXXXXX") || exit 1
+  trap 'rm -rf "$new"' EXIT
+  trap 'exit 1' HUP INT TERM
+  if ! archive | { gzip -dc || : >"$new/damaged"; } | tar -xopf - -C "$new" || [ -e "$new/damaged" ] || ! whole "$new"; then
+    archive | gzip -t || exit 2
+    exit 1
+  fi
+  if [ ! -x "$new/roundhouse" ]; then
+    echo "nothing may be run from $1"
+    exit 1
+  fi
+  mkdir -p "$1/$hash" || exit 1
+  for file in @FILES@ complete; do
+    mv -f "$new/$file" "$1/$hash/$file" || exit 1
+  done
+)
+
+# Becomes the program in directory $1/$hash when it can be had there; returns when it can't.
+start_from() {
+  cache=$1
+  shift
+  if ! trusted "$cache" || ! complete "$cache/$hash"; then
+    [ "$(uname -sm)" = "$system" ] || fail "this file is for $system, and here is $(uname -sm)"
+    [ -d "$cache" ] || mkdir -m 700 "$cache" 2>/dev/null
+    trusted "$cache" || return 0
+    reason=$(unpack "$cache" 2>&1)
+    case $? in
+      0) complete "$cache/$hash" || return 0 ;;
+      2) fail "the file $0 is damaged; copy it again" ;;
+      *) return 0 ;;
+    esac
+  fi
+  export DENO_DIR="$cache/$hash/deno" DENO_NO_UPDATE_CHECK=1 DENO_NO_PACKAGE_JSON=1
+  exec "$cache/$hash/roundhouse" run @FLAGS@ "$cache/$hash/main.js" "$@"
+}
+
+# What the runtime would read from the environment: nothing of it is the program's.
+case $(export -p) in
+  *DENO_*)
+    for name in $(env | sed -n 's/^\(DENO_[A-Za-z0-9_]*\)=.*/\1/p'); do unset "$name"; done
+    ;;
+esac
+unset NODE_CHANNEL_FD NODE_OPTIONS NODE_V8_COVERAGE OTEL_DENO
+
+reason=
+for base in "${XDG_CACHE_HOME-}" "${HOME:+$HOME/.cache}"; do
+  case $base in
+    /*) ;;
+    *) continue ;;
+  esac
+  [ -d "$base" ] || mkdir -p -m 700 "$base" 2>/dev/null
+  # Whoever owns the directory above could put another in its place.
+  [ -O "$base" ] && start_from "$base/roundhouse" "$@"
+done
+start_from "${TMPDIR:-/tmp}/roundhouse-$(id -u)" "$@"
+
+fail "no directory to unpack into: set XDG_CACHE_HOME to one of your own, with 100 MB free${reason:+ (${reason%%"
+"*})}"

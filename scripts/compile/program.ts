@@ -1,0 +1,93 @@
+/** The program as the built file carries it: bundled, with the version in it, and the flags it runs with. */
+
+/** What `deno.json` says that matters here. */
+interface Settings {
+  readonly version: string;
+  readonly unstable: readonly string[];
+  readonly permissions: { readonly default: Readonly<Record<string, boolean | readonly string[]>> };
+}
+
+/** A file of the program, by its path under the program's directory. */
+export interface ProgramFile {
+  readonly path: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** How the program and its runtime become one file. */
+export type Form = "compiled" | "self-extracting";
+
+/** The entry modules: the first is the main module; a worker's is a further line. Each becomes a `.js` beside the others. */
+export const ENTRIES = ["main.ts"] as const;
+
+/** What the entries and their types are made of; nothing else reaches the built file. */
+const SOURCES = ["deno.json", "deno.lock", "main.ts", "src", "types"];
+
+export const ROOT: URL = new URL("../../", import.meta.url);
+
+const settings: Settings = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+
+export const VERSION: string = settings.version;
+
+/** The permissions and unstable features of `deno.json`, named one by one. */
+export function runtimeFlags(): string[] {
+  const permissions = Object.entries(settings.permissions.default).flatMap(([name, value]) => {
+    if (value === false) return [];
+    return [value === true ? `--allow-${name}` : `--allow-${name}=${[value].flat().join(",")}`];
+  });
+  return ["--no-prompt", ...settings.unstable.map((name) => `--unstable-${name}`), ...permissions];
+}
+
+/** The commit, with `-dirty` after it when files have changed since; nothing when this is no clone of the project. */
+export async function commit(): Promise<string | undefined> {
+  const prefix = await git("rev-parse", "--show-prefix");
+  return prefix === "" ? await git("describe", "--always", "--dirty", "--exclude=*", "--abbrev=7") : undefined;
+}
+
+async function git(...args: string[]): Promise<string | undefined> {
+  try {
+    const { success, stdout } = await new Deno.Command("git", { args, cwd: ROOT, stderr: "null" }).output();
+    return success ? new TextDecoder().decode(stdout).trim() : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Bundles a copy of the sources in `directory`, where the version module says how this file was built. */
+export async function bundle(directory: string, form: Form): Promise<ProgramFile[]> {
+  for (const source of SOURCES) await copy(new URL(source, ROOT), `${directory}/${source}`);
+  const build = [await commit(), form].filter((part) => part !== undefined).join(", ");
+  await Deno.writeTextFile(
+    `${directory}/src/version.ts`,
+    `export const VERSION: string = ${JSON.stringify(VERSION)};\nexport const BUILD: string = ${
+      JSON.stringify(build)
+    };\n`,
+  );
+  const files: ProgramFile[] = [];
+  for (const entry of ENTRIES) {
+    const path = `${entry.slice(entry.lastIndexOf("/") + 1).replace(/\.ts$/, "")}.js`;
+    await deno(["bundle", "--quiet", "--minify", "--keep-names", "--check", "--output", path, entry], directory);
+    files.push({ path, bytes: await Deno.readFile(`${directory}/${path}`) });
+  }
+  return files;
+}
+
+async function copy(from: URL, to: string): Promise<void> {
+  if ((await Deno.stat(from)).isFile) return await Deno.copyFile(from, to);
+  await Deno.mkdir(to);
+  for await (const { name } of Deno.readDir(from)) {
+    await copy(new URL(`${from.href}/${encodeURIComponent(name)}`), `${to}/${name}`);
+  }
+}
+
+/** A command of the runtime failed; the message is what it said. */
+export class DenoError extends Error {
+  override readonly name = "DenoError";
+}
+
+/** Runs a command of the running `deno`. */
+export async function deno(args: readonly string[], cwd: string): Promise<void> {
+  const command = new Deno.Command(Deno.execPath(), { args: [...args], cwd, stdin: "null", env: { NO_COLOR: "1" } });
+  const { success, stderr } = await command.output();
+  if (!success) throw new DenoError(new TextDecoder().decode(stderr).trim());
+}

@@ -1,0 +1,78 @@
+/** The self-extracting form: a shell head, then the running `deno` and the bundled program, compressed. */
+
+import { bundle, runtimeFlags, VERSION } from "./program.ts";
+import { tar } from "./tar.ts";
+
+/** The runtime's name in the archive: what `ps` and `top` show. */
+const RUNTIME = "roundhouse";
+
+/** Nothing beside or above the program, or in the current directory, is looked at; nothing is fetched. */
+const ISOLATION = [
+  "--quiet",
+  "--no-config",
+  "--no-lock",
+  "--no-npm",
+  "--no-remote",
+  "--cached-only",
+  "--node-modules-dir=none",
+];
+
+/** `uname -sm` of the systems this form runs on. */
+const SYSTEMS: Readonly<Record<string, string>> = {
+  "x86_64-unknown-linux-gnu": "Linux x86_64",
+  "aarch64-unknown-linux-gnu": "Linux aarch64",
+  "x86_64-apple-darwin": "Darwin x86_64",
+  "aarch64-apple-darwin": "Darwin arm64",
+};
+
+/** Writes the executable to `output`. It runs on systems like this one. */
+export async function buildSelfExtracting(output: string): Promise<void> {
+  const system = SYSTEMS[Deno.build.target];
+  if (system === undefined) throw new Error(`a self-extracting executable can't be made for ${Deno.build.target}`);
+  const directory = await Deno.makeTempDir();
+  try {
+    const program = await bundle(directory, "self-extracting");
+    const members = [
+      ...program.map((file) => ({ ...file, mode: 0o600 })),
+      { path: RUNTIME, bytes: await Deno.readFile(Deno.execPath()), mode: 0o700 },
+    ];
+    const archive = tar([...members, { path: "complete", bytes: new Uint8Array(), mode: 0o600 }]);
+    const total = members.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const script = head(await Deno.readTextFile(new URL("head.sh", import.meta.url)), {
+      VERSION,
+      SYSTEM: system,
+      FILES: members.map(({ path }) => path).join(" "),
+      SIZES: [...members.map(({ path, bytes }) => `${bytes.length} ${path}`), `${total} total`].join(" "),
+      FLAGS: [...ISOLATION, ...runtimeFlags()].join(" "),
+      HASH: await sha256(archive),
+    });
+    await write(output, script, archive);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** Fills the script's `@NAME@`s in; the last is its own length. */
+function head(template: string, values: Readonly<Record<string, string>>): string {
+  const filled = template.replaceAll(/@([A-Z]+)@/g, (placeholder, name: string) => values[name] ?? placeholder);
+  // A width of its own, so that the number doesn't move what it counts.
+  const offset = filled.replace("@OFFSET@", " ".repeat(8)).length + 1;
+  const script = filled.replace("@OFFSET@", String(offset).padEnd(8));
+  const left = /@[A-Z]+@/.exec(script);
+  if (left !== null) throw new Error(`nothing to put in the place of ${left[0]}`);
+  return script;
+}
+
+/** Writes beside the file and renames, so that one that is running is left alone. */
+async function write(output: string, script: string, archive: Blob): Promise<void> {
+  const partial = `${output}.partial`;
+  await Deno.writeTextFile(partial, script);
+  await Deno.writeFile(partial, archive.stream().pipeThrough(new CompressionStream("gzip")), { append: true });
+  await Deno.chmod(partial, 0o755);
+  await Deno.rename(partial, output);
+}
+
+async function sha256(archive: Blob): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await archive.arrayBuffer()));
+  return digest.toHex();
+}

@@ -53,6 +53,10 @@ async function git(...args: string[]): Promise<string | undefined> {
   }
 }
 
+/** Some npm packages load the runtime's own modules by `require`, which a bundled module has not. */
+const REQUIRE =
+  `import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);\n`;
+
 /** Bundles a copy of the sources in `directory`, where the version module says how this file was built. */
 export async function bundle(directory: string, form: Form): Promise<ProgramFile[]> {
   for (const source of SOURCES) await copy(new URL(source, ROOT), `${directory}/${source}`);
@@ -67,6 +71,7 @@ export async function bundle(directory: string, form: Form): Promise<ProgramFile
   for (const entry of ENTRIES) {
     const path = `${entry.slice(entry.lastIndexOf("/") + 1).replace(/\.ts$/, "")}.js`;
     await deno(["bundle", "--quiet", "--minify", "--keep-names", "--check", "--output", path, entry], directory);
+    await Deno.writeTextFile(`${directory}/${path}`, REQUIRE + await Deno.readTextFile(`${directory}/${path}`));
     files.push({ path, bytes: await Deno.readFile(`${directory}/${path}`) });
   }
   return files;

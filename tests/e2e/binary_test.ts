@@ -112,6 +112,15 @@ test("a configuration file, relative to the current directory, is used; so is on
   assertStringIncludes(check.stdout, backend.url);
 });
 
+test("a self-signed certificate is made by the built file too", async () => {
+  // The library loads the runtime's crypto by `require`, which a bundle has not: the file ended with status 1.
+  const path = `${await newFolder("tls")}/config.json`;
+  await Deno.writeTextFile(path, JSON.stringify({ proxy: { tls: { selfSigned: ["localhost"] } } }));
+  await using program = await start(["-c", path, ...ANY_PORTS]);
+  const ready = await program.logged("ready");
+  assertMatch(String(ready["proxy"]), /^https:/);
+});
+
 test("exit statuses are the program's: 1 for a bad configuration, 2 for wrong use", async () => {
   const bad = await run(["check", "-c", "-"], { stdin: `{ "proxy": { "prot": 1 } }` });
   assertEquals([bad.code, bad.stdout], [1, ""]);

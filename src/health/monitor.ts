@@ -6,7 +6,8 @@ import type { Log } from "../log.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { PoolEvent, ServerPool } from "../pool/server_pool.ts";
 import { type Observation, type Probe, type ProbeFactory, PROBES } from "./probes.ts";
-import { type Clock, SlowStart, systemClock } from "./slow_start.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { SlowStart } from "./slow_start.ts";
 import { freshState, type HealthState, observe } from "./transition.ts";
 
 /** What a `HealthMonitor` works with. */

@@ -3,23 +3,7 @@
 import type { Backend } from "../pool/backend.ts";
 import type { PoolEvent, ServerPool } from "../pool/server_pool.ts";
 import { FULL_RAMP } from "../pool/shared_state.ts";
-
-/** Time, as the health room sees it; a test passes its own. */
-export interface Clock {
-  /** Milliseconds since the Unix epoch. */
-  now(): number;
-  /** Calls `callback` once, `ms` from now, unless the returned function is called before. */
-  after(ms: number, callback: () => void): () => void;
-}
-
-/** The real time. */
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, ms);
-    return () => clearTimeout(timer);
-  },
-};
+import type { Clock } from "./clock.ts";
 
 /** What a `SlowStart` works with. */
 export interface SlowStartOptions {

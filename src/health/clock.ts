@@ -1,0 +1,18 @@
+/** The time that checks, ejections and slow start go by. */
+
+/** Time, as the health room sees it; a test passes its own. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /** Calls `callback` once, `ms` from now, unless the returned function is called before. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+/** The real time. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms);
+    return () => clearTimeout(timer);
+  },
+};

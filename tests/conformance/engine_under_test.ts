@@ -52,6 +52,8 @@ export interface Deviations {
   readonly hasForeignParser: boolean;
   /** `proxy.compression` is supported. */
   readonly compresses: boolean;
+  /** `Upgrade` is for WebSockets alone. */
+  readonly bridgesWebSocketsOnly: boolean;
   /** Of a refused WebSocket upgrade only the status is passed on. */
   readonly dropsRefusalBodies: boolean;
 }

@@ -24,6 +24,7 @@ testConformance({
     toleratesBareLf: true,
     hasForeignParser: true,
     compresses: true,
+    bridgesWebSocketsOnly: true,
     dropsRefusalBodies: true,
   },
 });

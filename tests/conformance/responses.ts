@@ -5,6 +5,7 @@ import { HttpBackend } from "../support/http_backend.ts";
 import { RawBackend } from "../support/raw_backend.ts";
 import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
 import { echoOf, ok, RecordingBackend } from "../support/raw_recorder.ts";
+import { waitFor } from "../support/wait.ts";
 import { answered, ask, type EngineUnderTest, get, probe, startProxy, unharmed, within } from "./engine_under_test.ts";
 
 /** What a response must never turn into. */
@@ -404,5 +405,35 @@ export function testResponses(engine: EngineUnderTest): void {
     await unharmed({ proxy, ...(usable ? { client } : {}), backend, what: "an early answer" });
     assert(backend.requests.every(({ target }) => target !== "/smuggled"));
     assertEquals(proxy.backend(backend.url).alive, true);
+  });
+
+  Deno.test(name("half a request never looks whole because its answer has come"), async () => {
+    // The proxy let go of the body of an answered request as if it had ended: the backend, which was still reading,
+    // took half an upload for all of it.
+    const uploads = [
+      "POST /attempt HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf",
+      "POST /attempt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ];
+    const answers = [
+      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n0\r\n\r\n",
+    ];
+    for (const answer of answers) {
+      await using backend = new RecordingBackend(echoOf, {
+        onHead: ({ target }) => target === "/attempt" ? answer : undefined,
+      });
+      await using proxy = await startProxy(engine, { backends: [backend.url] });
+      for (const upload of uploads) {
+        using client = await RawClient.connect(proxy.port);
+        await client.send(upload);
+        assertEquals(textOf(await answered(client.response(), "half an upload")), "early");
+        await new Promise((resolve) => setTimeout(resolve, 50)); // time for a wrong end to reach the backend
+        client.close();
+        const seen = backend.last;
+        await waitFor(() => seen.ended, { what: "the end of the upload at the backend" });
+        assertEquals([seen.complete, seen.bodyBytes <= 4], [false, true]);
+        await proxy.idle();
+      }
+    }
   });
 }

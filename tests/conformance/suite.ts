@@ -11,6 +11,7 @@ import { testResponses } from "./responses.ts";
 import { testRetries } from "./retries.ts";
 import { testSmuggling } from "./smuggling.ts";
 import { testTimeouts } from "./timeouts.ts";
+import { testUpgrades } from "./upgrades.ts";
 
 /** Registers every test of the suite for one engine. */
 export function testConformance(engine: EngineUnderTest): void {
@@ -23,5 +24,6 @@ export function testConformance(engine: EngineUnderTest): void {
   testRetries(engine);
   testPassiveHealth(engine);
   testTimeouts(engine);
+  testUpgrades(engine);
   testCounts(engine);
 }

@@ -22,6 +22,8 @@ export interface SeenRequest {
   readonly trailers: Line[];
   /** Whether it came to the end that its framing promises. */
   complete: boolean;
+  /** Whether nothing more of it will come. */
+  ended: boolean;
 }
 
 /** Answers a request with bytes; `undefined`: breaks the connection off. */
@@ -93,7 +95,8 @@ export class RecordingBackend implements AsyncDisposable {
       this.requests.push(request);
       const interim = await options.onHead?.(request, connection);
       if (typeof interim === "string") await connection.send(interim);
-      if (!await reader.body(request, options.onBody)) return;
+      const whole = await reader.body(request, options.onBody).finally(() => request.ended = true);
+      if (!whole) return;
       const response = await answer(request, connection);
       if (response === undefined) return;
       await connection.send(response);
@@ -162,6 +165,7 @@ class StrictReader {
       body: new Uint8Array(0),
       trailers: [],
       complete: false,
+      ended: false,
     };
   }
 

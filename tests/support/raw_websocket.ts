@@ -11,14 +11,14 @@ export function webSocketHandshake(target = "/", headers = ""): string {
     `Sec-WebSocket-Key: ${KEY}\r\nSec-WebSocket-Version: 13\r\n${headers}\r\n`;
 }
 
-/** Accepts the handshake that has come over a connection. */
-export async function acceptWebSocket(connection: RawConnection): Promise<void> {
+/** Accepts the handshake that has come over a connection; header lines each with its CRLF. */
+export async function acceptWebSocket(connection: RawConnection, lines = ""): Promise<void> {
   const key = /^sec-websocket-key: *(.*?) *\r$/im.exec(connection.received)?.[1] ?? "";
   const bytes = new TextEncoder().encode(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
   const accept = new Uint8Array(await crypto.subtle.digest("SHA-1", bytes)).toBase64();
   await connection.send(
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-      `Sec-WebSocket-Accept: ${accept}\r\n\r\n`,
+      `Sec-WebSocket-Accept: ${accept}\r\n${lines}\r\n`,
   );
 }
 

@@ -11,7 +11,7 @@ import type { Deadline, DeadlineListener, Moment } from "./deadline.ts";
 import { fromFetchError } from "./fetch_error.ts";
 import { isReachable } from "./reachable.ts";
 import type { FetchRequestHead } from "./request_head.ts";
-import { RequestBody, type RequestBodyListener } from "./request_body.ts";
+import { relayBesideUpload, RequestBody, type RequestBodyListener } from "./request_body.ts";
 
 /** What the configuration limits; a reload replaces it. */
 export interface FetchLimits {
@@ -126,7 +126,9 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   #bodyFor(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> | null {
     // Without a body the runtime would add a length of 0, which the answer to a GET need not have.
     const lengthUnknown = this.request.method === "HEAD" && !response.headers.has("content-length");
-    return lengthUnknown ? new Blob([]).stream() : this.#limited(response.body);
+    if (lengthUnknown) return new Blob([]).stream();
+    const body = this.#limited(response.body);
+    return this.#uploading && this.#body !== undefined && body !== null ? relayBesideUpload(body, this.#body) : body;
   }
 
   /**

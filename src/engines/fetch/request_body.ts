@@ -28,6 +28,7 @@ export class RequestBody {
   #keptBytes = 0;
   #replayable = true;
   #ended = false;
+  #abandoned = false;
   #failure: unknown;
   /** Which stream is the current one: an abandoned attempt's must not take chunks from its successor. */
   #current: ReadableStream<Uint8Array> | undefined;
@@ -75,6 +76,8 @@ export class RequestBody {
         if (position === this.#kept.length && !this.#ended) await (this.#reading ??= this.#read());
         if (stream !== this.#current) return controller.close();
         if (this.#failure !== undefined) throw this.#failure;
+        // Ended in order it would look whole to the backend.
+        if (this.#abandoned) throw new Error("the upload was given up");
         const chunk = this.#replayable ? this.#kept[position] : this.#kept.shift();
         if (chunk === undefined) controller.close();
         else controller.enqueue(chunk);
@@ -90,8 +93,9 @@ export class RequestBody {
     return this.#keptBytes - (this.#kept.at(-1)?.length ?? 0) > READ_AHEAD_BYTES;
   }
 
-  /** Gives up what is still to come: nobody will read it. */
+  /** Gives up what is still to come: nobody will read it. Whoever gets it sees that it is not whole. */
   abandon(): void {
+    this.#abandoned = !this.#ended;
     this.#reader.cancel().catch(() => {}); // the client may have left
   }
 
@@ -119,4 +123,35 @@ export class RequestBody {
     this.#ended = true;
     this.#listener.bodyEnded();
   }
+}
+
+/**
+ * Passes a response on that came before the end of the upload, and gives the upload up when the response has ended.
+ * After an answer from a stream the runtime never settles a read of the body that is under way: the client's leaving
+ * went unnoticed, and its socket stayed open for ever.
+ */
+export function relayBesideUpload(
+  response: ReadableStream<Uint8Array<ArrayBuffer>>,
+  upload: RequestBody,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const reader = response.getReader();
+  let cancelled = false;
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const { value, done } = await reader.read();
+        if (!done) return controller.enqueue(value);
+        upload.abandon();
+        controller.close();
+      } catch (error) {
+        upload.abandon();
+        if (!cancelled) throw error; // the runtime would print what nobody waits for
+      }
+    },
+    async cancel(reason) {
+      cancelled = true;
+      upload.abandon();
+      await reader.cancel(reason);
+    },
+  }, { highWaterMark: 0 });
 }

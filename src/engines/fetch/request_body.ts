@@ -145,7 +145,7 @@ export function relayBesideUpload(
         controller.close();
       } catch (error) {
         upload.abandon();
-        if (!cancelled) throw error; // the runtime would print what nobody waits for
+        if (!cancelled) throw withoutStack(error);
       }
     },
     async cancel(reason) {
@@ -154,4 +154,11 @@ export function relayBesideUpload(
       await reader.cancel(reason);
     },
   }, { highWaterMark: 0 });
+}
+
+/** The runtime prints what a response stream fails with; one line of that is enough. */
+function withoutStack(error: unknown): Error {
+  const cut = new Error(`response cut: ${messageOf(error)}`);
+  cut.stack = "";
+  return cut;
 }

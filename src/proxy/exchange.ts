@@ -29,11 +29,19 @@ export interface Exchange<Response extends ResponseHead> {
   /** Sends the request to a backend; resolves with its response's head. Rejects with a `ProxyError` only. */
   attempt(backend: Backend, headers: HeaderPair[]): Promise<Response>;
   /** Sends a backend's response on. Settles when its body has ended, failed or been abandoned; never rejects. */
-  relay(response: Response, headers: HeaderPair[]): Promise<void>;
+  relay(response: Response, headers: HeaderPair[]): Promise<Relayed>;
   /** Drops a backend's response that is not passed on. */
   discard(response: Response): void;
   /** Answers without a backend. Settles when the answer is out or the client gone; never rejects. */
   answer(problem: Problem): Promise<void>;
+}
+
+/** How the sending on of a response ended. */
+export interface Relayed {
+  /** Bytes of the body, as they went to the client; `null`: the engine can't know. */
+  readonly bytesOut: number | null;
+  /** What broke the body off, if the client did not get all of it. */
+  readonly failure: ProxyError | undefined;
 }
 
 /** How requests are forwarded, in the configuration's terms. */
@@ -108,7 +116,9 @@ export class Forwarder {
           next = this.#tryLease(journey);
         }
         if (next === undefined) {
-          await exchange.relay(response, this.#responseHeaders(response, forwarded, journey, lease.backend));
+          const headers = this.#responseHeaders(response, forwarded, journey, lease.backend);
+          const { failure } = await exchange.relay(response, headers);
+          if (failure !== undefined) this.#responseCut(lease.backend, forwarded.requestId, failure);
           return;
         }
         exchange.discard(response);
@@ -199,13 +209,23 @@ export class Forwarder {
     return allowed && shared.retryWithinBudget(rules.retryBudget);
   }
 
-  /** Blames the backend for what is its fault, and only that. */
   #attemptFailed(backend: Backend, requestId: string, error: unknown): void {
-    if (!(error instanceof ProxyError) || error.side !== "backend") return;
+    if (error instanceof ProxyError) this.#blame(backend, requestId, error, "attempt failed");
+  }
+
+  /** The response had begun, so the client's connection was cut: there is nothing left to answer. */
+  #responseCut(backend: Backend, requestId: string, failure: ProxyError): void {
+    if (failure.side !== "client") this.#parts.shared.countFailedRequest();
+    this.#blame(backend, requestId, failure, "response cut");
+  }
+
+  /** Blames the backend for what is its fault, and only that. */
+  #blame(backend: Backend, requestId: string, error: ProxyError, message: string): void {
+    if (error.side !== "backend") return;
     const { passive, log } = this.#parts;
     backend.countFailure();
     const reason = `${error.message}${error.cause === undefined ? "" : `: ${messageOf(error.cause)}`}`;
-    log.warn("attempt failed", { backend: backend.url, requestId, code: error.code, reason });
+    log.warn(message, { backend: backend.url, requestId, code: error.code, reason });
     if (error.code === "connect_failed") passive.connectFailed(backend, error.message);
     else passive.failed(backend, error.message);
   }

@@ -2,7 +2,7 @@
 
 import { ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
-import { bodyTooLarge, clientGone, type Exchange } from "../../proxy/exchange.ts";
+import { bodyTooLarge, clientGone, type Exchange, type Relayed } from "../../proxy/exchange.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import type { BackendClients } from "./backend_clients.ts";
@@ -117,10 +117,13 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     }
   }
 
-  relay(response: Response, headers: HeaderPair[]): Promise<void> {
-    if (this.request.mayBeKeptHttp10 && isSmall(response)) return this.#relayWhole(response, headers);
-    this.#respond(new Response(this.#bodyFor(response), { status: statusFor(response), headers }));
-    return this.#untilCompleted();
+  async relay(response: Response, headers: HeaderPair[]): Promise<Relayed> {
+    if (this.request.mayBeKeptHttp10 && isSmall(response)) await this.#relayWhole(response, headers);
+    else {
+      this.#respond(new Response(this.#bodyFor(response), { status: statusFor(response), headers }));
+      await this.#untilCompleted();
+    }
+    return UNSEEN;
   }
 
   #bodyFor(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> | null {
@@ -242,6 +245,9 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     }
   }
 }
+
+/** The runtime pipes bodies outside JavaScript, and tells neither their size nor how they end. */
+export const UNSEEN: Relayed = { bytesOut: null, failure: undefined };
 
 /** The most of a body that is held in memory, and only for what may be an HTTP/1.0 client. */
 const SMALL_BODY_BYTES = 65_536;

@@ -2,11 +2,11 @@
 
 import { messageOf, ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
-import { clientGone, type Exchange } from "../../proxy/exchange.ts";
+import { clientGone, type Exchange, type Relayed } from "../../proxy/exchange.ts";
 import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import { Bridge } from "./bridge.ts";
-import { type FetchContext, refuse } from "./exchange.ts";
+import { type FetchContext, refuse, UNSEEN } from "./exchange.ts";
 import { fromHandshakeError, refusedStatus } from "./fetch_error.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 
@@ -63,17 +63,17 @@ export class WebSocketExchange implements Exchange<Handshake> {
     });
   }
 
-  async relay({ status, socket, early = [] }: Handshake, headers: HeaderPair[]): Promise<void> {
+  async relay({ status, socket, early = [] }: Handshake, headers: HeaderPair[]): Promise<Relayed> {
     if (socket === undefined) {
       this.respond(new Response(null, { status, headers }));
       await this.completed.catch(() => {}); // an end like any other
-      return;
+      return UNSEEN;
     }
     // A client that left between the two handshakes would leave a socket that neither opens nor closes.
     if (this.upgrade.signal.aborted) {
       socket.close();
       this.respond(new Response(null, { status: 499 }));
-      return;
+      return UNSEEN;
     }
     const options = { idleTimeout: PING_SECONDS, ...(socket.protocol === "" ? {} : { protocol: socket.protocol }) };
     const { socket: client, response } = Deno.upgradeWebSocket(this.upgrade, options);
@@ -83,6 +83,7 @@ export class WebSocketExchange implements Exchange<Handshake> {
     this.respond(response);
     await bridge.ended;
     this.context.bridges.delete(bridge);
+    return UNSEEN;
   }
 
   discard({ socket }: Handshake): void {

@@ -57,6 +57,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
   const engine = engineFactory(config.engine)({ config, pool, forwarder, log, certificate });
   return {
     address: engine.address,
+    setCertificate: engine.setCertificate?.bind(engine),
     stop: () => engine.stop(),
     sayGoodbye: () => engine.sayGoodbye(),
     configure(config, sessions) {

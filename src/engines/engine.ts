@@ -4,7 +4,7 @@ import type { Config } from "../config/schema.ts";
 import type { Log } from "../log.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import type { Forwarder } from "../proxy/exchange.ts";
-import type { Securing } from "../tls/certificates.ts";
+import type { Securing, ServerCertificate } from "../tls/certificates.ts";
 
 export interface EngineOptions extends Securing {
   readonly config: Config;
@@ -20,6 +20,11 @@ export interface Engine {
   readonly address: Deno.NetAddr;
   /** Goes by other limits from the next request on. */
   configure(config: Config): void;
+  /**
+   * Shows clients that connect from now on another certificate; connections that are open keep theirs. Not to be called
+   * where it listens without TLS. `undefined`: the engine can't while it listens, another one takes a restart.
+   */
+  readonly setCertificate: ((certificate: ServerCertificate) => void) | undefined;
   /**
    * Stops gracefully: takes no new connections, lets the requests in flight finish, lets go of idle connections.
    * Settles when nothing is left. Whoever can't wait ends the isolate.

@@ -50,6 +50,7 @@ export function startFetchEngine({ config, pool, forwarder, certificate }: Engin
   return {
     address: server.addr,
     configure: (config) => void Object.assign(context, limitsOf(config)),
+    setCertificate: undefined, // a second `Deno.serve` on the port would lose connections while it takes over
     async stop() {
       context.stopping = true;
       // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.

@@ -1,5 +1,7 @@
 /** The composition root: makes the parts, starts them in order, stops them in order. */
 
+import { EventFeed } from "./admin/event_feed.ts";
+import { statusView } from "./admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, startAdminServer } from "./admin/server.ts";
 import { explain, type Explanation, type SupposedRequest } from "./balancing/explain.ts";
 import { strategyName } from "./balancing/registry.ts";
@@ -37,6 +39,7 @@ export class Roundhouse {
   readonly #load: (() => Config) | undefined;
   readonly #admin: Omit<AdminOptions, "config">;
   readonly #passive: PassiveHealth;
+  readonly #events: EventFeed;
   readonly #unsubscribe: () => void;
   /** What sockets and isolates were made by. */
   readonly #started: Config;
@@ -87,13 +90,18 @@ export class Roundhouse {
     this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log });
     this.#passive = new PassiveHealth({ pool: this.pool, config: config.passive, healthType: config.health.type });
     this.#sessions = sessionsFor(config, undefined);
-    this.#admin = {
+    const status = {
       pool: this.pool,
-      log,
       version,
       startedAt: new Date(),
       facts: () => ({ strategy: strategyName(this.#config.strategy), engine: config.engine, workers: 1 }),
       isStopping: () => this.#stopping,
+    };
+    this.#events = new EventFeed({ pool: this.pool, status: () => statusView(status) });
+    this.#admin = {
+      ...status,
+      log,
+      events: this.#events,
       configInForce: () => this.#config,
       explain: (request) => this.#explain(request),
       reload: () => this.reload(),
@@ -155,6 +163,7 @@ export class Roundhouse {
       this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log: this.#log });
     }
     this.#log.info("reload", { ...report });
+    this.#events.reloaded(report);
     return report;
   }
 
@@ -196,6 +205,7 @@ export class Roundhouse {
     }
     await this.#monitor.stop();
     this.#passive.stop();
+    this.#events.close();
     await this.#adminServer?.stop();
     this.#unsubscribe();
     return drained;

@@ -9,12 +9,13 @@ import { type AdminEnv, bearer, operationOf, queryOf, readJson, type Route, same
 import { AdminProblem, problemResponse } from "./problem.ts";
 import { backendRoutes, type BackendsTarget } from "./routes/backends.ts";
 import { configRoutes, type ConfigSource } from "./routes/config.ts";
+import { EVENT_STREAM, eventRoutes, type EventsSource } from "./routes/events.ts";
 import { explainRoutes, type ExplainTarget } from "./routes/explain.ts";
 import { reloadRoutes, type ReloadTarget } from "./routes/reload.ts";
 import { type Facts, statusRoutes } from "./routes/status.ts";
 
 /** What the admin server shows and changes. */
-export interface AdminOptions extends BackendsTarget, ConfigSource, ExplainTarget, ReloadTarget {
+export interface AdminOptions extends BackendsTarget, ConfigSource, EventsSource, ExplainTarget, ReloadTarget {
   readonly config: Config["admin"];
   readonly pool: ServerPool;
   readonly log: Log;
@@ -62,10 +63,13 @@ export function startAdminServer(options: AdminOptions): AdminServer {
     signal: cut.signal,
     onListen: () => {},
     onError: (error) => refuse(error, log, {}),
-  }, (request, info) => {
+  }, async (request, info) => {
     const ended = info.completed.catch(() => {}).finally(() => inFlight.delete(ended));
     inFlight.add(ended);
-    return app.fetch(request, info);
+    const response = await app.fetch(request, info);
+    // A stop need not wait for a client that does not read its stream to the end.
+    if (response.headers.get("content-type") === EVENT_STREAM) inFlight.delete(ended);
+    return response;
   });
   let stopped: Promise<void> | undefined;
   const stop = async () => {
@@ -89,6 +93,7 @@ function routeTable(options: AdminOptions): readonly Route[] {
     ...statusRoutes(options),
     ...backendRoutes(options),
     ...configRoutes(options),
+    ...eventRoutes(options),
     ...explainRoutes(options),
     ...reloadRoutes(options),
   ];

@@ -11,6 +11,8 @@ export interface PoolEvent {
   readonly type: PoolEventType;
   readonly backend: Backend;
   readonly reason: string;
+  /** ISO 8601. */
+  readonly at: string;
 }
 
 /** What an operator may change about a backend; what is absent stays. */
@@ -133,12 +135,13 @@ export class ServerPool {
   }
 
   #recordChange(backend: Backend, to: "up" | "down" | BackendState, reason: string): void {
-    backend.lastChange = { at: new Date().toISOString(), to, reason };
-    this.#emit(to, backend, reason);
+    const at = now();
+    backend.lastChange = { at, to, reason };
+    this.#emit(to, backend, reason, at);
   }
 
-  #emit(type: PoolEventType, backend: Backend, reason: string): void {
-    const event: PoolEvent = { type, backend, reason };
+  #emit(type: PoolEventType, backend: Backend, reason: string, at = now()): void {
+    const event: PoolEvent = { type, backend, reason, at };
     for (const listener of this.#listeners) listener(event);
   }
 
@@ -150,4 +153,8 @@ export class ServerPool {
     if (this.#slotsUsed === MAX_BACKENDS) throw new PoolFullError(`the pool holds at most ${MAX_BACKENDS} backends`);
     return this.#slotsUsed++;
   }
+}
+
+function now(): string {
+  return new Date().toISOString();
 }

@@ -1,15 +1,10 @@
 // The admin server on a real socket: every route, every refusal and their order.
 
 import { assert, assertEquals, assertMatch, assertNotMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { explain } from "../../src/balancing/explain.ts";
 import { configSchema } from "../../src/config/schema.ts";
-import { ConfigError } from "../../src/errors.ts";
-import { type AdminOptions, type AdminServer, startAdminServer } from "../../src/admin/server.ts";
 import { notYetSupported } from "../../src/config/not_yet.ts";
-import type { Backend } from "../../src/pool/backend.ts";
-import { ServerPool } from "../../src/pool/server_pool.ts";
-import { MAX_BACKENDS, SharedState } from "../../src/pool/shared_state.ts";
-import { RecordingLog } from "../support/log.ts";
+import { MAX_BACKENDS } from "../../src/pool/shared_state.ts";
+import { type Sent, TestAdmin } from "../support/admin.ts";
 import { backendSpec } from "../support/pool.ts";
 import { headerOf, RawClient, type RawResponse, textOf } from "../support/raw_client.ts";
 
@@ -20,88 +15,6 @@ const UNKNOWN_ID = "b-000000000000";
 /** Of `http://127.0.0.1:9001`, in every process: ids are stable for a URL. */
 const ID_OF_A = "b-b52e7b55edbb";
 
-/** A request as a test writes it; what is absent is as a well-behaved client sends it. */
-interface Sent {
-  readonly method?: string;
-  readonly target?: string;
-  /** Replaces or, with `null`, leaves out a header. */
-  readonly headers?: Readonly<Record<string, string | null>>;
-  /** Sent as it is when it is text, as JSON otherwise. */
-  readonly body?: unknown;
-}
-
-/** An admin server with a pool and a log of its own. */
-class TestAdmin implements AsyncDisposable {
-  readonly pool = new ServerPool(SharedState.allocate());
-  readonly log = new RecordingLog();
-  readonly server: AdminServer;
-  stopping = false;
-
-  constructor(
-    { urls = [A], token = null, ...options }:
-      & { urls?: readonly string[]; token?: string | null }
-      & Partial<
-        AdminOptions
-      > = {},
-  ) {
-    for (const url of urls) this.pool.add(backendSpec(url), "test");
-    this.server = startAdminServer({
-      config: { host: "127.0.0.1", port: 0, token, persist: false },
-      pool: this.pool,
-      log: this.log,
-      version: "1.2.3",
-      startedAt: new Date(Date.now() - 5000),
-      facts: () => ({ strategy: "round-robin", engine: "fetch", workers: 1 }),
-      isStopping: () => this.stopping,
-      configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),
-      persist: () => Promise.resolve(),
-      reload: () => Promise.reject(new ConfigError(["config: there is nothing to read again"])),
-      explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
-      ...options,
-    });
-  }
-
-  get port(): number {
-    return this.server.address.port;
-  }
-
-  /** The first backend, or the one with this URL. */
-  backend(url = A): Backend {
-    const backend = this.pool.getByUrl(url);
-    assert(backend !== undefined, `${url} is not in the pool`);
-    return backend;
-  }
-
-  /** Sends one request on a connection of its own, byte for byte as told. */
-  async send({ method = "GET", target = "/status", headers = {}, body }: Sent): Promise<RawResponse> {
-    using client = await RawClient.connect(this.port);
-    const text = body === undefined || typeof body === "string" ? body ?? "" : JSON.stringify(body);
-    const all: Record<string, string | null> = {
-      host: `127.0.0.1:${this.port}`,
-      connection: "close",
-      "content-type": text === "" ? null : "application/json",
-      "content-length": text === "" ? null : String(new TextEncoder().encode(text).length),
-      ...headers,
-    };
-    const lines = Object.entries(all).flatMap(([name, value]) => value === null ? [] : [`${name}: ${value}\r\n`]);
-    const response = await client.request(`${method} ${target} HTTP/1.1\r\n${lines.join("")}\r\n${text}`, method);
-    assert(response !== undefined, `${method} ${target} got no answer`);
-    return response;
-  }
-
-  /** Sends one request and returns status and JSON. */
-  async call(sent: Sent) {
-    const response = await this.send(sent);
-    const isProblem = response.status >= 400;
-    assertEquals(headerOf(response, "content-type"), isProblem ? "application/problem+json" : "application/json");
-    return { status: response.status, json: JSON.parse(textOf(response)), response };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.server.stop();
-  }
-}
-
 // --- Every route against every refusal -------------------------------------------------------------------------
 
 interface RouteRow {
@@ -111,6 +24,8 @@ interface RouteRow {
   readonly allow: string;
   /** Needs no token. */
   readonly open?: true;
+  /** Of its answer. Default: JSON. */
+  readonly contentType?: string;
   /** A valid body. Present: the route reads one. */
   readonly body?: unknown;
   readonly ok: number;
@@ -121,6 +36,7 @@ const ROUTES: readonly RouteRow[] = [
   { method: "GET", path: "/status", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/config", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/explain", allow: "GET, HEAD", ok: 200 },
+  { method: "GET", path: "/events", allow: "GET, HEAD", ok: 200, contentType: "text/event-stream" },
   { method: "POST", path: "/reload", allow: "POST", ok: 400 },
   { method: "GET", path: "/healthz", allow: "GET, HEAD", open: true, ok: 200 },
   { method: "GET", path: "/readyz", allow: "GET, HEAD", open: true, ok: 200 },
@@ -255,6 +171,7 @@ function assertProblem(response: RawResponse, status: number, detail: RegExp): v
 
 for (const route of ROUTES) {
   const { method, path: target, body } = route;
+  const { contentType = route.ok < 400 ? "application/json" : "application/problem+json" } = route;
   Deno.test(`admin ${method} ${target} answers, and refuses as every route does`, async (test) => {
     await test.step("answers with and without a token", async () => {
       for (const token of [null, TOKEN]) {
@@ -263,7 +180,9 @@ for (const route of ROUTES) {
           ? {}
           : { authorization: `bearer ${token}` };
         headers.origin = `http://127.0.0.1:${admin.port}`;
-        assertEquals((await admin.call({ method, target, headers, body })).status, route.ok);
+        admin.events.close(); // so that its stream ends
+        const response = await admin.send({ method, target, headers, body });
+        assertEquals([response.status, headerOf(response, "content-type")], [route.ok, contentType]);
       }
     });
     for (const { name, status, token = null, appliesTo = () => true, change, detail } of REFUSALS) {

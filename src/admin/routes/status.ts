@@ -35,7 +35,8 @@ export function statusRoutes(source: StatusSource): readonly Route[] {
   ];
 }
 
-function statusView({ pool, version, startedAt, facts }: StatusSource) {
+/** The object of `GET /status`. */
+export function statusView({ pool, version, startedAt, facts }: StatusSource) {
   const requests = pool.shared.requestTotals();
   return {
     version,

@@ -1,0 +1,30 @@
+/** The route that streams changes as they happen. */
+
+import { type EventFeed, MAX_STREAMS } from "../event_feed.ts";
+import type { AdminContext, Route } from "../guard.ts";
+import { AdminProblem } from "../problem.ts";
+
+/** What this route sends. */
+export interface EventsSource {
+  readonly events: EventFeed;
+}
+
+/** Answers of this content type have no end of their own. */
+export const EVENT_STREAM = "text/event-stream";
+
+const HEADERS = { "content-type": EVENT_STREAM, "cache-control": "no-store" };
+
+/** `/events`. */
+export function eventRoutes({ events }: EventsSource): readonly Route[] {
+  return [{ path: "/events", methods: { GET: { answer: (context) => stream(context, events) } } }];
+}
+
+/**
+ * Not by hono's `streamSSE`: it sends `Connection` and `Transfer-Encoding`, which are the server's affair, and takes one
+ * event at a time from a loop that each client would need.
+ */
+function stream({ req }: AdminContext, events: EventFeed): Response {
+  if (!events.hasRoom) throw new AdminProblem(503, `${MAX_STREAMS} event streams are open, the most there may be`);
+  const body = req.raw.method === "HEAD" ? null : events.open(req.header("last-event-id"), req.raw.signal);
+  return new Response(body, { headers: HEADERS });
+}

@@ -1,0 +1,107 @@
+/** An admin server on a free port, and requests to it as bytes. */
+
+import { assert, assertEquals } from "@std/assert";
+import { EventFeed } from "../../src/admin/event_feed.ts";
+import { statusView } from "../../src/admin/routes/status.ts";
+import { type AdminOptions, type AdminServer, startAdminServer } from "../../src/admin/server.ts";
+import { explain } from "../../src/balancing/explain.ts";
+import { configSchema } from "../../src/config/schema.ts";
+import { ConfigError } from "../../src/errors.ts";
+import type { Backend } from "../../src/pool/backend.ts";
+import { ServerPool } from "../../src/pool/server_pool.ts";
+import { SharedState } from "../../src/pool/shared_state.ts";
+import { RecordingLog } from "./log.ts";
+import { backendSpec } from "./pool.ts";
+import { headerOf, RawClient, type RawResponse, textOf } from "./raw_client.ts";
+
+/** The pool's backend unless the test names others. */
+const BACKEND = "http://127.0.0.1:9001";
+
+/** A request as a test writes it; what is absent is as a well-behaved client sends it. */
+export interface Sent {
+  readonly method?: string;
+  readonly target?: string;
+  /** Replaces or, with `null`, leaves out a header. */
+  readonly headers?: Readonly<Record<string, string | null>>;
+  /** Sent as it is when it is text, as JSON otherwise. */
+  readonly body?: unknown;
+}
+
+/** An admin server with a pool and a log of its own. */
+export class TestAdmin implements AsyncDisposable {
+  readonly pool = new ServerPool(SharedState.allocate());
+  readonly log = new RecordingLog();
+  readonly events: EventFeed;
+  readonly server: AdminServer;
+  stopping = false;
+
+  constructor(
+    { urls = [BACKEND], token = null, ...options }:
+      & { urls?: readonly string[]; token?: string | null }
+      & Partial<
+        AdminOptions
+      > = {},
+  ) {
+    for (const url of urls) this.pool.add(backendSpec(url), "test");
+    const status = {
+      pool: this.pool,
+      version: "1.2.3",
+      startedAt: new Date(Date.now() - 5000),
+      facts: () => ({ strategy: "round-robin", engine: "fetch" as const, workers: 1 }),
+      isStopping: () => this.stopping,
+    };
+    this.events = new EventFeed({ pool: this.pool, status: () => statusView(status) });
+    this.server = startAdminServer({
+      ...status,
+      config: { host: "127.0.0.1", port: 0, token, persist: false },
+      log: this.log,
+      events: this.events,
+      configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),
+      persist: () => Promise.resolve(),
+      reload: () => Promise.reject(new ConfigError(["config: there is nothing to read again"])),
+      explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
+      ...options,
+    });
+  }
+
+  get port(): number {
+    return this.server.address.port;
+  }
+
+  /** The first backend, or the one with this URL. */
+  backend(url = BACKEND): Backend {
+    const backend = this.pool.getByUrl(url);
+    assert(backend !== undefined, `${url} is not in the pool`);
+    return backend;
+  }
+
+  /** Sends one request on a connection of its own, byte for byte as told. */
+  async send({ method = "GET", target = "/status", headers = {}, body }: Sent): Promise<RawResponse> {
+    using client = await RawClient.connect(this.port);
+    const text = body === undefined || typeof body === "string" ? body ?? "" : JSON.stringify(body);
+    const all: Record<string, string | null> = {
+      host: `127.0.0.1:${this.port}`,
+      connection: "close",
+      "content-type": text === "" ? null : "application/json",
+      "content-length": text === "" ? null : String(new TextEncoder().encode(text).length),
+      ...headers,
+    };
+    const lines = Object.entries(all).flatMap(([name, value]) => value === null ? [] : [`${name}: ${value}\r\n`]);
+    const response = await client.request(`${method} ${target} HTTP/1.1\r\n${lines.join("")}\r\n${text}`, method);
+    assert(response !== undefined, `${method} ${target} got no answer`);
+    return response;
+  }
+
+  /** Sends one request and returns status and JSON. */
+  async call(sent: Sent) {
+    const response = await this.send(sent);
+    const isProblem = response.status >= 400;
+    assertEquals(headerOf(response, "content-type"), isProblem ? "application/problem+json" : "application/json");
+    return { status: response.status, json: JSON.parse(textOf(response)), response };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.events.close();
+    await this.server.stop();
+  }
+}

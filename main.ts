@@ -66,11 +66,8 @@ async function run(command: ConfiguredCommand): Promise<number> {
     log,
     version: VERSION,
     save: (backends) => persistence?.save(backends) ?? Promise.resolve(),
-    load: () => {
-      const { config } = load(command);
-      void logging.configure(config.log);
-      return config;
-    },
+    load: () => load(command).config,
+    reloaded: ({ log }) => void logging.configure(log),
   });
   Deno.addSignalListener("SIGHUP", () => void reload(roundhouse, log));
   const watch = command.watchConfig && path !== null ? watchFile(path, () => void reload(roundhouse, log)) : undefined;

@@ -20,7 +20,7 @@ const RESTART_SETTINGS: readonly (readonly [path: string, read: (config: Config)
   ["proxy.port", ({ proxy }) => proxy.port],
   ["proxy.workers", ({ proxy }) => proxy.workers],
   ["proxy.compression", ({ proxy }) => proxy.compression],
-  ["proxy.tls", ({ proxy }) => proxy.tls],
+  ["proxy.tls", ({ proxy }) => proxy.tls && { redirectFrom: proxy.tls.redirectFrom }], // its certificate is told apart
   ["admin.host", ({ admin }) => admin.host],
   ["admin.port", ({ admin }) => admin.port],
   ["engine", ({ engine }) => engine],
@@ -29,9 +29,9 @@ const RESTART_SETTINGS: readonly (readonly [path: string, read: (config: Config)
 /**
  * The settings in which a configuration differs from the one that the process was started with.
  *
- * @param newCertificate whether the files that `proxy.tls` names hold another certificate than the one in use
+ * @param newCertificate whether `proxy.tls` asks for another certificate that the engine can't change to
  */
-export function restartNeeded(started: Config, now: Config, newCertificate = false): string[] {
+export function restartNeeded(started: Config, now: Config, newCertificate: boolean): string[] {
   return RESTART_SETTINGS
     .filter(([path, read]) =>
       JSON.stringify(read(started)) !== JSON.stringify(read(now)) || (newCertificate && path === "proxy.tls")

@@ -9,6 +9,8 @@ import { stickiness } from "./balancing/sticky.ts";
 import { isLoopback } from "./config/cross_checks.ts";
 import type { BackendSpec, Config } from "./config/schema.ts";
 import { type DataPlane, startDataPlane } from "./data_plane.ts";
+import { FrontCertificate } from "./front_certificate.ts";
+import { type Clock, systemClock } from "./health/clock.ts";
 import { HealthMonitor } from "./health/monitor.ts";
 import { PassiveHealth } from "./health/passive.ts";
 import { ConfigError, messageOf } from "./errors.ts";
@@ -18,7 +20,6 @@ import { SessionTable } from "./pool/session_table.ts";
 import { SharedState } from "./pool/shared_state.ts";
 import { applyBackends, type ReloadReport, restartNeeded } from "./reload.ts";
 import { type Authorities, changedAuthorities, readAuthorities } from "./tls/authorities.ts";
-import { certificateDiffers, type ServerCertificate, serverCertificate } from "./tls/certificates.ts";
 import { type RedirectServer, startRedirect } from "./tls/redirect.ts";
 
 export interface RoundhouseOptions {
@@ -28,8 +29,12 @@ export interface RoundhouseOptions {
   readonly version: string;
   /** Reads the configuration again, for a reload; throws a `ConfigError` when it is bad. Default: there is none. */
   readonly load?: () => Config;
+  /** Told the configuration that a reload has put in force. */
+  readonly reloaded?: (config: Config) => void;
   /** Writes the backends to the configuration file, for `admin.persist`; rejects when it can't. */
   readonly save?: (backends: readonly BackendSpec[]) => Promise<void>;
+  /** What health checks, ejections and the age of certificates go by. Default: the real time. */
+  readonly clock?: Clock;
 }
 
 /** A running load balancer. */
@@ -37,14 +42,15 @@ export class Roundhouse {
   readonly pool: ServerPool;
   readonly #log: Log;
   readonly #load: (() => Config) | undefined;
+  readonly #reloaded: (config: Config) => void;
   readonly #admin: Omit<AdminOptions, "config">;
   readonly #passive: PassiveHealth;
   readonly #events: EventFeed;
   readonly #unsubscribe: () => void;
   /** What sockets and isolates were made by. */
   readonly #started: Config;
-  /** What HTTPS clients are shown; `undefined`: plain HTTP. */
-  readonly #certificate: ServerCertificate | undefined;
+  readonly #clock: Clock;
+  readonly #certificate: FrontCertificate;
   #config: Config;
   /** What the backends' `tls.ca` files held when they were last read. */
   #authorities: Authorities;
@@ -53,6 +59,8 @@ export class Roundhouse {
   #dataPlane: DataPlane | undefined;
   #redirect: RedirectServer | undefined;
   #adminServer: AdminServer | undefined;
+  /** Settles when the reloads asked for have been done: one begins when the last has ended. */
+  #reloads: Promise<unknown> = Promise.resolve();
   #stopping = false;
 
   /**
@@ -61,9 +69,9 @@ export class Roundhouse {
    * @throws {ConfigError} when an address can't be bound or a certificate is of no use; nothing is left running then
    */
   static async start(options: RoundhouseOptions): Promise<Roundhouse> {
-    const { config: { proxy, backends }, log } = options;
+    const { config: { proxy, backends }, log, clock = systemClock } = options;
     const authorities = readAuthorities(backends);
-    const certificate = await serverCertificate(proxy.tls, { log, now: new Date() });
+    const certificate = await FrontCertificate.obtain({ tls: proxy.tls, log, clock });
     const roundhouse = new Roundhouse(options, authorities, certificate);
     try {
       roundhouse.#startServers();
@@ -75,20 +83,23 @@ export class Roundhouse {
   }
 
   private constructor(
-    { config, log, version, load, save }: RoundhouseOptions,
+    { config, log, version, load, reloaded = () => {}, save, clock = systemClock }: RoundhouseOptions,
     authorities: Authorities,
-    certificate: ServerCertificate | undefined,
+    certificate: FrontCertificate,
   ) {
+    this.#clock = clock;
     this.#started = config;
     this.#authorities = authorities;
     this.#certificate = certificate;
     this.#config = config;
     this.#log = log;
     this.#load = load;
+    this.#reloaded = reloaded;
     this.pool = new ServerPool(SharedState.allocate());
     this.#unsubscribe = this.pool.subscribe((event) => logPoolEvent(log, event));
-    this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log });
-    this.#passive = new PassiveHealth({ pool: this.pool, config: config.passive, healthType: config.health.type });
+    this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log, clock });
+    const { passive, health } = config;
+    this.#passive = new PassiveHealth({ pool: this.pool, config: passive, healthType: health.type, clock });
     this.#sessions = sessionsFor(config, undefined);
     const status = {
       pool: this.pool,
@@ -114,11 +125,12 @@ export class Roundhouse {
     const { pool } = this;
     const config = this.#config;
     const dataPlane = bind("proxy", config.proxy, () => {
-      const certificate = this.#certificate;
+      const certificate = this.#certificate.current;
       const sessions = this.#sessions;
       return startDataPlane({ config, pool, sessions, passive: this.#passive, log: this.#log, certificate });
     });
     this.#dataPlane = dataPlane;
+    this.#certificate.watch(dataPlane);
     const { host, tls } = config.proxy;
     const port = tls?.redirectFrom ?? null;
     if (port !== null) {
@@ -135,7 +147,14 @@ export class Roundhouse {
    *
    * @throws {ConfigError} when it is bad or can't be read again; nothing has changed then
    */
-  async reload(): Promise<ReloadReport> {
+  reload(): Promise<ReloadReport> {
+    const report = this.#reloads.then(() => this.#reload());
+    this.#reloads = report.catch(() => {}); // whoever asked for it is told
+    return report;
+  }
+
+  /** Reads, checks and applies without a pause: a change of the admin API in between would be lost. */
+  async #reload(): Promise<ReloadReport> {
     if (this.#load === undefined) throw new ConfigError(["config: there is nothing to read again"]);
     const before = this.#config;
     const config = this.#load();
@@ -147,21 +166,21 @@ export class Roundhouse {
     }
     const authorities = readAuthorities(config.backends);
     const newAuthorities = changedAuthorities(this.#authorities, authorities);
-    const newCertificate = certificateDiffers(config.proxy.tls, this.#certificate, new Date());
+    const useCertificate = this.#certificate.prepare(config.proxy.tls);
     this.#authorities = authorities;
     this.#config = config;
     this.#sessions = sessionsFor(config, { before, table: this.#sessions });
     this.#dataPlane?.configure(config, this.#sessions);
     this.#adminServer?.configure(config.admin);
     this.#passive.configure(config.passive, config.health.type);
-    const report = {
-      ...applyBackends(this.pool, config.backends, { up: startsUp(config), reason: "reload", newAuthorities }),
-      restartNeeded: restartNeeded(this.#started, config, newCertificate),
-    };
+    this.#reloaded(config);
+    const up = startsUp(config);
+    const difference = applyBackends(this.pool, config.backends, { up, reason: "reload", newAuthorities });
     if (JSON.stringify(before.health) !== JSON.stringify(config.health)) {
       await this.#monitor.stop();
-      this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log: this.#log });
+      this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log: this.#log, clock: this.#clock });
     }
+    const report = { ...difference, restartNeeded: restartNeeded(this.#started, config, await useCertificate()) };
     this.#log.info("reload", { ...report });
     this.#events.reloaded(report);
     return report;
@@ -174,7 +193,7 @@ export class Roundhouse {
 
   /** Where the proxy listens, for a log line: `http://0.0.0.0:8080`. */
   get proxyUrl(): string {
-    return urlOf(this.#dataPlane?.address, this.#certificate === undefined ? "http" : "https");
+    return urlOf(this.#dataPlane?.address, this.#certificate.current === undefined ? "http" : "https");
   }
 
   /** Where plain HTTP is redirected from; `undefined` where it is not. */
@@ -203,7 +222,8 @@ export class Roundhouse {
       const { active } = this.pool.shared.requestTotals();
       this.#log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }
-    await this.#monitor.stop();
+    await this.#reloads; // one may be about to replace the monitor
+    await Promise.all([this.#monitor.stop(), this.#certificate.stop()]);
     this.#passive.stop();
     this.#events.close();
     await this.#adminServer?.stop();

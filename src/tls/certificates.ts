@@ -1,11 +1,11 @@
 /** The certificate that the proxy shows its clients: read from files, or made, and checked before anything listens. */
 
-import { createPrivateKey, type KeyObject, type X509Certificate } from "node:crypto";
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import type { Config } from "../config/schema.ts";
 import { ConfigError, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { certificatesIn, PemError, readFile } from "./pem.ts";
-import { selfSignedCertificate, stateDirectory } from "./self_signed.ts";
+import { selfSignedCertificate, serves, stateDirectory } from "./self_signed.ts";
 
 /** A certificate, or a chain that begins with it, and its private key; both in PEM. */
 export interface ServerCertificate {
@@ -24,22 +24,20 @@ export type TlsConfig = NonNullable<Config["proxy"]["tls"]>;
 
 type FilesConfig = Extract<TlsConfig, { kind: "files" }>;
 
-/** With less than this left, each start says so. */
+/** With less than this left, each start, each reload and each day says so. */
 const WARNING_DAYS = 14;
 const DAY_MS = 86_400_000;
 
 /**
- * Returns the configured certificate; `undefined` for plain HTTP.
+ * Returns the configured certificate: from its files, or self-signed, kept from before or made.
  *
  * @throws {ConfigError} when the files are of no use
  */
 export async function serverCertificate(
-  tls: TlsConfig | null,
+  tls: TlsConfig,
   { log, now }: { readonly log: Log; readonly now: Date },
-): Promise<ServerCertificate | undefined> {
-  switch (tls?.kind) {
-    case undefined:
-      return undefined;
+): Promise<ServerCertificate> {
+  switch (tls.kind) {
     case "files": {
       const { certificate, warning } = readCertificate(tls, now);
       if (warning !== undefined) log.warn("configuration", { warning });
@@ -53,14 +51,27 @@ export async function serverCertificate(
 }
 
 /**
- * Returns whether the configured files hold another certificate than `current`.
+ * Returns whether a start now would show another certificate than `current`.
  *
  * @throws {ConfigError} when the files are of no use
  */
 export function certificateDiffers(tls: TlsConfig | null, current: ServerCertificate | undefined, now: Date): boolean {
-  if (tls?.kind !== "files") return false;
-  const { cert, key } = readCertificate(tls, now).certificate;
-  return cert !== current?.cert || key !== current.key;
+  switch (tls?.kind) {
+    case undefined:
+      return current !== undefined;
+    case "files": {
+      const { cert, key } = readCertificate(tls, now).certificate;
+      return cert !== current?.cert || key !== current.key;
+    }
+    case "self-signed":
+      return current === undefined || !serves(current, tls.names, now);
+  }
+}
+
+/** Whether it is time for another certificate: to be made, if it is self-signed, else for somebody to put it there. */
+export function endsSoon(tls: TlsConfig, current: ServerCertificate, now: Date): boolean {
+  if (tls.kind === "self-signed") return !serves(current, tls.names, now);
+  return new Date(new X509Certificate(current.cert).validTo).getTime() - now.getTime() < WARNING_DAYS * DAY_MS;
 }
 
 /**

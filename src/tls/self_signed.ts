@@ -46,7 +46,7 @@ export async function selfSignedCertificate(options: SelfSignedOptions): Promise
   const { names, now, log } = options;
   const directory = keepingPlace(options);
   const kept = directory === undefined ? undefined : read(directory);
-  if (kept !== undefined && fits(kept, names, now)) return kept;
+  if (kept !== undefined && serves(kept, names, now)) return kept;
   const made = await make(names, now);
   const expires = new Date(new X509Certificate(made.cert).validTo).toISOString();
   log.info("certificate made", { names: names.join(","), expires });
@@ -92,7 +92,7 @@ function read(directory: string): ServerCertificate | undefined {
 }
 
 /** Whether a certificate is for exactly these names, has its key beside it and lasts a while. */
-function fits({ cert, key }: ServerCertificate, names: readonly string[], now: Date): boolean {
+export function serves({ cert, key }: ServerCertificate, names: readonly string[], now: Date): boolean {
   try {
     const certificate = new X509Certificate(cert);
     const leftMs = new Date(certificate.validTo).getTime() - now.getTime();

@@ -114,6 +114,29 @@ Deno.test("what takes a restart is named by every reload until then", async () =
   }
 });
 
+Deno.test("reloads asked for at once are done one after the other", async () => {
+  // Each replaced the health monitor that both had found; the first one's went on checking for ever.
+  const checks: string[] = [];
+  await using backend = new HttpBackend((request) => {
+    checks.push(new URL(request.url).pathname);
+    return new Response();
+  });
+  const paths = ["/start", "/first", "/second"];
+  const load = () =>
+    configSchema.parse({
+      proxy: { host: "127.0.0.1", port: 0 },
+      admin: { port: 0 },
+      backends: [backend.url],
+      health: { path: paths.shift(), interval: 5 },
+    });
+  const roundhouse = await Roundhouse.start({ config: load(), log: new RecordingLog(), version: "test", load });
+  await Promise.all([roundhouse.reload(), roundhouse.reload()]);
+  const seen = checks.lastIndexOf("/second");
+  await waitFor(() => checks.length > seen + 10, { what: "checks" });
+  assertEquals(new Set(checks.slice(seen + 1)), new Set(["/second"]));
+  await roundhouse.stop();
+});
+
 Deno.test("reloads under traffic lose no request", async () => {
   await using one = HttpBackend.named("one");
   await using two = HttpBackend.named("two");

@@ -3,13 +3,21 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import type { ConfigFile } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
-import { clientFor, HttpsBackend, makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
+import {
+  clientFor,
+  HttpsBackend,
+  makeAuthority,
+  makePair,
+  StateDirectory,
+  TemporaryDirectory,
+} from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
 import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
 import { ok, RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
-import { waitFor } from "../support/wait.ts";
+import { ManualClock, waitFor } from "../support/wait.ts";
 
+const DAY_MS = 86_400_000;
 const VERSIONS = ["HTTP/1.1", "HTTP/2"] as const;
 
 /** Files for `proxy.tls`, and whom a client has to trust. */
@@ -394,26 +402,36 @@ Deno.test("backends with their own authority: requests and checks go by its file
 });
 
 Deno.test("selfSigned keeps its certificate in STATE_DIRECTORY from one start to the next", async () => {
-  using directory = new TemporaryDirectory();
-  const before = Deno.env.get("STATE_DIRECTORY");
-  Deno.env.set("STATE_DIRECTORY", directory.path);
-  try {
-    await using backend = HttpBackend.named("ok");
-    const settings: ConfigFile = {
-      proxy: { tls: { selfSigned: ["localhost", "127.0.0.1"] } },
-      backends: [backend.url],
-    };
-    const first = await TestProxy.start(settings);
-    await first.roundhouse.stop();
-    const cert = Deno.readTextFileSync(`${directory.path}/tls/self-signed.crt`);
-    assertEquals(first.log.of("certificate made").length, 1);
-    await using second = await TestProxy.start(settings);
-    assertEquals(second.log.of("certificate made").length, 0);
-    using client = clientFor("HTTP/2", { cert });
-    assertEquals(await (await fetch(second.url, { client })).text(), "ok");
-    assertEquals((await second.roundhouse.reload()).restartNeeded, []);
-  } finally {
-    if (before === undefined) Deno.env.delete("STATE_DIRECTORY");
-    else Deno.env.set("STATE_DIRECTORY", before);
-  }
+  using directory = new StateDirectory();
+  await using backend = HttpBackend.named("ok");
+  const settings: ConfigFile = {
+    proxy: { tls: { selfSigned: ["localhost", "127.0.0.1"] } },
+    backends: [backend.url],
+  };
+  const first = await TestProxy.start(settings);
+  await first.roundhouse.stop();
+  const cert = Deno.readTextFileSync(`${directory.path}/tls/self-signed.crt`);
+  assertEquals(first.log.of("certificate made").length, 1);
+  await using second = await TestProxy.start(settings);
+  assertEquals(second.log.of("certificate made").length, 0);
+  using client = clientFor("HTTP/2", { cert });
+  assertEquals(await (await fetch(second.url, { client })).text(), "ok");
+  assertEquals((await second.roundhouse.reload()).restartNeeded, []);
+});
+
+Deno.test("selfSigned with an engine that can't change it: the log warns in time, and a reload names the restart", async () => {
+  using _directory = new StateDirectory();
+  const clock = new ManualClock();
+  const settings: ConfigFile = { proxy: { tls: { selfSigned: ["localhost"] } } };
+  await using proxy = await TestProxy.start(settings, { clock });
+  await clock.advance(365 * DAY_MS);
+  assertEquals((await proxy.roundhouse.reload()).restartNeeded, []);
+  assertEquals(proxy.log.of("certificate expires"), []);
+  await clock.advance(2 * DAY_MS); // less than 30 days are left
+  assertEquals((await proxy.roundhouse.reload()).restartNeeded, ["proxy.tls"]);
+  const [line] = proxy.log.of("certificate expires");
+  assertEquals([line?.level, line?.fields["remedy"]], ["warn", "a restart makes another one"]);
+  assertEquals(proxy.log.of("certificate made").length, 1);
+  settings.proxy = { tls: { selfSigned: ["other.example"] } };
+  assertEquals((await proxy.roundhouse.reload()).restartNeeded, ["proxy.tls"]);
 });

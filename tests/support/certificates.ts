@@ -68,6 +68,22 @@ export class TemporaryDirectory implements Disposable {
   }
 }
 
+/** A directory that is where state is kept, for as long as the test runs. */
+export class StateDirectory extends TemporaryDirectory {
+  readonly #before = Deno.env.get("STATE_DIRECTORY");
+
+  constructor() {
+    super();
+    Deno.env.set("STATE_DIRECTORY", this.path);
+  }
+
+  override [Symbol.dispose](): void {
+    if (this.#before === undefined) Deno.env.delete("STATE_DIRECTORY");
+    else Deno.env.set("STATE_DIRECTORY", this.#before);
+    super[Symbol.dispose]();
+  }
+}
+
 /** A backend that speaks HTTPS. */
 export class HttpsBackend implements AsyncDisposable {
   readonly url: string;

@@ -1,6 +1,7 @@
 /** A whole roundhouse in this process, on free ports. */
 
 import { type ConfigFile, configSchema } from "../../src/config/schema.ts";
+import { type Clock, systemClock } from "../../src/health/clock.ts";
 import type { Backend } from "../../src/pool/backend.ts";
 import { Roundhouse } from "../../src/roundhouse.ts";
 import { RecordingLog } from "./log.ts";
@@ -17,7 +18,10 @@ export class TestProxy implements AsyncDisposable {
   }
 
   /** Starts one; checks are off unless the settings say otherwise. A reload goes by what `settings` holds by then. */
-  static async start(settings: ConfigFile): Promise<TestProxy> {
+  static async start(
+    settings: ConfigFile,
+    { clock = systemClock }: { readonly clock?: Clock } = {},
+  ): Promise<TestProxy> {
     const log = new RecordingLog();
     const load = () =>
       configSchema.parse({
@@ -26,7 +30,7 @@ export class TestProxy implements AsyncDisposable {
         admin: { port: 0, ...settings.admin },
         health: { type: "none", ...settings.health },
       });
-    const roundhouse = await Roundhouse.start({ config: load(), log, version: "0.0.0-test", load });
+    const roundhouse = await Roundhouse.start({ config: load(), log, version: "0.0.0-test", load, clock });
     return new TestProxy(roundhouse, log);
   }
 

@@ -1,0 +1,120 @@
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { X509Certificate } from "node:crypto";
+import { ConfigError } from "../../src/errors.ts";
+import { FrontCertificate } from "../../src/front_certificate.ts";
+import type { ServerCertificate, TlsConfig } from "../../src/tls/certificates.ts";
+import { makePair, StateDirectory, TemporaryDirectory } from "../support/certificates.ts";
+import { RecordingLog } from "../support/log.ts";
+import { ManualClock, waitFor } from "../support/wait.ts";
+
+const DAY_MS = 86_400_000;
+
+function selfSigned(...names: string[]): TlsConfig {
+  return { kind: "self-signed", names, redirectFrom: null };
+}
+
+function files({ cert, key }: { cert: string; key: string }): TlsConfig {
+  return { kind: "files", cert, key, redirectFrom: null };
+}
+
+/** A certificate in the hands of an engine that remembers what it was told to show, if it can show another at all. */
+async function start(tls: TlsConfig | null, { changeable = true, clock = new ManualClock() } = {}) {
+  const log = new RecordingLog();
+  const shown: ServerCertificate[] = [];
+  const certificate = await FrontCertificate.obtain({ tls, log, clock });
+  certificate.watch({ setCertificate: changeable ? (next) => void shown.push(next) : undefined });
+  return { certificate, clock, log, shown };
+}
+
+function names({ cert }: ServerCertificate): string | undefined {
+  return new X509Certificate(cert).subjectAltName;
+}
+
+Deno.test("FrontCertificate makes another self-signed one when less than 30 days are left, again and again", async () => {
+  using directory = new StateDirectory();
+  const { certificate, clock, log, shown } = await start(selfSigned("localhost"));
+  const first = certificate.current;
+  for (let round = 1; round <= 2; round++) {
+    await clock.advance(364 * DAY_MS);
+    assertEquals(shown.length, round - 1);
+    await clock.advance(3 * DAY_MS); // it is made in real time, while these days pass
+    await waitFor(() => shown.length === round && clock.pending === 1, { what: "another certificate" });
+  }
+  const [second, third] = shown;
+  assertEquals(new Set([first?.cert, second?.cert, third?.cert]).size, 3);
+  assertEquals(third, certificate.current);
+  // The next start shows the same one.
+  assertEquals(Deno.readTextFileSync(`${directory.path}/tls/self-signed.crt`), third?.cert);
+  assertEquals(log.of("certificate changed").length, 2);
+  assertEquals(log.lines.filter(({ level }) => level !== "info"), []);
+  await certificate.stop();
+  assertEquals(clock.pending, 0);
+});
+
+Deno.test("FrontCertificate makes another self-signed one when a reload names other hosts, and then goes by these", async () => {
+  using _directory = new StateDirectory();
+  const { certificate, clock, shown } = await start(selfSigned("one.example"));
+  assertEquals(await certificate.prepare(selfSigned("ONE.example"))(), false);
+  assertEquals(shown, []);
+  assertEquals(await certificate.prepare(selfSigned("two.example"))(), false);
+  assertEquals(shown.map(names), ["DNS:two.example"]);
+  await clock.advance(367 * DAY_MS);
+  await waitFor(() => shown.length === 2, { what: "another certificate" });
+  assertEquals(shown.map(names), ["DNS:two.example", "DNS:two.example"]);
+  await certificate.stop();
+});
+
+Deno.test("FrontCertificate shows what the files hold at a reload, and nothing of a reload that is refused", async () => {
+  using directory = new TemporaryDirectory();
+  const pair = await makePair();
+  const tls = files(directory.writePair(pair));
+  const { certificate, shown } = await start(tls);
+  assertEquals(await certificate.prepare(tls)(), false);
+  assertEquals(shown, []);
+  const next = await makePair();
+  Deno.writeTextFileSync(`${directory.path}/server.crt`, next.cert);
+  assertThrows(() => certificate.prepare(tls), ConfigError, "does not belong to");
+  directory.writePair(next);
+  const use = certificate.prepare(tls);
+  assertEquals(certificate.current, pair); // nothing has changed yet
+  assertEquals(await use(), false);
+  assertEquals([shown, certificate.current], [[next], next]);
+  await certificate.stop();
+});
+
+Deno.test("FrontCertificate says what takes a restart: TLS on or off, and any change that the engine can't make", async () => {
+  using directory = new StateDirectory();
+  const tls = files(directory.writePair(await makePair()));
+  const plain = await start(null);
+  const fixed = await start(tls, { changeable: false });
+  const changeable = await start(tls);
+  const restart = async ({ certificate }: typeof plain, tls: TlsConfig | null) => await certificate.prepare(tls)();
+  assertEquals([await restart(plain, null), await restart(plain, tls)], [false, true]);
+  assertEquals([await restart(fixed, tls), await restart(fixed, null)], [false, true]);
+  assertEquals([await restart(changeable, tls), await restart(changeable, null)], [false, true]);
+  directory.writePair(await makePair());
+  assertEquals([await restart(fixed, tls), await restart(changeable, tls)], [true, false]);
+  assertEquals(await restart(fixed, selfSigned("localhost")), true);
+  assertEquals(fixed.log.of("certificate made"), []); // that is for the restart to do
+  for (const { certificate } of [plain, fixed, changeable]) await certificate.stop();
+  assertEquals(plain.clock.pending, 0);
+});
+
+Deno.test("FrontCertificate warns each day when its file's certificate has less than 14 days left", async () => {
+  using directory = new TemporaryDirectory();
+  for (const [changeable, remedy] of [[true, /^a reload reads/], [false, /^a restart reads/]] as const) {
+    const clock = new ManualClock();
+    clock.jump(Date.now() - clock.now());
+    const tls = files(directory.writePair(await makePair({ days: 20.5 })));
+    const { certificate, log } = await start(tls, { changeable, clock });
+    await clock.advance(6 * DAY_MS);
+    assertEquals(log.lines, []);
+    await clock.advance(3 * DAY_MS);
+    assertEquals(
+      log.lines.map(({ level, message }) => `${level} ${message}`),
+      Array(3).fill("warn certificate expires"),
+    );
+    assertMatch(String(log.lines[0]?.fields["remedy"]), remedy);
+    await certificate.stop();
+  }
+});

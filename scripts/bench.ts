@@ -1,211 +1,33 @@
 /**
- * `deno task bench`: what a request costs roundhouse and other proxies in CPU time, side by side on this machine.
+ * `deno task bench`: roundhouse beside other proxies, side by side on this machine.
  *
- *     deno task bench [--rounds 3] [--seconds 5] [--quick] [--workload small|64KiB|1MiB]... [--peer NAME]... [--json FILE]
+ *     deno task bench [--only NAME,...] [--subjects NAME,...] [--rounds 3] [--seconds 5] [--quick] [--json FILE]
  *     deno task bench --picks
  *     deno task bench --start-up
  *
- * Each proxy stands before the same two nginx backends under the same load of 64 keep-alive connections, and takes its
- * turn in every round, so that whatever else the machine does hits all alike. All traffic stays on 127.0.0.1. With
- * `--picks` there is no traffic: it shows what choosing a backend costs, by strategy and number of backends.
+ * Each proxy stands before the same nginx backends under the same load, and takes its turn in every round, so that
+ * whatever else the machine does hits all alike. All traffic stays on 127.0.0.1. `scripts/bench/install.sh` installs the
+ * other proxies; what is missing is left out.
  */
-import { parseArgs } from "@std/cli/parse-args";
-import { startBackends, type Workload, workloads } from "./bench/backends.ts";
-import { createMeasure, type Load, type Sample } from "./bench/measure.ts";
-import { type Peer, peers } from "./bench/peers.ts";
+import { Ground } from "./bench/ground.ts";
+import { thisMachine } from "./bench/machine.ts";
+import { type Options, parseOptions, usage } from "./bench/options.ts";
 import { measurePicks } from "./bench/picks.ts";
+import { toJson } from "./bench/results.ts";
+import { measureRounds } from "./bench/rounds.ts";
 import { measureStartUp } from "./bench/start_up.ts";
-import { findProgram, freePorts, run, ServerProcess } from "./bench/processes.ts";
-import { json, type Result, table, troublesText } from "./bench/report.ts";
+import { textTables } from "./bench/table.ts";
 
-interface Options {
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly workloads: readonly Workload[];
-  readonly peers: readonly Peer[];
-  /** Where the figures go as JSON. */
-  readonly json?: string;
-}
-
-interface RunningPeer {
-  readonly peer: Peer;
-  readonly version: string;
-  readonly port: number;
-  readonly process: ServerProcess;
-}
-
-const usage = `usage: deno task bench [OPTIONS]
-  --rounds N        measure each proxy so often, by turns (default 3)
-  --seconds N       length of a measurement (default 5)
-  --quick           one round of 3 s
-  --workload NAME   ${workloads.map(({ name }) => name).join(", ")}; repeatable (default small)
-  --peer NAME       only proxies whose name begins so; repeatable (default all)
-  --json FILE       write the figures there as well
-  --start-up        measure only the time from the built file's start to ready, beside Caddy's
-  --picks           measure only what a strategy's choice costs, with 2, 100 and 1,000 backends`;
-
-/** What the flags ask for, or the first thing wrong with them. */
-function parseOptions(args: string[]): Options | "help" | "picks" | "start-up" | Error {
-  const unknown: string[] = [];
-  const flags = parseArgs(args, {
-    string: ["rounds", "seconds", "workload", "peer", "json"],
-    boolean: ["quick", "picks", "start-up", "help"],
-    collect: ["workload", "peer"],
-    alias: { help: "h" },
-    unknown: (arg) => {
-      unknown.push(arg);
-      return false;
-    },
-  });
-  if (flags.help === true) return "help";
-  if (unknown[0] !== undefined) return new Error(`unknown argument ${unknown[0]}`);
-  if (flags["start-up"] === true) {
-    return args.length === 1 ? "start-up" : new Error("--start-up goes with no other option");
-  }
-  if (flags.picks === true) return args.length === 1 ? "picks" : new Error("--picks goes with no other option");
-
-  const quick = flags.quick === true;
-  const rounds = wholeNumber(flags.rounds ?? (quick ? "1" : "3"), 20);
-  if (rounds === undefined) return new Error("--rounds must be a whole number from 1 to 20");
-  const seconds = wholeNumber(flags.seconds ?? (quick ? "3" : "5"), 60);
-  if (seconds === undefined) return new Error("--seconds must be a whole number from 1 to 60");
-
-  const wantedWorkloads = listOf(flags.workload);
-  const strange = wantedWorkloads.find((name) => !workloads.some((workload) => workload.name === name));
-  if (strange !== undefined) {
-    return new Error(`--workload must be ${workloads.map(({ name }) => name).join(", ")}, received "${strange}"`);
-  }
-  const wantedPeers = listOf(flags.peer);
-  const stranger = wantedPeers.find((name) => !peers.some((peer) => peer.name.startsWith(name)));
-  if (stranger !== undefined) {
-    return new Error(`--peer must begin one of ${peers.map(({ name }) => name).join(", ")}, received "${stranger}"`);
-  }
-  if (flags.json === "") return new Error("--json wants a file name");
-  return {
-    rounds,
-    seconds,
-    workloads: workloads.filter(({ name }) =>
-      wantedWorkloads.length === 0 ? name === "small" : wantedWorkloads.includes(name)
-    ),
-    peers: peers.filter((peer) => wantedPeers.length === 0 || wantedPeers.some((name) => peer.name.startsWith(name))),
-    ...(flags.json === undefined ? {} : { json: String(flags.json) }),
-  };
-}
-
-function wholeNumber(text: unknown, max: number): number | undefined {
-  const value = Number(text);
-  return /^\d+$/.test(String(text)) && value >= 1 && value <= max ? value : undefined;
-}
-
-function listOf(flag: unknown): string[] {
-  return Array.isArray(flag) ? flag.map(String) : [];
-}
-
-/** Measures as `options` say and prints the table. Whatever it started has ended when it settles. */
+/** Measures as `options` say and prints the tables. Whatever it started has ended when it settles. */
 async function bench(options: Options, signal: AbortSignal): Promise<void> {
-  const wrk = needed("wrk", "wrk");
-  const nginx = needed("nginx", "nginx-light");
-
-  await using stack = new AsyncDisposableStack();
-  const directory = await Deno.makeTempDir({ prefix: "roundhouse-bench-" });
-  stack.defer(() => Deno.remove(directory, { recursive: true }));
-
-  const load: Load = {
-    wrk,
-    threads: navigator.hardwareConcurrency >= 4 ? 2 : 1, // with fewer cores a second one only gets in the way
-    connections: 64,
-    seconds: options.seconds,
-    warmUpSeconds: 1,
-  };
-  const measure = await createMeasure(load, directory, signal);
-  const backends = await startBackends(nginx, directory, stack, signal);
-
-  const running: RunningPeer[] = [];
-  for (const peer of options.peers) {
-    try {
-      const started = await startPeer(peer, `${directory}/peer-${running.length}`, backends, stack, signal);
-      for (const workload of options.workloads) await checkAnswer(started, workload);
-      running.push(started);
-    } catch (error) {
-      signal.throwIfAborted();
-      say(`${peer.name} skipped: ${error instanceof Error ? error.message : error}`);
-    }
-  }
-  if (running.length === 0) throw new Error("there is no proxy to measure");
-
-  const measurements = options.rounds * options.workloads.length * running.length;
-  const estimate = measurements * (load.seconds + load.warmUpSeconds);
-  say(`${measurements} measurements of ${load.seconds} s, about ${estimate} s in all`);
-  const samples = new Map<string, Sample[]>();
-  for (let round = 1; round <= options.rounds; round++) {
-    for (const { name: workload } of options.workloads) {
-      for (const { peer, port, process } of running) {
-        const sample = await measure(process.pid, `http://127.0.0.1:${port}/${workload}`);
-        const key = `${workload} ${peer.name}`;
-        samples.set(key, [...samples.get(key) ?? [], sample]);
-        const figures = `${sample.cpuMicrosPerRequest.toFixed(1)} µs, ${
-          sample.requestsPerSecond.toFixed(0)
-        } requests/s`;
-        const troubles = troublesText(sample);
-        say(
-          `round ${round}/${options.rounds}, ${workload}, ${peer.name}: ${figures}` +
-            (troubles === undefined ? "" : `; ${troubles}`),
-        );
-      }
-    }
-  }
-
-  const results: Result[] = options.workloads.flatMap(({ name: workload }) =>
-    running.map(({ peer, version }) => ({
-      peer: peer.name,
-      version,
-      workload,
-      samples: samples.get(`${workload} ${peer.name}`) ?? [],
-    }))
-  );
-  console.log(`\n${table(results)}`);
+  await using ground = await Ground.prepare(options.pace, signal);
+  const results = await measureRounds(options, ground, say);
+  if (results.length === 0) throw new Error("there was nothing to measure");
+  console.log(`\n${textTables(results)}`);
   if (options.json !== undefined) {
-    const { threads, connections, seconds, warmUpSeconds } = load;
-    const machine = { cpu: cpuModel(), cores: navigator.hardwareConcurrency, deno: Deno.version.deno };
-    const conditions = { at: new Date().toISOString(), ...machine, threads, connections, seconds, warmUpSeconds };
-    await Deno.writeTextFile(options.json, json(results, conditions));
+    const conditions = { at: new Date().toISOString(), ...thisMachine(), rounds: options.rounds, ...options.pace };
+    await Deno.writeTextFile(options.json, toJson(results, conditions));
   }
-}
-
-async function startPeer(
-  peer: Peer,
-  directory: string,
-  backends: readonly number[],
-  stack: AsyncDisposableStack,
-  signal: AbortSignal,
-): Promise<RunningPeer> {
-  const program = peer.program();
-  if (program === undefined) throw new Error(peer.remedy);
-  await Deno.mkdir(directory, { recursive: true });
-  const { stdout, stderr } = await run({ command: program, args: peer.versionArgs }, signal);
-  const version = /\d+\.\d+(\.\d+)*/.exec(stdout + stderr)?.[0] ?? "?";
-  const port = freePorts(1)[0] ?? 0;
-  const launch = await peer.launch({ program, directory, port, backends, signal });
-  return { peer, version, port, process: stack.use(await ServerProcess.start(launch, port, signal)) };
-}
-
-/** Throws unless the proxy passes on the whole answer: figures of error pages would look splendid. */
-async function checkAnswer({ port }: RunningPeer, { name, bytes }: Workload): Promise<void> {
-  const response = await fetch(`http://127.0.0.1:${port}/${name}`, { signal: AbortSignal.timeout(5_000) });
-  const { byteLength } = await response.arrayBuffer();
-  if (response.status !== 200 || byteLength !== bytes) {
-    throw new Error(`it answered ${response.status} with ${byteLength} bytes instead of ${bytes}`);
-  }
-}
-
-function needed(program: string, debianPackage: string): string {
-  const path = findProgram(program);
-  if (path === undefined) throw new Error(`${program} is needed: install the Debian package ${debianPackage}`);
-  return path;
-}
-
-function cpuModel(): string {
-  return /^model name\s*:\s*(.+)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? "unknown";
 }
 
 function say(message: string): void {

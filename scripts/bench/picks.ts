@@ -6,7 +6,7 @@ import { backendSpecSchema, type StrategyConfig } from "../../src/config/schema.
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { SharedState } from "../../src/pool/shared_state.ts";
 import { Journey } from "../../src/proxy/journey.ts";
-import { type Spread, spread } from "./report.ts";
+import { type Spread, spread } from "./statistics.ts";
 
 const strategies: readonly StrategyConfig[] = [
   { kind: "round-robin" },

@@ -1,4 +1,5 @@
 /** Finding, starting and ending of the programs that the benchmark runs. */
+import { processTree } from "./proc.ts";
 
 /** What to run. */
 export interface Launch {
@@ -105,31 +106,6 @@ export class ServerProcess implements AsyncDisposable {
     for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
       this.#stderr = (this.#stderr + text).slice(-keptStderr);
     }
-  }
-}
-
-/** A process and all that descend from it, as they are now; empty when it is gone. */
-export function processTree(root: number): number[] {
-  const childrenOf = new Map<number, number[]>();
-  for (const { name } of Deno.readDirSync("/proc")) {
-    const parent = /^\d+$/.test(name) ? statFields(Number(name))?.[1] : undefined;
-    if (parent === undefined) continue;
-    const siblings = childrenOf.get(Number(parent));
-    if (siblings === undefined) childrenOf.set(Number(parent), [Number(name)]);
-    else siblings.push(Number(name));
-  }
-  const tree = statFields(root) === undefined ? [] : [root];
-  for (const pid of tree) tree.push(...childrenOf.get(pid) ?? []); // grows while it is walked
-  return tree;
-}
-
-/** The fields of `/proc/PID/stat` from the third (state) on; `undefined` when the process is gone. */
-export function statFields(pid: number): string[] | undefined {
-  try {
-    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" "); // the second is the name, which may contain anything
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 // A reverse proxy as Go's standard library has it, taking turns between backends.
 //
-//	go_proxy LISTEN_ADDRESS BACKEND_ADDRESS...
+//	go_proxy CERT_FILE|- KEY_FILE|- LISTEN_ADDRESS BACKEND_ADDRESS...
 package main
 
 import (
@@ -12,10 +12,14 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 3 {
-		log.Fatal("usage: go_proxy LISTEN_ADDRESS BACKEND_ADDRESS...")
+	if len(os.Args) < 5 {
+		log.Fatal("usage: go_proxy CERT_FILE|- KEY_FILE|- LISTEN_ADDRESS BACKEND_ADDRESS...")
 	}
-	backends := os.Args[2:]
+	cert, key, address, backends := os.Args[1], os.Args[2], os.Args[3], os.Args[4:]
+	scheme := "http"
+	if cert != "-" {
+		scheme = "https"
+	}
 	var next uint64
 
 	proxy := &httputil.ReverseProxy{
@@ -24,7 +28,7 @@ func main() {
 			turn := atomic.AddUint64(&next, 1)
 			request.URL.Scheme = "http"
 			request.URL.Host = backends[turn%uint64(len(backends))]
-			request.Header.Set("X-Forwarded-Proto", "http")
+			request.Header.Set("X-Forwarded-Proto", scheme)
 			request.Header.Set("X-Forwarded-Host", request.Host)
 		},
 		Transport: &http.Transport{
@@ -33,5 +37,8 @@ func main() {
 			DisableCompression:  true,
 		},
 	}
-	log.Fatal(http.ListenAndServe(os.Args[1], proxy))
+	if cert == "-" {
+		log.Fatal(http.ListenAndServe(address, proxy))
+	}
+	log.Fatal(http.ListenAndServeTLS(address, cert, key, proxy))
 }

@@ -1,0 +1,87 @@
+/** The flags of `deno task bench`. */
+import { parseArgs } from "@std/cli/parse-args";
+import type { Pace, Scenario } from "./scenario.ts";
+import { scenarios } from "./scenarios/registry.ts";
+import type { Subject } from "./subject.ts";
+import { subjects } from "./subjects/registry.ts";
+
+/** What to do. */
+export interface Options {
+  readonly scenarios: readonly Scenario[];
+  readonly subjects: readonly Subject[];
+  readonly rounds: number;
+  readonly pace: Pace;
+  /** Where the figures go as JSON. */
+  readonly json?: string;
+}
+
+/** What `--quick` measures when `--only` does not say. */
+const quickNames: readonly string[] = ["small", "64k", "1m"];
+
+/** For `--help`. */
+export const usage = `usage: deno task bench [OPTIONS]
+  --only NAME,...      what to measure (default: all):
+                       ${namesOf(scenarios)}
+  --subjects NAME,...  whom (default: all):
+                       ${namesOf(subjects)}
+  --rounds N           measure each so often, by turns (default 3)
+  --seconds N          length of a measurement (default 5)
+  --quick              under a minute: ${quickNames.join(", ")} unless --only says else, one round of 1 s
+  --json FILE          write the figures there as well
+  --start-up           only the time from the built file's start to ready, beside Caddy's
+  --picks              only what a strategy's choice costs, with 2, 100 and 1,000 backends`;
+
+/** What the flags ask for, or the first thing wrong with them. */
+export function parseOptions(args: string[]): Options | "help" | "picks" | "start-up" | Error {
+  const unknown: string[] = [];
+  const flags = parseArgs(args, {
+    string: ["only", "subjects", "rounds", "seconds", "json"],
+    boolean: ["quick", "picks", "start-up", "help"],
+    alias: { help: "h" },
+    unknown: (arg) => {
+      unknown.push(arg);
+      return false;
+    },
+  });
+  if (flags.help === true) return "help";
+  if (unknown[0] !== undefined) return new Error(`unknown argument ${unknown[0]}`);
+  for (const alone of ["start-up", "picks"] as const) {
+    if (flags[alone] === true) return args.length === 1 ? alone : new Error(`--${alone} goes with no other option`);
+  }
+
+  const quick = flags.quick === true;
+  const rounds = wholeNumber(flags.rounds ?? (quick ? "1" : "3"), 20);
+  if (rounds === undefined) return new Error("--rounds must be a whole number from 1 to 20");
+  const seconds = wholeNumber(flags.seconds ?? (quick ? "1" : "5"), 60);
+  if (seconds === undefined) return new Error("--seconds must be a whole number from 1 to 60");
+  const wantedScenarios = chosen("--only", flags.only ?? (quick ? quickNames.join() : undefined), scenarios);
+  if (wantedScenarios instanceof Error) return wantedScenarios;
+  const wantedSubjects = chosen("--subjects", flags.subjects, subjects);
+  if (wantedSubjects instanceof Error) return wantedSubjects;
+  if (flags.json === "") return new Error("--json wants a file name");
+  return {
+    scenarios: wantedScenarios,
+    subjects: wantedSubjects,
+    rounds,
+    pace: { seconds, warmUpSeconds: 1 },
+    ...(flags.json === undefined ? {} : { json: String(flags.json) }),
+  };
+}
+
+/** Those that a comma-separated list names, in the order of `all`; all without a list. */
+function chosen<T extends { readonly name: string }>(flag: string, list: unknown, all: readonly T[]): T[] | Error {
+  if (list === undefined) return [...all];
+  const wanted = String(list).split(",");
+  const strange = wanted.find((name) => !all.some((one) => one.name === name));
+  if (strange !== undefined) return new Error(`${flag} takes ${namesOf(all)}, received "${strange}"`);
+  return all.filter(({ name }) => wanted.includes(name));
+}
+
+function wholeNumber(text: unknown, max: number): number | undefined {
+  const value = Number(text);
+  return /^\d+$/.test(String(text)) && value >= 1 && value <= max ? value : undefined;
+}
+
+function namesOf(all: readonly { readonly name: string }[]): string {
+  return all.map(({ name }) => name).join(", ");
+}

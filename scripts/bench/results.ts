@@ -1,0 +1,90 @@
+/** What was measured, by scenario and subject, and its file for programs. */
+import type { Column, Figures, Scenario } from "./scenario.ts";
+import { type Spread, spread } from "./statistics.ts";
+import type { Subject } from "./subject.ts";
+
+/** All that was measured of one subject in one scenario. */
+export interface Row {
+  readonly name: string;
+  readonly title: string;
+  readonly own: boolean;
+  readonly version: string;
+  /** One for each round; never empty. */
+  readonly samples: readonly Figures[];
+}
+
+/** One scenario's findings. */
+export interface Result {
+  readonly name: string;
+  readonly title: string;
+  readonly about: string;
+  readonly columns: readonly Column[];
+  readonly rows: readonly Row[];
+}
+
+/** One cell of the tables. */
+export function cellSpread(row: Row, { key }: Column): Spread {
+  return spread(row.samples.map((sample) => sample[key] ?? NaN));
+}
+
+/** The sum over all rounds, for what should be 0. */
+export function cellTotal(row: Row, { key }: Column): number {
+  return row.samples.reduce((sum, sample) => sum + (sample[key] ?? 0), 0);
+}
+
+/** The rows with the lowest figure in the first column on top. */
+export function lowestFirst({ rows, columns }: Result): Row[] {
+  const [first] = columns;
+  if (first === undefined) return [...rows];
+  return rows.toSorted((a, b) => cellSpread(a, first).median - cellSpread(b, first).median);
+}
+
+/** Collects samples as they come. */
+export class Findings {
+  readonly #samples = new Map<string, Figures[]>();
+
+  /** Adds what one round found. */
+  add(scenario: Scenario, subject: Subject, figures: Figures): void {
+    const key = keyOf(scenario, subject);
+    const samples = this.#samples.get(key);
+    if (samples === undefined) this.#samples.set(key, [figures]);
+    else samples.push(figures);
+  }
+
+  /** All so far, in the order of `scenarios` and `subjects`; what has no sample is left out. */
+  results(
+    scenarios: readonly Scenario[],
+    subjects: readonly Subject[],
+    versions: ReadonlyMap<Subject, string>,
+  ): Result[] {
+    return scenarios.map((scenario) => {
+      const rows = subjects.flatMap((subject) => {
+        const samples = this.#samples.get(keyOf(scenario, subject));
+        const { name, title, own } = subject;
+        return samples === undefined ? [] : [{ name, title, own, version: versions.get(subject) ?? "?", samples }];
+      });
+      const { name, title, about, columns } = scenario;
+      return { name, title, about, columns, rows };
+    }).filter(({ rows }) => rows.length > 0);
+  }
+}
+
+/** Everything as JSON: each figure's median, minimum and maximum, and the samples behind it. */
+export function toJson(results: readonly Result[], conditions: Readonly<Record<string, unknown>>): string {
+  const scenarios = results.map(({ name, title, columns, rows }) => ({
+    name,
+    title,
+    units: Object.fromEntries(columns.map((column) => [column.key, column.title])),
+    rows: rows.map((row) => ({
+      subject: row.name,
+      version: row.version,
+      figures: Object.fromEntries(columns.map((column) => [column.key, cellSpread(row, column)])),
+      samples: row.samples,
+    })),
+  }));
+  return JSON.stringify({ conditions, scenarios }, null, 2) + "\n";
+}
+
+function keyOf(scenario: Scenario, subject: Subject): string {
+  return `${scenario.name} ${subject.name}`;
+}

@@ -1,0 +1,136 @@
+/** What a request costs at full speed, by kind of request and answer. */
+import { answers } from "../backends.ts";
+import type { Ground, Running } from "../ground.ts";
+import { cpuTicks } from "../proc.ts";
+import { type Column, type Figures, type Scenario, troubleColumns } from "../scenario.ts";
+import { applyLoad, type WrkRequest, type WrkResult } from "../wrk.ts";
+
+interface Kind {
+  readonly name: string;
+  readonly title: string;
+  readonly about: string;
+  readonly answer: { readonly path: string; readonly bytes: number };
+  readonly bodyBytes?: number;
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+  readonly secure?: boolean;
+}
+
+const connections = 64;
+
+const columns: readonly Column[] = [
+  { key: "cpuMicros", title: "CPU µs/request", digits: 1, range: true },
+  { key: "userMicros", title: "user", digits: 1 },
+  { key: "systemMicros", title: "system", digits: 1 },
+  { key: "perSecond", title: "requests/s", digits: 0, range: true },
+  { key: "p50Ms", title: "p50 ms", digits: 2 },
+  { key: "p99Ms", title: "p99 ms", digits: 2 },
+  { key: "p999Ms", title: "p99.9 ms", digits: 2 },
+  { key: "coresBusy", title: "cores busy", digits: 2 },
+  ...troubleColumns,
+];
+
+/** Every kind of request, each a scenario. */
+export const throughput: readonly Scenario[] = [
+  scenario({
+    name: "small",
+    title: "Small answers",
+    about: "GET, an answer of 60 bytes.",
+    answer: answers.small,
+  }),
+  scenario({ name: "64k", title: "64 KiB", about: "GET, an answer of 64 KiB.", answer: answers.medium }),
+  scenario({ name: "1m", title: "1 MiB", about: "GET, an answer of 1 MiB.", answer: answers.large }),
+  scenario({
+    name: "post",
+    title: "POST 64 KiB",
+    about: "POST with a body of 64 KiB, which the backend reads whole; an answer of 60 bytes.",
+    answer: answers.upload,
+    bodyBytes: 64 * 1_024,
+  }),
+  scenario({
+    name: "headers",
+    title: "40 request headers",
+    about: "GET with 40 headers of some 30 bytes each beside the usual ones; an answer of 60 bytes.",
+    answer: answers.small,
+    headers: Array.from({ length: 40 }, (_, index) => [`X-Header-${index}`, `value ${index} of this request`] as const),
+  }),
+  scenario({
+    name: "connect",
+    title: "A new connection for each request",
+    about: "GET with `Connection: close`, an answer of 60 bytes.",
+    answer: answers.small,
+    headers: [["Connection", "close"]],
+  }),
+  scenario({
+    name: "tls",
+    title: "HTTPS",
+    about: "GET over HTTPS (HTTP/1.1, connections kept open, EC certificate), an answer of 60 bytes.",
+    answer: answers.small,
+    secure: true,
+  }),
+];
+
+function scenario(kind: Kind): Scenario {
+  const { name, title, about } = kind;
+  return {
+    name,
+    title,
+    about: `${about} ${connections} connections, each asking again as soon as it has its answer.`,
+    columns,
+    seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
+    async measure(subject, ground) {
+      const running = await ground.running(subject, kind.secure === true ? { secure: true } : {});
+      await checkAnswer(running, kind, ground);
+      const request: WrkRequest = { ...kind, url: running.origin + kind.answer.path };
+      return await measureLoad(running, request, connections, ground);
+    },
+  };
+}
+
+/** Warms up, then measures CPU time beside what wrk counts. */
+export async function measureLoad(
+  running: Running,
+  request: WrkRequest,
+  connections: number,
+  { pace, ticksPerSecond, wrk, directory, signal }: Ground,
+): Promise<Figures> {
+  if (pace.warmUpSeconds > 0) {
+    await applyLoad(wrk, request, { connections, seconds: pace.warmUpSeconds }, directory, signal);
+  }
+  const before = cpuTicks(running.pid);
+  const result = await applyLoad(wrk, request, { connections, seconds: pace.seconds }, directory, signal);
+  const after = cpuTicks(running.pid);
+  if (result.requests === 0) throw new Error("not one request was answered");
+  const micros = (ticks: number) => ticks / ticksPerSecond * 1e6;
+  return figures(result, micros(after.user - before.user), micros(after.system - before.system));
+}
+
+function figures(result: WrkResult, userMicros: number, systemMicros: number): Figures {
+  return {
+    cpuMicros: (userMicros + systemMicros) / result.requests,
+    userMicros: userMicros / result.requests,
+    systemMicros: systemMicros / result.requests,
+    perSecond: result.requests / (result.durationMicros / 1e6),
+    p50Ms: result.p50Micros / 1_000,
+    p99Ms: result.p99Micros / 1_000,
+    p999Ms: result.p999Micros / 1_000,
+    coresBusy: (userMicros + systemMicros) / result.durationMicros,
+    badAnswers: result.badAnswers,
+    socketErrors: result.socketErrors,
+  };
+}
+
+/** Throws unless the proxy passes on the whole answer: figures of error pages would look splendid. */
+async function checkAnswer({ origin }: Running, kind: Kind, ground: Ground): Promise<void> {
+  const { path, bytes } = kind.answer;
+  using client = Deno.createHttpClient({ caCerts: [await Deno.readTextFile(ground.certificate.cert)] });
+  const response = await fetch(origin + path, {
+    client,
+    ...(kind.bodyBytes === undefined ? {} : { method: "POST", body: "x".repeat(kind.bodyBytes) }),
+    headers: (kind.headers ?? []).filter(([name]) => name !== "Connection").map(([name, value]) => [name, value]),
+    signal: AbortSignal.any([ground.signal, AbortSignal.timeout(5_000)]),
+  });
+  const { byteLength } = await response.arrayBuffer();
+  if (response.status !== 200 || byteLength !== bytes) {
+    throw new Error(`it answered ${response.status} with ${byteLength} bytes instead of ${bytes}`);
+  }
+}

@@ -1,0 +1,39 @@
+/** roundhouse itself, by the engine that moves the bytes and the number of workers. */
+import { freePorts } from "../processes.ts";
+import { type Site, type Subject, writeConfig } from "../subject.ts";
+
+const root = new URL("../../../", import.meta.url);
+const main = new URL("main.ts", root).pathname;
+
+/** `fetch-2` is engine `fetch` with two workers. */
+export function roundhouse(engine: "fetch" | "wire", workers: number): Subject {
+  return {
+    name: workers === 1 ? engine : `${engine}-${workers}`,
+    title: `roundhouse ${engine}${workers === 1 ? "" : `, ${workers} workers`}`,
+    own: true,
+    program: () => Deno.execPath(),
+    remedy: "it needs deno",
+    versionArgs: ["run", "-P", main, "--version"],
+    async launch(site) {
+      const config = JSON.stringify(configuration(engine, workers, site));
+      const file = await writeConfig(site.directory, "config.json", config);
+      return { command: site.program, args: ["run", "-P", main, "--config", file], cwd: root };
+    },
+  };
+}
+
+function configuration(engine: string, workers: number, { port, backends, certificate, watchful }: Site) {
+  return {
+    proxy: {
+      host: "127.0.0.1",
+      port,
+      workers,
+      ...(certificate === undefined ? {} : { tls: { cert: certificate.cert, key: certificate.key } }),
+    },
+    admin: { host: "127.0.0.1", port: freePorts(1)[0] },
+    backends: backends.map((backend) => `http://127.0.0.1:${backend}`),
+    engine,
+    health: watchful ? { path: "/name", interval: "1s" } : { type: "none" },
+    log: { level: "error" },
+  };
+}

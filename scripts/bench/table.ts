@@ -1,0 +1,81 @@
+/** Results as tables for people: aligned text for a terminal, Markdown for the page. */
+import { cellSpread, cellTotal, lowestFirst, type Result, type Row } from "./results.ts";
+import type { Column } from "./scenario.ts";
+import type { Spread } from "./statistics.ts";
+
+/** One table for each scenario, the lowest on top, and below it whatever went wrong. */
+export function textTables(results: readonly Result[]): string {
+  return results.map((result) =>
+    [`${result.title} (${result.name})`, ...align(cells(result)), ...troubleLines(result)].join("\n")
+  ).join("\n\n");
+}
+
+/** One scenario's table in Markdown, and below it whatever went wrong. */
+export function markdownTable(result: Result): string {
+  const [head = [], ...rows] = cells(result);
+  const line = (texts: readonly string[]) => `| ${texts.join(" | ")} |`;
+  const rule = head.map((_, column) => column < leftColumns ? "---" : "--:");
+  const troubles = troubleLines(result).map((text) => `\n${text}`);
+  return [line(head), line(rule), ...rows.map(line), ...troubles].join("\n");
+}
+
+/** What went wrong, a line for each subject with trouble. */
+export function troubleLines({ columns, rows }: Result): string[] {
+  return rows.flatMap((row) => {
+    const text = troubles(row, columns);
+    return text === "" ? [] : [`${row.title}: ${text}`];
+  });
+}
+
+/** The figures of one sample in a few words, for the progress lines. */
+export function inWords(columns: readonly Column[], row: Row): string {
+  const figures = columns.filter((column) => column.trouble !== true).slice(0, wordsShown).map((column) =>
+    `${column.title} ${number(cellSpread(row, column).median, column.digits)}`
+  );
+  return [...figures, troubles(row, columns)].filter((text) => text !== "").join(", ");
+}
+
+/** A figure as the tables show it; `–` for what could not be told. */
+export function number(value: number, digits: number): string {
+  if (!Number.isFinite(value)) return "–";
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** Name and version; all others are figures. */
+const leftColumns = 2;
+/** As many figures as a progress line holds. */
+const wordsShown = 4;
+
+function cells(result: Result): string[][] {
+  const columns = result.columns.filter(({ trouble }) => trouble !== true);
+  const head = columns.flatMap(({ title, range }) => range === true ? [title, "min–max"] : [title]);
+  const rows = lowestFirst(result).map((row) => [
+    row.title,
+    row.version,
+    ...columns.flatMap((column) => figureCells(cellSpread(row, column), column)),
+  ]);
+  return [["proxy", "version", ...head], ...rows];
+}
+
+function figureCells({ median, min, max }: Spread, { digits, range }: Column): string[] {
+  const middle = number(median, digits);
+  return range === true ? [middle, `${number(min, digits)}–${number(max, digits)}`] : [middle];
+}
+
+function troubles(row: Row, columns: readonly Column[]): string {
+  return columns.filter(({ trouble }) => trouble === true).flatMap((column) => {
+    const total = cellTotal(row, column);
+    return total === 0 ? [] : [`${number(total, column.digits)} ${column.title}`];
+  }).join(", ");
+}
+
+/** Lines with the columns under each other: names to the left, figures to the right. */
+function align(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  return rows.map((row) =>
+    row.map((cell, column) => {
+      const width = widths[column] ?? 0;
+      return column < leftColumns ? cell.padEnd(width) : cell.padStart(width);
+    }).join("  ").trimEnd()
+  );
+}

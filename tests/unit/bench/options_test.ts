@@ -36,7 +36,7 @@ Deno.test("parseOptions() says the first thing wrong", () => {
     [["--subjects=wire,"], 'received ""'],
     [["--rounds", "0"], "--rounds must be a whole number from 1 to 20"],
     [["--seconds", "1.5"], "--seconds must be a whole number from 1 to 60"],
-    [["--json", ""], "--json wants a file name"],
+    [["--json"], "--json wants a file name"],
     [["--fast"], "unknown argument --fast"],
     [["extra"], "unknown argument extra"],
   ];

@@ -8,6 +8,7 @@ import { jsonSchema } from "./src/config/schema.ts";
 import { ConfigError, messageOf, UsageError } from "./src/errors.ts";
 import { type Log, setUpLog } from "./src/log.ts";
 import { Roundhouse } from "./src/roundhouse.ts";
+import { checkCertificateFiles } from "./src/tls/check.ts";
 import { BUILD, VERSION } from "./src/version.ts";
 import { watchFile } from "./src/watch.ts";
 
@@ -48,7 +49,8 @@ function env(name: string): string | undefined {
 
 function check(command: ConfiguredCommand): number {
   const { config, warnings } = load(command);
-  for (const warning of warnings) console.error(`warning: ${warning}`);
+  const doubts = checkCertificateFiles(config, new Date());
+  for (const warning of [...warnings, ...doubts]) console.error(`warning: ${warning}`);
   return print(describeConfig(config).join("\n") + "\n");
 }
 

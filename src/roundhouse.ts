@@ -9,6 +9,7 @@ import { stickiness } from "./balancing/sticky.ts";
 import { isLoopback } from "./config/cross_checks.ts";
 import type { BackendSpec, Config } from "./config/schema.ts";
 import { type DataPlane, startDataPlane } from "./data_plane.ts";
+import { type RedirectServer, startRedirect } from "./engines/redirect.ts";
 import { FrontCertificate } from "./front_certificate.ts";
 import { type Clock, systemClock } from "./health/clock.ts";
 import { HealthMonitor } from "./health/monitor.ts";
@@ -20,7 +21,7 @@ import { SessionTable } from "./pool/session_table.ts";
 import { SharedState } from "./pool/shared_state.ts";
 import { applyBackends, type ReloadReport, restartNeeded } from "./reload.ts";
 import { type Authorities, changedAuthorities, readAuthorities } from "./tls/authorities.ts";
-import { type RedirectServer, startRedirect } from "./tls/redirect.ts";
+import { checkCertificateFiles } from "./tls/check.ts";
 
 export interface RoundhouseOptions {
   readonly config: Config;
@@ -69,7 +70,9 @@ export class Roundhouse {
    * @throws {ConfigError} when an address can't be bound or a certificate is of no use; nothing is left running then
    */
   static async start(options: RoundhouseOptions): Promise<Roundhouse> {
-    const { config: { proxy, backends }, log, clock = systemClock } = options;
+    const { config, log, clock = systemClock } = options;
+    const { proxy, backends } = config;
+    checkCertificateFiles(config, new Date(clock.now())); // so that one run tells of all of them
     const authorities = readAuthorities(backends);
     const certificate = await FrontCertificate.obtain({ tls: proxy.tls, log, clock });
     const roundhouse = new Roundhouse(options, authorities, certificate);
@@ -164,6 +167,7 @@ export class Roundhouse {
         `admin.token: got null, want a token while the admin server listens on ${this.#started.admin.host}`,
       ]);
     }
+    checkCertificateFiles(config, new Date(this.#clock.now()));
     const authorities = readAuthorities(config.backends);
     const newAuthorities = changedAuthorities(this.#authorities, authorities);
     const useCertificate = this.#certificate.prepare(config.proxy.tls);

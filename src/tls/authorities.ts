@@ -16,7 +16,7 @@ export function readAuthorities(backends: readonly BackendSpec[]): Authorities {
   const authorities = new Map<string, string>();
   const lines: string[] = [];
   for (const [index, { tls: { ca } }] of backends.entries()) {
-    if (ca === null) continue;
+    if (ca === null || authorities.has(ca)) continue;
     try {
       authorities.set(ca, readAuthority(ca));
     } catch (error) {

@@ -1,6 +1,7 @@
 // The program as a person starts it: configuration, signals, exit statuses.
 
 import { assert, assertEquals, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
+import { makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { Program, runProgram } from "../support/program.ts";
 import { RawClient, textOf } from "../support/raw_client.ts";
@@ -184,6 +185,34 @@ Deno.test("a configuration with five different mistakes prints five lines and ex
       assert(lines.some((line) => line.startsWith(`${path}: `)), `${path} in ${stderr}`);
     }
     assertNotMatch(stderr, /at file:|\.ts:\d/);
+  }
+});
+
+Deno.test("check reads the files of certificates: the lines and the warnings of a start", async () => {
+  using directory = new TemporaryDirectory();
+  const other = await makePair({ days: 5 });
+  const junk = directory.write("junk.pem", "");
+  const cases = [
+    {
+      tls: { ...directory.writePair(await makePair()), key: directory.write("other.key", other.key) },
+      ca: junk,
+      code: 1,
+      stderr: [/^proxy\.tls\.key: .* does not belong to/, /^backends\[0\]\.tls\.ca: .* has no certificate/],
+    },
+    {
+      tls: { cert: directory.write("soon.crt", other.cert), key: `${directory.path}/other.key` },
+      ca: directory.write("ca.crt", other.cert),
+      code: 0,
+      stderr: [/^warning: proxy\.tls\.cert: .* expires at/],
+    },
+  ];
+  for (const { tls, ca, code, stderr } of cases) {
+    await using file = await configFile({ proxy: { tls }, backends: [{ url: "https://a.invalid", tls: { ca } }] });
+    const check = await runProgram(["check", "-c", file.path]);
+    assertEquals(check.code, code, check.stderr);
+    const lines = check.stderr.trimEnd().split("\n");
+    assertEquals(lines.length, stderr.length, check.stderr);
+    for (const [index, line] of stderr.entries()) assertMatch(lines[index] ?? "", line);
   }
 });
 

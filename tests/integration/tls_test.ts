@@ -337,6 +337,10 @@ Deno.test("files of no use are named at the start and at a reload, which then ch
       `backends[1].tls.ca: ${missing} can't be read: no such file\n` +
       `backends[2].tls.ca: ${junk} has no certificate in PEM`,
     ],
+    [
+      { proxy: { tls: { ...tls, cert: junk } }, backends: [{ url: "https://a", tls: { ca: junk } }] },
+      `proxy.tls.cert: ${junk} has no certificate in PEM\nbackends[0].tls.ca: ${junk} has no certificate in PEM`,
+    ],
   ];
   await using backend = HttpBackend.named("still here");
   const good: ConfigFile = { proxy: { tls }, backends: [backend.url] };

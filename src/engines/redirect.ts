@@ -1,6 +1,6 @@
 /** Sends clients of plain HTTP to the HTTPS port (`proxy.tls.redirectFrom`). */
 
-import { readHead } from "../engines/fetch/request_head.ts";
+import { readHead } from "./fetch/request_head.ts";
 import { ProxyError } from "../errors.ts";
 import { isWellFormedAuthority } from "../proxy/authority.ts";
 import { RandomHex } from "../proxy/ids.ts";

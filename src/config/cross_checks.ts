@@ -18,7 +18,7 @@ export function brokenRules(config: Config, context: CheckContext): Problem[] {
   return [
     ...sameBackends(config, context),
     ...openAdmin(config),
-    ...persistWithoutFile(config, context),
+    ...uselessPersist(config, context),
     ...sharedPorts(config, context),
     ...bodyOfHead(config),
   ];
@@ -56,9 +56,17 @@ function openAdmin({ admin }: Config): Problem[] {
   return [{ path: ["admin", "token"], text }];
 }
 
-function persistWithoutFile({ admin }: Config, { hasFile }: CheckContext): Problem[] {
-  if (!admin.persist || hasFile) return [];
-  return [{ path: ["admin", "persist"], text: "got true, want a configuration file to write to" }];
+/** What is written has to be what the next start reads. */
+function uselessPersist({ admin }: Config, { hasFile, nameOf }: CheckContext): Problem[] {
+  if (!admin.persist) return [];
+  const path = ["admin", "persist"];
+  if (!hasFile) return [{ path, text: "got true, want a configuration file to write to" }];
+  const backends = nameOf(["backends"]);
+  if (backends === "backends") return [];
+  return [{
+    path,
+    text: `got true, want the backends in the file, not from ${backends}, which would replace them again`,
+  }];
 }
 
 /** With `reusePort` the system would let two of our own servers share a port, each getting some of the connections. */

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
 import DENO_JSON from "../../deno.json" with { type: "json" };
+import { clientFor } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { type Finished, Program, type ProgramOptions, runProgram } from "../support/program.ts";
 
@@ -112,13 +113,16 @@ test("a configuration file, relative to the current directory, is used; so is on
   assertStringIncludes(check.stdout, backend.url);
 });
 
-test("a self-signed certificate is made by the built file too", async () => {
+test("the built file makes a self-signed certificate too, and speaks HTTP/2 with it", async () => {
   // The library loads the runtime's crypto by `require`, which a bundle has not: the file ended with status 1.
-  const path = `${await newFolder("tls")}/config.json`;
-  await Deno.writeTextFile(path, JSON.stringify({ proxy: { tls: { selfSigned: ["localhost"] } } }));
-  await using program = await start(["-c", path, ...ANY_PORTS]);
+  await using backend = HttpBackend.named("over HTTP/2");
+  const state = await newFolder("tls");
+  const path = `${state}/config.json`;
+  await Deno.writeTextFile(path, JSON.stringify({ proxy: { tls: { selfSigned: ["127.0.0.1"] } } }));
+  await using program = await start(["-c", path, "-b", backend.url, ...ANY_PORTS], { env: { STATE_DIRECTORY: state } });
   const ready = await program.logged("ready");
-  assertMatch(String(ready["proxy"]), /^https:/);
+  using client = clientFor("HTTP/2", { cert: await Deno.readTextFile(`${state}/tls/self-signed.crt`) });
+  assertEquals(await (await fetch(String(ready["proxy"]), { client })).text(), "over HTTP/2");
 });
 
 test("exit statuses are the program's: 1 for a bad configuration, 2 for wrong use", async () => {

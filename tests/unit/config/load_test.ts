@@ -204,6 +204,16 @@ Deno.test("loadConfig() knows whether there is a file that changes can be kept i
   assertEquals(wantsFile(given({}, { "config.json": text })), false);
 });
 
+Deno.test("loadConfig() refuses to keep changes of a pool that the command line gives", () => {
+  // The first change through the API wrote the command line's backends over the file's, and the flag won again at the
+  // next start: what was kept was lost either way.
+  const files = { "config.json": `{ "admin": { "persist": true }, "backends": ["http://file"] }` };
+  assertEquals(linesOf(given({ flags: { backends: ["http://flag"] } }, files)), [
+    "admin.persist: got true, want the backends in the file, not from --backend, which would replace them again",
+  ]);
+  assertEquals(loadConfig(given({ flags: { port: 1 } }, files)).config.admin.persist, true);
+});
+
 Deno.test("loadConfig() keeps the file's mistake when a flag has no place to go", () => {
   const lines = linesOf(given({ flags: { port: 1, backends: ["http://a"] } }, { "config.json": `{ "proxy": 5 }` }));
   assertEquals(lines, ["proxy: got 5, want an object"]);

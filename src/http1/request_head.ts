@@ -1,0 +1,107 @@
+/** Reads the head of a request (RFC 9112 §3). */
+
+import type { Buffer } from "node:buffer";
+import { type BodyFraming, NO_BODY } from "./body.ts";
+import { isTargetCharacter, isTokenCharacter, SP } from "./characters.ts";
+import { controlFields } from "./control_fields.ts";
+import { behindLine, type Field, headText, readFields } from "./head.ts";
+import { MalformedMessage } from "./malformed.ts";
+
+export interface Http1Request {
+  readonly method: string;
+  /** In origin form, `*` for OPTIONS of the whole server, or what CONNECT names; byte for byte as sent. */
+  readonly target: string;
+  /** The target's authority in absolute form, else `Host`; `undefined`: neither, which only HTTP/1.0 may. */
+  readonly authority: string | undefined;
+  /** 0 or 1. */
+  readonly minorVersion: number;
+  readonly fields: readonly Field[];
+  readonly framing: BodyFraming;
+  /** Whether the client wants its connection kept. */
+  readonly keepAlive: boolean;
+  /** What the client wants to switch to; `undefined`: nothing. */
+  readonly upgrade: string | undefined;
+}
+
+/** More than any client has a use for; HAProxy draws the line nearby, too. */
+export const MOST_REQUEST_FIELDS = 128;
+
+/**
+ * Reads a request's head.
+ *
+ * @param bytes hold a whole head, with its empty line, from `start` to `end`
+ * @throws {MalformedMessage}
+ */
+export function readRequestHead(bytes: Buffer, start: number, end: number): Http1Request {
+  const text = headText(bytes, start, end);
+  let at = 0;
+  while (isTokenCharacter(text.charCodeAt(at))) at++;
+  const method = text.slice(0, at);
+  if (at === 0 || text.charCodeAt(at) !== SP) throw new MalformedMessage("the method is malformed");
+  const targetAt = ++at;
+  while (isTargetCharacter(text.charCodeAt(at))) at++;
+  if (at === targetAt || text.charCodeAt(at) !== SP) throw new MalformedMessage("the request target is malformed");
+  const rawTarget = text.slice(targetAt, at);
+  const minorVersion = readMinorVersion(text, at + 1);
+  const fields = readFields(text, behindLine(text, at + 9), MOST_REQUEST_FIELDS);
+  const control = controlFields(fields, minorVersion);
+  if (minorVersion === 1 && control.host === undefined) throw new MalformedMessage("the Host header is missing");
+  const { target, authority } = readTarget(method, rawTarget);
+  return {
+    method,
+    target,
+    authority: authority ?? control.host,
+    minorVersion,
+    fields,
+    framing: control.framing ?? NO_BODY,
+    keepAlive: minorVersion === 1 ? !control.close : control.keepAlive && !control.close,
+    upgrade: minorVersion === 1 && control.upgrade ? control.protocol : undefined,
+  };
+}
+
+/**
+ * Refuses at once what can't become a request, such as a TLS handshake, though its head has not come whole.
+ *
+ * @throws {MalformedMessage}
+ */
+export function checkBeginning(bytes: Uint8Array, start: number, end: number): void {
+  const longest = Math.min(end, start + 32);
+  for (let at = start; at < longest; at++) {
+    const code = bytes[at] ?? 0;
+    if (code === SP && at > start) return;
+    if (!isTokenCharacter(code)) throw new MalformedMessage("the method is malformed");
+  }
+}
+
+/** The `x` of `HTTP/1.x`, which has to stand at `at` of a request or status line. */
+export function readMinorVersion(text: string, at: number): 0 | 1 {
+  if (text.startsWith("HTTP/1.1", at)) return 1;
+  if (text.startsWith("HTTP/1.0", at)) return 0;
+  throw new MalformedMessage("the protocol version is not HTTP/1.1 or HTTP/1.0");
+}
+
+/** The four forms of RFC 9112 §3.2. */
+function readTarget(method: string, target: string): { readonly target: string; readonly authority?: string } {
+  if (target.charCodeAt(0) === 0x2f) return { target };
+  if (method === "CONNECT") return { target };
+  if (target === "*") {
+    if (method !== "OPTIONS") throw new MalformedMessage("only OPTIONS may ask for *");
+    return { target };
+  }
+  const scheme = target.slice(0, target.indexOf(":")).toLowerCase();
+  if ((scheme !== "http" && scheme !== "https") || !target.startsWith("//", scheme.length + 1)) {
+    throw new MalformedMessage("the request target is malformed");
+  }
+  const authorityAt = scheme.length + 3;
+  let pathAt = authorityAt;
+  while (pathAt < target.length && !isPathStart(target.charCodeAt(pathAt))) pathAt++;
+  const path = target.slice(pathAt);
+  // OPTIONS without a path asks the whole server (RFC 9112 §3.2.4).
+  const origin = path.startsWith("/") ? path : path === "" && method === "OPTIONS" ? "*" : `/${path}`;
+  return { target: origin, authority: target.slice(authorityAt, pathAt) };
+}
+
+/** `/` or `?`. */
+function isPathStart(code: number): boolean {
+  return code === 0x2f || code === 0x3f;
+}

@@ -1,0 +1,64 @@
+/** Reads the head of a response (RFC 9112 §4). */
+
+import type { Buffer } from "node:buffer";
+import { type BodyFraming, NO_BODY, UNTIL_CLOSE } from "./body.ts";
+import { CR, isValueCharacter, SP } from "./characters.ts";
+import { controlFields } from "./control_fields.ts";
+import { behindLine, type Field, headText, readFields } from "./head.ts";
+import { MalformedMessage } from "./malformed.ts";
+import { readMinorVersion } from "./request_head.ts";
+
+export interface Http1Response {
+  /** 100 to 999. */
+  readonly status: number;
+  /** The words behind the status, as they were sent. */
+  readonly reason: string;
+  readonly fields: readonly Field[];
+  readonly framing: BodyFraming;
+  /** Whether the server keeps its connection. */
+  readonly keepAlive: boolean;
+  /** What a 101 switches to. */
+  readonly upgrade: string | undefined;
+}
+
+/**
+ * Reads a response's head.
+ *
+ * @param bytes hold a whole head, with its empty line, from `start` to `end`
+ * @param method of the request: an answer to HEAD has no body
+ * @throws {MalformedMessage}
+ */
+export function readResponseHead(bytes: Buffer, start: number, end: number, method: string): Http1Response {
+  const text = headText(bytes, start, end);
+  const minorVersion = readMinorVersion(text, 0);
+  if (text.charCodeAt(8) !== SP) throw new MalformedMessage("the status line is malformed");
+  const status = readStatus(text);
+  let at = 12;
+  if (text.charCodeAt(at) === SP) at++;
+  else if (text.charCodeAt(at) !== CR) throw new MalformedMessage("the status is malformed");
+  const reasonAt = at;
+  while (isValueCharacter(text.charCodeAt(at))) at++;
+  const reason = text.slice(reasonAt, at);
+  const fields = readFields(text, behindLine(text, at), Infinity);
+  const control = controlFields(fields, minorVersion);
+  const bodyless = method === "HEAD" || status < 200 || status === 204 || status === 304;
+  return {
+    status,
+    reason,
+    fields,
+    framing: bodyless ? NO_BODY : control.framing ?? UNTIL_CLOSE,
+    keepAlive: minorVersion === 1 ? !control.close : control.keepAlive && !control.close,
+    upgrade: control.upgrade ? control.protocol : undefined,
+  };
+}
+
+function readStatus(text: string): number {
+  let status = 0;
+  for (let at = 9; at < 12; at++) {
+    const digit = text.charCodeAt(at) - 0x30;
+    if (!(digit >= 0 && digit <= 9)) throw new MalformedMessage("the status is malformed");
+    status = status * 10 + digit;
+  }
+  if (status < 100) throw new MalformedMessage("the status is below 100");
+  return status;
+}

@@ -28,40 +28,48 @@ export function controlFields(fields: readonly Field[], minorVersion: number): C
   let host: string | undefined;
   let connection: string | undefined;
   let protocol: string | undefined;
-  for (const [name, value] of fields) {
+  for (const field of fields) {
+    const name = field[0];
     // By length first: most names need no more than that.
     switch (name.length) {
       case 4:
-        if (name.toLowerCase() === "host") host = once(host, value, "Host");
+        if (isNamed(name, "host")) host = once(host, field[1], "Host");
         break;
       case 7:
-        if (name.toLowerCase() === "upgrade") protocol = joined(protocol, value);
+        if (isNamed(name, "upgrade")) protocol = joined(protocol, field[1]);
         break;
       case 10:
-        if (name.toLowerCase() === "connection") connection = joined(connection, value);
+        if (isNamed(name, "connection")) connection = joined(connection, field[1]);
         break;
       case 14:
-        if (name.toLowerCase() === "content-length") length = parseLength(once(length, value, "Content-Length"));
+        if (isNamed(name, "content-length")) length = parseLength(once(length, field[1], "Content-Length"));
         break;
       case 17:
-        if (name.toLowerCase() === "transfer-encoding") {
-          transferEncoding = once(transferEncoding, value, "Transfer-Encoding");
+        if (isNamed(name, "transfer-encoding")) {
+          transferEncoding = once(transferEncoding, field[1], "Transfer-Encoding");
         }
         break;
     }
   }
-  const options = connection === undefined ? NO_OPTIONS : connectionOptions(connection);
-  return { framing: framingOf(length, transferEncoding, minorVersion), host, ...options, protocol };
+  const framing = framingOf(length, transferEncoding, minorVersion);
+  const { close, keepAlive, upgrade } = connection === undefined ? NO_OPTIONS : connectionOptions(connection);
+  return { framing, host, close, keepAlive, upgrade, protocol };
+}
+
+/** The first letter spares nearly every other name of the same length a copy in lower case. */
+function isNamed(name: string, lower: string): boolean {
+  return (name.charCodeAt(0) | 0x20) === lower.charCodeAt(0) && name.toLowerCase() === lower;
 }
 
 const NO_OPTIONS = { close: false, keepAlive: false, upgrade: false } as const;
-const CLOSE = { ...NO_OPTIONS, close: true } as const;
-const KEEP_ALIVE = { ...NO_OPTIONS, keepAlive: true } as const;
+const CLOSE = { close: true, keepAlive: false, upgrade: false } as const;
+const KEEP_ALIVE = { close: false, keepAlive: true, upgrade: false } as const;
 
 function connectionOptions(value: string): Pick<ControlFields, "close" | "keepAlive" | "upgrade"> {
-  if (value === "keep-alive") return KEEP_ALIVE; // nearly always one of these
-  if (value === "close") return CLOSE;
-  const options = value.toLowerCase().split(",").map((option) => option.trim());
+  const lower = value.toLowerCase();
+  if (lower === "keep-alive") return KEEP_ALIVE; // nearly always one of these
+  if (lower === "close") return CLOSE;
+  const options = lower.split(",").map((option) => option.trim());
   return {
     close: options.includes("close"),
     keepAlive: options.includes("keep-alive"),

@@ -34,16 +34,16 @@ export const MOST_REQUEST_FIELDS = 128;
  */
 export function readRequestHead(bytes: Buffer, start: number, end: number): Http1Request {
   const text = headText(bytes, start, end);
-  let at = 0;
-  while (isTokenCharacter(text.charCodeAt(at))) at++;
-  const method = text.slice(0, at);
-  if (at === 0 || text.charCodeAt(at) !== SP) throw new MalformedMessage("the method is malformed");
+  let at = start;
+  while (isTokenCharacter(bytes[at] ?? 0)) at++;
+  if (at === start || bytes[at] !== SP) throw new MalformedMessage("the method is malformed");
+  const method = text.slice(0, at - start);
   const targetAt = ++at;
-  while (isTargetCharacter(text.charCodeAt(at))) at++;
-  if (at === targetAt || text.charCodeAt(at) !== SP) throw new MalformedMessage("the request target is malformed");
-  const rawTarget = text.slice(targetAt, at);
-  const minorVersion = readMinorVersion(text, at + 1);
-  const fields = readFields(text, behindLine(text, at + 9), MOST_REQUEST_FIELDS);
+  while (isTargetCharacter(bytes[at] ?? 0)) at++;
+  if (at === targetAt || bytes[at] !== SP) throw new MalformedMessage("the request target is malformed");
+  const rawTarget = text.slice(targetAt - start, at - start);
+  const minorVersion = readMinorVersion(text, at + 1 - start);
+  const fields = readFields(bytes, start, text, behindLine(bytes, at + 9), MOST_REQUEST_FIELDS);
   const control = controlFields(fields, minorVersion);
   if (minorVersion === 1 && control.host === undefined) throw new MalformedMessage("the Host header is missing");
   const { target, authority } = readTarget(method, rawTarget);

@@ -33,13 +33,13 @@ export function readResponseHead(bytes: Buffer, start: number, end: number, meth
   const minorVersion = readMinorVersion(text, 0);
   if (text.charCodeAt(8) !== SP) throw new MalformedMessage("the status line is malformed");
   const status = readStatus(text);
-  let at = 12;
-  if (text.charCodeAt(at) === SP) at++;
-  else if (text.charCodeAt(at) !== CR) throw new MalformedMessage("the status is malformed");
+  let at = start + 12;
+  if (bytes[at] === SP) at++;
+  else if (bytes[at] !== CR) throw new MalformedMessage("the status is malformed");
   const reasonAt = at;
-  while (isValueCharacter(text.charCodeAt(at))) at++;
-  const reason = text.slice(reasonAt, at);
-  const fields = readFields(text, behindLine(text, at), Infinity);
+  while (isValueCharacter(bytes[at] ?? 0)) at++;
+  const reason = text.slice(reasonAt - start, at - start);
+  const fields = readFields(bytes, start, text, behindLine(bytes, at), Infinity);
   const control = controlFields(fields, minorVersion);
   const bodyless = method === "HEAD" || status < 200 || status === 204 || status === 304;
   return {

@@ -1,6 +1,7 @@
 // WebSockets through the proxy: messages, subprotocols, ends, counts.
 
 import { assert, assertEquals, assertGreater } from "@std/assert";
+import { HttpsBackend, makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
 import { RawBackend, refusedUrl } from "../support/raw_backend.ts";
@@ -186,6 +187,67 @@ Deno.test("a refused upgrade passes its status on; a connection that can't be ma
   socket.close();
   await closing;
   await pair.idle();
+});
+
+Deno.test("over TLS too: a refused upgrade passes its status on, what can't be connected to goes elsewhere", async () => {
+  // The runtime told of every failure over TLS alike: whoever had to log in saw 502, and a backend that was gone cost
+  // its client the WebSocket.
+  using directory = new TemporaryDirectory();
+  const authority = await makeAuthority();
+  const ca = directory.write("ca.crt", authority.cert);
+  const pair = await makePair({ authority });
+  const seen: (string | null)[][] = [];
+  await using refusing = new HttpsBackend(pair, ({ headers }) => {
+    seen.push(["host", "upgrade", "connection", "sec-websocket-version", "cookie"].map((name) => headers.get(name)));
+    return new Response("log in", { status: 401 });
+  });
+  await using proxy = await TestProxy.start({ backends: [{ url: refusing.url, tls: { ca } }] });
+  using client = await RawClient.connect(proxy.port);
+  const response = await client.request(HANDSHAKE.replace("\r\n\r\n", "\r\nCookie: a=1\r\n\r\n"));
+  assertEquals(response?.status, 401);
+  assertEquals(seen, Array(2).fill(["ws.example", "websocket", "Upgrade", "13", "a=1"]));
+  assertEquals(proxy.backend(refusing.url).totalFailures, 0);
+  await proxy.idle();
+
+  await using accepting = new HttpsBackend(pair, (request) => Deno.upgradeWebSocket(request).response);
+  const dead = refusedUrl().replace("http:", "https:");
+  const stranger = { url: refusing.url }; // its certificate is nobody's that the runtime knows
+  const last = { url: accepting.url, backup: true, tls: { ca } };
+  await using mixed = await TestProxy.start({ backends: [dead, stranger, last] });
+  const socket = await open(mixed);
+  assertEquals(mixed.backends.map(({ alive }) => alive), [false, false, true]);
+  const closing = nextClose(socket);
+  socket.close();
+  await closing;
+  await mixed.idle();
+});
+
+Deno.test("over TLS, a handshake that only looks accepted is a malformed response, and leaves no connection", async () => {
+  using directory = new TemporaryDirectory();
+  const authority = await makeAuthority();
+  const ca = directory.write("ca.crt", authority.cert);
+  using listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...await makePair({ authority }) });
+  let ended = 0;
+  const serving = (async () => {
+    for await (const connection of listener) {
+      const buffer = new Uint8Array(4096);
+      await connection.read(buffer);
+      const answer = "HTTP/1.1 101 Yes\r\nUpgrade: another\r\nConnection: Upgrade\r\n\r\n";
+      await connection.write(new TextEncoder().encode(answer));
+      await connection.read(buffer).catch(() => {}); // until the proxy is gone
+      connection.close();
+      ended++;
+    }
+  })();
+  const url = `https://127.0.0.1:${listener.addr.port}`;
+  await using proxy = await TestProxy.start({ backends: [{ url, tls: { ca } }] });
+  using client = await RawClient.connect(proxy.port);
+  assertEquals((await client.request(HANDSHAKE))?.status, 502);
+  assertEquals(proxy.log.of("attempt failed").map(({ fields }) => fields["code"]), ["malformed_response"]);
+  await waitFor(() => ended === 2, { what: "both connections to be closed" });
+  await proxy.idle();
+  listener.close();
+  await serving.catch(() => {});
 });
 
 Deno.test("a handshake that is not answered is 504, and a client that leaves during it marks nothing", async () => {

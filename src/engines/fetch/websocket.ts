@@ -7,7 +7,7 @@ import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import { Bridge } from "./bridge.ts";
 import { type FetchContext, refuse, UNSEEN } from "./exchange.ts";
-import { fromHandshakeError, refusedStatus } from "./fetch_error.ts";
+import { fromFetchError, fromHandshakeError, refusedStatus } from "./fetch_error.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 
 /** A client that leaves this long without a sign of life is gone; a ping asks for one. */
@@ -39,28 +39,26 @@ export class WebSocketExchange implements Exchange<Handshake> {
     return this.upgrade.signal.aborted;
   }
 
-  attempt(backend: Backend, headers: HeaderPair[]): Promise<Handshake> {
-    const { promise, resolve, reject } = Promise.withResolvers<Handshake>();
-    const socket = this.#dial(backend, headers);
-    const giveUp = () => socket.close();
+  async attempt(backend: Backend, headers: HeaderPair[]): Promise<Handshake> {
+    const attempt = new AbortController();
+    const giveUp = () => attempt.abort();
     const waiter = { limitPassed: giveUp };
     const limit = this.context.responseDeadline.start(waiter);
     this.upgrade.signal.addEventListener("abort", giveUp);
-    const early: MessageEvent["data"][] = [];
-    socket.onmessage = ({ data }) => early.push(data);
-    socket.onopen = () => resolve({ status: 101, headers: [], socket, early });
-    socket.onerror = (event) => {
-      const text = event instanceof ErrorEvent ? event.message : "";
-      const status = refusedStatus(text);
-      if (this.upgrade.signal.aborted) reject(clientGone());
-      else if (limit.signal.aborted) reject(handshakeTimeout());
-      else if (status !== undefined) resolve({ status, headers: [] });
-      else reject(fromHandshakeError(text));
-    };
-    return promise.finally(() => {
+    try {
+      const outcome = await this.#shakeHands(backend, headers, attempt.signal);
+      if (typeof outcome !== "string") return outcome;
+      const status = refusedStatus(outcome);
+      if (status !== undefined) return { status, headers: [] };
+      if (backend.origin.startsWith("https:")) return await this.#askAgain(backend, headers, attempt.signal);
+      throw fromHandshakeError(outcome);
+    } catch (error) {
+      if (this.upgrade.signal.aborted) throw clientGone();
+      throw attempt.signal.aborted ? handshakeTimeout() : error;
+    } finally {
       limit.leave(waiter);
       this.upgrade.signal.removeEventListener("abort", giveUp);
-    });
+    }
   }
 
   async relay({ status, socket, early = [] }: Handshake, headers: HeaderPair[]): Promise<Relayed> {
@@ -93,6 +91,43 @@ export class WebSocketExchange implements Exchange<Handshake> {
   async answer(problem: Problem): Promise<void> {
     this.respond(new Response(problem.body, { status: problem.status, headers: [...problem.headers] }));
     await this.completed.catch(() => {}); // an end like any other
+  }
+
+  /** Resolves with a socket that has opened, or with what the runtime says of one that did not. */
+  #shakeHands(backend: Backend, headers: HeaderPair[], signal: AbortSignal): Promise<Handshake | string> {
+    const { promise, resolve } = Promise.withResolvers<Handshake | string>();
+    const socket = this.#dial(backend, headers);
+    const early: MessageEvent["data"][] = [];
+    socket.onmessage = ({ data }) => early.push(data);
+    socket.onopen = () => resolve({ status: 101, headers: [], socket, early });
+    socket.onerror = (event) => resolve(event instanceof ErrorEvent ? event.message : "");
+    const giveUp = () => socket.close();
+    signal.addEventListener("abort", giveUp);
+    return promise.finally(() => signal.removeEventListener("abort", giveUp));
+  }
+
+  /**
+   * Over TLS the runtime tells nothing of a handshake that failed: not the status, not whether there was a connection
+   * (it goes on to HTTP/2, and tells of that). So the same is asked once more in a way that shows it.
+   */
+  async #askAgain(backend: Backend, headers: readonly HeaderPair[], signal: AbortSignal): Promise<ResponseHead> {
+    const handshake: HeaderPair[] = [["connection", "Upgrade"], ["upgrade", "websocket"], ...headers];
+    const answered = new AbortController();
+    try {
+      const { status } = await fetch(backend.origin + backend.basePath + this.request.target, {
+        headers: handshake,
+        redirect: "manual",
+        signal: AbortSignal.any([signal, answered.signal]),
+        client: this.context.clients.fresh(backend),
+      });
+      if (status >= 200 && status <= 599) return { status, headers: [] };
+    } catch (error) {
+      throw fromFetchError(error);
+    } finally {
+      answered.abort(); //neither a body is of use, nor a tunnel
+    }
+    const options = { code: "malformed_response", side: "backend", requestSent: true } as const;
+    throw new ProxyError("malformed response: no WebSocket handshake that the runtime takes", options);
   }
 
   /** The runtime makes its own `User-Agent`, key and version; a second line of each would be malformed. */

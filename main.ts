@@ -2,11 +2,11 @@
 
 import { type Command, HELP, parseCommand } from "./src/cli.ts";
 import { describeConfig } from "./src/config/describe.ts";
-import { loadConfig } from "./src/config/load.ts";
+import { loadConfig, type Loaded } from "./src/config/load.ts";
 import { ConfigPersistence } from "./src/config/persist.ts";
 import { jsonSchema } from "./src/config/schema.ts";
 import { ConfigError, messageOf, UsageError } from "./src/errors.ts";
-import { type Log, setUpLog } from "./src/log.ts";
+import { type Log, type Logging, setUpLog } from "./src/log.ts";
 import { Roundhouse } from "./src/roundhouse.ts";
 import { checkCertificateFiles } from "./src/tls/check.ts";
 import { BUILD, VERSION } from "./src/version.ts";
@@ -56,9 +56,22 @@ function check(command: ConfiguredCommand): number {
 
 /** Runs until a signal ends it; resolves with the exit status. */
 async function run(command: ConfiguredCommand): Promise<number> {
-  const { config, warnings, path } = load(command);
-  if (command.watchConfig && path === null) throw new ConfigError(["--watch-config: got no file, want one to watch"]);
-  const logging = await setUpLog(config.log);
+  const loaded = load(command);
+  if (command.watchConfig && loaded.path === null) {
+    throw new ConfigError(["--watch-config: got no file, want one to watch"]);
+  }
+  const logging = await setUpLog(loaded.config.log);
+  try {
+    await serve(command, loaded, logging);
+  } finally {
+    await logging.close();
+  }
+  return 0;
+}
+
+/** From the start to the end of a graceful stop. */
+async function serve(command: ConfiguredCommand, loaded: Loaded, logging: Logging): Promise<void> {
+  const { config, warnings, path } = loaded;
   const { log } = logging;
   const stopped = stopSignal();
   for (const warning of warnings) log.warn("configuration", { warning });
@@ -79,8 +92,6 @@ async function run(command: ConfiguredCommand): Promise<number> {
   await watch?.close();
   await roundhouse.stop();
   log.info("stopped", {});
-  await logging.close();
-  return 0;
 }
 
 /** The first signal to stop; a second one ends the process at once. */

@@ -7,18 +7,21 @@ import type { Config } from "./config/schema.ts";
 import type { Engine } from "./engines/engine.ts";
 import { engineFactory } from "./engines/registry.ts";
 import type { Log } from "./log.ts";
+import type { RequestMetrics } from "./pool/request_metrics.ts";
 import type { ServerPool } from "./pool/server_pool.ts";
 import type { SessionTable } from "./pool/session_table.ts";
 import { Forwarder, type ForwarderParts, type ForwardingRules } from "./proxy/exchange.ts";
 import { ForwardedTrust } from "./proxy/forwarded.ts";
 import type { HeaderRules } from "./proxy/headers.ts";
-import { RequestQueue } from "./proxy/queue.ts";
 import { RandomHex } from "./proxy/ids.ts";
+import { RequestQueue } from "./proxy/queue.ts";
+import { RequestRecorder } from "./proxy/record.ts";
 import type { Securing } from "./tls/certificates.ts";
 
 export interface DataPlaneOptions extends Securing {
   readonly config: Config;
   readonly pool: ServerPool;
+  readonly metrics: RequestMetrics;
   /** Sessions by address, where `sticky.by` is `ip`. */
   readonly sessions: SessionTable | undefined;
   readonly passive: ForwarderParts["passive"];
@@ -37,14 +40,14 @@ export interface DataPlane extends Omit<Engine, "configure"> {
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
 export function startDataPlane(options: DataPlaneOptions): DataPlane {
-  const { config, pool, passive, log, certificate } = options;
+  const { config, pool, metrics, passive, log, certificate } = options;
   const { shared } = pool;
   const fixed = {
     shared,
     passive,
     log,
     random: new RandomHex(),
-    queue: new RequestQueue(shared, config.queue),
+    queue: new RequestQueue(shared, metrics, config.queue),
     retryAfterSeconds: () => retryAfterSeconds(pool, Date.now()),
   };
   const partsFor = (config: Config, sessions: SessionTable | undefined): ForwarderParts => ({
@@ -52,6 +55,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
     balancer: new LoadBalancer(pool, strategyFactory(config.strategy)),
     stickiness: stickiness(config.sticky, pool, sessions),
     rules: forwardingRules(config),
+    recorder: new RequestRecorder({ shared, metrics, accessLog: config.log.access ? log : undefined }),
   });
   const forwarder = new Forwarder(partsFor(config, options.sessions));
   const engine = engineFactory(config.engine)({ config, pool, forwarder, log, certificate });

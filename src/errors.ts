@@ -1,21 +1,25 @@
 /** The one vocabulary of what can go wrong with a request. Imports nothing of ours. */
 
-/** What happened. `problem.ts` maps each to an answer, `retry.ts` decides whether another backend may be tried. */
-export type ErrorCode =
-  | "bad_request" // the request is malformed: 400
-  | "method_not_allowed" // CONNECT and TRACE: 405
-  | "body_too_large" // over `proxy.maxBodySize`: 413
-  | "not_implemented" // the engine can't carry such a request: 501
-  | "no_backend" // none is eligible: 503
-  | "queue_full" // all eligible backends are at `maxConnections` and no place in the queue came free: 503
-  | "stopping" // roundhouse is shutting down: 503
-  | "connect_failed" // refused, reset or timed out while connecting: 502
-  | "connection_lost" // gone after something was sent, before the first response byte: 502
-  | "malformed_response" // not HTTP, or not HTTP that may be passed on: 502
-  | "response_timeout" // no response head within `timeouts.response`: 504
-  | "request_timeout" // total time over `timeouts.request`: 504
-  | "client_gone" // the client left: no answer can reach it
-  | "internal"; // a bug of ours: 500
+/** What can happen. `problem.ts` maps each to an answer, `retry.ts` decides whether another backend may be tried. */
+export const ERROR_CODES = [
+  "bad_request", // the request is malformed: 400
+  "method_not_allowed", // CONNECT and TRACE: 405
+  "body_too_large", // over `proxy.maxBodySize`: 413
+  "not_implemented", // the engine can't carry such a request: 501
+  "no_backend", // none is eligible: 503
+  "queue_full", // all eligible backends are at `maxConnections` and no place in the queue came free: 503
+  "stopping", // roundhouse is shutting down: 503
+  "connect_failed", // refused, reset or timed out while connecting: 502
+  "connection_lost", // gone after something was sent, before the first response byte: 502
+  "malformed_response", // not HTTP, or not HTTP that may be passed on: 502
+  "response_timeout", // no response head within `timeouts.response`: 504
+  "request_timeout", // total time over `timeouts.request`: 504
+  "client_gone", // the client left: no answer can reach it
+  "internal", // a bug of ours: 500
+] as const;
+
+/** What happened. */
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** Who is to blame: only `backend` counts against a backend. */
 export type Side = "client" | "backend" | "proxy";

@@ -1,6 +1,7 @@
 /** The logger: LogTape behind the few calls that roundhouse makes, and the one place that knows the sink. */
 
-import { configure, getLogger, getStreamSink, type LogLevel, type LogRecord } from "@logtape/logtape";
+import { configure, getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
+import { LineWriter } from "./log_writer.ts";
 
 /** Levels as the configuration spells them. */
 export type Level = "debug" | "info" | "warn" | "error";
@@ -35,13 +36,17 @@ export interface Logging {
 /** Sets the process's logging up: lines go to standard error. */
 export async function setUpLog(options: LogOptions): Promise<Logging> {
   let formatter = formatterFor(options);
-  const stderr = getStreamSink(Deno.stderr.writable, { formatter: (record) => formatter(record) });
+  const log = getLogger(["roundhouse"]);
+  // Not LogTape's stream sink: it holds back without limit for a slow reader, and one that is gone ends the process.
+  const writer = new LineWriter({
+    write: (bytes) => Deno.stderr.write(bytes),
+    onDrop: (lines) => log.warn("log lines dropped", { lines, reason: "standard error is read too slowly" }),
+  });
   const apply = async (options: LogOptions) => {
     formatter = formatterFor(options);
     await configure({
       reset: true,
-      // Wrapped: a reset would close the stream for good.
-      sinks: { stderr: (record) => stderr(record) },
+      sinks: { stderr: (record) => writer.push(formatter(record)) },
       loggers: [
         { category: ["roundhouse"], sinks: ["stderr"], lowestLevel: toLogTape(options.level) },
         { category: ["logtape", "meta"], lowestLevel: "fatal" },
@@ -49,7 +54,7 @@ export async function setUpLog(options: LogOptions): Promise<Logging> {
     });
   };
   await apply(options);
-  return { log: getLogger(["roundhouse"]), configure: apply, close: async () => await stderr[Symbol.asyncDispose]() };
+  return { log, configure: apply, close: () => writer.close() };
 }
 
 function formatterFor({ format }: LogOptions): (record: LogRecord) => string {

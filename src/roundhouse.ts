@@ -16,6 +16,7 @@ import { HealthMonitor } from "./health/monitor.ts";
 import { PassiveHealth } from "./health/passive.ts";
 import { ConfigError, messageOf } from "./errors.ts";
 import type { Log } from "./log.ts";
+import { RequestMetrics } from "./pool/request_metrics.ts";
 import { type PoolEvent, ServerPool } from "./pool/server_pool.ts";
 import { SessionTable } from "./pool/session_table.ts";
 import { SharedState } from "./pool/shared_state.ts";
@@ -46,6 +47,7 @@ export class Roundhouse {
   readonly #reloaded: (config: Config) => void;
   readonly #admin: Omit<AdminOptions, "config">;
   readonly #passive: PassiveHealth;
+  readonly #metrics: RequestMetrics;
   readonly #events: EventFeed;
   readonly #unsubscribe: () => void;
   /** What sockets and isolates were made by. */
@@ -99,6 +101,7 @@ export class Roundhouse {
     this.#load = load;
     this.#reloaded = reloaded;
     this.pool = new ServerPool(SharedState.allocate());
+    this.#metrics = RequestMetrics.allocate();
     this.#unsubscribe = this.pool.subscribe((event) => logPoolEvent(log, event));
     this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log, clock });
     const { passive, health } = config;
@@ -130,7 +133,15 @@ export class Roundhouse {
     const dataPlane = bind("proxy", config.proxy, () => {
       const certificate = this.#certificate.current;
       const sessions = this.#sessions;
-      return startDataPlane({ config, pool, sessions, passive: this.#passive, log: this.#log, certificate });
+      return startDataPlane({
+        config,
+        pool,
+        metrics: this.#metrics,
+        sessions,
+        passive: this.#passive,
+        log: this.#log,
+        certificate,
+      });
     });
     this.#dataPlane = dataPlane;
     this.#certificate.watch(dataPlane);

@@ -8,7 +8,6 @@ const NOT_YET: readonly (Setting | BackendSetting)[] = [
   { path: "engine", read: (config) => config.engine },
   { path: "proxy.workers", read: (config) => config.proxy.workers },
   { path: "tls.insecure", readBackend: (backend) => backend.tls.insecure },
-  { path: "log.access", read: (config) => config.log.access },
 ];
 
 /** A problem for each setting that asks for something that does not exist yet. */

@@ -107,6 +107,7 @@ export class HealthMonitor {
 
   #record(backend: Backend, observation: Observation): void {
     const { ok, status, durationMs, error } = observation;
+    backend.checks[ok ? "passed" : "failed"]++;
     backend.lastCheck = { at: new Date(this.#clock.now()).toISOString(), ok, status, durationMs, error };
     this.#log.debug("check", { backend: backend.url, ok, status, durationMs, error });
   }

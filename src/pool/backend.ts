@@ -46,6 +46,8 @@ export class Backend {
   readonly slot: number;
   /** Which of the backends that had the slot in turn this is. */
   readonly generation: number;
+  /** Control plane only: health checks so far. */
+  readonly checks = { passed: 0, failed: 0 };
   /** Control plane only. */
   lastCheck: CheckResult | null = null;
   /** Control plane only. */

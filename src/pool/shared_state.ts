@@ -1,5 +1,5 @@
 /**
- * What changes per request, in one `SharedArrayBuffer`: the only file with offsets and `Atomics`.
+ * What changes per request, in one `SharedArrayBuffer`: the file with its offsets and `Atomics`.
  *
  * Three kinds of cell, told apart by who writes them:
  * - *shared* cells (health, operator state, weight, epoch, turn): any isolate, with `Atomics`;
@@ -8,6 +8,8 @@
  * - *striped* totals: each isolate its own 64-bit float, exact to 2^53; readers may see them a moment late. Aligned
  *   8-byte stores do not tear on the processors Deno runs on.
  */
+
+import { RetryBudget, RING_BYTES } from "./retry_budget.ts";
 
 /** Operator state as stored; the names are those of the admin API. */
 export const BACKEND_STATES = ["active", "draining", "disabled"] as const;
@@ -33,15 +35,6 @@ const QUEUED = 1;
 const REQUESTS_TOTAL = 1;
 const REQUESTS_FAILED = 2;
 const REQUESTS_RETRIED = 3;
-
-// Ring of an isolate for the retry budget: for each of the last seconds which one it is, its requests, its retries.
-const BUDGET_SECONDS = 10;
-const RING_SLOTS = BUDGET_SECONDS + 1; // the current second is not over yet
-const RING_CELLS = 3;
-const RING_BYTES = Math.ceil((RING_SLOTS * RING_CELLS * 8) / LINE) * LINE;
-
-/** Retries allowed on top of the budget's share, so that a quiet proxy can retry too. */
-const BUDGET_FLOOR = 10;
 
 // Lines of a backend, written by any isolate. The first is read at every pick and changes seldom …
 const BACKEND_BYTES = 2 * LINE;
@@ -82,12 +75,13 @@ export class SharedState {
   readonly buffer: SharedArrayBuffer;
   readonly isolates: number;
   readonly isolate: number;
+  /** Told of every request and retry that is counted here. */
+  readonly retryBudget: RetryBudget;
   readonly #words: Int32Array;
   readonly #floats: Float64Array;
   readonly #isolateLines: number;
   readonly #backendLines: number;
   readonly #stripeLines: number;
-  readonly #rings: number;
 
   /** Allocates the memory for `isolates` isolates; the caller is isolate 0. */
   static allocate(isolates = 1): SharedState {
@@ -110,7 +104,8 @@ export class SharedState {
     this.#isolateLines = LINE;
     this.#backendLines = this.#isolateLines + isolates * LINE;
     this.#stripeLines = this.#backendLines + MAX_BACKENDS * BACKEND_BYTES;
-    this.#rings = this.#stripeLines + MAX_BACKENDS * isolates * LINE;
+    const rings = this.#stripeLines + MAX_BACKENDS * isolates * LINE;
+    this.retryBudget = new RetryBudget(buffer, rings, isolates, isolate);
   }
 
   /** Changes whenever the set of eligible backends or a weight may have changed. */
@@ -312,7 +307,7 @@ export class SharedState {
   requestStarted(nowMs = Date.now()): void {
     Atomics.add(this.#words, this.#isolateLine(this.isolate) / I32 + ACTIVE, 1);
     this.#addToIsolate(REQUESTS_TOTAL);
-    this.#addToRing(1, nowMs);
+    this.retryBudget.countRequest(nowMs);
   }
 
   requestEnded(): void {
@@ -346,22 +341,7 @@ export class SharedState {
   /** Counts a retry, in the totals and against the budget. */
   countRetry(nowMs = Date.now()): void {
     this.#addToIsolate(REQUESTS_RETRIED);
-    this.#addToRing(2, nowMs);
-  }
-
-  /** Whether one more retry stays below `budget` × requests + 10, over the last 10 s and all isolates. */
-  retryWithinBudget(budget: number, nowMs = Date.now()): boolean {
-    const oldest = Math.floor(nowMs / 1000) - BUDGET_SECONDS + 1;
-    let requests = 0;
-    let retries = 0;
-    for (let entry = 0; entry < this.isolates * RING_SLOTS; entry++) {
-      const isolate = Math.floor(entry / RING_SLOTS);
-      const cell = (this.#rings + isolate * RING_BYTES) / F64 + (entry % RING_SLOTS) * RING_CELLS;
-      if ((this.#floats[cell] ?? 0) < oldest) continue;
-      requests += this.#floats[cell + 1] ?? 0;
-      retries += this.#floats[cell + 2] ?? 0;
-    }
-    return retries + 1 < budget * requests + BUDGET_FLOOR;
+    this.retryBudget.countRetry(nowMs);
   }
 
   /** Of all isolates. */
@@ -412,17 +392,6 @@ export class SharedState {
   #addToIsolate(cell: number): void {
     const index = this.#isolateLine(this.isolate) / F64 + cell;
     this.#floats[index] = (this.#floats[index] ?? 0) + 1;
-  }
-
-  #addToRing(counter: 1 | 2, nowMs: number): void {
-    const second = Math.floor(nowMs / 1000);
-    const cell = (this.#rings + this.isolate * RING_BYTES) / F64 + (second % RING_SLOTS) * RING_CELLS;
-    if (this.#floats[cell] !== second) {
-      this.#floats[cell] = second;
-      this.#floats[cell + 1] = 0;
-      this.#floats[cell + 2] = 0;
-    }
-    this.#floats[cell + counter] = (this.#floats[cell + counter] ?? 0) + 1;
   }
 
   #addToStripe(slot: number, cell: number): void {

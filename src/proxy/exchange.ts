@@ -13,7 +13,8 @@ import { type ForwardedRequest, forwardRequest, forwardResponse, type HeaderRule
 import type { RandomHex } from "./ids.ts";
 import { Journey } from "./journey.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
-import { isServerFailure, type Problem, problemFor } from "./problem.ts";
+import { CLIENT_GONE, isServerFailure, type Problem, problemFor } from "./problem.ts";
+import type { Ending, RequestRecorder } from "./record.ts";
 import type { RequestQueue, Waiter } from "./queue.ts";
 import { mayRetry } from "./retry.ts";
 
@@ -24,6 +25,8 @@ export interface Exchange<Response extends ResponseHead> {
   readonly refusal: ProxyError | undefined;
   /** Whether the client has left. */
   readonly clientGone: boolean;
+  /** Bytes of the request's body that have come from the client; `null`: the engine can't know. */
+  readonly bytesIn: number | null;
   /** Whether all of the request body that was handed out can be handed out again. */
   readonly bodyReplayable: boolean;
   /** Sends the request to a backend; resolves with its response's head. Rejects with a `ProxyError` only. */
@@ -61,6 +64,7 @@ export interface ForwarderParts {
   readonly balancer: LoadBalancer;
   readonly shared: SharedState;
   readonly queue: RequestQueue;
+  readonly recorder: RequestRecorder;
   /** `undefined`: clients do not stick. */
   readonly stickiness: Stickiness | undefined;
   readonly passive: Pick<PassiveHealth, "connectFailed" | "failed" | "serverError">;
@@ -86,23 +90,30 @@ export class Forwarder {
 
   /** Answers one request. Settles when nothing of it is left; never rejects. */
   async handle<Response extends ResponseHead>(exchange: Exchange<Response>): Promise<void> {
-    const { shared, rules, random } = this.#parts;
-    shared.requestStarted();
-    const forwarded = forwardRequest(exchange.request, rules.trust, rules.requestHeaders, random);
+    const { rules, random, recorder } = this.#parts;
+    const { request } = exchange;
+    const startedAt = performance.now();
+    recorder.started();
+    const forwarded = forwardRequest(request, rules.trust, rules.requestHeaders, random);
+    const journey = new Journey(request, forwarded);
+    let ending: Ending;
     try {
-      const refusal = exchange.refusal ?? refusalOf(exchange.request, rules.maxBodyBytes);
+      const refusal = exchange.refusal ?? refusalOf(request, rules.maxBodyBytes);
       if (refusal !== undefined) throw refusal;
-      await this.#forward(exchange, forwarded);
+      ending = await this.#forward(exchange, forwarded, journey);
     } catch (error) {
-      await this.#answerFailure(exchange, forwarded.requestId, error);
-    } finally {
-      shared.requestEnded();
+      ending = await this.#answerFailure(exchange, forwarded.requestId, error);
     }
+    const { bytesIn } = exchange;
+    recorder.ended({ request, forwarded, journey, bytesIn, durationMs: performance.now() - startedAt, ending });
   }
 
-  async #forward<Response extends ResponseHead>(exchange: Exchange<Response>, forwarded: ForwardedRequest) {
-    const { rules, shared, queue } = this.#parts; // one request goes by one set of rules
-    const journey = new Journey(exchange.request, forwarded);
+  async #forward<Response extends ResponseHead>(
+    exchange: Exchange<Response>,
+    forwarded: ForwardedRequest,
+    journey: Journey,
+  ): Promise<Ending> {
+    const { rules, recorder, queue } = this.#parts; // one request goes by one set of rules
     journey.session = this.#parts.stickiness?.find(journey);
     let lease = this.#tryLease(journey) ?? await this.#waitForRoom(exchange, journey);
     while (true) {
@@ -117,9 +128,9 @@ export class Forwarder {
         }
         if (next === undefined) {
           const headers = this.#responseHeaders(response, forwarded, journey, lease.backend);
-          const { failure } = await exchange.relay(response, headers);
-          if (failure !== undefined) this.#responseCut(lease.backend, forwarded.requestId, failure);
-          return;
+          const { bytesOut, failure } = await exchange.relay(response, headers);
+          if (failure !== undefined) this.#blame(lease.backend, forwarded.requestId, failure, "response cut");
+          return { status, backend: lease.backend, bytesOut, failure };
         }
         exchange.discard(response);
       } catch (error) {
@@ -131,7 +142,7 @@ export class Forwarder {
         queue.wake();
       }
       lease = next ?? this.#tryLease(journey) ?? await this.#waitForRoom(exchange, journey, failure);
-      shared.countRetry();
+      recorder.retried(failure?.code ?? "status");
     }
   }
 
@@ -206,17 +217,11 @@ export class Forwarder {
       maxRetries: rules.maxRetries,
       failure,
     });
-    return allowed && shared.retryWithinBudget(rules.retryBudget);
+    return allowed && shared.retryBudget.allows(rules.retryBudget);
   }
 
   #attemptFailed(backend: Backend, requestId: string, error: unknown): void {
     if (error instanceof ProxyError) this.#blame(backend, requestId, error, "attempt failed");
-  }
-
-  /** The response had begun, so the client's connection was cut: there is nothing left to answer. */
-  #responseCut(backend: Backend, requestId: string, failure: ProxyError): void {
-    if (failure.side !== "client") this.#parts.shared.countFailedRequest();
-    this.#blame(backend, requestId, failure, "response cut");
   }
 
   /** Blames the backend for what is its fault, and only that. */
@@ -234,16 +239,27 @@ export class Forwarder {
     exchange: Exchange<Response>,
     requestId: string,
     thrown: unknown,
-  ) {
-    const { shared, log, retryAfterSeconds } = this.#parts;
+  ): Promise<Ending> {
+    const { log, retryAfterSeconds } = this.#parts;
     const error = thrown instanceof ProxyError
       ? thrown
       : new ProxyError("unexpected error", { code: "internal", side: "proxy", requestSent: true, cause: thrown });
     if (error.code === "internal") log.error("request failed", { requestId, reason: messageOf(error.cause) });
-    if (isServerFailure(error)) shared.countFailedRequest();
-    else log.debug("request refused", { requestId, code: error.code, reason: error.message });
-    await exchange.answer(problemFor(error, requestId, error.code === "no_backend" ? retryAfterSeconds() : 1));
+    if (!isServerFailure(error)) log.debug("request refused", { requestId, code: error.code, reason: error.message });
+    const problem = problemFor(error, requestId, error.code === "no_backend" ? retryAfterSeconds() : 1);
+    await exchange.answer(problem);
+    return {
+      status: problem.status,
+      backend: undefined,
+      bytesOut: sentBytes(exchange.request, problem),
+      failure: error,
+    };
   }
+}
+
+/** How much of a problem's body goes out, to a client that stays for it. */
+function sentBytes({ method }: RequestHead, { status, body }: Problem): number {
+  return method === "HEAD" || status === CLIENT_GONE ? 0 : new TextEncoder().encode(body).length;
 }
 
 /** Why a request is refused before any backend is chosen, if it is. */

@@ -3,6 +3,7 @@
 import type { ForwardedTrust } from "./forwarded.ts";
 import type { RandomHex } from "./ids.ts";
 import type { HeaderPair, RequestHead } from "./message.ts";
+import { startTrace, traceIdOf } from "./trace.ts";
 
 /** Headers that the operator sets or removes. Names in lower case. */
 export interface HeaderRules {
@@ -17,6 +18,8 @@ export interface ForwardedRequest {
   readonly requestId: string;
   /** The client's address, as `trustForwarded` yields it. */
   readonly client: string;
+  /** Of the trace that the request is part of: 32 hexadecimal digits. */
+  readonly traceId: string;
 }
 
 const LONGEST_REQUEST_ID = 128;
@@ -39,7 +42,8 @@ export function forwardRequest(
   let forwardedProto: string | undefined;
   let forwardedHost: string | undefined;
   let requestId: string | undefined;
-  let traced = false;
+  let traceparent: string | undefined;
+  let hasTraceState = false;
 
   for (const pair of request.headers) {
     const [name, value] = pair;
@@ -77,12 +81,21 @@ export function forwardRequest(
         requestId = requestId === undefined && isRequestId(value) ? value : "";
         continue;
       case "traceparent":
-        traced = true;
+        traceparent = traceparent === undefined ? value : ""; // two of them are as good as none
+        break;
+      case "tracestate":
+        hasTraceState = true;
         break;
     }
     headers.push(pair);
   }
-  const kept = connection === undefined ? headers : withoutNamed(headers, connection);
+  let kept = connection === undefined ? headers : withoutNamed(headers, connection);
+  let traceId = traceparent === undefined ? undefined : traceIdOf(traceparent);
+  if (traceId === undefined) {
+    if (traceparent !== undefined || hasTraceState) kept = withoutTrace(kept);
+    traceId = random.take(16);
+    kept.push(["traceparent", startTrace(traceId, random)]);
+  }
 
   const client = forwardedFor === undefined ? request.peer : trust.client(forwardedFor, request.peer);
   const id = requestId || random.take(16);
@@ -92,8 +105,7 @@ export function forwardRequest(
     ["x-forwarded-host", forwardedHost ?? authority],
     ["x-request-id", id],
   );
-  if (!traced) kept.push(["traceparent", `00-${random.take(16)}-${random.take(8)}-01`]);
-  return { headers: applyRules(kept, rules), requestId: id, client };
+  return { headers: applyRules(kept, rules), requestId: id, client, traceId };
 }
 
 /** Returns the headers for the client: the backend's less the hop-by-hop ones, `X-Request-Id`, the operator's rules. */
@@ -125,13 +137,21 @@ export function forwardResponse(
   return applyRules(kept, rules);
 }
 
-/** Drops the headers that a `Connection` header names. `Host` is not the connection's to drop. */
+/** What belongs to a trace that can't be read: the one that is started has no state yet (W3C Trace Context §3.4). */
+function withoutTrace(headers: HeaderPair[]): HeaderPair[] {
+  return headers.filter(([name]) => {
+    const lower = name.toLowerCase();
+    return lower !== "traceparent" && lower !== "tracestate";
+  });
+}
+
+/** Drops the headers that a `Connection` header names. `Host` and the trace are not the connection's to drop. */
 function withoutNamed(headers: HeaderPair[], connection: string): HeaderPair[] {
   if (connection === "keep-alive" || connection === "close") return headers; // nearly always
   const named = connection.toLowerCase().split(",").map((option) => option.trim());
   const kept = headers.filter(([name]) => {
     const lower = name.toLowerCase();
-    return lower === "host" || lower === "te" || !named.includes(lower);
+    return lower === "host" || lower === "te" || lower === "traceparent" || !named.includes(lower);
   });
   return kept;
 }

@@ -3,6 +3,9 @@
 import type { ErrorCode, ProxyError } from "../errors.ts";
 import type { HeaderPair } from "./message.ts";
 
+/** The status of a request whose client left before it was answered, for counts and logs: nobody gets to see it. */
+export const CLIENT_GONE = 499;
+
 /** An answer that roundhouse makes itself. */
 export interface Problem {
   readonly status: number;
@@ -22,7 +25,7 @@ const ANSWERS: Readonly<Record<ErrorCode, Answer>> = {
   bad_request: { status: 400, title: "Bad Request" },
   method_not_allowed: { status: 405, title: "Method Not Allowed" },
   body_too_large: { status: 413, title: "Content Too Large" },
-  client_gone: { status: 499, title: "Client Closed Request", detail: "The client left before the answer." },
+  client_gone: { status: CLIENT_GONE, title: "Client Closed Request", detail: "The client left before the answer." },
   internal: { status: 500, title: "Internal Server Error", detail: "The proxy failed to handle this request." },
   not_implemented: { status: 501, title: "Not Implemented" },
   connect_failed: { status: 502, title: "Bad Gateway", detail: "No connection to a backend could be made." },

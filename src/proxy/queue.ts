@@ -2,6 +2,7 @@
 
 import { ProxyError } from "../errors.ts";
 import type { Lease } from "../pool/backend.ts";
+import type { RequestMetrics } from "../pool/request_metrics.ts";
 import type { SharedState } from "../pool/shared_state.ts";
 
 /** How often the queue looks for what no release in this isolate tells: clients gone, waits over, changes of the pool. */
@@ -17,6 +18,7 @@ export interface Waiter {
 
 interface Place {
   readonly waiter: Waiter;
+  readonly since: number;
   readonly until: number;
   readonly admit: (lease: Lease) => void;
   readonly refuse: (error: ProxyError) => void;
@@ -32,12 +34,14 @@ export interface QueueLimits {
 /** The queue of one isolate: first in, first out. Its size counts over all isolates. */
 export class RequestQueue {
   readonly #shared: SharedState;
+  readonly #metrics: RequestMetrics;
   #limits: QueueLimits;
   readonly #places: Place[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(shared: SharedState, limits: QueueLimits) {
+  constructor(shared: SharedState, metrics: RequestMetrics, limits: QueueLimits) {
     this.#shared = shared;
+    this.#metrics = metrics;
     this.#limits = limits;
   }
 
@@ -54,7 +58,8 @@ export class RequestQueue {
       refuse(queueError("the queue is full"));
       return promise;
     }
-    this.#places.push({ waiter, until: performance.now() + timeoutMs, admit, refuse });
+    const since = performance.now();
+    this.#places.push({ waiter, since, until: since + timeoutMs, admit, refuse });
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS);
     return promise;
   }
@@ -90,8 +95,9 @@ export class RequestQueue {
   }
 
   #leave(index: number): void {
-    this.#places.splice(index, 1);
+    const [place] = this.#places.splice(index, 1);
     this.#shared.leaveQueue();
+    if (place !== undefined) this.#metrics.countWait(performance.now() - place.since);
     if (this.#places.length > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;

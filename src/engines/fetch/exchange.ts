@@ -85,6 +85,10 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     this.#requestLimit = context.requestDeadline?.start(this);
   }
 
+  get bytesIn(): number {
+    return this.#body?.receivedBytes ?? 0;
+  }
+
   get bodyReplayable(): boolean {
     return this.#body?.replayable ?? true;
   }

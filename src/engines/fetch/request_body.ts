@@ -42,6 +42,11 @@ export class RequestBody {
     this.#listener = listener;
   }
 
+  /** What has come of it; the end is known by then of every body that was not given up. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
   /** Whether everything that was handed out can be handed out again. */
   get replayable(): boolean {
     return this.#replayable;

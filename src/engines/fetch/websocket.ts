@@ -4,7 +4,7 @@ import { messageOf, ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
 import { clientGone, type Exchange, type Relayed } from "../../proxy/exchange.ts";
 import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
-import type { Problem } from "../../proxy/problem.ts";
+import { CLIENT_GONE, type Problem } from "../../proxy/problem.ts";
 import { Bridge } from "./bridge.ts";
 import { type FetchContext, refuse, UNSEEN } from "./exchange.ts";
 import { fromFetchError, fromHandshakeError, refusedStatus } from "./fetch_error.ts";
@@ -24,6 +24,7 @@ interface Handshake extends ResponseHead {
 export class WebSocketExchange implements Exchange<Handshake> {
   readonly refusal: ProxyError | undefined;
   readonly bodyReplayable = true;
+  readonly bytesIn = null;
 
   constructor(
     readonly request: FetchRequestHead,
@@ -70,8 +71,8 @@ export class WebSocketExchange implements Exchange<Handshake> {
     // A client that left between the two handshakes would leave a socket that neither opens nor closes.
     if (this.upgrade.signal.aborted) {
       socket.close();
-      this.respond(new Response(null, { status: 499 }));
-      return UNSEEN;
+      this.respond(new Response(null, { status: CLIENT_GONE }));
+      return { ...UNSEEN, failure: clientGone() };
     }
     const options = { idleTimeout: PING_SECONDS, ...(socket.protocol === "" ? {} : { protocol: socket.protocol }) };
     const { socket: client, response } = Deno.upgradeWebSocket(this.upgrade, options);

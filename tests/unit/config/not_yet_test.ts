@@ -8,7 +8,6 @@ const REFUSED: readonly (readonly [string, ConfigFile])[] = [
   ["engine", { engine: "wire" }],
   ["proxy.workers", { proxy: { workers: "auto" } }],
   ["backends[0].tls.insecure", { backends: [{ url: "http://b", tls: { insecure: true } }] }],
-  ["log.access", { log: { access: true } }],
 ];
 
 Deno.test("notYetSupported() refuses each setting whose feature does not exist", () => {

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
-import fc from "fast-check";
 import { SharedState } from "../../../src/pool/shared_state.ts";
 
 Deno.test("SharedState counts a million leases of two workers down to zero, and every turn once", async () => {
@@ -73,34 +72,4 @@ Deno.test("SharedState.recordLatency() rises at once and falls by the time that 
   assertGreater(soon, 90);
   shared.recordLatency(0, 10, 60_000, 1000);
   assert(Math.abs((shared.latencyMs(0) ?? 0) - 10) < 0.001);
-});
-
-Deno.test("SharedState.retryWithinBudget() keeps retries below budget × requests + 10 in any 10 s, over all isolates", () => {
-  const step = fc.record({ advanceMs: fc.nat(3000), requests: fc.nat(30), isolate: fc.nat(1) });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), fc.double({ min: 0, max: 1, noNaN: true }), (steps, budget) => {
-      const first = SharedState.allocate(2);
-      const isolates = [first, SharedState.attach(first.buffer, 2, 1)];
-      const requests: number[] = [];
-      const retries: number[] = [];
-      let now = 1_700_000_000_000;
-      for (const { advanceMs, requests: count, isolate } of steps) {
-        now += advanceMs;
-        const shared = isolates[isolate] ?? first;
-        for (let index = 0; index < count; index++) {
-          shared.requestStarted(now);
-          requests.push(now);
-        }
-        const windowStart = Math.floor(now / 1000) - 9;
-        const inWindow = (times: readonly number[]) =>
-          times.filter((at) => Math.floor(at / 1000) >= windowStart).length;
-        while (shared.retryWithinBudget(budget, now)) {
-          shared.countRetry(now);
-          retries.push(now);
-          assert(inWindow(retries) < budget * inWindow(requests) + 10);
-        }
-        assert(inWindow(retries) + 1 >= budget * inWindow(requests) + 10, "a retry was refused too early");
-      }
-    }),
-  );
 });

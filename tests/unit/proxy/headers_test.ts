@@ -134,10 +134,31 @@ Deno.test("forwardRequest() keeps a well-formed X-Request-Id and replaces any ot
   assertMatch(forward([["x-request-id", "a"], ["x-request-id", "b"]]).requestId, /^[0-9a-f]{32}$/);
 });
 
-Deno.test("forwardRequest() passes a traceparent on and starts one where there is none", () => {
-  const given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-  assertEquals(valuesOf(forward([["traceparent", given]]).headers, "traceparent"), [given]);
-  assertMatch(valuesOf(forward([]).headers, "traceparent").join(), /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+const TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+Deno.test("forwardRequest() passes a trace on, with its state, and says its id", () => {
+  const trace: HeaderPair[] = [["TraceParent", TRACEPARENT], ["tracestate", "a=1"], ["tracestate", "b=2"]];
+  for (const connection of ["close", "traceparent"]) {
+    const { headers, traceId } = forward([...trace, ["connection", connection]]);
+    assertEquals(headers.filter(([name]) => name.toLowerCase().startsWith("trace")), trace);
+    assertEquals(traceId, "4bf92f3577b34da6a3ce929d0e0e4736");
+  }
+});
+
+Deno.test("forwardRequest() starts a trace where there is none, or none that can be read, without another's state", () => {
+  const given: HeaderPair[][] = [
+    [],
+    [["tracestate", "a=1"]],
+    [["traceparent", "00-xyz"], ["TraceState", "a=1"]],
+    [["traceparent", TRACEPARENT], ["traceparent", TRACEPARENT], ["tracestate", "a=1"]],
+  ];
+  for (const headers of given) {
+    const forwarded = forward(headers);
+    const [traceparent = "", ...others] = valuesOf(forwarded.headers, "traceparent");
+    assertMatch(traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+    assertEquals([others, valuesOf(forwarded.headers, "tracestate")], [[], []]);
+    assertEquals(forwarded.traceId, traceparent.slice(3, 35));
+  }
 });
 
 Deno.test("forwardRequest() applies the operator's rules last", () => {

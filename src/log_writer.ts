@@ -1,0 +1,112 @@
+/** Writes log lines without making anybody wait: in batches, with a limit to what it holds back. */
+
+/** What a `LineWriter` works with. */
+export interface LineWriterOptions {
+  /** Takes some of the bytes and says how many, as `Deno.stderr.write` does. */
+  readonly write: (bytes: Uint8Array) => Promise<number>;
+  /** Told how many lines were dropped; a line that it pushes is kept whatever is held, and stands in their place. */
+  readonly onDrop: (lines: number) => void;
+  /** The most characters held back while a write is under way. Default: 8 Mi. */
+  readonly maxHeld?: number;
+}
+
+/** What a pipe takes in one piece (POSIX `PIPE_BUF` on Linux), so that lines of several writers do not mix. */
+const BATCH_BYTES = 4096;
+
+/** A reader that does not read must not keep the process from ending. */
+const CLOSE_LIMIT_MS = 2000;
+
+/**
+ * One write is under way at a time; lines that come meanwhile are held, and go out together. Past the limit new ones are
+ * dropped and counted. Where nobody can be written to any more, lines are lost: there is no place to say so.
+ */
+export class LineWriter {
+  readonly #options: LineWriterOptions;
+  readonly #maxHeld: number;
+  readonly #encoder = new TextEncoder();
+  readonly #batch = new Uint8Array(BATCH_BYTES);
+  #lines: string[] = [];
+  /** Characters of lines that are not written yet. */
+  #held = 0;
+  #dropped = 0;
+  #tellsDrops = false;
+  #writing: Promise<void> | undefined;
+
+  constructor(options: LineWriterOptions) {
+    this.#options = options;
+    this.#maxHeld = options.maxHeld ?? 8 * 1024 * 1024;
+  }
+
+  /** Writes a line, which ends in a line break, as soon as those before it are out. */
+  push(line: string): void {
+    if (this.#held + line.length > this.#maxHeld && !this.#tellsDrops) {
+      this.#dropped++;
+      return;
+    }
+    this.#lines.push(line);
+    this.#held += line.length;
+    this.#writing ??= this.#writeAll();
+  }
+
+  /** Settles when all lines are out, or when that takes too long. */
+  async close(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const limit = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_LIMIT_MS));
+    while (this.#writing !== undefined && await Promise.race([this.#writing.then(() => true), limit]));
+    clearTimeout(timer);
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#lines.length > 0) {
+      const lines = this.#lines;
+      this.#lines = [];
+      this.#tellDrops();
+      await this.#writeLines(lines);
+    }
+    this.#writing = undefined;
+  }
+
+  #tellDrops(): void {
+    if (this.#dropped === 0) return;
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    this.#tellsDrops = true;
+    this.#options.onDrop(dropped);
+    this.#tellsDrops = false;
+  }
+
+  async #writeLines(lines: readonly string[]): Promise<void> {
+    let used = 0;
+    let usedChars = 0;
+    const flush = async () => {
+      await this.#write(this.#batch.subarray(0, used));
+      this.#held -= usedChars;
+      used = usedChars = 0;
+    };
+    for (const line of lines) {
+      let { read, written } = this.#encoder.encodeInto(line, this.#batch.subarray(used));
+      if (read < line.length) {
+        if (used > 0) await flush();
+        ({ read, written } = this.#encoder.encodeInto(line, this.#batch));
+      }
+      if (read < line.length) {
+        await this.#write(this.#encoder.encode(line)); // longer than a batch
+        this.#held -= line.length;
+        continue;
+      }
+      used += written;
+      usedChars += line.length;
+    }
+    if (used > 0) await flush();
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let written = 0; written < bytes.length;) {
+        written += await this.#options.write(bytes.subarray(written));
+      }
+    } catch {
+      // Whoever read is gone, and with them the place to say so. That must not end the proxy.
+    }
+  }
+}

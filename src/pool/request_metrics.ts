@@ -1,0 +1,206 @@
+/**
+ * What the requests of all isolates came to, in a `SharedArrayBuffer` of its own: the counts and histograms behind
+ * `GET /metrics`. Each isolate writes its own stripe, 64-bit floats exact to 2^53, so counting takes neither a lock nor
+ * `Atomics`; they are summed when read, and a reader may see a count a moment late.
+ *
+ * A stripe of a backend says which generation of the slot it counts. The first request of another one empties it, and a
+ * late one of an earlier generation is left out. So a slot that is reused never shows the counts of the backend that had
+ * it before, whoever comes first.
+ */
+
+import { ERROR_CODES, type ErrorCode } from "../errors.ts";
+import type { Backend } from "./backend.ts";
+import { MAX_BACKENDS } from "./shared_state.ts";
+
+/** Upper bounds of the histograms' buckets in milliseconds, inclusive; a last bucket takes what is longer. */
+export const BUCKET_BOUNDS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000] as const;
+
+/** Why a request was tried again: what failed, or a status of `retries.statuses`. */
+export const RETRY_REASONS = [...ERROR_CODES, "status"] as const;
+export type RetryReason = (typeof RETRY_REASONS)[number];
+
+/** Times, sorted by length. */
+export interface Histogram {
+  /** As many as there are bounds, and one for what is longer; each counts its own only. */
+  readonly buckets: readonly number[];
+  readonly sumMs: number;
+}
+
+/** The requests that one backend answered, or that roundhouse answered itself. */
+export interface AnswerCounts {
+  /** By the first digit of the status: 1 to 9 at index 0 to 8. */
+  readonly byClass: readonly number[];
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Of all but those that became tunnels: how long those last says nothing about the backend. */
+  readonly durations: Histogram;
+}
+
+/** What is counted for the whole process. */
+export interface ProcessCounts {
+  readonly retries: ReadonlyMap<RetryReason, number>;
+  /** Requests that did not end as they should have. */
+  readonly errors: ReadonlyMap<ErrorCode, number>;
+  /** Requests of clients with a session that its backend answered, and those that another one did. */
+  readonly stickyHits: number;
+  readonly stickyMisses: number;
+  readonly queueWaits: Histogram;
+}
+
+/** One request at its end. */
+export interface RequestCount {
+  /** Whose answer the client got; `undefined`: roundhouse's own. */
+  readonly backend: Backend | undefined;
+  readonly status: number;
+  readonly durationMs: number;
+  /** `null`: not known. */
+  readonly bytesIn: number | null;
+  readonly bytesOut: number | null;
+}
+
+const F64 = Float64Array.BYTES_PER_ELEMENT;
+const CLASSES = 9;
+const BUCKETS = BUCKET_BOUNDS_MS.length + 1;
+
+// Stripe of a backend and isolate: 32 cells, four cache lines.
+const STRIPE = 32;
+const GENERATION = 0;
+const CLASS = 1;
+const BYTES_IN = CLASS + CLASSES;
+const BYTES_OUT = BYTES_IN + 1;
+const DURATIONS = BYTES_OUT + 1; // a histogram: the sum, then the buckets
+
+// Block of an isolate: 64 cells, eight cache lines.
+const BLOCK = 64;
+const RETRIES = 0;
+const ERRORS = RETRIES + RETRY_REASONS.length;
+const STICKY_HITS = ERRORS + ERROR_CODES.length;
+const STICKY_MISSES = STICKY_HITS + 1;
+const QUEUE_WAITS = STICKY_MISSES + 1; // a histogram
+
+/** The stripe behind those of the backends is for roundhouse's own answers. */
+const OWN = MAX_BACKENDS;
+
+/** One isolate's view of the counts. */
+export class RequestMetrics {
+  /** What another isolate needs to `attach`. */
+  readonly buffer: SharedArrayBuffer;
+  readonly isolates: number;
+  readonly isolate: number;
+  readonly #cells: Float64Array;
+
+  /** Allocates the memory for `isolates` isolates, 1 MiB each; the caller is isolate 0. */
+  static allocate(isolates = 1): RequestMetrics {
+    const cells = isolates * (BLOCK + (MAX_BACKENDS + 1) * STRIPE);
+    return new RequestMetrics(new SharedArrayBuffer(cells * F64), isolates, 0);
+  }
+
+  /** Joins memory allocated elsewhere as isolate number `isolate` (0 to `isolates` - 1). */
+  static attach(buffer: SharedArrayBuffer, isolates: number, isolate: number): RequestMetrics {
+    return new RequestMetrics(buffer, isolates, isolate);
+  }
+
+  private constructor(buffer: SharedArrayBuffer, isolates: number, isolate: number) {
+    this.buffer = buffer;
+    this.isolates = isolates;
+    this.isolate = isolate;
+    this.#cells = new Float64Array(buffer);
+  }
+
+  /** Counts a request, once, at its end. */
+  countRequest({ backend, status, durationMs, bytesIn, bytesOut }: RequestCount): void {
+    const stripe = backend === undefined ? this.#stripe(OWN, this.isolate) : this.#stripeToWrite(backend);
+    if (stripe === undefined) return;
+    this.#add(stripe + CLASS + Math.min(Math.max(Math.floor(status / 100), 1), CLASSES) - 1, 1);
+    if (bytesIn !== null) this.#add(stripe + BYTES_IN, bytesIn);
+    if (bytesOut !== null) this.#add(stripe + BYTES_OUT, bytesOut);
+    if (status !== 101) this.#observe(stripe + DURATIONS, durationMs);
+  }
+
+  countRetry(reason: RetryReason): void {
+    this.#add(this.#block(this.isolate) + RETRIES + RETRY_REASONS.indexOf(reason), 1);
+  }
+
+  countError(code: ErrorCode): void {
+    this.#add(this.#block(this.isolate) + ERRORS + ERROR_CODES.indexOf(code), 1);
+  }
+
+  /** Counts a request of a client with a session: whether its backend answered. */
+  countSticky(hit: boolean): void {
+    this.#add(this.#block(this.isolate) + (hit ? STICKY_HITS : STICKY_MISSES), 1);
+  }
+
+  /** Counts a request that has left the queue, whatever for. */
+  countWait(waitedMs: number): void {
+    this.#observe(this.#block(this.isolate) + QUEUE_WAITS, waitedMs);
+  }
+
+  /** The answers of a backend, or roundhouse's own, of all isolates. */
+  answers(backend: Backend | undefined): AnswerCounts {
+    const stripes = this.#isolateNumbers().map((isolate) => this.#stripe(backend?.slot ?? OWN, isolate))
+      .filter((stripe) => backend === undefined || this.#cells[stripe + GENERATION] === backend.generation);
+    const sum = (cell: number) => this.#sum(stripes, cell);
+    return {
+      byClass: Array.from({ length: CLASSES }, (_, index) => sum(CLASS + index)),
+      bytesIn: sum(BYTES_IN),
+      bytesOut: sum(BYTES_OUT),
+      durations: this.#histogram(stripes, DURATIONS),
+    };
+  }
+
+  /** What is counted for the whole process, of all isolates. */
+  processCounts(): ProcessCounts {
+    const blocks = this.#isolateNumbers().map((isolate) => this.#block(isolate));
+    const sum = (cell: number) => this.#sum(blocks, cell);
+    return {
+      retries: new Map(RETRY_REASONS.map((reason, index) => [reason, sum(RETRIES + index)])),
+      errors: new Map(ERROR_CODES.map((code, index) => [code, sum(ERRORS + index)])),
+      stickyHits: sum(STICKY_HITS),
+      stickyMisses: sum(STICKY_MISSES),
+      queueWaits: this.#histogram(blocks, QUEUE_WAITS),
+    };
+  }
+
+  /** The own stripe of a backend; `undefined` once its slot counts for a later one. */
+  #stripeToWrite({ slot, generation }: Backend): number | undefined {
+    const stripe = this.#stripe(slot, this.isolate);
+    const counted = this.#cells[stripe + GENERATION] ?? 0;
+    if (counted === generation) return stripe;
+    if (counted > generation) return undefined;
+    this.#cells.fill(0, stripe, stripe + STRIPE);
+    this.#cells[stripe + GENERATION] = generation;
+    return stripe;
+  }
+
+  #observe(histogram: number, ms: number): void {
+    let bucket = 0;
+    while (bucket < BUCKET_BOUNDS_MS.length && ms > (BUCKET_BOUNDS_MS[bucket] ?? 0)) bucket++;
+    this.#add(histogram, ms);
+    this.#add(histogram + 1 + bucket, 1);
+  }
+
+  #histogram(bases: readonly number[], cell: number): Histogram {
+    const buckets = Array.from({ length: BUCKETS }, (_, bucket) => this.#sum(bases, cell + 1 + bucket));
+    return { buckets, sumMs: this.#sum(bases, cell) };
+  }
+
+  #add(cell: number, amount: number): void {
+    this.#cells[cell] = (this.#cells[cell] ?? 0) + amount;
+  }
+
+  #sum(bases: readonly number[], cell: number): number {
+    return bases.reduce((sum, base) => sum + (this.#cells[base + cell] ?? 0), 0);
+  }
+
+  #isolateNumbers(): number[] {
+    return Array.from({ length: this.isolates }, (_, isolate) => isolate);
+  }
+
+  #block(isolate: number): number {
+    return isolate * BLOCK;
+  }
+
+  #stripe(slot: number, isolate: number): number {
+    return this.isolates * BLOCK + (slot * this.isolates + isolate) * STRIPE;
+  }
+}

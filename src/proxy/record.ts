@@ -1,0 +1,108 @@
+/** What became of each request, told once at its end: to the counts behind `/status` and `/metrics`, and to the access log. */
+
+import type { ProxyError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { Backend } from "../pool/backend.ts";
+import type { RequestMetrics, RetryReason } from "../pool/request_metrics.ts";
+import type { SharedState } from "../pool/shared_state.ts";
+import type { ForwardedRequest } from "./headers.ts";
+import type { Journey } from "./journey.ts";
+import type { RequestHead } from "./message.ts";
+
+/** How a request ended. */
+export interface Ending {
+  /** As the client was told it; 499 where the client left before it could be told anything. */
+  readonly status: number;
+  /** Whose answer it was; `undefined`: roundhouse's own. */
+  readonly backend: Backend | undefined;
+  /** Of the body that went to the client; `null`: not known. */
+  readonly bytesOut: number | null;
+  /** What went wrong, if something did: before the answer, or in the middle of it. */
+  readonly failure: ProxyError | undefined;
+}
+
+/** A request at its end, and how it came there. */
+export interface FinishedRequest {
+  readonly request: RequestHead;
+  readonly forwarded: ForwardedRequest;
+  readonly journey: Journey;
+  /** Of the body that came from the client; `null`: not known. */
+  readonly bytesIn: number | null;
+  readonly durationMs: number;
+  readonly ending: Ending;
+}
+
+/** What a `RequestRecorder` feeds. */
+export interface RecorderParts {
+  readonly shared: SharedState;
+  readonly metrics: RequestMetrics;
+  /** `undefined`: requests are not logged. */
+  readonly accessLog: Log | undefined;
+}
+
+/** Told what happens to the requests of one isolate. */
+export class RequestRecorder {
+  readonly #shared: SharedState;
+  readonly #metrics: RequestMetrics;
+  readonly #accessLog: Log | undefined;
+
+  constructor({ shared, metrics, accessLog }: RecorderParts) {
+    this.#shared = shared;
+    this.#metrics = metrics;
+    this.#accessLog = accessLog;
+  }
+
+  started(): void {
+    this.#shared.requestStarted();
+  }
+
+  /** It goes to another backend. */
+  retried(reason: RetryReason): void {
+    this.#shared.countRetry();
+    this.#metrics.countRetry(reason);
+  }
+
+  /** Nothing is left of it. To be called once for each that started. */
+  ended(finished: FinishedRequest): void {
+    const { ending, journey, durationMs, bytesIn } = finished;
+    const { status, backend, bytesOut, failure } = ending;
+    this.#metrics.countRequest({ backend, status, durationMs, bytesIn, bytesOut });
+    if (failure !== undefined) this.#metrics.countError(failure.code);
+    if (journey.session !== undefined && backend !== undefined) this.#metrics.countSticky(backend === journey.session);
+    if (isFailed(ending)) this.#shared.countFailedRequest();
+    if (this.#accessLog !== undefined) this.#accessLog.info("request", accessFields(finished));
+    this.#shared.requestEnded();
+  }
+}
+
+/** Whether roundhouse itself answered with 5xx, or had to cut the answer. A client that left is nobody's failure. */
+function isFailed({ status, backend, failure }: Ending): boolean {
+  return backend === undefined ? status >= 500 : failure !== undefined && failure.side !== "client";
+}
+
+/** The fields of an access log line. No header value and no query: those may hold secrets. */
+function accessFields({ request, forwarded, journey, bytesIn, durationMs, ending }: FinishedRequest) {
+  const { status, backend, bytesOut, failure } = ending;
+  return {
+    requestId: forwarded.requestId,
+    client: forwarded.client,
+    method: request.method,
+    path: pathOf(request.target),
+    status,
+    backend: backend?.url ?? null,
+    attempts: journey.tried.length,
+    durationMs: Math.round(durationMs * 1000) / 1000,
+    bytesIn,
+    bytesOut,
+    traceId: forwarded.traceId,
+    ...failure && { error: failure.code },
+  };
+}
+
+function pathOf(target: string): string {
+  for (let index = 0; index < target.length; index++) {
+    const code = target.charCodeAt(index);
+    if (code === 0x3f || code === 0x23) return target.slice(0, index); // "?" or "#"
+  }
+  return target;
+}

@@ -87,8 +87,8 @@ export function startAdminServer(options: AdminOptions): AdminServer {
   };
 }
 
-/** Every route. A resource joins with one line. */
-function routeTable(options: AdminOptions): readonly Route[] {
+/** Every route. A resource joins with one line; the tests put each of them through every refusal. */
+export function routeTable(options: AdminOptions): readonly Route[] {
   return [
     ...statusRoutes(options),
     ...backendRoutes(options),

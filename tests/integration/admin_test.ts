@@ -31,7 +31,7 @@ interface RouteRow {
   readonly ok: number;
 }
 
-// A later route joins with a row.
+/** What each route answers. One that has no row here is put through the refusals all the same. */
 const ROUTES: readonly RouteRow[] = [
   { method: "GET", path: "/status", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/config", allow: "GET, HEAD", ok: 200 },
@@ -49,18 +49,33 @@ const ROUTES: readonly RouteRow[] = [
   { method: "DELETE", path: `/backends/${ID_OF_A}`, allow: "GET, HEAD, PATCH, DELETE", body: {}, ok: 200 },
 ];
 
+/** The table's routes without a row: no example of a valid request is needed to be refused. */
+const WITHOUT_ROW = await (async () => {
+  await using admin = new TestAdmin();
+  return admin.routes.flatMap(({ path, methods, needsNoToken }): Omit<RouteRow, "ok">[] => {
+    const names = Object.keys(methods) as RouteRow["method"][];
+    const allow = names.flatMap((name) => name === "GET" ? ["GET", "HEAD"] : [name]).join(", ");
+    const concrete = path.replace(":id", ID_OF_A);
+    // A row has to say so when no token is wanted: that is never to be by accident.
+    assert(needsNoToken !== true || ROUTES.some((row) => row.path === concrete && row.open), `${path} needs no token`);
+    return names.filter((method) => !ROUTES.some((row) => row.method === method && row.path === concrete))
+      .map((method) => ({ method, path: concrete, allow }));
+  });
+})();
+
 interface RefusalRow {
   readonly name: string;
   readonly status: number;
   readonly token?: string;
   /** Which routes it is about; default: all. */
-  readonly appliesTo?: (route: RouteRow) => boolean;
-  readonly change: (route: RouteRow, port: number) => Sent;
+  readonly appliesTo?: (route: Omit<RouteRow, "ok">) => boolean;
+  readonly change: (route: Omit<RouteRow, "ok">, port: number) => Sent;
   readonly detail: RegExp;
 }
 
-const readsBody = (route: RouteRow) => route.body !== undefined;
-const wantsToken = (route: RouteRow) => route.open === undefined;
+/** The runtime keeps a body of GET to itself. */
+const readsBody = ({ method }: Omit<RouteRow, "ok">) => method !== "GET";
+const wantsToken = ({ open }: Omit<RouteRow, "ok">) => open === undefined;
 const HOST = /Host has to be localhost or an IP address/;
 const ORIGIN = /another origin/;
 
@@ -114,21 +129,21 @@ const REFUSALS: readonly RefusalRow[] = [
     name: "a body that is no JSON by its type",
     status: 415,
     appliesTo: readsBody,
-    change: () => ({ headers: { "content-type": "text/plain" } }),
+    change: ({ body = {} }) => ({ body, headers: { "content-type": "text/plain" } }),
     detail: /content-type: got "text\/plain", want application\/json/,
   },
   {
     name: "a body of no type",
     status: 415,
     appliesTo: readsBody,
-    change: () => ({ headers: { "content-type": null } }),
+    change: ({ body = {} }) => ({ body, headers: { "content-type": null } }),
     detail: /content-type: got nothing/,
   },
   {
     name: "a body over 64 KiB",
     status: 413,
     appliesTo: readsBody,
-    change: ({ body }) => ({ body: JSON.stringify(body).padEnd(64 * 1024 + 1) }),
+    change: ({ body = {} }) => ({ body: JSON.stringify(body).padEnd(64 * 1024 + 1) }),
     detail: /more than 65536 bytes/,
   },
   {
@@ -144,6 +159,17 @@ const REFUSALS: readonly RefusalRow[] = [
     appliesTo: readsBody,
     change: () => ({ body: [] }),
     detail: /body: got an empty list, want an object/,
+  },
+  {
+    name: "JSON so deep that nothing may follow it down",
+    status: 400,
+    appliesTo: readsBody,
+    change: ({ body = {} }) => ({
+      body: `${JSON.stringify({ ...Object(body), deep: 0 }).replace(/0}$/, "")}${"[".repeat(32_000)}${
+        "]".repeat(32_000)
+      }}`,
+    }),
+    detail: /deep: unknown/,
   },
   {
     name: "an unknown field",
@@ -172,19 +198,21 @@ function assertProblem(response: RawResponse, status: number, detail: RegExp): v
 for (const route of ROUTES) {
   const { method, path: target, body } = route;
   const { contentType = route.ok < 400 ? "application/json" : "application/problem+json" } = route;
-  Deno.test(`admin ${method} ${target} answers, and refuses as every route does`, async (test) => {
-    await test.step("answers with and without a token", async () => {
-      for (const token of [null, TOKEN]) {
-        await using admin = new TestAdmin({ token });
-        const headers: Record<string, string> = token === null || route.open
-          ? {}
-          : { authorization: `bearer ${token}` };
-        headers.origin = `http://127.0.0.1:${admin.port}`;
-        admin.events.close(); // so that its stream ends
-        const response = await admin.send({ method, target, headers, body });
-        assertEquals([response.status, headerOf(response, "content-type")], [route.ok, contentType]);
-      }
-    });
+  Deno.test(`admin ${method} ${target} answers with and without a token`, async () => {
+    for (const token of [null, TOKEN]) {
+      await using admin = new TestAdmin({ token });
+      const headers: Record<string, string> = token === null || route.open ? {} : { authorization: `bearer ${token}` };
+      headers.origin = `http://127.0.0.1:${admin.port}`;
+      admin.events.close(); // so that its stream ends
+      const response = await admin.send({ method, target, headers, body });
+      assertEquals([response.status, headerOf(response, "content-type")], [route.ok, contentType]);
+    }
+  });
+}
+
+for (const route of [...ROUTES, ...WITHOUT_ROW]) {
+  const { method, path: target, body } = route;
+  Deno.test(`admin ${method} ${target} refuses as every route does`, async (test) => {
     for (const { name, status, token = null, appliesTo = () => true, change, detail } of REFUSALS) {
       if (!appliesTo(route)) continue;
       await test.step(`${name}: ${status}`, async () => {
@@ -301,6 +329,48 @@ Deno.test("admin gives up on a body that does not arrive: 408, and a stop does n
   assertProblem(response, 408, /did not arrive within 0\.02 s/);
   await admin.server.stop();
   assert(await client.closed());
+});
+
+Deno.test("admin gives up on a body that trickles in: the deadline is for all of it", async () => {
+  await using admin = new TestAdmin({ bodyDeadlineMs: 60 });
+  using client = await RawClient.connect(admin.port);
+  await client.send(POST_CHUNKED);
+  let response: RawResponse | undefined;
+  const answered = client.response().then((got) => response = got);
+  for (let sent = 0; response === undefined && sent < 10_000; sent++) {
+    await client.send("1\r\n \r\n").catch(() => {}); // it is closed in the middle
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await answered;
+  assert(response !== undefined);
+  assertProblem(response, 408, /did not arrive/);
+  assertEquals(admin.pool.backends.length, 1);
+});
+
+Deno.test("admin takes the whole token and nothing but it", async () => {
+  await using admin = new TestAdmin({ token: TOKEN });
+  const wrong = ["", " ", "s", "s3cre", "s3crets", "S3CRET", "s3cret s3cret", "s3cret,s3cret", '"s3cret"', "é3cret"]
+    .map((token) => `Bearer ${token}`);
+  for (const authorization of [...wrong, TOKEN, `Basic ${btoa(`:${TOKEN}`)}`, `Bearer${TOKEN}`]) {
+    assertEquals((await admin.call({ headers: { authorization } })).status, 401, authorization);
+  }
+  assertEquals((await admin.call({ target: `/status?token=${TOKEN}` })).status, 401);
+  assertEquals((await admin.call({ headers: { authorization: `bearer  ${TOKEN}` } })).status, 200);
+});
+
+Deno.test("admin refuses deep JSON in the place of every field, whatever field that is", async () => {
+  await using admin = new TestAdmin();
+  const deep = (open: string, close: string) => open.repeat(10_000) + "1" + close.repeat(10_000);
+  for (const value of [deep("[", "]"), deep('{"a":', "}")]) {
+    for (const field of ["url", "id", "weight", "maxConnections", "backup", "state"]) {
+      for (const method of ["POST", "PATCH", "DELETE"]) {
+        const body = `{"${field}":${value}}`;
+        assertProblem(await admin.send({ method, target: "/backends", body }), 400, new RegExp(field));
+      }
+    }
+    assertProblem(await admin.send({ method: "POST", target: "/backends", body: value }), 400, /url|body/);
+  }
+  assertEquals(admin.log.lines, []);
 });
 
 // --- The pool --------------------------------------------------------------------------------------------------

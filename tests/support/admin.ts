@@ -2,8 +2,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { EventFeed } from "../../src/admin/event_feed.ts";
+import type { Route } from "../../src/admin/guard.ts";
 import { statusView } from "../../src/admin/routes/status.ts";
-import { type AdminOptions, type AdminServer, startAdminServer } from "../../src/admin/server.ts";
+import { type AdminOptions, type AdminServer, routeTable, startAdminServer } from "../../src/admin/server.ts";
 import { explain } from "../../src/balancing/explain.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
@@ -33,6 +34,7 @@ export class TestAdmin implements AsyncDisposable {
   readonly log = new RecordingLog();
   readonly events: EventFeed;
   readonly server: AdminServer;
+  readonly routes: readonly Route[];
   stopping = false;
 
   constructor(
@@ -51,7 +53,7 @@ export class TestAdmin implements AsyncDisposable {
       isStopping: () => this.stopping,
     };
     this.events = new EventFeed({ pool: this.pool, status: () => statusView(status) });
-    this.server = startAdminServer({
+    const all: AdminOptions = {
       ...status,
       config: { host: "127.0.0.1", port: 0, token, persist: false },
       log: this.log,
@@ -61,7 +63,9 @@ export class TestAdmin implements AsyncDisposable {
       reload: () => Promise.reject(new ConfigError(["config: there is nothing to read again"])),
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
       ...options,
-    });
+    };
+    this.routes = routeTable(all);
+    this.server = startAdminServer(all);
   }
 
   get port(): number {

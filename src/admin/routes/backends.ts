@@ -4,7 +4,6 @@ import * as z from "zod";
 import { duration } from "../../config/fields.ts";
 import { engineMismatches } from "../../config/engine_limits.ts";
 import { notYetSupported } from "../../config/not_yet.ts";
-import { readWith } from "../../config/problems.ts";
 import { backendFields, type BackendSpec, backendSpecSchema, type Config, configSchema } from "../../config/schema.ts";
 import type { Problem } from "../../config/setting_path.ts";
 import { messageOf } from "../../errors.ts";
@@ -12,6 +11,7 @@ import type { Log } from "../../log.ts";
 import type { Backend } from "../../pool/backend.ts";
 import { type BackendPatch, DuplicateBackendError, PoolFullError, type ServerPool } from "../../pool/server_pool.ts";
 import { BACKEND_STATES } from "../../pool/shared_state.ts";
+import { NO_FIELDS, readFields } from "../fields.ts";
 import type { AdminContext, Route } from "../guard.ts";
 import { AdminProblem, invalidFields } from "../problem.ts";
 import { answerJson, type BackendSettings, backendSettings, backendView } from "../view.ts";
@@ -42,7 +42,6 @@ const changes = z.strictObject({
 
 const names = z.strictObject({ url: backendFields.url.exactOptional(), id: z.string().exactOptional() });
 const namesAndChanges = names.extend(changes.shape);
-const nothing = z.strictObject({});
 const drainable = z.object({ drain: duration(0).exactOptional() });
 
 /** How often a removal that drains looks whether the last request has ended. */
@@ -67,7 +66,7 @@ export function backendRoutes(target: BackendsTarget): readonly Route[] {
         PATCH: {
           answer: (context) =>
             inTurn(() => {
-              const { url, id, ...patch } = read(namesAndChanges, context.get("body"), "body");
+              const { url, id, ...patch } = readFields(namesAndChanges, context.get("body"), "body");
               return change(context, target, find(pool, [{ url, id }]), patch);
             }),
         },
@@ -84,14 +83,14 @@ export function backendRoutes(target: BackendsTarget): readonly Route[] {
         PATCH: {
           answer: (context) =>
             inTurn(() => {
-              const patch = read(changes, context.get("body"), "body");
+              const patch = readFields(changes, context.get("body"), "body");
               return change(context, target, byPath(context, pool), patch);
             }),
         },
         DELETE: {
           query: ["drain"],
           answer: (context) => {
-            read(nothing, context.get("body") ?? {}, "body");
+            readFields(NO_FIELDS, context.get("body") ?? {}, "body");
             return remove(context, target, byPath(context, pool), inTurn);
           },
         },
@@ -124,7 +123,7 @@ async function save({ persist, log }: BackendsTarget, backends: readonly Backend
 
 async function add(context: AdminContext, target: BackendsTarget): Promise<Response> {
   const { pool } = target;
-  const spec = backendSpecSchema.parse(read(newBackend, context.get("body"), "body"));
+  const spec = backendSpecSchema.parse(readFields(newBackend, context.get("body"), "body"));
   refuseUnsupported(spec, target);
   if (pool.getByUrl(spec.url) !== undefined) throw new AdminProblem(409, `${spec.url} is in the pool already`);
   await save(target, [...pool.backends.map((backend) => backend.spec), spec]);
@@ -166,7 +165,7 @@ async function change(
 /** The backend that a removal names in its body or its query. */
 function named(context: AdminContext, pool: ServerPool): Backend {
   const { drain: _, ...query } = context.get("query");
-  return find(pool, [read(names, query, "query"), read(names, context.get("body") ?? {}, "body")]);
+  return find(pool, [readFields(names, query, "query"), readFields(names, context.get("body") ?? {}, "body")]);
 }
 
 /** Drains outside the turn: others need not wait for that. */
@@ -177,7 +176,7 @@ async function remove(
   inTurn: InTurn,
 ): Promise<Response> {
   const { pool } = target;
-  const { drain: drainMs } = read(drainable, context.get("query"), "query");
+  const { drain: drainMs } = readFields(drainable, context.get("query"), "query");
   const before = backendSettings(backend);
   if (drainMs !== undefined) await drain(pool, backend, drainMs);
   return await inTurn(async () => {
@@ -216,12 +215,6 @@ function find(pool: ServerPool, given: readonly Name[]): Backend {
 
 function byPath(context: AdminContext, pool: ServerPool): Backend {
   return find(pool, [{ id: context.req.param("id") }]);
-}
-
-function read<T extends z.ZodType>(schema: T, value: unknown, whole: "body" | "query"): z.output<T> {
-  const reading = readWith(schema, value);
-  if (!reading.ok) throw invalidFields(reading.problems, whole);
-  return reading.value;
 }
 
 /** 400 for what the configuration file could not ask for either: the same rules, on a configuration of one backend. */

@@ -2,6 +2,7 @@
 
 import { ConfigError } from "../../errors.ts";
 import type { ReloadReport } from "../../reload.ts";
+import { NO_FIELDS, readFields } from "../fields.ts";
 import type { Route } from "../guard.ts";
 import { AdminProblem } from "../problem.ts";
 import { answerJson } from "../view.ts";
@@ -18,7 +19,8 @@ export function reloadRoutes({ reload }: ReloadTarget): readonly Route[] {
     path: "/reload",
     methods: {
       POST: {
-        answer: async () => {
+        answer: async (context) => {
+          readFields(NO_FIELDS, context.get("body") ?? {}, "body");
           try {
             return answerJson(await reload());
           } catch (error) {

@@ -1,9 +1,7 @@
 /**
  * `deno task bench`: roundhouse beside other proxies, side by side on this machine.
  *
- *     deno task bench [--only NAME,...] [--subjects NAME,...] [--rounds 3] [--seconds 5] [--quick] [--json FILE]
- *     deno task bench --picks
- *     deno task bench --start-up
+ *     deno task bench [--only NAME,...] [--subjects NAME,...] [--rounds 3] [--seconds 5] [--quick] [--json FILE] [--write]
  *
  * Each proxy stands before the same nginx backends under the same load, and takes its turn in every round, so that
  * whatever else the machine does hits all alike. All traffic stays on 127.0.0.1. `scripts/bench/install.sh` installs the
@@ -12,22 +10,33 @@
 import { Ground } from "./bench/ground.ts";
 import { thisMachine } from "./bench/machine.ts";
 import { type Options, parseOptions, usage } from "./bench/options.ts";
+import { writePage } from "./bench/page.ts";
 import { measurePicks } from "./bench/picks.ts";
-import { toJson } from "./bench/results.ts";
+import { type Result, toJson } from "./bench/results.ts";
 import { measureRounds } from "./bench/rounds.ts";
-import { measureStartUp } from "./bench/start_up.ts";
 import { textTables } from "./bench/table.ts";
 
 /** Measures as `options` say and prints the tables. Whatever it started has ended when it settles. */
 async function bench(options: Options, signal: AbortSignal): Promise<void> {
-  await using ground = await Ground.prepare(options.pace, signal);
-  const results = await measureRounds(options, ground, say);
-  if (results.length === 0) throw new Error("there was nothing to measure");
-  console.log(`\n${textTables(results)}`);
-  if (options.json !== undefined) {
-    const conditions = { at: new Date().toISOString(), ...thisMachine(), rounds: options.rounds, ...options.pace };
-    await Deno.writeTextFile(options.json, toJson(results, conditions));
+  const at = new Date();
+  const results: Result[] = [];
+  if (options.scenarios.length > 0) {
+    await using ground = await Ground.prepare(options.pace, signal);
+    results.push(...await measureRounds(options, ground, say));
   }
+  if (options.picks) {
+    say("picks: about 10 s");
+    results.push(measurePicks());
+  }
+  if (results.length === 0) throw new Error("there was nothing to measure");
+
+  console.log(`\n${textTables(results)}`);
+  const machine = thisMachine();
+  const { rounds, pace } = options;
+  if (options.json !== undefined) {
+    await Deno.writeTextFile(options.json, toJson(results, { at: at.toISOString(), ...machine, rounds, ...pace }));
+  }
+  if (options.write) await writePage(results, { machine, at, rounds, seconds: pace.seconds });
 }
 
 function say(message: string): void {
@@ -38,14 +47,6 @@ if (import.meta.main) {
   const options = parseOptions(Deno.args);
   if (options === "help") {
     console.log(usage);
-    Deno.exit(0);
-  }
-  if (options === "start-up") {
-    console.log(await measureStartUp());
-    Deno.exit(0);
-  }
-  if (options === "picks") {
-    console.log(measurePicks());
     Deno.exit(0);
   }
   if (options instanceof Error) {

@@ -46,6 +46,21 @@ export async function startBackends(
   return backends;
 }
 
+/** Starts `count` backends that echo WebSocket messages. Resolves with their ports. */
+export async function startEchoBackends(
+  count: number,
+  stack: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<readonly number[]> {
+  const script = new URL("load/echo_backend.ts", import.meta.url).pathname;
+  const ports = freePorts(count);
+  for (const port of ports) {
+    const args = ["run", "--quiet", "--no-config", "--allow-net=127.0.0.1", script, String(port)];
+    stack.use(await ServerProcess.start({ command: Deno.execPath(), args }, port, signal));
+  }
+  return ports;
+}
+
 function serverBlocks(port: number, number: number, files: string, socket: string): string {
   return `
   open_file_cache max=16;

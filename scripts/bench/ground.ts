@@ -1,7 +1,9 @@
 /** Where the measuring takes place: backends, a certificate, and subjects that run. */
-import { type Backend, startBackends } from "./backends.ts";
+import { type Backend, startBackends, startEchoBackends } from "./backends.ts";
+import { buildFile, builtFileEnv } from "./built_file.ts";
 import { makeCertificate } from "./certificate.ts";
 import { findProgram, freePorts, run, ServerProcess } from "./processes.ts";
+import { cpuTicks } from "./proc.ts";
 import type { Pace } from "./scenario.ts";
 import type { CertificateFiles, Subject } from "./subject.ts";
 
@@ -13,6 +15,14 @@ export interface Setup {
   readonly watchful?: boolean;
   /** The ports of its backends; default: those of the ground. */
   readonly backends?: readonly number[];
+  /** Run the built file instead of the sources; roundhouse only. */
+  readonly built?: boolean;
+}
+
+/** CPU time in microseconds. */
+export interface CpuMicros {
+  readonly userMicros: number;
+  readonly systemMicros: number;
 }
 
 /** A subject that listens; disposing of it ends it. */
@@ -21,32 +31,35 @@ export interface Running extends AsyncDisposable {
   readonly port: number;
   /** Without a slash at its end. */
   readonly origin: string;
+  /** From the start of the process until it accepted a connection. */
+  readonly readyMs: number;
 }
 
 /** Owns whatever was started on it: when it is disposed of, no process and no file is left. */
 export class Ground implements AsyncDisposable {
   readonly pace: Pace;
   readonly signal: AbortSignal;
-  /** Clock ticks that make a second of CPU time. */
-  readonly ticksPerSecond: number;
   /** The path of wrk. */
   readonly wrk: string;
   /** For files of whoever needs some. */
   readonly directory: string;
   readonly backends: readonly Backend[];
   readonly certificate: CertificateFiles;
+  readonly #ticksPerSecond: number;
   readonly #stack: AsyncDisposableStack;
   readonly #running = new Map<string, Promise<Running>>();
+  #echoBackends: Promise<readonly number[]> | undefined;
+  #builtFile: Promise<string> | undefined;
   #directories = 0;
 
-  private constructor(own: Pick<Ground, OwnKeys>, stack: AsyncDisposableStack) {
+  private constructor(own: Pick<Ground, OwnKeys>, ticksPerSecond: number, stack: AsyncDisposableStack) {
     this.pace = own.pace;
     this.signal = own.signal;
-    this.ticksPerSecond = own.ticksPerSecond;
     this.wrk = own.wrk;
     this.directory = own.directory;
     this.backends = own.backends;
     this.certificate = own.certificate;
+    this.#ticksPerSecond = ticksPerSecond;
     this.#stack = stack;
   }
 
@@ -60,7 +73,7 @@ export class Ground implements AsyncDisposable {
     const ticksPerSecond = Number((await run({ command: "getconf", args: ["CLK_TCK"] }, signal)).stdout);
     const certificate = await makeCertificate(directory);
     const backends = await startBackends(2, `${directory}/backends`, stack, signal);
-    return new Ground({ pace, signal, ticksPerSecond, wrk, directory, backends, certificate }, stack.move());
+    return new Ground({ pace, signal, wrk, directory, backends, certificate }, ticksPerSecond, stack.move());
   }
 
   /** A subject that runs until the end of the benchmark, the same one for every call with the same arguments. */
@@ -76,8 +89,9 @@ export class Ground implements AsyncDisposable {
 
   /** A subject of one's own, which listens when the promise resolves; rejects with what it complained about if it never does. */
   async start(subject: Subject, setup: Setup = {}): Promise<Running> {
-    const program = subject.program();
-    if (program === undefined) throw new Error(subject.remedy);
+    const installed = subject.program();
+    if (installed === undefined) throw new Error(subject.remedy);
+    const program = setup.built === true ? await this.builtFile() : installed;
     const directory = await this.newDirectory();
     const [port = 0] = freePorts(1);
     const launch = await subject.launch({
@@ -87,15 +101,39 @@ export class Ground implements AsyncDisposable {
       backends: setup.backends ?? this.backends.map((backend) => backend.port),
       certificate: setup.secure === true ? this.certificate : undefined,
       watchful: setup.watchful === true,
+      built: setup.built === true,
       signal: this.signal,
     });
-    const process = await ServerProcess.start(launch, port, this.signal);
+    const env = { ...launch.env, ...(setup.built === true ? builtFileEnv(this.directory) : {}) };
+    const process = await ServerProcess.start({ ...launch, env }, port, this.signal);
     return {
       pid: process.pid,
       port,
       origin: `${setup.secure === true ? "https" : "http"}://127.0.0.1:${port}`,
+      readyMs: process.readyMs,
       [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
     };
+  }
+
+  /** Does `work` and returns its result with the CPU time that a process and its descendants took meanwhile. */
+  async withCpuTime<T>(pid: number, work: () => Promise<T>): Promise<{ readonly result: T } & CpuMicros> {
+    const before = cpuTicks(pid);
+    const result = await work();
+    const after = cpuTicks(pid);
+    const micros = (ticks: number) => ticks / this.#ticksPerSecond * 1e6;
+    return { result, userMicros: micros(after.user - before.user), systemMicros: micros(after.system - before.system) };
+  }
+
+  /** The ports of two backends that echo WebSocket messages; they run until the end of the benchmark. */
+  echoBackends(): Promise<readonly number[]> {
+    this.#echoBackends ??= startEchoBackends(2, this.#stack, this.signal);
+    return this.#echoBackends;
+  }
+
+  /** The path of the built file, which is made at the first call and has run once, since its first start unpacks it. */
+  builtFile(): Promise<string> {
+    this.#builtFile ??= buildFile(this.directory, this.signal);
+    return this.#builtFile;
   }
 
   /** A new, empty directory. */
@@ -110,7 +148,7 @@ export class Ground implements AsyncDisposable {
   }
 }
 
-type OwnKeys = "pace" | "signal" | "ticksPerSecond" | "wrk" | "directory" | "backends" | "certificate";
+type OwnKeys = "pace" | "signal" | "wrk" | "directory" | "backends" | "certificate";
 
 /** What the program says of its version; `?` when it says nothing of the kind. */
 export async function versionOf(subject: Subject, signal: AbortSignal): Promise<string> {

@@ -8,12 +8,20 @@ import { subjects } from "./subjects/registry.ts";
 /** What to do. */
 export interface Options {
   readonly scenarios: readonly Scenario[];
+  /** Whether to measure what a strategy's choice costs. */
+  readonly picks: boolean;
   readonly subjects: readonly Subject[];
   readonly rounds: number;
   readonly pace: Pace;
   /** Where the figures go as JSON. */
   readonly json?: string;
+  /** Whether tables and charts go to docs/. */
+  readonly write: boolean;
 }
+
+/** What is measured of no proxy, but of the strategies. */
+const picks = { name: "picks" };
+const measurable: readonly { readonly name: string }[] = [...scenarios, picks];
 
 /** What `--quick` measures when `--only` does not say. */
 const quickNames: readonly string[] = ["small", "64k", "1m"];
@@ -21,22 +29,21 @@ const quickNames: readonly string[] = ["small", "64k", "1m"];
 /** For `--help`. */
 export const usage = `usage: deno task bench [OPTIONS]
   --only NAME,...      what to measure (default: all):
-                       ${namesOf(scenarios)}
+                       ${namesOf(measurable)}
   --subjects NAME,...  whom (default: all):
                        ${namesOf(subjects)}
   --rounds N           measure each so often, by turns (default 3)
   --seconds N          length of a measurement (default 5)
   --quick              under a minute: ${quickNames.join(", ")} unless --only says else, one round of 1 s
   --json FILE          write the figures there as well
-  --start-up           only the time from the built file's start to ready, beside Caddy's
-  --picks              only what a strategy's choice costs, with 2, 100 and 1,000 backends`;
+  --write              write tables and charts to docs/performance.md; for a whole run`;
 
 /** What the flags ask for, or the first thing wrong with them. */
-export function parseOptions(args: string[]): Options | "help" | "picks" | "start-up" | Error {
+export function parseOptions(args: string[]): Options | "help" | Error {
   const unknown: string[] = [];
   const flags = parseArgs(args, {
     string: ["only", "subjects", "rounds", "seconds", "json"],
-    boolean: ["quick", "picks", "start-up", "help"],
+    boolean: ["quick", "write", "help"],
     alias: { help: "h" },
     unknown: (arg) => {
       unknown.push(arg);
@@ -45,25 +52,28 @@ export function parseOptions(args: string[]): Options | "help" | "picks" | "star
   });
   if (flags.help === true) return "help";
   if (unknown[0] !== undefined) return new Error(`unknown argument ${unknown[0]}`);
-  for (const alone of ["start-up", "picks"] as const) {
-    if (flags[alone] === true) return args.length === 1 ? alone : new Error(`--${alone} goes with no other option`);
-  }
 
   const quick = flags.quick === true;
   const rounds = wholeNumber(flags.rounds ?? (quick ? "1" : "3"), 20);
   if (rounds === undefined) return new Error("--rounds must be a whole number from 1 to 20");
   const seconds = wholeNumber(flags.seconds ?? (quick ? "1" : "5"), 60);
   if (seconds === undefined) return new Error("--seconds must be a whole number from 1 to 60");
-  const wantedScenarios = chosen("--only", flags.only ?? (quick ? quickNames.join() : undefined), scenarios);
-  if (wantedScenarios instanceof Error) return wantedScenarios;
+  const wanted = chosen("--only", flags.only ?? (quick ? quickNames.join() : undefined), measurable);
+  if (wanted instanceof Error) return wanted;
   const wantedSubjects = chosen("--subjects", flags.subjects, subjects);
   if (wantedSubjects instanceof Error) return wantedSubjects;
+  const write = flags.write === true;
+  if (write && (quick || flags.only !== undefined || flags.subjects !== undefined)) {
+    return new Error("--write is for a whole run: without --quick, --only and --subjects");
+  }
   if (flags.json === "") return new Error("--json wants a file name");
   return {
-    scenarios: wantedScenarios,
+    scenarios: scenarios.filter((scenario) => wanted.includes(scenario)),
+    picks: wanted.includes(picks),
     subjects: wantedSubjects,
     rounds,
     pace: { seconds, warmUpSeconds: 1 },
+    write,
     ...(flags.json === undefined ? {} : { json: String(flags.json) }),
   };
 }

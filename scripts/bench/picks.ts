@@ -6,7 +6,8 @@ import { backendSpecSchema, type StrategyConfig } from "../../src/config/schema.
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { SharedState } from "../../src/pool/shared_state.ts";
 import { Journey } from "../../src/proxy/journey.ts";
-import { type Spread, spread } from "./statistics.ts";
+import { VERSION } from "../../src/version.ts";
+import type { Result } from "./results.ts";
 
 const strategies: readonly StrategyConfig[] = [
   { kind: "round-robin" },
@@ -35,11 +36,11 @@ interface Case {
 }
 
 /**
- * Measures and returns a table. Each strategy picks as it does for a request: through the balancer, with health, limits
+ * Measures what a pick costs, in nanoseconds. Each strategy picks as it does for a request: through the balancer, with health, limits
  * and connections in shared memory. Backends have weight 1, 0 to 7 connections and a response time; requests differ in
  * address, path and header. The cases take their turns in every round, so that a disturbance hits all alike.
  */
-export function measurePicks(): string {
+export function measurePicks(): Result {
   const requests = supposedRequests();
   const cases = strategies.flatMap((strategy) => poolSizes.map((backends) => prepare(strategy, backends, requests)));
   for (let round = 0; round < rounds; round++) {
@@ -49,7 +50,7 @@ export function measurePicks(): string {
       nanoseconds.push((performance.now() - startedAt) * 1e6 / picksPerSample);
     }
   }
-  return picksTable(cases);
+  return picksResult(cases);
 }
 
 function prepare(config: StrategyConfig, backends: number, requests: readonly PickRequest[]): Case {
@@ -93,20 +94,32 @@ function supposedRequests(): readonly PickRequest[] {
   });
 }
 
-function picksTable(cases: readonly Case[]): string {
-  const header = ["ns/pick", ...poolSizes.map((backends) => `${backends.toLocaleString("en")} backends`)];
-  const rows = Map.groupBy(cases, ({ strategy }) => strategy).entries().map(([strategy, row]) => [
-    strategy,
-    ...row.map(({ nanoseconds }) => cell(spread(nanoseconds))),
-  ]);
-  const lines = [header, ...rows].map((row) => row.map((text, column) => pad(text, column)).join("").trimEnd());
-  return [...lines, `median of ${rounds} samples (min–max)`].join("\n");
-}
-
-function cell({ median, min, max }: Spread): string {
-  return `${median.toFixed(0)} (${min.toFixed(0)}–${max.toFixed(0)})`;
-}
-
-function pad(text: string, column: number): string {
-  return column === 0 ? text.padEnd(20) : text.padStart(22);
+function picksResult(cases: readonly Case[]): Result {
+  const columns = poolSizes.map((backends) => ({
+    key: `backends${backends}`,
+    title: `ns, ${backends.toLocaleString("en")} backends`,
+    digits: 0,
+    range: true,
+  }));
+  const rows = Map.groupBy(cases, ({ strategy }) => strategy).entries().map(([strategy, sizes]) => ({
+    name: strategy,
+    title: strategy,
+    own: true,
+    version: VERSION,
+    samples: Array.from(
+      { length: rounds },
+      (_, round) =>
+        Object.fromEntries(
+          sizes.map(({ backends, nanoseconds }) => [`backends${backends}`, nanoseconds[round] ?? NaN]),
+        ),
+    ),
+  }));
+  return {
+    name: "picks",
+    title: "The choice of a backend",
+    about: `The time of one pick by strategy, without any traffic: median of ${rounds} samples of ${sampleMs} ms.`,
+    columns,
+    rowsAre: "strategies",
+    rows: [...rows],
+  };
 }

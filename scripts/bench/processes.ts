@@ -12,6 +12,8 @@ export interface Launch {
 
 const startTimeoutMs = 10_000;
 const stopTimeoutMs = 3_000;
+/** How often a server is asked whether it listens yet. */
+const pollMs = 2;
 /** How much of what a server wrote to stderr is kept to explain why it did not start. */
 const keptStderr = 4_000;
 
@@ -51,6 +53,8 @@ export async function run(launch: Launch, signal: AbortSignal): Promise<{ stdout
 /** A server that runs until it is disposed of; then neither it nor any of its children is left. */
 export class ServerProcess implements AsyncDisposable {
   readonly pid: number;
+  readonly #startedAt = performance.now();
+  #readyMs = NaN;
   readonly #child: Deno.ChildProcess;
   readonly #stderrEnded: Promise<void>;
   #stderr = "";
@@ -75,6 +79,16 @@ export class ServerProcess implements AsyncDisposable {
     }
   }
 
+  /** From its start until it accepted a connection. */
+  get readyMs(): number {
+    return this.#readyMs;
+  }
+
+  /** Ends it and all its descendants at once, as a crash would. */
+  kill(): void {
+    for (const pid of processTree(this.pid)) kill(pid, "SIGKILL");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const tree = this.#hasEnded ? [] : processTree(this.pid);
     if (!this.#hasEnded) kill(this.pid, "SIGTERM");
@@ -94,9 +108,10 @@ export class ServerProcess implements AsyncDisposable {
       }
       try {
         (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+        this.#readyMs = performance.now() - this.#startedAt;
         return;
       } catch {
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await new Promise((resolve) => setTimeout(resolve, pollMs));
       }
     }
     throw new Error(`it did not listen on port ${port} within ${startTimeoutMs / 1_000} s`);

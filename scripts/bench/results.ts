@@ -19,12 +19,27 @@ export interface Result {
   readonly title: string;
   readonly about: string;
   readonly columns: readonly Column[];
+  /** Whether the page has a chart of its first column. */
+  readonly chart?: boolean;
+  /** Default: proxies. */
+  readonly rowsAre?: "strategies";
   readonly rows: readonly Row[];
 }
 
 /** One cell of the tables. */
-export function cellSpread(row: Row, { key }: Column): Spread {
+export function cellSpread(row: Row, { key }: Pick<Column, "key">): Spread {
   return spread(row.samples.map((sample) => sample[key] ?? NaN));
+}
+
+/** The median of one subject's figure; `undefined` when it was not measured. */
+export function medianOf(
+  results: readonly Result[],
+  scenario: string,
+  subject: string,
+  key: string,
+): number | undefined {
+  const row = results.find(({ name }) => name === scenario)?.rows.find(({ name }) => name === subject);
+  return row === undefined ? undefined : cellSpread(row, { key }).median;
 }
 
 /** The sum over all rounds, for what should be 0. */
@@ -63,8 +78,8 @@ export class Findings {
         const { name, title, own } = subject;
         return samples === undefined ? [] : [{ name, title, own, version: versions.get(subject) ?? "?", samples }];
       });
-      const { name, title, about, columns } = scenario;
-      return { name, title, about, columns, rows };
+      const { name, title, about, columns, chart = false } = scenario;
+      return { name, title, about, columns, chart, rows };
     }).filter(({ rows }) => rows.length > 0);
   }
 }

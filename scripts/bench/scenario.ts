@@ -14,6 +14,8 @@ export interface Column {
   readonly digits: number;
   /** Whether the tables show the minimum and maximum beside the median; they are always in the JSON. */
   readonly range?: boolean;
+  /** Whether the tables also show its ratio to HAProxy's. */
+  readonly relative?: boolean;
   /** Whether it counts what should not have been: then it is summed, and shown only when it is not 0. */
   readonly trouble?: boolean;
 }
@@ -26,8 +28,10 @@ export interface Scenario {
   readonly title: string;
   /** What is done, for the page: sentences in Markdown. */
   readonly about: string;
-  /** The first is the one to go by; by it the tables are sorted, and the charts drawn. */
+  /** The first is the one to go by; by it the tables are sorted. */
   readonly columns: readonly Column[];
+  /** Whether the page has a chart of its first column. */
+  readonly chart?: boolean;
   /** About how long `measure` takes. */
   seconds(pace: Pace): number;
   /** Throws when the subject can't take part, or not fairly. */

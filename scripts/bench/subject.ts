@@ -15,6 +15,8 @@ export interface Site {
   readonly certificate: CertificateFiles | undefined;
   /** Whether it has to notice dead backends by itself, with checks each second where it has any. */
   readonly watchful: boolean;
+  /** Whether `program` is roundhouse's built file. */
+  readonly built: boolean;
   readonly signal: AbortSignal;
 }
 

@@ -1,12 +1,13 @@
 /** Results as tables for people: aligned text for a terminal, Markdown for the page. */
 import { cellSpread, cellTotal, lowestFirst, type Result, type Row } from "./results.ts";
 import type { Column } from "./scenario.ts";
-import type { Spread } from "./statistics.ts";
 
 /** One table for each scenario, the lowest on top, and below it whatever went wrong. */
 export function textTables(results: readonly Result[]): string {
   return results.map((result) =>
-    [`${result.title} (${result.name})`, ...align(cells(result)), ...troubleLines(result)].join("\n")
+    [`${result.title} (${result.name})`, ...align(cells(result), leftColumns(result)), ...troubleLines(result)].join(
+      "\n",
+    )
   ).join("\n\n");
 }
 
@@ -14,7 +15,7 @@ export function textTables(results: readonly Result[]): string {
 export function markdownTable(result: Result): string {
   const [head = [], ...rows] = cells(result);
   const line = (texts: readonly string[]) => `| ${texts.join(" | ")} |`;
-  const rule = head.map((_, column) => column < leftColumns ? "---" : "--:");
+  const rule = head.map((_, column) => column < leftColumns(result) ? "---" : "--:");
   const troubles = troubleLines(result).map((text) => `\n${text}`);
   return [line(head), line(rule), ...rows.map(line), ...troubles].join("\n");
 }
@@ -41,25 +42,44 @@ export function number(value: number, digits: number): string {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** Name and version; all others are figures. */
-const leftColumns = 2;
+/** Whom the others are compared with. */
+const yardstickName = "haproxy";
+const ratioDigits = 2;
 /** As many figures as a progress line holds. */
 const wordsShown = 4;
 
-function cells(result: Result): string[][] {
-  const columns = result.columns.filter(({ trouble }) => trouble !== true);
-  const head = columns.flatMap(({ title, range }) => range === true ? [title, "min–max"] : [title]);
-  const rows = lowestFirst(result).map((row) => [
-    row.title,
-    row.version,
-    ...columns.flatMap((column) => figureCells(cellSpread(row, column), column)),
-  ]);
-  return [["proxy", "version", ...head], ...rows];
+/** Names and versions; all others are figures. */
+function leftColumns({ rowsAre }: Result): number {
+  return rowsAre === "strategies" ? 1 : 2;
 }
 
-function figureCells({ median, min, max }: Spread, { digits, range }: Column): string[] {
-  const middle = number(median, digits);
-  return range === true ? [middle, `${number(min, digits)}–${number(max, digits)}`] : [middle];
+function cells(result: Result): string[][] {
+  const columns = result.columns.filter(({ trouble }) => trouble !== true);
+  const yardstick = result.rows.find(({ name }) => name === yardstickName);
+  const head = columns.flatMap(({ title, range, relative }) => [
+    title,
+    ...(range === true ? ["min–max"] : []),
+    ...(relative === true && yardstick !== undefined ? [`× ${yardstick.title}`] : []),
+  ]);
+  const rows = lowestFirst(result).map((row) => [
+    row.title,
+    ...(result.rowsAre === "strategies" ? [] : [row.version]),
+    ...columns.flatMap((column) => figureCells(row, column, yardstick)),
+  ]);
+  return [[...(result.rowsAre === "strategies" ? ["strategy"] : ["proxy", "version"]), ...head], ...rows];
+}
+
+function figureCells(row: Row, column: Column, yardstick: Row | undefined): string[] {
+  const { median, min, max } = cellSpread(row, column);
+  const { digits, range, relative } = column;
+  const ends = Number.isFinite(min) ? `${number(min, digits)}–${number(max, digits)}` : "–";
+  return [
+    number(median, digits),
+    ...(range === true ? [ends] : []),
+    ...(relative === true && yardstick !== undefined
+      ? [number(median / cellSpread(yardstick, column).median, ratioDigits)]
+      : []),
+  ];
 }
 
 function troubles(row: Row, columns: readonly Column[]): string {
@@ -70,12 +90,12 @@ function troubles(row: Row, columns: readonly Column[]): string {
 }
 
 /** Lines with the columns under each other: names to the left, figures to the right. */
-function align(rows: readonly (readonly string[])[]): string[] {
+function align(rows: readonly (readonly string[])[], left: number): string[] {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
   return rows.map((row) =>
     row.map((cell, column) => {
       const width = widths[column] ?? 0;
-      return column < leftColumns ? cell.padEnd(width) : cell.padStart(width);
+      return column < left ? cell.padEnd(width) : cell.padStart(width);
     }).join("  ").trimEnd()
   );
 }

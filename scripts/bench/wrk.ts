@@ -28,6 +28,8 @@ export interface WrkResult {
   readonly socketErrors: number;
 }
 
+/** A slower answer counts as an error. */
+const timeoutSeconds = 10;
 /** Beyond the load itself; `wrk` first waits for answers under way. */
 const graceSeconds = 20;
 
@@ -42,7 +44,10 @@ export async function applyLoad(
   const script = `${directory}/wrk.lua`;
   await Deno.writeTextFile(script, wrkScript(request));
   const threads = Math.min(connections, navigator.hardwareConcurrency >= 4 ? 2 : 1); // a second one would get in the way
-  const args = ["-t", threads, "-c", connections, "-d", seconds, "--latency", "-s", script, request.url].map(String);
+  const args = [
+    ...["-t", threads, "-c", connections, "-d", seconds, "--timeout", timeoutSeconds],
+    ...["--latency", "-s", script, request.url],
+  ].map(String);
   const launch: Launch = { command: program, args };
   const limit = AbortSignal.timeout((seconds + graceSeconds) * 1_000);
   return parseWrk((await run(launch, AbortSignal.any([signal, limit]))).stdout);

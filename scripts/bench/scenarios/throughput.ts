@@ -1,9 +1,8 @@
 /** What a request costs at full speed, by kind of request and answer. */
 import { answers } from "../backends.ts";
 import type { Ground, Running } from "../ground.ts";
-import { cpuTicks } from "../proc.ts";
 import { type Column, type Figures, type Scenario, troubleColumns } from "../scenario.ts";
-import { applyLoad, type WrkRequest, type WrkResult } from "../wrk.ts";
+import { applyLoad, type WrkRequest } from "../wrk.ts";
 
 interface Kind {
   readonly name: string;
@@ -18,7 +17,7 @@ interface Kind {
 const connections = 64;
 
 const columns: readonly Column[] = [
-  { key: "cpuMicros", title: "CPU µs/request", digits: 1, range: true },
+  { key: "cpuMicros", title: "CPU µs/request", digits: 1, range: true, relative: true },
   { key: "userMicros", title: "user", digits: 1 },
   { key: "systemMicros", title: "system", digits: 1 },
   { key: "perSecond", title: "requests/s", digits: 0, range: true },
@@ -76,6 +75,7 @@ function scenario(kind: Kind): Scenario {
     title,
     about: `${about} ${connections} connections, each asking again as soon as it has its answer.`,
     columns,
+    chart: true,
     seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
     async measure(subject, ground) {
       const running = await ground.running(subject, kind.secure === true ? { secure: true } : {});
@@ -88,23 +88,16 @@ function scenario(kind: Kind): Scenario {
 
 /** Warms up, then measures CPU time beside what wrk counts. */
 export async function measureLoad(
-  running: Running,
+  { pid }: Running,
   request: WrkRequest,
   connections: number,
-  { pace, ticksPerSecond, wrk, directory, signal }: Ground,
+  ground: Ground,
 ): Promise<Figures> {
-  if (pace.warmUpSeconds > 0) {
-    await applyLoad(wrk, request, { connections, seconds: pace.warmUpSeconds }, directory, signal);
-  }
-  const before = cpuTicks(running.pid);
-  const result = await applyLoad(wrk, request, { connections, seconds: pace.seconds }, directory, signal);
-  const after = cpuTicks(running.pid);
+  const { pace, wrk, directory, signal } = ground;
+  const load = (seconds: number) => applyLoad(wrk, request, { connections, seconds }, directory, signal);
+  await load(pace.warmUpSeconds);
+  const { result, userMicros, systemMicros } = await ground.withCpuTime(pid, () => load(pace.seconds));
   if (result.requests === 0) throw new Error("not one request was answered");
-  const micros = (ticks: number) => ticks / ticksPerSecond * 1e6;
-  return figures(result, micros(after.user - before.user), micros(after.system - before.system));
-}
-
-function figures(result: WrkResult, userMicros: number, systemMicros: number): Figures {
   return {
     cpuMicros: (userMicros + systemMicros) / result.requests,
     userMicros: userMicros / result.requests,

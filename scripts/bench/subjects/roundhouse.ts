@@ -17,7 +17,8 @@ export function roundhouse(engine: "fetch" | "wire", workers: number): Subject {
     async launch(site) {
       const config = JSON.stringify(configuration(engine, workers, site));
       const file = await writeConfig(site.directory, "config.json", config);
-      return { command: site.program, args: ["run", "-P", main, "--config", file], cwd: root };
+      const how = site.built ? [] : ["run", "-P", main];
+      return { command: site.program, args: [...how, "--config", file], cwd: root };
     },
   };
 }

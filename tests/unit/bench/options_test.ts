@@ -28,6 +28,8 @@ Deno.test("parseOptions() measures all unless told, and little when in haste", (
   assertEquals(quick.subjects, all.subjects);
   assertEquals([quick.rounds, quick.pace.seconds], [1, 1]);
   assertEquals(names(parsed("--quick", "--only", "post").scenarios), ["post"]);
+  assertEquals([all.picks, quick.picks, parsed("--only", "picks,small").picks], [true, false, true]);
+  assertEquals(parsed("--only", "picks").scenarios, []);
 });
 
 Deno.test("parseOptions() says the first thing wrong", () => {
@@ -37,6 +39,8 @@ Deno.test("parseOptions() says the first thing wrong", () => {
     [["--rounds", "0"], "--rounds must be a whole number from 1 to 20"],
     [["--seconds", "1.5"], "--seconds must be a whole number from 1 to 60"],
     [["--json"], "--json wants a file name"],
+    [["--write", "--quick"], "--write is for a whole run"],
+    [["--subjects", "wire", "--write"], "--write is for a whole run"],
     [["--fast"], "unknown argument --fast"],
     [["extra"], "unknown argument extra"],
   ];

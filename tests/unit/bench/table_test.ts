@@ -52,6 +52,27 @@ Go: 3 socket errors`,
   );
 });
 
+Deno.test("textTables() shows ratios to HAProxy where it took part, and strategies without a version", () => {
+  const columns = [{ key: "cpu", title: "CPU µs", digits: 0, relative: true }];
+  const row = { own: false, version: "1" };
+  const rows = [
+    { ...row, name: "haproxy", title: "HAProxy", samples: [{ cpu: 30 }] },
+    { ...row, name: "caddy", title: "Caddy", samples: [{ cpu: 120 }, { cpu: 96 }] },
+  ];
+  const compared = { name: "n", title: "T", about: "", columns, rows };
+  assertEquals(
+    textTables([compared, { ...compared, rows: rows.slice(1), rowsAre: "strategies" }]),
+    `T (n)
+proxy    version  CPU µs  × HAProxy
+HAProxy  1            30       1.00
+Caddy    1           108       3.60
+
+T (n)
+strategy  CPU µs
+Caddy        108`,
+  );
+});
+
 Deno.test("inWords() is a line of figures, and trouble where there is any", () => {
   const words = result.rows.map((row) => inWords(result.columns, row));
   assertEquals(words, ["CPU µs 170.0, p99 ms 2.00, 3 socket errors", "CPU µs 33.0, p99 ms –"]);

@@ -1,0 +1,95 @@
+/** What roundhouse sets itself to reach, and whether a run did. */
+import { medianOf, type Result } from "./results.ts";
+import { number } from "./table.ts";
+
+/** One goal in one run. */
+export interface GoalResult {
+  readonly text: string;
+  /** What it is allowed at most. */
+  readonly limit: number;
+  readonly measured: number;
+}
+
+interface Figure {
+  readonly scenario: string;
+  readonly subject: string;
+  readonly key: string;
+}
+
+interface Goal {
+  readonly text: string;
+  readonly limit: number;
+  readonly of: Figure;
+  /** Then the limit is of the ratio to this one's figure. */
+  readonly to?: string;
+}
+
+const goals: readonly Goal[] = [
+  cpuGoal("small", "wire", "haproxy", 1.1),
+  cpuGoal("64k", "wire", "haproxy", 1.1),
+  cpuGoal("1m", "wire", "haproxy", 0.9),
+  cpuGoal("small", "fetch", "caddy", 0.7),
+  cpuGoal("small", "fetch", "go", 0.7),
+  ...["wire", "fetch"].flatMap((subject): Goal[] => [
+    {
+      text: `p99 at a fixed rate, ${subject} : haproxy`,
+      limit: 1.5,
+      of: { scenario: "rate", subject, key: "p99Ms" },
+      to: "haproxy",
+    },
+    {
+      text: `errors at 2,000 connections, ${subject}`,
+      limit: 0,
+      of: { scenario: "connections", subject, key: "errors" },
+    },
+    {
+      text: `KiB per idle connection, ${subject}`,
+      limit: 12,
+      of: { scenario: "memory", subject, key: "idleKiB" },
+    },
+    {
+      text: `failed GET when a backend dies, ${subject}`,
+      limit: 0,
+      of: { scenario: "failure", subject, key: "failed" },
+    },
+    {
+      text: `misplaced requests after a backend's death, ${subject}`,
+      limit: 0,
+      of: { scenario: "failure", subject, key: "misplaced" },
+    },
+  ]),
+];
+
+/** How each goal fared; those for which something was not measured are left out. */
+export function goalResults(results: readonly Result[]): GoalResult[] {
+  return goals.flatMap(({ text, limit, of, to }) => {
+    const own = medianOf(results, of.scenario, of.subject, of.key);
+    const other = to === undefined ? 1 : medianOf(results, of.scenario, to, of.key);
+    return own === undefined || other === undefined ? [] : [{ text, limit, measured: own / other }];
+  });
+}
+
+/** A table in Markdown: what was wanted, what was measured, and by how much it was missed. */
+export function goalsTable(results: readonly GoalResult[]): string {
+  const rows = results.map(({ text, limit, measured }) => {
+    return `| ${text} | ${number(limit, limit % 1 === 0 ? 0 : 1)} | ${number(measured, 2)} | ${
+      verdict(measured, limit)
+    } |`;
+  });
+  return ["| goal | at most | measured | |", "| --- | --: | --: | --- |", ...rows].join("\n");
+}
+
+function verdict(measured: number, limit: number): string {
+  if (Number.isNaN(measured)) return "unknown";
+  if (measured <= limit) return "met";
+  return limit === 0 ? "missed" : `missed by ${Math.max(1, Math.round((measured / limit - 1) * 100))} %`;
+}
+
+function cpuGoal(scenario: string, subject: string, to: string, limit: number): Goal {
+  return {
+    text: `CPU per request, ${scenario}, ${subject} : ${to}`,
+    limit,
+    of: { scenario, subject, key: "cpuMicros" },
+    to,
+  };
+}

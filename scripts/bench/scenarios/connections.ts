@@ -1,0 +1,30 @@
+/** Many clients at once. */
+import { answers } from "../backends.ts";
+import type { Scenario } from "../scenario.ts";
+import { measureLoad } from "./throughput.ts";
+
+const connections = 2_000;
+
+/** 2,000 busy connections. */
+export const manyConnections: Scenario = {
+  name: "connections",
+  title: `${connections.toLocaleString("en")} connections`,
+  about: `GET, an answer of 60 bytes. ${connections.toLocaleString("en")} connections, opened at once, each asking ` +
+    "again as soon as it has its answer. An error is an answer of status 400 and above, a connection that failed or " +
+    "broke, or no answer for 10 s.",
+  columns: [
+    { key: "errors", title: "errors", digits: 0, range: true },
+    { key: "cpuMicros", title: "CPU µs/request", digits: 1 },
+    { key: "perSecond", title: "requests/s", digits: 0 },
+    { key: "p50Ms", title: "p50 ms", digits: 1 },
+    { key: "p99Ms", title: "p99 ms", digits: 1 },
+    { key: "p999Ms", title: "p99.9 ms", digits: 1 },
+  ],
+  seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
+  async measure(subject, ground) {
+    const running = await ground.running(subject);
+    const figures = await measureLoad(running, { url: running.origin + answers.small.path }, connections, ground);
+    const { badAnswers = NaN, socketErrors = NaN, ...others } = figures;
+    return { ...others, errors: badAnswers + socketErrors };
+  },
+};

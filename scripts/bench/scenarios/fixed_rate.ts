@@ -1,0 +1,41 @@
+/** Response times at a rate that every proxy can take: what users feel, unlike those at full speed. */
+import { answers } from "../backends.ts";
+import { applyFixedRate } from "../load/generators.ts";
+import type { Scenario } from "../scenario.ts";
+
+const perSecond = 2_000;
+const connections = 64;
+
+/** GET at a fixed rate. */
+export const fixedRate: Scenario = {
+  name: "rate",
+  title: `${perSecond.toLocaleString("en")} requests a second`,
+  about: `GET, an answer of 60 bytes, at a fixed rate over ${connections} connections whether answers come or not. A ` +
+    "request that has to wait for a free connection has its waiting counted.",
+  columns: [
+    { key: "p99Ms", title: "p99 ms", digits: 2, range: true, relative: true },
+    { key: "p50Ms", title: "p50 ms", digits: 2 },
+    { key: "p999Ms", title: "p99.9 ms", digits: 2 },
+    { key: "maxMs", title: "max ms", digits: 1 },
+    { key: "cpuMicros", title: "CPU µs/request", digits: 1 },
+    { key: "failed", title: "failed requests", digits: 0, trouble: true },
+  ],
+  chart: true,
+  seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
+  async measure(subject, ground) {
+    const { pid, port } = await ground.running(subject);
+    const { path } = answers.small;
+    const { result, userMicros, systemMicros } = await ground.withCpuTime(
+      pid,
+      () => applyFixedRate({ port, path, perSecond, connections, ...ground.pace }, ground.signal),
+    );
+    return {
+      p50Ms: result.p50Ms,
+      p99Ms: result.p99Ms,
+      p999Ms: result.p999Ms,
+      maxMs: result.maxMs,
+      cpuMicros: (userMicros + systemMicros) / result.requests,
+      failed: result.failedAt.length,
+    };
+  },
+};

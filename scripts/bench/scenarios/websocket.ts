@@ -1,0 +1,44 @@
+/** What a WebSocket message costs, there and back. */
+import { applyWebSocket } from "../load/generators.ts";
+import type { Scenario } from "../scenario.ts";
+
+const connections = 64;
+const bytes = 60;
+
+/** Echoes. */
+export const websocket: Scenario = {
+  name: "websocket",
+  title: "WebSocket echo",
+  about:
+    `Text messages of ${bytes} bytes, echoed by the backend; ${connections} connections, each sending the next as ` +
+    "soon as it has the last one's echo. The cost is that of both ways together.",
+  columns: [
+    { key: "cpuMicros", title: "CPU µs/echo", digits: 1, range: true, relative: true },
+    { key: "userMicros", title: "user", digits: 1 },
+    { key: "systemMicros", title: "system", digits: 1 },
+    { key: "perSecond", title: "echoes/s", digits: 0, range: true },
+    { key: "p50Ms", title: "p50 ms", digits: 2 },
+    { key: "p99Ms", title: "p99 ms", digits: 2 },
+    { key: "p999Ms", title: "p99.9 ms", digits: 2 },
+  ],
+  chart: true,
+  seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
+  async measure(subject, ground) {
+    const { pid, port } = await ground.running(subject, { backends: await ground.echoBackends() });
+    const { seconds, warmUpSeconds } = ground.pace;
+    await applyWebSocket({ port, connections, bytes, seconds: warmUpSeconds }, ground.signal);
+    const { result, userMicros, systemMicros } = await ground.withCpuTime(
+      pid,
+      () => applyWebSocket({ port, connections, bytes, seconds }, ground.signal),
+    );
+    return {
+      cpuMicros: (userMicros + systemMicros) / result.messages,
+      userMicros: userMicros / result.messages,
+      systemMicros: systemMicros / result.messages,
+      perSecond: result.messages / seconds,
+      p50Ms: result.p50Ms,
+      p99Ms: result.p99Ms,
+      p999Ms: result.p999Ms,
+    };
+  },
+};

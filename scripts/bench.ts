@@ -7,22 +7,27 @@
  * whatever else the machine does hits all alike. All traffic stays on 127.0.0.1. `scripts/bench/install.sh` installs the
  * other proxies; what is missing is left out.
  */
-import { Ground } from "./bench/ground.ts";
+import { Ground, versionsOf } from "./bench/ground.ts";
 import { thisMachine } from "./bench/machine.ts";
 import { type Options, parseOptions, usage } from "./bench/options.ts";
 import { writePage } from "./bench/page.ts";
 import { measurePicks } from "./bench/picks.ts";
-import { type Result, toJson } from "./bench/results.ts";
+import { type LeftOut, type Result, toJson } from "./bench/results.ts";
 import { measureRounds } from "./bench/rounds.ts";
-import { textTables } from "./bench/table.ts";
+import { leftOutLines, textTables } from "./bench/table.ts";
 
 /** Measures as `options` say and prints the tables. Whatever it started has ended when it settles. */
 async function bench(options: Options, signal: AbortSignal): Promise<void> {
   const at = new Date();
   const results: Result[] = [];
+  const leftOut: LeftOut[] = [];
   if (options.scenarios.length > 0) {
     await using ground = await Ground.prepare(options.pace, signal);
-    results.push(...await measureRounds(options, ground, say));
+    const { scenarios, subjects } = options;
+    const versions = await versionsOf(subjects, signal);
+    const findings = await measureRounds(options, ground, say);
+    results.push(...findings.results(scenarios, subjects, versions));
+    leftOut.push(...findings.leftOut());
   }
   if (options.picks) {
     say("picks: about 10 s");
@@ -30,13 +35,16 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
   }
   if (results.length === 0) throw new Error("there was nothing to measure");
 
-  console.log(`\n${textTables(results)}`);
+  console.log(`\n${[textTables(results), ...leftOutLines(leftOut)].join("\n\n")}`);
   const machine = thisMachine();
   const { rounds, pace } = options;
   if (options.json !== undefined) {
-    await Deno.writeTextFile(options.json, toJson(results, { at: at.toISOString(), ...machine, rounds, ...pace }));
+    await Deno.writeTextFile(
+      options.json,
+      toJson(results, leftOut, { at: at.toISOString(), ...machine, rounds, ...pace }),
+    );
   }
-  if (options.write) await writePage(results, { machine, at, rounds, seconds: pace.seconds });
+  if (options.write) await writePage({ results, leftOut, machine, at, rounds, seconds: pace.seconds });
 }
 
 function say(message: string): void {

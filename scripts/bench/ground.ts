@@ -150,10 +150,22 @@ export class Ground implements AsyncDisposable {
 
 type OwnKeys = "pace" | "signal" | "wrk" | "directory" | "backends" | "certificate";
 
-/** What the program says of its version; `?` when it says nothing of the kind. */
-export async function versionOf(subject: Subject, signal: AbortSignal): Promise<string> {
-  const program = subject.program();
-  if (program === undefined) return "?";
-  const { stdout, stderr } = await run({ command: program, args: subject.versionArgs }, signal);
-  return /\d+\.\d+(\.\d+)*/.exec(stdout + stderr)?.[0] ?? "?";
+/** What each program says of its version; `?` when it says nothing of the kind. */
+export async function versionsOf(subjects: readonly Subject[], signal: AbortSignal): Promise<Map<Subject, string>> {
+  const versions = new Map<Subject, string>();
+  for (const subject of subjects) {
+    const program = subject.program();
+    if (program !== undefined) versions.set(subject, await versionOf(program, subject.versionArgs, signal));
+  }
+  return versions;
+}
+
+async function versionOf(command: string, args: readonly string[], signal: AbortSignal): Promise<string> {
+  try {
+    const { stdout, stderr } = await run({ command, args }, signal);
+    return /\d+\.\d+(\.\d+)*/.exec(stdout + stderr)?.[0] ?? "?";
+  } catch {
+    signal.throwIfAborted();
+    return "?"; // whoever can't even tell will be left out when it has to start
+  }
 }

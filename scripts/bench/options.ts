@@ -72,7 +72,7 @@ export function parseOptions(args: string[]): Options | "help" | Error {
     picks: wanted.includes(picks),
     subjects: wantedSubjects,
     rounds,
-    pace: { seconds, warmUpSeconds: 1 },
+    pace: { seconds, warmUpSeconds: quick ? 1 : 2 },
     write,
     ...(flags.json === undefined ? {} : { json: String(flags.json) }),
   };

@@ -2,11 +2,13 @@
 import { barChart } from "./chart.ts";
 import { goalResults, goalsTable } from "./goals.ts";
 import type { Machine } from "./machine.ts";
-import { cellSpread, lowestFirst, type Result } from "./results.ts";
-import { markdownTable, number } from "./table.ts";
+import { cellSpread, type LeftOut, lowestFirst, type Result } from "./results.ts";
+import { leftOutLines, markdownTable, number } from "./table.ts";
 
-/** Beside the machine, what a run's figures depend on. */
+/** One run: what it found, and what that depends on. */
 export interface Run {
+  readonly results: readonly Result[];
+  readonly leftOut: readonly LeftOut[];
   readonly machine: Machine;
   readonly at: Date;
   readonly rounds: number;
@@ -20,9 +22,9 @@ const docs = new URL("../../docs/", import.meta.url);
 const page = new URL("performance.md", docs);
 
 /** Writes all of it. Throws when the page has not both markers, in that order. */
-export async function writePage(results: readonly Result[], run: Run): Promise<void> {
-  const text = replaceMeasured(await Deno.readTextFile(page), measuredPart(results, run));
-  for (const result of results) {
+export async function writePage(run: Run): Promise<void> {
+  const text = replaceMeasured(await Deno.readTextFile(page), measuredPart(run));
+  for (const result of run.results) {
     if (result.chart === true) await Deno.writeTextFile(new URL(chartFile(result), docs), chart(result));
   }
   await Deno.writeTextFile(page, text);
@@ -37,12 +39,13 @@ export function replaceMeasured(text: string, measured: string): string {
 }
 
 /** What stands between the markers. */
-export function measuredPart(results: readonly Result[], run: Run): string {
-  const goals = goalResults(results);
+export function measuredPart(run: Run): string {
+  const goals = goalResults(run.results);
   return [
     conditions(run),
     ...(goals.length === 0 ? [] : [`### Goals\n\n${goalsTable(goals)}`]),
-    ...results.map(section),
+    ...run.results.map(section),
+    ...leftOutLines(run.leftOut),
   ].join("\n\n");
 }
 

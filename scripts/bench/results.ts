@@ -54,9 +54,18 @@ export function lowestFirst({ rows, columns }: Result): Row[] {
   return rows.toSorted((a, b) => cellSpread(a, first).median - cellSpread(b, first).median);
 }
 
+/** Who took no part, or not to the end, and why. */
+export interface LeftOut {
+  readonly title: string;
+  readonly reason: string;
+  /** The names of the scenarios. */
+  readonly scenarios: readonly string[];
+}
+
 /** Collects samples as they come. */
 export class Findings {
   readonly #samples = new Map<string, Figures[]>();
+  readonly #leftOut: { readonly scenario: Scenario; readonly subject: Subject; readonly reason: string }[] = [];
 
   /** Adds what one round found. */
   add(scenario: Scenario, subject: Subject, figures: Figures): void {
@@ -64,6 +73,25 @@ export class Findings {
     const samples = this.#samples.get(key);
     if (samples === undefined) this.#samples.set(key, [figures]);
     else samples.push(figures);
+  }
+
+  /** Notes why a subject can't take part. */
+  leaveOut(scenario: Scenario, subject: Subject, reason: string): void {
+    this.#leftOut.push({ scenario, subject, reason });
+  }
+
+  /** Whether `leaveOut` was called for the two. */
+  isLeftOut(scenario: Scenario, subject: Subject): boolean {
+    return this.#leftOut.some((one) => one.scenario === scenario && one.subject === subject);
+  }
+
+  /** Each reason once for each subject. */
+  leftOut(): LeftOut[] {
+    const groups = Map.groupBy(this.#leftOut, ({ subject, reason }) => `${subject.title}\n${reason}`);
+    return Array.from(groups, ([key, all]) => {
+      const [title = "", reason = ""] = key.split("\n");
+      return { title, reason, scenarios: all.map(({ scenario }) => scenario.name) };
+    });
   }
 
   /** All so far, in the order of `scenarios` and `subjects`; what has no sample is left out. */
@@ -85,7 +113,11 @@ export class Findings {
 }
 
 /** Everything as JSON: each figure's median, minimum and maximum, and the samples behind it. */
-export function toJson(results: readonly Result[], conditions: Readonly<Record<string, unknown>>): string {
+export function toJson(
+  results: readonly Result[],
+  leftOut: readonly LeftOut[],
+  conditions: Readonly<Record<string, unknown>>,
+): string {
   const scenarios = results.map(({ name, title, columns, rows }) => ({
     name,
     title,
@@ -97,7 +129,7 @@ export function toJson(results: readonly Result[], conditions: Readonly<Record<s
       samples: row.samples,
     })),
   }));
-  return JSON.stringify({ conditions, scenarios }, null, 2) + "\n";
+  return JSON.stringify({ conditions, scenarios, leftOut }, null, 2) + "\n";
 }
 
 function keyOf(scenario: Scenario, subject: Subject): string {

@@ -1,6 +1,6 @@
 /** The order of measuring: rounds, in each every scenario, in each every subject, so that a disturbance hits all alike. */
-import { type Ground, versionOf } from "./ground.ts";
-import { Findings, type Result } from "./results.ts";
+import type { Ground } from "./ground.ts";
+import { Findings } from "./results.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Subject } from "./subject.ts";
 import { inWords } from "./table.ts";
@@ -13,11 +13,8 @@ export interface Plan {
 }
 
 /** Measures all of it. What a subject can't do is left out, and `say` tells why, as it tells the progress. */
-export async function measureRounds(plan: Plan, ground: Ground, say: (line: string) => void): Promise<Result[]> {
-  const versions = new Map<Subject, string>();
-  for (const subject of plan.subjects) versions.set(subject, await versionOf(subject, ground.signal));
+export async function measureRounds(plan: Plan, ground: Ground, say: (line: string) => void): Promise<Findings> {
   const findings = new Findings();
-  const skipped = new Skipped(say);
   const total = plan.rounds * plan.scenarios.length * plan.subjects.length;
   let secondsLeft = plan.rounds * plan.subjects.length * sumOfSeconds(plan.scenarios, ground);
   let done = 0;
@@ -28,7 +25,7 @@ export async function measureRounds(plan: Plan, ground: Ground, say: (line: stri
       for (const subject of plan.subjects) {
         done++;
         secondsLeft -= scenario.seconds(ground.pace);
-        if (skipped.has(scenario, subject)) continue;
+        if (findings.isLeftOut(scenario, subject)) continue;
         try {
           const figures = await scenario.measure(subject, ground);
           findings.add(scenario, subject, figures);
@@ -37,35 +34,14 @@ export async function measureRounds(plan: Plan, ground: Ground, say: (line: stri
           say(`[${place}] round ${round}, ${scenario.name}, ${subject.title}: ${inWords(scenario.columns, row)}`);
         } catch (error) {
           ground.signal.throwIfAborted();
-          skipped.add(scenario, subject, error instanceof Error ? error.message : String(error));
+          const reason = (error instanceof Error ? error.message : String(error)).replaceAll("\n", " ");
+          findings.leaveOut(scenario, subject, reason);
+          say(`${subject.title} is left out of ${scenario.name}: ${reason}`);
         }
       }
     }
   }
-  return findings.results(plan.scenarios, plan.subjects, versions);
-}
-
-/** Who takes no further part in what. */
-class Skipped {
-  readonly #keys = new Set<string>();
-  readonly #said = new Set<string>();
-  readonly #say: (line: string) => void;
-
-  constructor(say: (line: string) => void) {
-    this.#say = say;
-  }
-
-  has(scenario: Scenario, subject: Subject): boolean {
-    return this.#keys.has(`${scenario.name} ${subject.name}`);
-  }
-
-  /** Says so, though not the same of a subject for each scenario again. */
-  add(scenario: Scenario, subject: Subject, reason: string): void {
-    this.#keys.add(`${scenario.name} ${subject.name}`);
-    const line = `${subject.title} skipped: ${reason}`;
-    if (!this.#said.has(line)) this.#say(`${scenario.name}: ${line}`);
-    this.#said.add(line);
-  }
+  return findings;
 }
 
 function sumOfSeconds(scenarios: readonly Scenario[], ground: Ground): number {

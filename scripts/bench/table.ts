@@ -1,5 +1,5 @@
 /** Results as tables for people: aligned text for a terminal, Markdown for the page. */
-import { cellSpread, cellTotal, lowestFirst, type Result, type Row } from "./results.ts";
+import { cellSpread, cellTotal, type LeftOut, lowestFirst, type Result, type Row } from "./results.ts";
 import type { Column } from "./scenario.ts";
 
 /** One table for each scenario, the lowest on top, and below it whatever went wrong. */
@@ -26,6 +26,11 @@ export function troubleLines({ columns, rows }: Result): string[] {
     const text = troubles(row, columns);
     return text === "" ? [] : [`${row.title}: ${text}`];
   });
+}
+
+/** Who took no part in what, and why. */
+export function leftOutLines(leftOut: readonly LeftOut[]): string[] {
+  return leftOut.map(({ title, scenarios, reason }) => `Left out: ${title} (${scenarios.join(", ")}): ${reason}`);
 }
 
 /** The figures of one sample in a few words, for the progress lines. */

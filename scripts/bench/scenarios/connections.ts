@@ -1,9 +1,11 @@
 /** Many clients at once. */
 import { answers } from "../backends.ts";
-import type { Scenario } from "../scenario.ts";
+import type { Pace, Scenario } from "../scenario.ts";
 import { measureLoad } from "./throughput.ts";
 
 const connections = 2_000;
+/** It takes a while until all are open. */
+const leastSeconds = 3;
 
 /** 2,000 busy connections. */
 export const manyConnections: Scenario = {
@@ -20,11 +22,16 @@ export const manyConnections: Scenario = {
     { key: "p99Ms", title: "p99 ms", digits: 1 },
     { key: "p999Ms", title: "p99.9 ms", digits: 1 },
   ],
-  seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
+  seconds: (pace) => secondsOf(pace) + pace.warmUpSeconds,
   async measure(subject, ground) {
     const running = await ground.running(subject);
-    const figures = await measureLoad(running, { url: running.origin + answers.small.path }, connections, ground);
+    const load = { connections, seconds: secondsOf(ground.pace) };
+    const figures = await measureLoad(running, { url: running.origin + answers.small.path }, load, ground);
     const { badAnswers = NaN, socketErrors = NaN, ...others } = figures;
     return { ...others, errors: badAnswers + socketErrors };
   },
 };
+
+function secondsOf({ seconds }: Pace): number {
+  return Math.max(seconds, leastSeconds);
+}

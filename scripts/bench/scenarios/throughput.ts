@@ -2,7 +2,7 @@
 import { answers } from "../backends.ts";
 import type { Ground, Running } from "../ground.ts";
 import { type Column, type Figures, type Scenario, troubleColumns } from "../scenario.ts";
-import { applyLoad, type WrkRequest } from "../wrk.ts";
+import { applyLoad, type WrkLoad, type WrkRequest } from "../wrk.ts";
 
 interface Kind {
   readonly name: string;
@@ -81,7 +81,7 @@ function scenario(kind: Kind): Scenario {
       const running = await ground.running(subject, kind.secure === true ? { secure: true } : {});
       await checkAnswer(running, kind, ground);
       const request: WrkRequest = { ...kind, url: running.origin + kind.answer.path };
-      return await measureLoad(running, request, connections, ground);
+      return await measureLoad(running, request, { connections, seconds: ground.pace.seconds }, ground);
     },
   };
 }
@@ -90,13 +90,13 @@ function scenario(kind: Kind): Scenario {
 export async function measureLoad(
   { pid }: Running,
   request: WrkRequest,
-  connections: number,
+  { connections, seconds }: WrkLoad,
   ground: Ground,
 ): Promise<Figures> {
   const { pace, wrk, directory, signal } = ground;
   const load = (seconds: number) => applyLoad(wrk, request, { connections, seconds }, directory, signal);
   await load(pace.warmUpSeconds);
-  const { result, userMicros, systemMicros } = await ground.withCpuTime(pid, () => load(pace.seconds));
+  const { result, userMicros, systemMicros } = await ground.withCpuTime(pid, () => load(seconds));
   if (result.requests === 0) throw new Error("not one request was answered");
   return {
     cpuMicros: (userMicros + systemMicros) / result.requests,

@@ -53,7 +53,9 @@ Deno.test("goalsTable() says by how much a goal was missed", () => {
 
 Deno.test("measuredPart() names the machine and has goals, chart and table", () => {
   const machine = { cpu: "Z80", cores: 1, memoryGiB: 64, kernel: "Linux 0.1", deno: "2.9.6", v8: "14" };
-  const text = measuredPart([small(row("wire", 33), row("haproxy", 30))], {
+  const text = measuredPart({
+    results: [small(row("wire", 33), row("haproxy", 30))],
+    leftOut: [{ title: "Caddy", reason: "not installed", scenarios: ["small", "64k"] }],
     machine,
     at: new Date("2026-01-02T03:04:05Z"),
     rounds: 3,
@@ -66,6 +68,7 @@ Deno.test("measuredPart() names the machine and has goals, chart and table", () 
       "| CPU per request, small, wire : haproxy | 1.1 | 1.10 | met |",
       "![Small answers](images/bench-small.svg)",
       "| wire | 1.0 | 33.0 |",
+      "Left out: Caddy (small, 64k): not installed",
     ]
   ) assertStringIncludes(text, part);
 });

@@ -4,6 +4,9 @@
 export const ERROR_CODES = [
   "bad_request", // the request is malformed: 400
   "method_not_allowed", // CONNECT and TRACE: 405
+  "head_too_large", // over `proxy.maxHeaderSize` or 128 fields: 431
+  "head_timeout", // the client took too long to send a request's head: 408
+  "body_timeout", // the client's body has stood still for `timeouts.idle`: 408
   "body_too_large", // over `proxy.maxBodySize`: 413
   "not_implemented", // the engine can't carry such a request: 501
   "no_backend", // none is eligible: 503
@@ -13,6 +16,7 @@ export const ERROR_CODES = [
   "connection_lost", // gone after something was sent, before the first response byte: 502
   "malformed_response", // not HTTP, or not HTTP that may be passed on: 502
   "response_timeout", // no response head within `timeouts.response`: 504
+  "idle_timeout", // a response body has stood still for `timeouts.idle`: the client is cut
   "request_timeout", // total time over `timeouts.request`: 504
   "client_gone", // the client left: no answer can reach it
   "internal", // a bug of ours: 500

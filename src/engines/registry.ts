@@ -3,6 +3,7 @@
 import type { Config } from "../config/schema.ts";
 import type { EngineFactory } from "./engine.ts";
 import { startFetchEngine } from "./fetch/server.ts";
+import { startWireEngine } from "./wire/server.ts";
 
 /** Returns what starts the configured engine. */
 export function engineFactory(name: Config["engine"]): EngineFactory {
@@ -10,6 +11,6 @@ export function engineFactory(name: Config["engine"]): EngineFactory {
     case "fetch":
       return startFetchEngine;
     case "wire":
-      throw new Error("engine wire is refused by the configuration until it exists");
+      return startWireEngine;
   }
 }

@@ -108,6 +108,12 @@ export class Forwarder {
     recorder.ended({ request, forwarded, journey, bytesIn, durationMs: performance.now() - startedAt, ending });
   }
 
+  /** The answer to what never became a request: a malformed head, or none in time. */
+  refuse(error: ProxyError): Problem {
+    this.#parts.log.debug("request refused", { code: error.code, reason: error.message });
+    return problemFor(error, this.#parts.random.take(16), 1);
+  }
+
   async #forward<Response extends ResponseHead>(
     exchange: Exchange<Response>,
     forwarded: ForwardedRequest,
@@ -196,7 +202,7 @@ export class Forwarder {
     backend: Backend,
   ): HeaderPair[] {
     const { rules, stickiness } = this.#parts;
-    const headers = forwardResponse(response.headers, requestId, rules.responseHeaders);
+    const headers = forwardResponse(response, requestId, rules.responseHeaders);
     const cookie = stickiness?.bind(journey, backend);
     if (cookie !== undefined) headers.push(["set-cookie", cookie]);
     return headers;

@@ -2,7 +2,7 @@
 
 import type { ForwardedTrust } from "./forwarded.ts";
 import type { RandomHex } from "./ids.ts";
-import type { HeaderPair, RequestHead } from "./message.ts";
+import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
 import { startTrace, traceIdOf } from "./trace.ts";
 
 /** Headers that the operator sets or removes. Names in lower case. */
@@ -36,7 +36,8 @@ export function forwardRequest(
 ): ForwardedRequest {
   const trusted = trust.trusts(request.peer);
   const authority = request.authority ?? "";
-  const headers: HeaderPair[] = [["host", authority]];
+  const headers: HeaderPair[] = [];
+  let hostGiven = false;
   let connection: string | undefined;
   let forwardedFor: string | undefined;
   let forwardedProto: string | undefined;
@@ -49,11 +50,16 @@ export function forwardRequest(
     const [name, value] = pair;
     switch (name.toLowerCase()) {
       case "host":
+        if (!hostGiven) headers.push(value === authority ? pair : [name, authority]);
+        hostGiven = true;
+        continue;
+      case "trailer":
+        if (request.carriesTrailers) break;
+        continue;
       case "keep-alive":
       case "proxy-connection":
       case "proxy-authenticate":
       case "proxy-authorization":
-      case "trailer":
       case "transfer-encoding":
       case "upgrade":
         continue;
@@ -89,6 +95,7 @@ export function forwardRequest(
     }
     headers.push(pair);
   }
+  if (!hostGiven) headers.unshift(["host", authority]);
   let kept = connection === undefined ? headers : withoutNamed(headers, connection);
   let traceId = traceparent === undefined ? undefined : traceIdOf(traceparent);
   if (traceId === undefined) {
@@ -109,15 +116,25 @@ export function forwardRequest(
 }
 
 /** Returns the headers for the client: the backend's less the hop-by-hop ones, `X-Request-Id`, the operator's rules. */
-export function forwardResponse(
-  response: Iterable<HeaderPair>,
-  requestId: string,
-  rules: HeaderRules,
-): HeaderPair[] {
+export function forwardResponse(response: ResponseHead, requestId: string, rules: HeaderRules): HeaderPair[] {
+  const headers = endToEnd(response);
+  headers.push(["x-request-id", requestId]);
+  return applyRules(headers, rules);
+}
+
+/** Returns the headers of a 1xx for the client: the backend's less the hop-by-hop ones. */
+export function forwardInformational(response: ResponseHead): HeaderPair[] {
+  return endToEnd(response);
+}
+
+function endToEnd(response: ResponseHead): HeaderPair[] {
   const headers: HeaderPair[] = [];
   let connection: string | undefined;
-  for (const pair of response) {
+  for (const pair of response.headers) {
     switch (pair[0].toLowerCase()) {
+      case "trailer":
+        if (response.carriesTrailers) break;
+        continue;
       case "keep-alive":
       case "proxy-connection":
       case "proxy-authenticate":
@@ -132,9 +149,7 @@ export function forwardResponse(
     }
     headers.push(pair);
   }
-  const kept = connection === undefined ? headers : withoutNamed(headers, connection);
-  kept.push(["x-request-id", requestId]);
-  return applyRules(kept, rules);
+  return connection === undefined ? headers : withoutNamed(headers, connection);
 }
 
 /** What belongs to a trace that can't be read: the one that is started has no state yet (W3C Trace Context §3.4). */
@@ -145,13 +160,14 @@ function withoutTrace(headers: HeaderPair[]): HeaderPair[] {
   });
 }
 
-/** Drops the headers that a `Connection` header names. `Host` and the trace are not the connection's to drop. */
+/** Drops the headers that a `Connection` header names. `Host`, the length and the trace are not the connection's to drop. */
 function withoutNamed(headers: HeaderPair[], connection: string): HeaderPair[] {
   if (connection === "keep-alive" || connection === "close") return headers; // nearly always
   const named = connection.toLowerCase().split(",").map((option) => option.trim());
   const kept = headers.filter(([name]) => {
     const lower = name.toLowerCase();
-    return lower === "host" || lower === "te" || lower === "traceparent" || !named.includes(lower);
+    const ours = lower === "host" || lower === "te" || lower === "content-length" || lower === "traceparent";
+    return ours || !named.includes(lower);
   });
   return kept;
 }

@@ -17,10 +17,14 @@ export interface RequestHead {
   readonly peer: string;
   /** Whether the client's connection is encrypted. */
   readonly secure: boolean;
+  /** Whether trailers cross with the body; without them no `Trailer` is passed on. */
+  readonly carriesTrailers?: boolean;
 }
 
 /** A response without its body. */
 export interface ResponseHead {
   readonly status: number;
   readonly headers: Iterable<HeaderPair>;
+  /** As in a request. */
+  readonly carriesTrailers?: boolean;
 }

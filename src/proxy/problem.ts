@@ -24,7 +24,10 @@ interface Answer {
 const ANSWERS: Readonly<Record<ErrorCode, Answer>> = {
   bad_request: { status: 400, title: "Bad Request" },
   method_not_allowed: { status: 405, title: "Method Not Allowed" },
+  head_timeout: { status: 408, title: "Request Timeout" },
+  body_timeout: { status: 408, title: "Request Timeout" },
   body_too_large: { status: 413, title: "Content Too Large" },
+  head_too_large: { status: 431, title: "Request Header Fields Too Large" },
   client_gone: { status: CLIENT_GONE, title: "Client Closed Request", detail: "The client left before the answer." },
   internal: { status: 500, title: "Internal Server Error", detail: "The proxy failed to handle this request." },
   not_implemented: { status: 501, title: "Not Implemented" },
@@ -35,6 +38,7 @@ const ANSWERS: Readonly<Record<ErrorCode, Answer>> = {
   queue_full: { status: 503, title: "Service Unavailable", detail: "All backends are busy." },
   stopping: { status: 503, title: "Service Unavailable", detail: "The proxy is shutting down." },
   response_timeout: { status: 504, title: "Gateway Timeout", detail: "The backend did not answer in time." },
+  idle_timeout: { status: 504, title: "Gateway Timeout", detail: "The backend stopped in the middle of its answer." },
   request_timeout: { status: 504, title: "Gateway Timeout", detail: "The request took too long." },
 };
 

@@ -5,6 +5,11 @@ import type { ProxyError } from "../errors.ts";
 /** Methods that may be repeated without changing more than once would (RFC 9110 §9.2.2), less TRACE. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
+/** Whether a request with this method, if it has no body, may be sent twice. */
+export function isIdempotent(method: string): boolean {
+  return IDEMPOTENT.has(method);
+}
+
 /** What the decision rests on. */
 export interface RetryQuestion {
   readonly method: string;
@@ -26,7 +31,7 @@ export interface RetryQuestion {
 export function mayRetry(question: RetryQuestion): boolean {
   const { failure, method, hasBody } = question;
   if (question.attempts > question.maxRetries) return false;
-  const repeatable = IDEMPOTENT.has(method) && !hasBody;
+  const repeatable = isIdempotent(method) && !hasBody;
   if (typeof failure === "number") return repeatable;
   switch (failure.code) {
     case "connect_failed":

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { ForwardedTrust } from "../../../src/proxy/forwarded.ts";
 import { forwardRequest, forwardResponse, type HeaderRules } from "../../../src/proxy/headers.ts";
 import { RandomHex } from "../../../src/proxy/ids.ts";
-import type { HeaderPair, RequestHead } from "../../../src/proxy/message.ts";
+import type { HeaderPair, RequestHead, ResponseHead } from "../../../src/proxy/message.ts";
 
 const NO_RULES: HeaderRules = { set: [], remove: new Set() };
 const random = new RandomHex();
@@ -22,6 +22,10 @@ function head(headers: HeaderPair[], overrides: Partial<RequestHead> = {}): Requ
 
 function forward(headers: HeaderPair[], trust: readonly string[] = [], rules = NO_RULES, overrides = {}) {
   return forwardRequest(head(headers, overrides), new ForwardedTrust(trust), rules, random);
+}
+
+function answer(headers: HeaderPair[]): ResponseHead {
+  return { status: 200, headers };
 }
 
 function valuesOf(headers: readonly HeaderPair[], name: string): string[] {
@@ -194,7 +198,7 @@ Deno.test("forwardRequest() never changes the client's list, and lets through no
 
 Deno.test("forwardResponse() keeps each Set-Cookie and the order, drops hop-by-hop ones, sets X-Request-Id", () => {
   const headers = forwardResponse(
-    [
+    answer([
       ["Set-Cookie", "a=1"],
       ["Connection", "x-hop, keep-alive"],
       ["Keep-Alive", "timeout=5"],
@@ -203,7 +207,7 @@ Deno.test("forwardResponse() keeps each Set-Cookie and the order, drops hop-by-h
       ["Set-Cookie", "b=2"],
       ["Trailers", "a header that is merely named so"],
       ["transfer-encoding", "chunked"],
-    ],
+    ]),
     "id-1",
     NO_RULES,
   );
@@ -217,7 +221,7 @@ Deno.test("forwardResponse() keeps each Set-Cookie and the order, drops hop-by-h
 
 Deno.test("forwardResponse() applies the operator's rules", () => {
   const rules: HeaderRules = { set: [["server", "roundhouse"]], remove: new Set(["x-powered-by"]) };
-  assertEquals(forwardResponse([["Server", "x"], ["X-Powered-By", "y"]], "id", rules), [
+  assertEquals(forwardResponse(answer([["Server", "x"], ["X-Powered-By", "y"]]), "id", rules), [
     ["x-request-id", "id"],
     ["server", "roundhouse"],
   ]);

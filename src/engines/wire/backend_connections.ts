@@ -1,0 +1,118 @@
+/** The connections to the backends: made when none is idle, kept while they are of use. */
+
+import { messageOf, ProxyError } from "../../errors.ts";
+import type { Backend } from "../../pool/backend.ts";
+import type { ServerPool } from "../../pool/server_pool.ts";
+import { BackendConnection } from "./backend_connection.ts";
+import { dial } from "./dial.ts";
+import { TimeoutQueue } from "./timeouts.ts";
+
+/** Idle connections kept to each backend. */
+const MOST_IDLE = 512;
+
+/** Idle for longer than this they are closed: before most servers do (nginx: 75 s). */
+const IDLE_MS = 60_000;
+
+/**
+ * A request that must not be sent twice gets a connection that was in use this short a time ago: a backend that
+ * closes an idle one at the wrong moment would leave open whether it was done.
+ */
+const FRESH_MS = 1000;
+
+interface Place {
+  /** The newest last. */
+  readonly idle: BackendConnection[];
+  readonly open: Set<BackendConnection>;
+}
+
+/** Owns the connections of one isolate. */
+export class BackendConnections {
+  readonly #places = new Map<Backend, Place>();
+  readonly #idleTimeouts = new TimeoutQueue(IDLE_MS);
+  /** Out of the pool: their connections are closed after use. */
+  readonly #removed = new WeakSet<Backend>();
+  readonly #unsubscribe: () => void;
+
+  constructor(pool: ServerPool) {
+    this.#unsubscribe = pool.subscribe(({ type, backend }) => {
+      if (type !== "removed") return;
+      this.#removed.add(backend);
+      for (const connection of this.#places.get(backend)?.idle.splice(0) ?? []) connection.close();
+    });
+  }
+
+  /**
+   * Takes an idle connection, the one that was in use last: the others may age out.
+   *
+   * @param repeatable whether the request may be sent twice
+   */
+  takeIdle(backend: Backend, repeatable: boolean): BackendConnection | undefined {
+    const idle = this.#places.get(backend)?.idle;
+    const connection = idle?.at(-1);
+    if (idle === undefined || connection === undefined) return undefined;
+    if (!repeatable && performance.now() - connection.idleSince > FRESH_MS) return undefined;
+    idle.pop();
+    connection.leaveIdle();
+    return connection;
+  }
+
+  /**
+   * Makes a connection.
+   *
+   * @throws {ProxyError} `connect_failed`; nothing was sent
+   */
+  async connect(backend: Backend, signal: AbortSignal): Promise<BackendConnection> {
+    try {
+      const link = await dial(backend, signal);
+      const connection = new BackendConnection(backend, link, this.#closed);
+      this.#placeOf(backend).open.add(connection);
+      return connection;
+    } catch (cause) {
+      throw new ProxyError(connectReason(cause), { code: "connect_failed", side: "backend", requestSent: false });
+    }
+  }
+
+  /** Keeps a connection whose last exchange is proven to be over. */
+  giveBack(connection: BackendConnection): void {
+    const place = this.#places.get(connection.backend);
+    const { inlet, closed } = connection;
+    const useless = closed || inlet.ended || inlet.unread > 0 || this.#removed.has(connection.backend);
+    if (place === undefined || useless || place.idle.length >= MOST_IDLE) return connection.close();
+    place.idle.push(connection);
+    this.#idleTimeouts.start(connection);
+    connection.becomeIdle(this.#lost);
+  }
+
+  /** Closes all of them, those in use too. */
+  close(): void {
+    this.#unsubscribe();
+    for (const { open } of this.#places.values()) {
+      for (const connection of open) connection.close();
+    }
+    this.#idleTimeouts.close();
+  }
+
+  #placeOf(backend: Backend): Place {
+    let place = this.#places.get(backend);
+    if (place === undefined) this.#places.set(backend, place = { idle: [], open: new Set() });
+    return place;
+  }
+
+  readonly #lost = (connection: BackendConnection): void => {
+    const idle = this.#places.get(connection.backend)?.idle;
+    const at = idle?.indexOf(connection) ?? -1;
+    if (at !== -1) idle?.splice(at, 1);
+    connection.close();
+  };
+
+  readonly #closed = (connection: BackendConnection): void => {
+    const place = this.#places.get(connection.backend);
+    place?.open.delete(connection);
+    if (place?.open.size === 0) this.#places.delete(connection.backend);
+  };
+}
+
+function connectReason(cause: unknown): string {
+  if (cause instanceof DOMException && cause.name === "AbortError") return "timed out";
+  return messageOf(cause).replace(/ \(os error \d+\)/, "").toLowerCase();
+}

@@ -1,0 +1,180 @@
+/** One client's connection: request after request, each answered before the next is read. */
+
+import { Buffer } from "node:buffer";
+import { ProxyError } from "../../errors.ts";
+import { findHeadEnd } from "../../http1/head.ts";
+import { MalformedMessage } from "../../http1/malformed.ts";
+import { checkBeginning, type Http1Request, readRequestHead } from "../../http1/request_head.ts";
+import type { Problem } from "../../proxy/problem.ts";
+import type { WireContext } from "./context.ts";
+import { WireExchange } from "./exchange.ts";
+import { CLOSE_LINE, responseHead } from "./heads.ts";
+import { Inlet, type InletListener } from "./inlet.ts";
+import { type Link, writeAll } from "./link.ts";
+import { reasonPhrase } from "./reason_phrases.ts";
+import { type ClientAddress, wireRequest } from "./request.ts";
+import { Timed } from "./timeouts.ts";
+
+/** Enough for nearly every head; one that is longer makes it grow. It is most of what an idle connection takes. */
+const IN_BYTES = 4 * 1024;
+
+const CR = 0x0d;
+const LF = 0x0a;
+
+/** Its clock runs while a head is on its way, while it is idle, and while a body is to go on. */
+export class ClientConnection extends Timed implements InletListener {
+  readonly link: Link;
+  readonly inlet: Inlet;
+  readonly #address: ClientAddress;
+  readonly #context: WireContext;
+  #exchange: WireExchange | undefined;
+  #closed = false;
+
+  constructor(link: Link, address: ClientAddress, context: WireContext) {
+    super();
+    this.link = link;
+    this.inlet = new Inlet(link, this, IN_BYTES);
+    this.#address = address;
+    this.#context = context;
+  }
+
+  /** Whether it waits for a request of which no byte has come. */
+  get idle(): boolean {
+    return this.#exchange === undefined && this.inlet.unread === 0;
+  }
+
+  /** Serves requests until either side has had enough. Never rejects. */
+  async serve(): Promise<void> {
+    this.#context.headerTimeouts.start(this);
+    while (!this.#closed) {
+      const head = await this.#nextHead();
+      if (head === undefined || !await this.#serveOne(head)) break;
+      this.#context.keepAliveTimeouts.start(this);
+    }
+    await this.#linger();
+    this.close();
+  }
+
+  /** Writes all of `bytes`; returns whether the client takes them. */
+  async send(bytes: Uint8Array): Promise<boolean> {
+    try {
+      await writeAll(this.link, bytes);
+      return true;
+    } catch {
+      this.#exchange?.clientLeft();
+      return false;
+    }
+  }
+
+  /** Sends an answer of the proxy's own. */
+  async answer(
+    { status, headers, body }: Problem,
+    { withoutBody, lines }: { readonly withoutBody: boolean; readonly lines: string },
+  ): Promise<void> {
+    const content = Buffer.from(body);
+    const passed = headers.filter(([name]) => name !== "connection"); // `lines` says it
+    const framing = { kind: "length", bytes: content.length } as const;
+    const head = Buffer.from(responseHead({ status, reason: reasonPhrase(status) }, passed, framing, lines), "latin1");
+    await this.send(withoutBody ? head : Buffer.concat([head, content]));
+  }
+
+  /** Closes it at once; later calls do nothing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.stopClock();
+    try {
+      this.link.close();
+    } catch {
+      // it is closed already
+    }
+  }
+
+  inletChanged(): void {
+    if (this.inlet.ended) this.#exchange?.clientLeft();
+    else this.inlet.read(); // the next request already; whoever leaves behind it is to be noticed, too
+  }
+
+  timedOut(): void {
+    if (this.#exchange !== undefined) return this.#exchange.cancel("body_timeout");
+    if (this.inlet.unread === 0) return this.close();
+    void this.#refuse(clientError("head_timeout", "The request's head did not arrive in time.")).then(() =>
+      this.close()
+    );
+  }
+
+  /** Reads the next head; `undefined`: there will be none, and what was to be said of it has been said. */
+  async #nextHead(): Promise<Http1Request | undefined> {
+    const { inlet } = this;
+    let seen = 0;
+    try {
+      while (true) {
+        if (seen === 0) this.#skipEmptyLines();
+        const end = findHeadEnd(inlet.bytes, inlet.start, inlet.start + seen, inlet.end);
+        seen = inlet.unread;
+        if ((end === -1 ? seen : end - inlet.start) > this.#context.maxHeaderBytes) {
+          throw new MalformedMessage("The request's head is too large.", { tooLarge: true });
+        }
+        if (end !== -1) {
+          this.stopClock();
+          const head = readRequestHead(inlet.bytes, inlet.start, end);
+          inlet.start = end;
+          return head;
+        }
+        if (inlet.ended) return undefined;
+        if (seen > 0) {
+          checkBeginning(inlet.bytes, inlet.start, inlet.end);
+          if (this.queue !== this.#context.headerTimeouts) this.#context.headerTimeouts.start(this);
+        }
+        inlet.makeRoom();
+        await inlet.more();
+      }
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      this.stopClock();
+      await this.#refuse(clientError(error.tooLarge ? "head_too_large" : "bad_request", error.message));
+      return undefined;
+    }
+  }
+
+  /** Before a request line they are to be ignored (RFC 9112 §2.2). */
+  #skipEmptyLines(): void {
+    const { inlet } = this;
+    while (inlet.unread >= 2 && inlet.bytes[inlet.start] === CR && inlet.bytes[inlet.start + 1] === LF) {
+      inlet.start += 2;
+    }
+  }
+
+  async #serveOne(head: Http1Request): Promise<boolean> {
+    const exchange = new WireExchange(wireRequest(head, this.#address), this, this.#context);
+    this.#exchange = exchange;
+    if (this.inlet.ended) exchange.clientLeft();
+    await this.#context.forwarder.handle(exchange);
+    exchange.end();
+    this.#exchange = undefined;
+    return exchange.keepsClient && !this.#context.stopping;
+  }
+
+  async #refuse(error: ProxyError): Promise<void> {
+    await this.answer(this.#context.forwarder.refuse(error), { withoutBody: false, lines: CLOSE_LINE });
+  }
+
+  /**
+   * The end of what is sent, and a while for the client to read it: closed at once with bytes unread, the connection
+   * would be reset, and the answer lost (RFC 9112 §9.6).
+   */
+  async #linger(): Promise<void> {
+    const { inlet } = this;
+    if (this.#closed || inlet.ended) return;
+    this.#context.lingerTimeouts.start(this);
+    await this.link.closeWrite().catch(() => {}); // it is closed already
+    while (!inlet.ended) {
+      inlet.start = inlet.end;
+      await inlet.more();
+    }
+  }
+}
+
+function clientError(code: "bad_request" | "head_too_large" | "head_timeout", detail: string): ProxyError {
+  return new ProxyError(detail, { code, side: "client", requestSent: false });
+}

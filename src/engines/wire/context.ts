@@ -1,0 +1,72 @@
+/** What the connections of one wire engine share. */
+
+import type { Config } from "../../config/schema.ts";
+import type { Log } from "../../log.ts";
+import type { ServerPool } from "../../pool/server_pool.ts";
+import type { Forwarder } from "../../proxy/exchange.ts";
+import { BackendConnections } from "./backend_connections.ts";
+import { LargeBuffers } from "./buffers.ts";
+import { TimeoutQueue } from "./timeouts.ts";
+
+export interface WireContextOptions {
+  readonly config: Config;
+  readonly pool: ServerPool;
+  readonly forwarder: Forwarder;
+  readonly log: Log;
+  readonly secure: boolean;
+}
+
+/** After an answer that leaves a request unread, this long the client may still send before it is cut. */
+const LINGER_MS = 1000;
+
+export class WireContext {
+  readonly forwarder: Forwarder;
+  readonly log: Log;
+  /** Whether clients' connections are encrypted. */
+  readonly secure: boolean;
+  readonly backends: BackendConnections;
+  readonly buffers = new LargeBuffers();
+  /** For a client's head, its idle connection, its lingering; a backend's head; a body's next byte; all of a request. */
+  readonly headerTimeouts = new TimeoutQueue(0);
+  readonly keepAliveTimeouts = new TimeoutQueue(0);
+  readonly lingerTimeouts = new TimeoutQueue(LINGER_MS);
+  readonly connectTimeouts = new TimeoutQueue(0);
+  readonly responseTimeouts = new TimeoutQueue(0);
+  readonly idleTimeouts = new TimeoutQueue(0);
+  readonly requestTimeouts = new TimeoutQueue(0);
+  limitsRequests = false;
+  maxHeaderBytes = 0;
+  /** `Infinity`: no limit. */
+  maxBodyBytes = Infinity;
+  /** Whether the proxy is shutting down: new requests are refused. */
+  stopping = false;
+  /** Requests whose bodies are still arriving. */
+  uploads = 0;
+
+  constructor({ config, pool, forwarder, log, secure }: WireContextOptions) {
+    this.forwarder = forwarder;
+    this.log = log;
+    this.secure = secure;
+    this.backends = new BackendConnections(pool);
+    this.configure(config);
+  }
+
+  /** Other limits, for what is under way too. */
+  configure({ timeouts, proxy }: Config): void {
+    this.headerTimeouts.configure(timeouts.headerMs);
+    this.keepAliveTimeouts.configure(timeouts.keepAliveMs);
+    this.connectTimeouts.configure(timeouts.connectMs);
+    this.responseTimeouts.configure(timeouts.responseMs);
+    this.idleTimeouts.configure(timeouts.idleMs);
+    this.requestTimeouts.configure(timeouts.requestMs);
+    this.limitsRequests = timeouts.requestMs > 0;
+    this.maxHeaderBytes = proxy.maxHeaderBytes;
+    this.maxBodyBytes = proxy.maxBodyBytes ?? Infinity;
+  }
+
+  close(): void {
+    this.backends.close();
+    const queues = [this.headerTimeouts, this.keepAliveTimeouts, this.lingerTimeouts, this.connectTimeouts];
+    for (const queue of [...queues, this.responseTimeouts, this.idleTimeouts, this.requestTimeouts]) queue.close();
+  }
+}

@@ -1,0 +1,145 @@
+/** A response's body on its way to a client. */
+
+import { Buffer } from "node:buffer";
+import type { BodyFraming } from "../../http1/body.ts";
+import { type BodyReader, bodyReader } from "../../http1/body_reader.ts";
+import { MalformedMessage } from "../../http1/malformed.ts";
+import { encodeHead } from "../../http1/writer.ts";
+import type { BackendConnection } from "./backend_connection.ts";
+import type { WireContext } from "./context.ts";
+import { type Link, writeAll } from "./link.ts";
+import type { Timed } from "./timeouts.ts";
+
+/** How a body crosses: byte for byte, put into chunks, or taken out of them. */
+export type Transfer = "as-is" | "into-chunks" | "out-of-chunks";
+
+/** How it ended: whole; broken off or malformed by the backend; the client takes no more. */
+export type DownloadEnd = "whole" | "broken" | "malformed" | "client_gone";
+
+const LAST_CHUNK = Buffer.from("0\r\n\r\n");
+
+/** Bodies beyond what is in the first buffer are read through a large one from this many bytes on. */
+const LARGE_BYTES = 128 * 1024;
+
+export class Download {
+  /** What is wrong with a malformed body. */
+  fault = "";
+  /** Whether the clock runs for the client, who is to take bytes, and not for the backend. */
+  waitsForClient = false;
+  readonly #connection: BackendConnection;
+  readonly #client: Link;
+  readonly #reader: BodyReader;
+  readonly #framing: BodyFraming;
+  readonly #transfer: Transfer;
+  readonly #context: WireContext;
+  readonly #clock: Timed;
+
+  /** @param clock runs while the next byte is waited for, and while the client is to take one */
+  constructor(
+    connection: BackendConnection,
+    client: Link,
+    { framing, transfer }: { readonly framing: BodyFraming; readonly transfer: Transfer },
+    context: WireContext,
+    clock: Timed,
+  ) {
+    this.#connection = connection;
+    this.#client = client;
+    this.#framing = framing;
+    this.#reader = bodyReader(framing, context.maxHeaderBytes);
+    this.#transfer = transfer;
+    this.#context = context;
+    this.#clock = clock;
+  }
+
+  /** Bytes of data so far. */
+  get bytesOut(): number {
+    return this.#reader.dataBytes;
+  }
+
+  /** Sends the head, and the body behind it to its end. Never rejects. */
+  async run(head: string): Promise<DownloadEnd> {
+    const { inlet } = this.#connection;
+    const part = this.#nextPart();
+    if (part === undefined) return "malformed";
+    if (!await this.#sendHead(head, part)) return "client_gone";
+    if (this.#isLarge()) inlet.widen(this.#context.buffers);
+    const end = this.#reader.done ? "whole" : await this.#relayRest();
+    inlet.narrow(this.#context.buffers);
+    return end;
+  }
+
+  async #relayRest(): Promise<DownloadEnd> {
+    const { inlet } = this.#connection;
+    while (!this.#reader.done) {
+      this.#context.idleTimeouts.start(this.#clock);
+      await inlet.more();
+      if (inlet.unread === 0) {
+        if (this.#framing.kind !== "until-close" || inlet.error !== undefined) return "broken";
+        return this.#transfer !== "into-chunks" || await this.#send(LAST_CHUNK) ? "whole" : "client_gone";
+      }
+      const part = this.#nextPart();
+      if (part === undefined) return "malformed";
+      if (!await this.#send(part)) return "client_gone";
+    }
+    return "whole";
+  }
+
+  /** What has come of the body, as the client is to get it; `undefined`: it is malformed. */
+  #nextPart(): Uint8Array | undefined {
+    const { inlet } = this.#connection;
+    const { bytes, start, end } = inlet;
+    try {
+      if (this.#transfer === "out-of-chunks") return this.#unchunked(bytes, start, end);
+      inlet.start = this.#reader.read(bytes, start, end);
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      this.fault = error.message;
+      return undefined;
+    }
+    const part = bytes.subarray(start, inlet.start);
+    return this.#transfer === "into-chunks" && part.length > 0 ? chunked(part) : part;
+  }
+
+  /** In place: data only ever moves to the front. */
+  #unchunked(bytes: Uint8Array, start: number, end: number): Uint8Array {
+    let to = start;
+    this.#connection.inlet.start = this.#reader.read(bytes, start, end, (_, from, until) => {
+      bytes.copyWithin(to, from, until);
+      to += until - from;
+    });
+    return bytes.subarray(start, to);
+  }
+
+  /** The head goes in front of what has come of the body, so that both are one write. */
+  #sendHead(head: string, part: Uint8Array): Promise<boolean> {
+    const { out, inlet } = this.#connection;
+    const length = encodeHead(head, out);
+    const front = out.subarray(0, Math.max(length, 0));
+    if (length === -1) return this.#send(Buffer.concat([Buffer.from(head, "latin1"), part]));
+    if (part.length === 0) return this.#send(front);
+    const at = part.byteOffset - inlet.bytes.byteOffset - length;
+    if (part.buffer !== inlet.bytes.buffer || at < 0) return this.#send(Buffer.concat([front, part]));
+    inlet.bytes.set(front, at);
+    return this.#send(inlet.bytes.subarray(at, at + length + part.length));
+  }
+
+  #isLarge(): boolean {
+    return this.#framing.kind !== "length" || this.#framing.bytes - this.#reader.dataBytes >= LARGE_BYTES;
+  }
+
+  async #send(bytes: Uint8Array): Promise<boolean> {
+    this.#context.idleTimeouts.start(this.#clock);
+    this.waitsForClient = true;
+    try {
+      await writeAll(this.#client, bytes);
+      this.waitsForClient = false;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+function chunked(part: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from("\r\n")]);
+}

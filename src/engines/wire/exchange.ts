@@ -1,0 +1,374 @@
+/** One client request of the `wire` engine: read off a socket, written to another, and the answer back. */
+
+import { Buffer } from "node:buffer";
+import { ProxyError } from "../../errors.ts";
+import { CHUNKED } from "../../http1/body.ts";
+import { MalformedMessage } from "../../http1/malformed.ts";
+import type { Http1Response } from "../../http1/response_head.ts";
+import { encodeHead } from "../../http1/writer.ts";
+import type { Backend } from "../../pool/backend.ts";
+import { bodyTooLarge, clientGone, type Exchange, type Relayed } from "../../proxy/exchange.ts";
+import { forwardInformational } from "../../proxy/headers.ts";
+import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
+import type { Problem } from "../../proxy/problem.ts";
+import { isIdempotent } from "../../proxy/retry.ts";
+import type { BackendConnection } from "./backend_connection.ts";
+import type { ClientConnection } from "./client_connection.ts";
+import type { WireContext } from "./context.ts";
+import { Download, type DownloadEnd, type Transfer } from "./download.ts";
+import { CLOSE_LINE, KEEP_ALIVE_LINE, requestHead, responseHead, type ToldLength } from "./heads.ts";
+import type { WireRequest } from "./request.ts";
+import { Timed } from "./timeouts.ts";
+import { runTunnel } from "./tunnel.ts";
+import { Upload, type UploadFault, type UploadListener } from "./upload.ts";
+
+/** A backend's answer, and the connection that its body comes over. */
+export interface WireResponse extends ResponseHead {
+  readonly head: Http1Response;
+  readonly connection: BackendConnection;
+}
+
+/** Why an exchange was broken off from this side, if it was. */
+type Cancelled =
+  | UploadFault
+  | "body_timeout"
+  | "connect_timeout"
+  | "response_timeout"
+  | "idle_timeout"
+  | "request_timeout";
+
+/** Its clock runs while a connection is made, and while a backend or, in an answer's body, the client is to go on. */
+export class WireExchange extends Timed implements Exchange<WireResponse>, UploadListener {
+  readonly request: WireRequest;
+  readonly refusal: ProxyError | undefined;
+  /** Whether the client's connection can carry another request once this is over. */
+  keepsClient = false;
+  readonly #client: ClientConnection;
+  readonly #context: WireContext;
+  readonly #upload: Upload | undefined;
+  #uploading: boolean;
+  readonly #requestClock: RequestClock | undefined;
+  #dialing: AbortController | undefined;
+  #connection: BackendConnection | undefined;
+  #download: Download | undefined;
+  #cancelled: Cancelled | undefined;
+  #tunnelled = false;
+  #faultDetail = "";
+
+  constructor(request: WireRequest, client: ClientConnection, context: WireContext) {
+    super();
+    this.request = request;
+    this.#client = client;
+    this.#context = context;
+    this.refusal = context.stopping ? stopping() : undefined;
+    this.#uploading = request.bodyBytes !== 0;
+    if (this.#uploading) {
+      this.#upload = new Upload(request.framing, client.inlet, context, { listener: this, clientClock: client });
+      context.uploads++;
+    } else client.inlet.read(); // whoever leaves is to be noticed
+    if (context.limitsRequests) context.requestTimeouts.start(this.#requestClock = new RequestClock(this));
+  }
+
+  get clientGone(): boolean {
+    return this.#cancelled === "client_gone";
+  }
+
+  get bodyReplayable(): boolean {
+    return this.#upload === undefined || this.#upload.untouched;
+  }
+
+  async attempt(backend: Backend, headers: HeaderPair[]): Promise<WireResponse> {
+    const repeatable = this.#upload === undefined && isIdempotent(this.request.method);
+    let connection = this.#context.backends.takeIdle(backend, repeatable);
+    while (true) {
+      if (this.#cancelled !== undefined) {
+        connection?.close();
+        throw this.#explain(undefined);
+      }
+      const reused = connection !== undefined;
+      try {
+        this.#connection = connection ??= await this.#connect(backend);
+        return await this.#converse(connection, headers);
+      } catch (error) {
+        this.stopClock();
+        this.#connection = undefined;
+        connection?.close();
+        // The backend closed an idle connection just then: that is no failure, and a new one will do.
+        const stale = reused && repeatable && error instanceof NoAnswer && this.#cancelled === undefined;
+        if (!stale) throw this.#explain(error);
+        connection = undefined;
+      }
+    }
+  }
+
+  async relay(response: WireResponse, headers: HeaderPair[]): Promise<Relayed> {
+    const { head, connection } = response;
+    if (head.status === 101) return await this.#tunnel(response, headers);
+    this.keepsClient = this.#canKeepClient(head);
+    const { minorVersion, method } = this.request;
+    const transfer = transferOf(head, minorVersion);
+    const download = new Download(
+      connection,
+      this.#client.link,
+      { framing: head.framing, transfer },
+      this.#context,
+      this,
+    );
+    this.#download = download;
+    const end = await download.run(
+      responseHead(head, headers, toldLength(head, method, transfer), this.#clientLines()),
+    );
+    this.stopClock();
+    const failure = this.#failureOf(end, download.fault);
+    const reusable = failure === undefined && head.keepAlive && head.framing.kind !== "until-close";
+    this.#release(reusable && !this.#uploading);
+    if (failure !== undefined || this.#uploading) this.keepsClient = false;
+    if (failure !== undefined) this.#client.close();
+    return { bytesOut: download.bytesOut, failure };
+  }
+
+  discard({ head, connection }: WireResponse): void {
+    this.#connection = undefined;
+    const complete = head.keepAlive && head.framing.kind === "length" && connection.inlet.unread === head.framing.bytes;
+    if (!complete || this.#uploading) return connection.close();
+    connection.inlet.start = connection.inlet.end;
+    this.#context.backends.giveBack(connection);
+  }
+
+  async answer(problem: Problem): Promise<void> {
+    if (this.clientGone) return;
+    const { method, keepAlive } = this.request;
+    const bodyIsIn = this.#upload === undefined || this.#upload.skipReady();
+    const wantsClose = problem.headers.some(([name]) => name === "connection") || this.#context.stopping;
+    this.keepsClient = keepAlive && bodyIsIn && !wantsClose && this.#cancelled === undefined;
+    await this.#client.answer(problem, { withoutBody: method === "HEAD", lines: this.#clientLines() });
+  }
+
+  /** The exchange is over, whatever came of it. */
+  end(): void {
+    this.stopClock();
+    this.#requestClock?.stopClock();
+    this.#endUpload();
+  }
+
+  /** The client has closed its connection, or it broke. */
+  clientLeft(): void {
+    if (!this.#tunnelled) this.cancel("client_gone"); // in a tunnel one side may end before the other
+  }
+
+  /** Breaks the exchange off, wherever it is: what waits for the backend hears of it. The first reason counts. */
+  cancel(why: Cancelled): void {
+    this.#cancelled ??= why;
+    this.#dialing?.abort();
+    this.#connection?.close();
+  }
+
+  uploadEnded(): void {
+    this.#endUpload();
+    if (this.#download === undefined) this.#context.responseTimeouts.start(this);
+    this.#client.inlet.read();
+  }
+
+  uploadFailed(fault: UploadFault, detail: string): void {
+    this.#faultDetail = detail;
+    this.cancel(fault);
+  }
+
+  timedOut(): void {
+    if (this.#dialing !== undefined) return this.cancel("connect_timeout");
+    if (this.#download === undefined) return this.cancel("response_timeout");
+    if (!this.#download.waitsForClient) return this.cancel("idle_timeout");
+    this.cancel("client_gone");
+    this.#client.close();
+  }
+
+  async #connect(backend: Backend): Promise<BackendConnection> {
+    this.#dialing = new AbortController();
+    this.#context.connectTimeouts.start(this);
+    try {
+      return await this.#context.backends.connect(backend, this.#dialing.signal);
+    } finally {
+      this.#dialing = undefined;
+      this.stopClock();
+    }
+  }
+
+  /** Sends the request and waits for the answer's head, while the rest of the body is on its way. */
+  async #converse(connection: BackendConnection, headers: HeaderPair[]): Promise<WireResponse> {
+    if (this.#cancelled !== undefined) throw new NoAnswer();
+    this.#send(connection, headers);
+    let head = await this.#head(connection);
+    while (head.status < 200 && head.status !== 101) {
+      await this.#passInformational(head);
+      head = await this.#head(connection);
+    }
+    this.stopClock();
+    if (head.status === 101 && this.request.upgrade === undefined) throw new MalformedMessage("an unasked 101");
+    const carriesTrailers = head.framing.kind === "chunked" && this.request.minorVersion === 1;
+    return { status: head.status, headers: head.fields, carriesTrailers, head, connection };
+  }
+
+  async #head(connection: BackendConnection): Promise<Http1Response> {
+    const head = await connection.readHead(this.request.method, this.#context.maxHeaderBytes);
+    if (head === undefined) throw new NoAnswer();
+    return head;
+  }
+
+  #send(connection: BackendConnection, headers: HeaderPair[]): void {
+    const { request } = this;
+    const target = { method: request.method, target: targetFor(connection.backend, request.target) };
+    const head = requestHead(target, headers, request.framing, upgradeLines(request.upgrade));
+    const upload = this.#upload;
+    const length = encodeHead(head, connection.out);
+    let bytes: Buffer = length === -1 ? Buffer.from(head, "latin1") : connection.out.subarray(0, length);
+    if (upload !== undefined && length !== -1) {
+      bytes = connection.out.subarray(0, upload.takeReady(connection.out, length));
+      if (this.#cancelled !== undefined) throw new NoAnswer(); // what came of the body is no good
+    }
+    const sent = connection.send(bytes);
+    if (upload === undefined || upload.done) this.uploadEnded();
+    else void this.#sendRest(connection, upload, sent);
+  }
+
+  async #sendRest(connection: BackendConnection, upload: Upload, sent: Promise<boolean>): Promise<void> {
+    if (await sent && this.#cancelled === undefined) await upload.run(connection);
+  }
+
+  async #passInformational({ status, reason, fields }: Http1Response): Promise<void> {
+    if (this.request.minorVersion === 0) return; // HTTP/1.0 knows none (RFC 9110 §15.2)
+    const head = responseHead({ status, reason }, forwardInformational({ status, headers: fields }), "nothing", "");
+    await this.#client.send(Buffer.from(head, "latin1"));
+  }
+
+  async #tunnel({ head, connection }: WireResponse, headers: HeaderPair[]): Promise<Relayed> {
+    this.#tunnelled = true;
+    this.#requestClock?.stopClock();
+    const lines = `Connection: Upgrade\r\nUpgrade: ${head.upgrade ?? this.request.upgrade}\r\n`;
+    const opened = await this.#client.send(Buffer.from(responseHead(head, headers, "nothing", lines), "latin1"));
+    const bytesOut = opened ? await runTunnel(this.#client, connection) : 0;
+    this.#release(false);
+    this.#client.close();
+    return { bytesOut, failure: undefined };
+  }
+
+  /** Whether the client's connection serves on after this answer; it is told before its body has come. */
+  #canKeepClient({ framing }: Http1Response): boolean {
+    const { keepAlive, minorVersion } = this.request;
+    return keepAlive && !this.#uploading && !this.#context.stopping &&
+      (minorVersion === 1 || framing.kind === "length");
+  }
+
+  #clientLines(): string {
+    return !this.keepsClient ? CLOSE_LINE : this.request.minorVersion === 0 ? KEEP_ALIVE_LINE : "";
+  }
+
+  #release(reusable: boolean): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (reusable && connection !== undefined) this.#context.backends.giveBack(connection);
+    else connection?.close();
+  }
+
+  #endUpload(): void {
+    if (!this.#uploading) return;
+    this.#uploading = false;
+    this.#context.uploads--;
+  }
+
+  #failureOf(end: DownloadEnd, fault: string): ProxyError | undefined {
+    if (end === "whole") return undefined;
+    if (end === "client_gone") this.clientLeft();
+    return this.#explain(end === "malformed" ? new MalformedMessage(fault) : new ResponseBroken());
+  }
+
+  /** What was broken off from this side is looked for first: it makes the backend's connection fail, too. */
+  #explain(error: unknown): ProxyError {
+    switch (this.#cancelled) {
+      case "client_gone":
+        return clientGone();
+      case "malformed":
+        return clientError("bad_request", `The request body is malformed: ${this.#faultDetail}.`);
+      case "too_large":
+        return bodyTooLarge(this.#context.maxBodyBytes);
+      case "body_timeout":
+        return clientError("body_timeout", "The request body did not arrive in time.");
+      case "request_timeout":
+        return new ProxyError("timeouts.request has passed", {
+          code: "request_timeout",
+          side: "proxy",
+          requestSent: true,
+        });
+      case "connect_timeout":
+        return new ProxyError("timed out", { code: "connect_failed", side: "backend", requestSent: false });
+      case "response_timeout":
+        return backendError("response_timeout", "no response in time");
+      case "idle_timeout":
+        return backendError("idle_timeout", "no byte of the response in time");
+      case undefined:
+        return fromBackend(error);
+    }
+  }
+}
+
+/** The limit of a request as a whole. */
+class RequestClock extends Timed {
+  constructor(readonly exchange: WireExchange) {
+    super();
+  }
+
+  timedOut(): void {
+    this.exchange.cancel("request_timeout");
+  }
+}
+
+/** The connection ended before a byte of an answer. */
+class NoAnswer extends Error {}
+
+/** The connection ended within an answer. */
+class ResponseBroken extends Error {}
+
+function fromBackend(error: unknown): ProxyError {
+  if (error instanceof MalformedMessage) {
+    return backendError("malformed_response", `malformed response: ${error.message}`);
+  }
+  if (error instanceof NoAnswer) return backendError("connection_lost", "connection lost before the answer");
+  if (error instanceof ResponseBroken) return backendError("connection_lost", "the response broke off");
+  if (error instanceof ProxyError) return error;
+  return new ProxyError("unexpected error", { code: "internal", side: "proxy", requestSent: true, cause: error });
+}
+
+function backendError(
+  code: "malformed_response" | "connection_lost" | "response_timeout" | "idle_timeout",
+  text: string,
+) {
+  return new ProxyError(text, { code, side: "backend", requestSent: true });
+}
+
+function clientError(code: "bad_request" | "body_timeout", detail: string): ProxyError {
+  return new ProxyError(detail, { code, side: "client", requestSent: true });
+}
+
+function stopping(): ProxyError {
+  return new ProxyError("The proxy is shutting down.", { code: "stopping", side: "client", requestSent: false });
+}
+
+function targetFor({ basePath }: Backend, target: string): string {
+  return target === "*" ? target : basePath + target;
+}
+
+function upgradeLines(upgrade: string | undefined): string {
+  return upgrade === undefined ? "" : `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
+}
+
+/** HTTP/1.0 knows no chunks, and HTTP/1.1 no other body without a length that leaves the connection open. */
+function transferOf({ framing }: Http1Response, minorVersion: number): Transfer {
+  if (framing.kind === "until-close" && minorVersion === 1) return "into-chunks";
+  return framing.kind === "chunked" && minorVersion === 0 ? "out-of-chunks" : "as-is";
+}
+
+function toldLength({ status, framing }: Http1Response, method: string, transfer: Transfer): ToldLength {
+  if (status === 204) return "nothing"; // RFC 9110 §8.6
+  if (method === "HEAD" || status === 304) return "as-given";
+  if (transfer === "into-chunks") return CHUNKED;
+  return transfer === "out-of-chunks" ? "nothing" : framing;
+}

@@ -1,0 +1,10 @@
+/** A connection as this engine uses it, whatever carries it. */
+
+/** What a `Deno.Conn` does, and all that is asked of it. */
+export type Link = Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite">;
+
+/** Writes all of `bytes`. They must not change before it settles. */
+export async function writeAll(link: Link, bytes: Uint8Array): Promise<void> {
+  let written = await link.write(bytes);
+  while (written < bytes.length) written += await link.write(bytes.subarray(written));
+}

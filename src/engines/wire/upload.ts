@@ -1,0 +1,117 @@
+/** A request's body on its way to a backend. */
+
+import type { Buffer } from "node:buffer";
+import type { BodyFraming } from "../../http1/body.ts";
+import { type BodyReader, bodyReader } from "../../http1/body_reader.ts";
+import { MalformedMessage } from "../../http1/malformed.ts";
+import type { BackendConnection } from "./backend_connection.ts";
+import type { WireContext } from "./context.ts";
+import type { Inlet } from "./inlet.ts";
+import type { Timed } from "./timeouts.ts";
+
+/** What can be wrong with a body. */
+export type UploadFault = "client_gone" | "malformed" | "too_large";
+
+/** Whoever the upload belongs to. */
+export interface UploadListener {
+  /** The last byte is on its way. */
+  uploadEnded(): void;
+  uploadFailed(fault: UploadFault, detail: string): void;
+}
+
+/** Reads a client's body and writes it to a backend. Bodies of known length and chunks alike cross as they are. */
+export class Upload {
+  readonly #inlet: Inlet;
+  readonly #reader: BodyReader;
+  readonly #context: WireContext;
+  readonly #listener: UploadListener;
+  /** Its clock runs while the client is to send. */
+  readonly #clientClock: Timed;
+  #touched = false;
+
+  constructor(
+    framing: BodyFraming,
+    inlet: Inlet,
+    context: WireContext,
+    { listener, clientClock }: { readonly listener: UploadListener; readonly clientClock: Timed },
+  ) {
+    this.#inlet = inlet;
+    this.#reader = bodyReader(framing, context.maxHeaderBytes);
+    this.#context = context;
+    this.#listener = listener;
+    this.#clientClock = clientClock;
+  }
+
+  /** Whether nothing of it was handed out. */
+  get untouched(): boolean {
+    return !this.#touched;
+  }
+
+  get done(): boolean {
+    return this.#reader.done;
+  }
+
+  /** Bytes of data that the client has sent. */
+  get bytesIn(): number {
+    return this.#reader.dataBytes;
+  }
+
+  /** Moves what has come already to `into` from `at` on, as far as it fits; returns where it ends. */
+  takeReady(into: Buffer, at: number): number {
+    const inlet = this.#inlet;
+    const to = this.#readOn(inlet.start + Math.min(inlet.unread, into.length - at));
+    if (to === undefined) return at;
+    const { start, bytes } = inlet;
+    into.set(bytes.subarray(start, to), at);
+    inlet.start = to;
+    return at + to - start;
+  }
+
+  /** Sends the rest to the backend. Never rejects. */
+  async run(connection: BackendConnection): Promise<void> {
+    const inlet = this.#inlet;
+    while (!this.done) {
+      if (inlet.unread === 0 && !await this.#wait()) return;
+      const to = this.#readOn(inlet.end);
+      if (to === undefined) return;
+      const part = inlet.bytes.subarray(inlet.start, to);
+      // A backend that breaks off may have answered before: its answer tells more than this failure.
+      if (!await connection.send(part)) return;
+      inlet.start = to;
+    }
+    inlet.narrow(this.#context.buffers);
+    this.#listener.uploadEnded();
+  }
+
+  /** Passes over what has come already; returns whether that was all of it. */
+  skipReady(): boolean {
+    const to = this.#readOn(this.#inlet.end);
+    if (to !== undefined) this.#inlet.start = to;
+    return this.done;
+  }
+
+  async #wait(): Promise<boolean> {
+    const inlet = this.#inlet;
+    const { buffers, idleTimeouts } = this.#context;
+    if (this.#touched) inlet.widen(buffers);
+    idleTimeouts.start(this.#clientClock);
+    await inlet.more();
+    this.#clientClock.stopClock();
+    if (inlet.unread > 0) return true;
+    this.#listener.uploadFailed("client_gone", "the client left");
+    return false;
+  }
+
+  #readOn(end: number): number | undefined {
+    this.#touched = true;
+    try {
+      const to = this.#reader.read(this.#inlet.bytes, this.#inlet.start, end);
+      if (this.#reader.dataBytes <= this.#context.maxBodyBytes) return to;
+      this.#listener.uploadFailed("too_large", "");
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      this.#listener.uploadFailed("malformed", error.message);
+    }
+    return undefined;
+  }
+}

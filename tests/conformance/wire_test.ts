@@ -1,0 +1,30 @@
+// The conformance suite on the engine `wire`: contract section 3 to the letter, but for compression.
+
+import { testConformance } from "./suite.ts";
+
+testConformance({
+  name: "wire",
+  deviations: {
+    asksForIdentity: false,
+    rewritesTargets: false,
+    joinsRepeatedHeaders: false,
+    sortsHeaders: false,
+    chunksRequestBodies: false,
+    addsRequestHeaders: false,
+    upperCasesMethods: false,
+    refusesGetWithBody: false,
+    dropsInformational: false,
+    dropsTrailers: false,
+    refusesHighStatuses: false,
+    answers204For205: false,
+    refusesManyHeaders: false,
+    overlooksBrokenBodies: false,
+    cutsBehindUploads: false,
+    doubtsConnectTimeouts: false,
+    toleratesBareLf: false,
+    hasForeignParser: false,
+    compresses: false,
+    bridgesWebSocketsOnly: false,
+    dropsRefusalBodies: false,
+  },
+});

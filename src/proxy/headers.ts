@@ -138,7 +138,6 @@ function endToEnd(response: ResponseHead): HeaderPair[] {
       case "keep-alive":
       case "proxy-connection":
       case "proxy-authenticate":
-      case "trailer":
       case "transfer-encoding":
       case "upgrade":
       case "x-request-id":

@@ -315,6 +315,8 @@ export function testCounts(engine: EngineUnderTest): void {
         await within(client.chunk(), `word that ${how}`);
         await client.send(closeFrame(1000, true)).catch(() => {});
         client.close();
+      } else if (how.includes("garbage") && !engine.deviations.bridgesWebSocketsOnly) {
+        client.close(); // a tunnel leaves it to the backend what garbage is, and this one does not mind
       }
       await within(proxy.idle(), how);
       client.close();

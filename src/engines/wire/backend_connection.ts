@@ -63,7 +63,7 @@ export class BackendConnection extends Timed implements InletListener {
   }
 
   /**
-   * Reads the head of the next response; `undefined`: the connection ended before it had come.
+   * Reads the head of the next response; `undefined`: the connection ended before its first byte.
    *
    * @param method of the request
    * @throws {MalformedMessage}
@@ -80,6 +80,7 @@ export class BackendConnection extends Timed implements InletListener {
         inlet.start = end;
         return head;
       }
+      if (inlet.ended && seen > 0) throw new MalformedMessage("the connection ended within the head");
       if (inlet.ended) return undefined;
       inlet.makeRoom();
       await inlet.more();

@@ -19,7 +19,7 @@ import { Download, type DownloadEnd, type Transfer } from "./download.ts";
 import { CLOSE_LINE, KEEP_ALIVE_LINE, requestHead, responseHead, type ToldLength } from "./heads.ts";
 import type { WireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
-import { runTunnel } from "./tunnel.ts";
+import { Tunnel } from "./tunnel.ts";
 import { Upload, type UploadFault, type UploadListener } from "./upload.ts";
 
 /** A backend's answer, and the connection that its body comes over. */
@@ -29,13 +29,10 @@ export interface WireResponse extends ResponseHead {
 }
 
 /** Why an exchange was broken off from this side, if it was. */
-type Cancelled =
-  | UploadFault
-  | "body_timeout"
-  | "connect_timeout"
-  | "response_timeout"
-  | "idle_timeout"
-  | "request_timeout";
+type Cancelled = UploadFault | "body_timeout" | "idle_timeout" | "request_timeout";
+
+/** Why an attempt was given up: another may follow. */
+type GivenUp = "connect_timeout" | "response_timeout";
 
 /** Its clock runs while a connection is made, and while a backend or, in an answer's body, the client is to go on. */
 export class WireExchange extends Timed implements Exchange<WireResponse>, UploadListener {
@@ -52,6 +49,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   #connection: BackendConnection | undefined;
   #download: Download | undefined;
   #cancelled: Cancelled | undefined;
+  #givenUp: GivenUp | undefined;
   #tunnelled = false;
   #faultDetail = "";
 
@@ -78,6 +76,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   }
 
   async attempt(backend: Backend, headers: HeaderPair[]): Promise<WireResponse> {
+    this.#givenUp = undefined;
     const repeatable = this.#upload === undefined && isIdempotent(this.request.method);
     let connection = this.#context.backends.takeIdle(backend, repeatable);
     while (true) {
@@ -94,7 +93,8 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
         this.#connection = undefined;
         connection?.close();
         // The backend closed an idle connection just then: that is no failure, and a new one will do.
-        const stale = reused && repeatable && error instanceof NoAnswer && this.#cancelled === undefined;
+        const stale = reused && repeatable && error instanceof NoAnswer && this.#givenUp === undefined &&
+          this.#cancelled === undefined;
         if (!stale) throw this.#explain(error);
         connection = undefined;
       }
@@ -159,8 +159,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   /** Breaks the exchange off, wherever it is: what waits for the backend hears of it. The first reason counts. */
   cancel(why: Cancelled): void {
     this.#cancelled ??= why;
-    this.#dialing?.abort();
-    this.#connection?.close();
+    this.#breakOff();
   }
 
   uploadEnded(): void {
@@ -175,11 +174,18 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   }
 
   timedOut(): void {
-    if (this.#dialing !== undefined) return this.cancel("connect_timeout");
-    if (this.#download === undefined) return this.cancel("response_timeout");
+    if (this.#download === undefined) {
+      this.#givenUp = this.#dialing === undefined ? "response_timeout" : "connect_timeout";
+      return this.#breakOff();
+    }
     if (!this.#download.waitsForClient) return this.cancel("idle_timeout");
     this.cancel("client_gone");
     this.#client.close();
+  }
+
+  #breakOff(): void {
+    this.#dialing?.abort();
+    this.#connection?.close();
   }
 
   async #connect(backend: Backend): Promise<BackendConnection> {
@@ -197,21 +203,18 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   async #converse(connection: BackendConnection, headers: HeaderPair[]): Promise<WireResponse> {
     if (this.#cancelled !== undefined) throw new NoAnswer();
     this.#send(connection, headers);
-    let head = await this.#head(connection);
+    const read = () => connection.readHead(this.request.method, this.#context.maxHeaderBytes);
+    let head = await read();
+    if (head === undefined) throw new NoAnswer();
     while (head.status < 200 && head.status !== 101) {
       await this.#passInformational(head);
-      head = await this.#head(connection);
+      head = await read();
+      if (head === undefined) throw new MalformedMessage("the connection ended behind an informational response");
     }
     this.stopClock();
     if (head.status === 101 && this.request.upgrade === undefined) throw new MalformedMessage("an unasked 101");
     const carriesTrailers = head.framing.kind === "chunked" && this.request.minorVersion === 1;
     return { status: head.status, headers: head.fields, carriesTrailers, head, connection };
-  }
-
-  async #head(connection: BackendConnection): Promise<Http1Response> {
-    const head = await connection.readHead(this.request.method, this.#context.maxHeaderBytes);
-    if (head === undefined) throw new NoAnswer();
-    return head;
   }
 
   #send(connection: BackendConnection, headers: HeaderPair[]): void {
@@ -245,7 +248,9 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     this.#requestClock?.stopClock();
     const lines = `Connection: Upgrade\r\nUpgrade: ${head.upgrade ?? this.request.upgrade}\r\n`;
     const opened = await this.#client.send(Buffer.from(responseHead(head, headers, "nothing", lines), "latin1"));
-    const bytesOut = opened ? await runTunnel(this.#client, connection) : 0;
+    // A WebSocket has said goodbye by then; in other protocols one side may go on for long (contract: half-close).
+    const lingering = this.request.upgrade?.toLowerCase() === "websocket" ? this.#context.lingerTimeouts : undefined;
+    const bytesOut = opened ? await new Tunnel(this.#client, connection, lingering).run() : 0;
     this.#release(false);
     this.#client.close();
     return { bytesOut, failure: undefined };
@@ -298,12 +303,14 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
           side: "proxy",
           requestSent: true,
         });
+      case "idle_timeout":
+        return backendError("idle_timeout", "no byte of the response in time");
+    }
+    switch (this.#givenUp) {
       case "connect_timeout":
         return new ProxyError("timed out", { code: "connect_failed", side: "backend", requestSent: false });
       case "response_timeout":
         return backendError("response_timeout", "no response in time");
-      case "idle_timeout":
-        return backendError("idle_timeout", "no byte of the response in time");
       case undefined:
         return fromBackend(error);
     }

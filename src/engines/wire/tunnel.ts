@@ -2,37 +2,74 @@
 
 import type { Inlet } from "./inlet.ts";
 import { type Link, writeAll } from "./link.ts";
+import { Timed, type TimeoutQueue } from "./timeouts.ts";
 
 export interface TunnelSide {
   readonly link: Link;
   readonly inlet: Inlet;
 }
 
-/** Runs until both sides have ended, or either has failed. Returns how many bytes went to `client`. */
-export async function runTunnel(client: TunnelSide, backend: TunnelSide): Promise<number> {
-  const [bytesOut] = await Promise.all([pump(backend, client), pump(client, backend)]);
-  return bytesOut;
-}
+/** Its clock, if it has one, runs once one side has ended and the other is silent. */
+export class Tunnel extends Timed {
+  readonly #client: TunnelSide;
+  readonly #backend: TunnelSide;
+  readonly #lingering: TimeoutQueue | undefined;
+  #ended = 0;
 
-/** Carries bytes one way. When one side has no more to say the other is told; when one has failed both are cut. */
-async function pump(from: TunnelSide, to: TunnelSide): Promise<number> {
-  const { inlet } = from;
-  let bytes = 0;
-  try {
-    while (inlet.unread > 0 || !inlet.ended) {
-      if (inlet.unread === 0) {
-        await inlet.more();
-        continue;
+  /**
+   * @param lingering how long the second side may be silent once the first has ended; `undefined`: for ever, since it
+   * may have much to say to an end that only listens
+   */
+  constructor(client: TunnelSide, backend: TunnelSide, lingering: TimeoutQueue | undefined) {
+    super();
+    this.#client = client;
+    this.#backend = backend;
+    this.#lingering = lingering;
+  }
+
+  /** Runs until both sides have ended, or either has failed. Returns how many bytes went to the client. */
+  async run(): Promise<number> {
+    const { link } = this.#client;
+    if ("setKeepAlive" in link) (link as Deno.TcpConn).setKeepAlive(true); // else a client that lost its power stays for ever
+    const [bytesOut] = await Promise.all([
+      this.#pump(this.#backend, this.#client),
+      this.#pump(this.#client, this.#backend),
+    ]);
+    this.stopClock();
+    return bytesOut;
+  }
+
+  timedOut(): void {
+    this.#cut();
+  }
+
+  /** Carries bytes one way. When one side has no more to say the other is told; when one has failed both are cut. */
+  async #pump(from: TunnelSide, to: TunnelSide): Promise<number> {
+    const { inlet } = from;
+    let bytes = 0;
+    try {
+      while (inlet.unread > 0 || !inlet.ended) {
+        if (inlet.unread === 0) {
+          await inlet.more();
+          continue;
+        }
+        const { start, end } = inlet;
+        await writeAll(to.link, inlet.bytes.subarray(start, end));
+        bytes += end - start;
+        inlet.start = end;
+        if (this.#ended > 0) this.#lingering?.start(this);
       }
-      const { start, end } = inlet;
-      await writeAll(to.link, inlet.bytes.subarray(start, end));
-      bytes += end - start;
-      inlet.start = end;
+      if (inlet.error !== undefined) throw inlet.error;
+      await to.link.closeWrite();
+      if (++this.#ended === 1) this.#lingering?.start(this);
+    } catch {
+      this.#cut();
     }
-    if (inlet.error !== undefined) throw inlet.error;
-    await to.link.closeWrite();
-  } catch {
-    for (const { link } of [from, to]) {
+    return bytes;
+  }
+
+  #cut(): void {
+    for (const { link } of [this.#client, this.#backend]) {
       try {
         link.close();
       } catch {
@@ -40,5 +77,4 @@ async function pump(from: TunnelSide, to: TunnelSide): Promise<number> {
       }
     }
   }
-  return bytes;
 }

@@ -18,8 +18,9 @@ export function startWireEngine(options: EngineOptions): Engine {
 
 class WireEngine implements Engine {
   readonly address: Deno.NetAddr;
+  readonly setCertificate = undefined;
   readonly #context: WireContext;
-  readonly #listener: Deno.TcpListener;
+  readonly #listener: Deno.TcpListener | Deno.TlsListener;
   readonly #log: EngineOptions["log"];
   readonly #open = new Set<ClientConnection>();
   readonly #accepting: Promise<void>;
@@ -32,7 +33,10 @@ class WireEngine implements Engine {
     this.#log = log;
     this.#context = new WireContext({ config, pool, forwarder, log, secure: certificate !== undefined });
     this.#maxConnections = config.proxy.maxConnections;
-    this.#listener = Deno.listen({ hostname: config.proxy.host, port: config.proxy.port });
+    const at = { hostname: config.proxy.host, port: config.proxy.port };
+    this.#listener = certificate === undefined
+      ? Deno.listen(at)
+      : Deno.listenTls({ ...at, ...certificate, alpnProtocols: ["http/1.1"] });
     this.address = this.#listener.addr;
     this.#accepting = this.#accept();
   }
@@ -85,8 +89,8 @@ class WireEngine implements Engine {
     }
   }
 
-  async #serve(link: Deno.TcpConn): Promise<void> {
-    link.setNoDelay(true);
+  async #serve(link: Deno.TcpConn | Deno.TlsConn): Promise<void> {
+    if ("setNoDelay" in link) link.setNoDelay(true);
     const { hostname, port } = link.localAddr;
     const local = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
     const address = { peer: link.remoteAddr.hostname, secure: this.#context.secure, local };

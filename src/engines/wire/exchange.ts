@@ -71,6 +71,10 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     return this.#cancelled === "client_gone";
   }
 
+  get bytesIn(): number {
+    return this.#upload?.bytesIn ?? 0;
+  }
+
   get bodyReplayable(): boolean {
     return this.#upload === undefined || this.#upload.untouched;
   }

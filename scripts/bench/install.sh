@@ -19,10 +19,14 @@ if [[ ! -e $policy ]]; then
   trap '"${run[@]}" rm -f "$policy"' EXIT
 fi
 
-"${run[@]}" apt-get update
-missing=()
+wanted=()
 for package in "${PACKAGES[@]}"; do
-  dpkg -s "$package" >/dev/null 2>&1 && continue
+  dpkg -s "$package" >/dev/null 2>&1 || wanted+=("$package")
+done
+((${#wanted[@]} == 0)) || "${run[@]}" apt-get update
+
+missing=()
+for package in "${wanted[@]}"; do # one by one: a package that can't be had is no reason to have none
   "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$package" ||
     missing+=("$package")
 done

@@ -24,7 +24,7 @@ const picks = { name: "picks" };
 const measurable: readonly { readonly name: string }[] = [...scenarios, picks];
 
 /** What `--quick` measures when `--only` does not say. */
-const quickNames: readonly string[] = ["small", "64k", "1m"];
+const quickNames: readonly string[] = ["small", "64k"];
 
 /** For `--help`. */
 export const usage = `usage: deno task bench [OPTIONS]

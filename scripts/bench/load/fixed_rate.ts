@@ -17,6 +17,8 @@ export interface FixedRateOptions {
   /** At the beginning; its requests are sent but not timed. */
   readonly warmUpSeconds: number;
   readonly connections: number;
+  /** When to begin, in milliseconds since 1970; default: as soon as the connections are open. */
+  readonly beginAt?: number;
 }
 
 /** What is printed. */
@@ -59,6 +61,7 @@ async function generate(options: FixedRateOptions): Promise<FixedRateResult> {
     return { connection: await Connection.open(options.port), busySince: undefined };
   }));
   const idle = [...slots];
+  await new Promise((resolve) => setTimeout(resolve, Math.max(0, (options.beginAt ?? 0) - Date.now())));
   const pace = new Pace(options.perSecond, count);
   const begin = performance.now();
   const elapsed = () => performance.now() - begin;

@@ -1,6 +1,7 @@
 /** A backend dies: who notices, and where its share goes. */
 import { startBackends } from "../backends.ts";
 import type { Ground, Running } from "../ground.ts";
+import type { FixedRateOptions } from "../load/fixed_rate.ts";
 import { applyFixedRate } from "../load/generators.ts";
 import type { Scenario } from "../scenario.ts";
 
@@ -11,6 +12,8 @@ const healthySeconds = 1;
 const loadSeconds = 5;
 const countedSeconds = 1;
 const backendCount = 3;
+/** By then the load generator runs. */
+const generatorStartMs = 1_000;
 
 /** One of three backends is killed under load. */
 export const failure: Scenario = {
@@ -25,32 +28,30 @@ export const failure: Scenario = {
     { key: "lastFailureMs", title: "ms to the last failure", digits: 0, range: true },
     { key: "misplaced", title: "misplaced requests", digits: 1, range: true },
   ],
-  seconds: () => loadSeconds + countedSeconds + 2,
+  seconds: () => loadSeconds + countedSeconds + 3,
   async measure(subject, ground) {
     await using stack = new AsyncDisposableStack();
     const backends = await startBackends(backendCount, await ground.newDirectory(), stack, ground.signal);
     const setup = { watchful: true, backends: backends.map(({ port }) => port) };
     const running = stack.use(await ground.start(subject, setup));
 
+    const beginAt = Date.now() + generatorStartMs;
     let killedAt = Infinity;
     const death = setTimeout(() => {
       killedAt = Date.now();
       backends[1]?.process.kill();
-    }, healthySeconds * 1_000 + generatorStartMs);
+    }, generatorStartMs + healthySeconds * 1_000);
     stack.defer(() => clearTimeout(death));
-    const { failedAt } = await load(running, loadSeconds, ground);
-    const afterwards = await load(running, countedSeconds, ground);
+    const { failedAt } = await load(running, { seconds: loadSeconds, beginAt }, ground);
+    const afterwards = await load(running, { seconds: countedSeconds }, ground);
     const lastFailureMs = Math.max(0, ...failedAt.map((at) => at - killedAt));
     return { failed: failedAt.length, lastFailureMs, misplaced: misplaced(afterwards.bodies, backendCount - 1) };
   },
 };
 
-/** About what the load generator takes before its first request. */
-const generatorStartMs = 200;
-
 /** Each backend answers with its name. */
-function load({ port }: Running, seconds: number, { signal }: Ground) {
-  return applyFixedRate({ port, path: "/name", perSecond, seconds, warmUpSeconds: 0, connections }, signal);
+function load({ port }: Running, when: Pick<FixedRateOptions, "seconds" | "beginAt">, { signal }: Ground) {
+  return applyFixedRate({ port, path: "/name", perSecond, warmUpSeconds: 0, connections, ...when }, signal);
 }
 
 /** How many answers would have to come from another backend for equal shares, when there are `alive` of them. */

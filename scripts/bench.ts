@@ -19,6 +19,7 @@ import { leftOutLines, textTables } from "./bench/table.ts";
 /** Measures as `options` say and prints the tables. Whatever it started has ended when it settles. */
 async function bench(options: Options, signal: AbortSignal): Promise<void> {
   const at = new Date();
+  const machine = thisMachine();
   const results: Result[] = [];
   const leftOut: LeftOut[] = [];
   if (options.scenarios.length > 0) {
@@ -36,7 +37,6 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
   if (results.length === 0) throw new Error("there was nothing to measure");
 
   console.log(`\n${[textTables(results), ...leftOutLines(leftOut)].join("\n\n")}`);
-  const machine = thisMachine();
   const { rounds, pace } = options;
   if (options.json !== undefined) {
     await Deno.writeTextFile(

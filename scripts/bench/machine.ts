@@ -8,9 +8,11 @@ export interface Machine {
   readonly kernel: string;
   readonly deno: string;
   readonly v8: string;
+  /** Over the last minute: whether the machine had other things to do. */
+  readonly loadAverage: number;
 }
 
-/** This machine. */
+/** This machine, now. */
 export function thisMachine(): Machine {
   return {
     cpu: /^model name\s*:\s*(.+)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? "unknown",
@@ -19,5 +21,6 @@ export function thisMachine(): Machine {
     kernel: `Linux ${Deno.osRelease()}`,
     deno: Deno.version.deno,
     v8: Deno.version.v8,
+    loadAverage: Deno.loadavg()[0] ?? NaN,
   };
 }

@@ -50,12 +50,15 @@ export function measuredPart(run: Run): string {
 }
 
 function conditions({ machine, at, rounds, seconds }: Run): string {
-  const { cpu, cores, memoryGiB, kernel, deno, v8 } = machine;
+  const { cpu, cores, memoryGiB, kernel, deno, v8, loadAverage } = machine;
   return `Measured on ${
     at.toISOString().slice(0, 10)
   } in one run: ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${kernel}, ` +
-    `Deno ${deno} (V8 ${v8}). Each figure is the median of ${rounds} rounds` +
-    ` (of ${seconds} s each where there is load), beside it the lowest and the highest.`;
+    `Deno ${deno} (V8 ${v8}); the load average before was ${
+      number(loadAverage, 1)
+    }. Load, backends and proxies shared ` +
+    `these cores, so CPU per request is the figure to go by. Each figure is the median of ${rounds} rounds (of ` +
+    `${seconds} s each where there is load), beside it the lowest and the highest.`;
 }
 
 function section(result: Result): string {

@@ -52,7 +52,15 @@ Deno.test("goalsTable() says by how much a goal was missed", () => {
 });
 
 Deno.test("measuredPart() names the machine and has goals, chart and table", () => {
-  const machine = { cpu: "Z80", cores: 1, memoryGiB: 64, kernel: "Linux 0.1", deno: "2.9.6", v8: "14" };
+  const machine = {
+    cpu: "Z80",
+    cores: 1,
+    memoryGiB: 64,
+    kernel: "Linux 0.1",
+    deno: "2.9.6",
+    v8: "14",
+    loadAverage: 0.25,
+  };
   const text = measuredPart({
     results: [small(row("wire", 33), row("haproxy", 30))],
     leftOut: [{ title: "Caddy", reason: "not installed", scenarios: ["small", "64k"] }],
@@ -65,6 +73,7 @@ Deno.test("measuredPart() names the machine and has goals, chart and table", () 
     const part of [
       "2026-01-02",
       "Z80, 1 cores",
+      "Linux 0.1",
       "| CPU per request, small, wire : haproxy | 1.1 | 1.10 | met |",
       "![Small answers](images/bench-small.svg)",
       "| wire | 1.0 | 33.0 |",

@@ -9,6 +9,7 @@ import { type AdminEnv, bearer, operationOf, queryOf, readJson, type Route, same
 import { AdminProblem, problemResponse } from "./problem.ts";
 import { backendRoutes, type BackendsTarget } from "./routes/backends.ts";
 import { configRoutes, type ConfigSource } from "./routes/config.ts";
+import { dashboardRoutes } from "./routes/dashboard.ts";
 import { EVENT_STREAM, eventRoutes, type EventsSource } from "./routes/events.ts";
 import { explainRoutes, type ExplainTarget } from "./routes/explain.ts";
 import { reloadRoutes, type ReloadTarget } from "./routes/reload.ts";
@@ -96,6 +97,7 @@ export function routeTable(options: AdminOptions): readonly Route[] {
     ...eventRoutes(options),
     ...explainRoutes(options),
     ...reloadRoutes(options),
+    ...dashboardRoutes(),
   ];
 }
 

@@ -78,7 +78,8 @@ export class SessionTable {
     const cells = HEADER + capacity * ENTRY + 2 ** bucketBits(capacity);
     const buffer = new SharedArrayBuffer(cells * I32);
     new Int32Array(buffer)[CAPACITY] = capacity;
-    crypto.getRandomValues(new Int32Array(buffer, MULTIPLIERS * I32, KEY_PARTS));
+    // By way of a buffer of its own: the Web Crypto standard has no random values for shared memory.
+    new Int32Array(buffer, MULTIPLIERS * I32, KEY_PARTS).set(crypto.getRandomValues(new Int32Array(KEY_PARTS)));
     return new SessionTable(buffer, timeoutMs, 0);
   }
 

@@ -1,0 +1,178 @@
+/** What an operator can do to the pool from here, each with what to know before. */
+
+import { countOf } from "./format.js";
+import { takingTraffic } from "./verdict.js";
+
+/** @import { Api } from "./api.js" */
+/** @import { Action } from "./backend_table.js" */
+/** @import { AddDialog, ConfirmDialog, WeightDialog } from "./dialogs.js" */
+/** @import { BackendStatus, Status } from "./status.d.ts" */
+
+/** How long a removal waits for requests in flight. */
+const DRAIN = "30s";
+
+/** How long a refusal of it takes, generously. */
+const ANSWER_MS = 500;
+
+/** @typedef {{ title: string, text: string, button: string, isDangerous: boolean, stopsTraffic: boolean }} Words */
+
+/** @type {Record<"active" | "draining" | "disabled" | "remove", Words>} */
+const WORDS = {
+  active: {
+    title: "Enable this backend?",
+    text: "It takes its share of new requests again.",
+    button: "Enable",
+    isDangerous: false,
+    stopsTraffic: false,
+  },
+  draining: {
+    title: "Drain this backend?",
+    text: "It gets no new requests, except from clients that stick to it.",
+    button: "Drain",
+    isDangerous: false,
+    stopsTraffic: true,
+  },
+  disabled: {
+    title: "Disable this backend?",
+    text: "It gets no new requests, not even from clients that stick to it.",
+    button: "Disable",
+    isDangerous: false,
+    stopsTraffic: true,
+  },
+  remove: {
+    title: "Remove this backend?",
+    text: "It leaves the pool, and its counts with it.",
+    button: "Remove",
+    isDangerous: true,
+    stopsTraffic: true,
+  },
+};
+
+/** Asks, sends and refreshes. */
+export class Operations {
+  #api;
+  #dialogs;
+  /** @type {Promise<boolean> | undefined} Whether changes are written to the configuration file. */
+  #persists;
+
+  /**
+   * @param {Api} api
+   * @param {object} options
+   * @param {ConfirmDialog} options.confirm
+   * @param {WeightDialog} options.weight
+   * @param {AddDialog} options.add
+   * @param {() => Promise<void>} options.changed called after each change
+   * @param {(text: string, reason: string) => void} options.failedLater called when nobody waits for the answer any more
+   */
+  constructor(api, { confirm, weight, add, changed, failedLater }) {
+    this.#api = api;
+    this.#dialogs = { confirm, weight, add };
+    this.changed = changed;
+    this.failedLater = failedLater;
+  }
+
+  /** The file may say something else since. */
+  forgetConfiguration() {
+    this.#persists = undefined;
+  }
+
+  /**
+   * @param {Action} action
+   * @param {string} id
+   * @param {Status} status
+   */
+  ask(action, id, { backends }) {
+    const backend = backends.find((each) => each.id === id);
+    if (backend === undefined) return;
+    if (action === "weight") return this.#askForWeight(backend, backends);
+    const { stopsTraffic, text, ...words } = WORDS[action];
+    const question = {
+      ...words,
+      text: stopsTraffic ? `${text} ${inFlightText(backend.currentConnections)}` : text,
+      target: backend.url,
+      warning: stopsTraffic ? lastOneWarning(backend, backends) : "",
+      offersDrain: action === "remove",
+    };
+    this.#dialogs.confirm.open(question, ({ drain }) => {
+      if (action !== "remove") return this.#change(id, { state: action });
+      return drain ? this.#drainAndRemove(backend) : this.#send(`backends/${id}`, { method: "DELETE" });
+    });
+  }
+
+  async askToAdd() {
+    this.#persists ??= this.#api.call("config").then(({ admin }) => admin.persist === true);
+    const persists = await this.#persists.catch(() => {
+      this.#persists = undefined;
+      return undefined;
+    });
+    const lasts = persists === undefined
+      ? ""
+      : persists
+      ? "It is written to the configuration file too."
+      : "It lasts until the next restart or reload, which go back to the configuration file.";
+    this.#dialogs.add.open(
+      `Traffic reaches it at once. ${lasts}`.trim(),
+      (backend) => this.#send("backends", { method: "POST", body: backend }),
+    );
+  }
+
+  /**
+   * @param {BackendStatus} backend
+   * @param {readonly BackendStatus[]} backends
+   */
+  #askForWeight(backend, backends) {
+    const others = backends.filter((each) => each !== backend).reduce((sum, { weight }) => sum + weight, 0);
+    const note = backends.length === 1
+      ? ""
+      : `The other ${countOf(backends.length - 1, "backend")} have ${others} together.`;
+    this.#dialogs.weight.open(backend, note, (weight) => this.#change(backend.id, { weight }));
+  }
+
+  /**
+   * @param {string} id
+   * @param {object} changes
+   */
+  #change(id, changes) {
+    return this.#send(`backends/${id}`, { method: "PATCH", body: changes });
+  }
+
+  /**
+   * The answer comes when the backend is gone; meanwhile its row says that it drains, and nobody need wait for it.
+   *
+   * @param {BackendStatus} backend
+   */
+  async #drainAndRemove({ id, url }) {
+    let isAwaited = true;
+    const removal = this.#send(`backends/${id}?drain=${DRAIN}`, { method: "DELETE" }).catch((error) => {
+      if (isAwaited) throw error;
+      this.failedLater(`${url} was not removed`, error instanceof Error ? error.message : String(error));
+    });
+    await Promise.race([removal, new Promise((resolve) => setTimeout(resolve, ANSWER_MS))]);
+    isAwaited = false;
+  }
+
+  /**
+   * @param {string} path
+   * @param {{ method: string, body?: unknown }} request
+   */
+  async #send(path, request) {
+    await this.#api.call(path, request);
+    await this.changed().catch(() => {}); // the next second brings the figures
+  }
+}
+
+/**
+ * @param {BackendStatus} backend
+ * @param {readonly BackendStatus[]} backends
+ */
+function lastOneWarning(backend, backends) {
+  const isTaking = takingTraffic(backends).includes(backend);
+  const remaining = takingTraffic(backends.filter((each) => each !== backend));
+  return isTaking && remaining.length === 0 ? "No other backend can take traffic: every new request will get 503." : "";
+}
+
+/** @param {number} connections */
+function inFlightText(connections) {
+  if (connections === 0) return "Nothing is in flight there now.";
+  return `${countOf(connections, "request")} in flight there ${connections === 1 ? "finishes" : "finish"}.`;
+}

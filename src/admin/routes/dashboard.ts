@@ -1,0 +1,68 @@
+/** The routes of the dashboard: a page and its files, which hold no data and want no token. */
+
+import { createHash } from "node:crypto";
+import { FILES } from "../dashboard/files.ts";
+import type { AdminContext, Route } from "../guard.ts";
+
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  html: "text/html; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  css: "text/css; charset=utf-8",
+  svg: "image/svg+xml",
+};
+
+const SECURITY = {
+  // The page can load its own files and talk to its own server, and nothing else.
+  "content-security-policy": [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join("; "),
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+};
+
+interface Served {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** `/` and `/dashboard/…`. */
+export function dashboardRoutes(): readonly Route[] {
+  return Object.entries(FILES).map(([path, text]): Route => {
+    let served: Served | undefined;
+    const answer = (context: AdminContext) => send(context, served ??= prepare(path, text));
+    return { path, needsNoToken: true, methods: { GET: { answer } } };
+  });
+}
+
+function prepare(path: string, text: string): Served {
+  const bytes = new TextEncoder().encode(text);
+  const extension = path === "/" ? "html" : path.slice(path.lastIndexOf(".") + 1);
+  const etag = `"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`;
+  return {
+    bytes,
+    // `no-cache`: kept by the browser, but asked for each time, since another version may run by now.
+    headers: {
+      "content-type": CONTENT_TYPES[extension] ?? "application/octet-stream",
+      "cache-control": "no-cache",
+      etag,
+      ...SECURITY,
+    },
+  };
+}
+
+function send({ req }: AdminContext, { bytes, headers }: Served): Response {
+  const known = (req.header("if-none-match") ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  if (known.includes(headers["etag"] ?? "") || known.includes("*")) return new Response(null, { status: 304, headers });
+  return new Response(bytes, { headers: { ...headers, "content-length": String(bytes.length) } });
+}

@@ -1,0 +1,253 @@
+// The dashboard as a person meets it: the real program, a real browser.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Page } from "playwright-core";
+import { hasBrowser, TestBrowser } from "../support/browser.ts";
+import { HttpBackend } from "../support/http_backend.ts";
+import { Program } from "../support/program.ts";
+import { waitFor } from "../support/wait.ts";
+
+const TOKEN = "s3cret";
+
+/** What the browser itself says of an answer of 401, and of a server that is gone. */
+const DENIED = /^Failed to load resource: the server responded with a status of 401/;
+const UNREACHABLE =
+  /^Failed to load resource: net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET)/;
+
+/** Starts the program with checks each 50 ms. */
+async function start(backends: readonly string[], admin: Record<string, unknown> = {}): Promise<Program> {
+  const path = await Deno.makeTempFile({ suffix: ".json" });
+  await Deno.writeTextFile(
+    path,
+    JSON.stringify({
+      proxy: { host: "127.0.0.1", port: 0 },
+      admin: { port: 0, ...admin },
+      health: { interval: 50, jitter: 0 },
+      backends,
+    }),
+  );
+  try {
+    return await Program.start(["-c", path]);
+  } finally {
+    await Deno.remove(path);
+  }
+}
+
+/** The row of the table that is about this backend. */
+function row(page: Page, url: string) {
+  return page.getByRole("row").filter({ hasText: url });
+}
+
+/** Waits until the page shows this text somewhere. */
+async function sees(page: Page, text: string | RegExp): Promise<void> {
+  await page.getByText(text).first().waitFor();
+}
+
+/** What has the focus, as those who hear the page know it. */
+async function focused(page: Page): Promise<unknown> {
+  return await page.evaluate("document.activeElement?.ariaLabel");
+}
+
+/** Everything but the token and the connection. Each step begins where the one before has ended. */
+async function operate(browser: TestBrowser, test: Deno.TestContext): Promise<void> {
+  await using one = HttpBackend.named("one");
+  await using two = HttpBackend.named("two");
+  await using three = HttpBackend.named("three");
+  await using program = await start([one.url, two.url]);
+  const { page, complaints, strayRequests } = await browser.open(program.adminUrl);
+  const headline = page.getByRole("heading", { level: 2 }).first();
+  const dialog = page.getByRole("dialog");
+  const step = async (name: string, body: () => Promise<void>) =>
+    assert(await test.step(name, body), `"${name}" failed`);
+
+  await step("all is well", async () => {
+    await sees(page, "All 2 backends are up and take traffic");
+    assertEquals(await page.title(), "roundhouse");
+    for (let request = 0; request < 10; request++) await (await fetch(program.url)).text();
+    for (const { url } of [one, two]) await row(page, url).getByText("50 %").waitFor();
+    await sees(page, "10 in all");
+  });
+
+  await step("a backend dies: the page says which, why and since when, and it returns", async () => {
+    const { port } = two;
+    await two[Symbol.asyncDispose]();
+    await sees(page, "1 of 2 backends is down");
+    assertMatch(await page.title(), /^✖ 1 of 2 backends is down/);
+    const detail = await page.locator("#verdict-details li").textContent() ?? "";
+    assertMatch(detail, /^http:\/\/127\.0\.0\.1:\d+(check|connect) failed: connection refused.*(just now|ago)$/i);
+    await row(page, two.url).getByText("Down", { exact: true }).waitFor();
+    await page.getByRole("listitem").filter({ hasText: `${two.url} is down` }).getByText(/refused/).waitFor();
+    assertMatch(await page.locator("#announcer").textContent() ?? "", /is down: .*refused/);
+
+    await using _again = HttpBackend.named("two", port);
+    await sees(page, "All 2 backends are up and take traffic");
+    await row(page, two.url).getByText("Up", { exact: true }).waitFor();
+    await page.getByRole("listitem").filter({ hasText: `${two.url} is up` }).first().waitFor();
+  });
+
+  await step("what is typed and where the focus is outlast the figures that come each second", async () => {
+    await page.getByRole("button", { name: "Add backend" }).click();
+    await dialog.getByLabel("URL").fill(three.url);
+    const uptime = await page.locator("#uptime").textContent();
+    await waitFor(async () => await page.locator("#uptime").textContent() !== uptime, { what: "the next figures" });
+    assertEquals(await dialog.getByLabel("URL").inputValue(), three.url);
+    assertEquals(await page.evaluate("document.activeElement.name"), "url");
+  });
+
+  await step("one is added; the server's refusal of it once more is shown", async () => {
+    await sees(page, /lasts until the next restart or reload/);
+    await dialog.getByLabel("Weight").fill("3");
+    await dialog.getByLabel("Most connections").fill("7");
+    await dialog.getByRole("button", { name: "Add backend" }).click();
+    await row(page, three.url).getByText("of 7").waitFor();
+    await row(page, three.url).getByRole("button", { name: /^Weight 3 / }).waitFor();
+    await page.getByRole("button", { name: "Add backend" }).click();
+    await dialog.getByLabel("URL").fill(`${three.url}/`);
+    await dialog.getByRole("button", { name: "Add backend" }).click();
+    await dialog.getByText(`${three.url} is in the pool already`).waitFor();
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+  });
+
+  await step("one is drained and enabled again, by keyboard alone", async () => {
+    const drain = row(page, three.url).getByRole("button", { name: "Drain" });
+    await drain.focus();
+    await page.keyboard.press("Enter");
+    await dialog.getByText("Drain this backend?").waitFor();
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+    assertEquals(await focused(page), `Drain ${three.url}`, "the focus is back where it was");
+    await page.keyboard.press("Enter");
+    await dialog.waitFor();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await row(page, three.url).getByText("Draining", { exact: true }).waitFor();
+    await page.getByRole("listitem").filter({ hasText: `${three.url} draining` }).waitFor();
+    await sees(page, /draining for .* admin API/);
+    await waitFor(async () => await focused(page) === `Enable ${three.url}`, {
+      what: "the focus to go to what comes next",
+    });
+    await page.keyboard.press("Enter");
+    await dialog.getByRole("button", { name: "Enable" }).click();
+    await row(page, three.url).getByText("Up", { exact: true }).waitFor();
+  });
+
+  await step("a weight is changed", async () => {
+    await row(page, three.url).getByRole("button", { name: /^Weight/ }).click();
+    await dialog.getByLabel("Weight").fill("9");
+    await page.keyboard.press("Enter");
+    await row(page, three.url).getByRole("button", { name: /^Weight 9 / }).waitFor();
+  });
+
+  await step("one is disabled; the last that takes traffic is not given up without a warning", async () => {
+    for (const { url } of [two, three]) {
+      await row(page, url).getByRole("button", { name: "Disable" }).click();
+      await dialog.getByRole("button", { name: "Disable" }).click();
+      await row(page, url).getByText("Disabled", { exact: true }).or(
+        row(page, url).getByText("disabled", { exact: true }),
+      )
+        .first().waitFor();
+    }
+    await row(page, one.url).getByRole("button", { name: "Remove" }).click();
+    await dialog.getByText("No other backend can take traffic").waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+  });
+
+  await step("the explain form says who is out and why", async () => {
+    await page.getByLabel("Path and query").fill("/cart?x=1");
+    await page.getByRole("button", { name: "Explain" }).click();
+    await page.locator(".outcome").getByText(one.url).waitFor();
+    await page.locator(".standings").getByText("state is disabled").first().waitFor();
+    await page.getByLabel("Header").fill("no colon");
+    await page.getByRole("button", { name: "Explain" }).click();
+    await sees(page, /header: got "no colon", want "Name: value"/);
+  });
+
+  await step("one is removed", async () => {
+    await row(page, three.url).getByRole("button", { name: "Remove" }).click();
+    await dialog.getByRole("button", { name: "Remove" }).click();
+    await row(page, three.url).waitFor({ state: "detached" });
+    await page.getByRole("listitem").filter({ hasText: `${three.url} removed` }).waitFor();
+    assert(!(await headline.textContent() ?? "").includes("3"));
+  });
+
+  await step("on a phone nothing is wider than the screen", async () => {
+    await page.setViewportSize({ width: 360, height: 740 });
+    assertEquals(await page.evaluate("document.documentElement.scrollWidth"), 360);
+    await row(page, one.url).getByRole("button", { name: "Drain" }).waitFor();
+  });
+
+  // Those that it was made to answer.
+  const refused = /^Failed to load resource: the server responded with a status of (409|400)/;
+  assertEquals(complaints.filter((complaint) => !refused.test(complaint)), []);
+  assertEquals(strayRequests, []);
+}
+
+async function giveToken(browser: TestBrowser): Promise<void> {
+  await using backend = HttpBackend.named("one");
+  await using program = await start([backend.url], { token: TOKEN });
+  const { page, complaints, strayRequests } = await browser.open(program.adminUrl);
+  const dialog = page.getByRole("dialog");
+
+  await dialog.getByLabel("Token").fill("wrong");
+  await page.keyboard.press("Enter");
+  await dialog.getByText("That token is not the right one.").waitFor();
+  assertEquals(await page.evaluate("sessionStorage.length"), 0, "a wrong token is not kept");
+  assertEquals(await dialog.getByLabel("Token").inputValue(), "");
+  await page.keyboard.press("Escape");
+  await dialog.getByLabel("Token").fill(TOKEN);
+  await page.keyboard.press("Enter");
+  await sees(page, "The backend is up and takes traffic");
+  assert(!await dialog.isVisible());
+
+  await page.reload();
+  await sees(page, "The backend is up and takes traffic");
+  await page.getByRole("button", { name: "Explain" }).click();
+  await sees(page, /It would go to/);
+
+  await page.getByRole("button", { name: "Forget token" }).click();
+  await dialog.getByLabel("Token").waitFor();
+  assertEquals(await page.evaluate("sessionStorage.length + localStorage.length + document.cookie.length"), 0);
+  assertEquals(complaints.filter((complaint) => !DENIED.test(complaint)), []);
+  assertEquals(strayRequests, []);
+}
+
+async function loseConnection(browser: TestBrowser): Promise<void> {
+  await using backend = HttpBackend.named("one");
+  const first = await start([backend.url]);
+  const { adminUrl } = first;
+  const { page, complaints, strayRequests } = await browser.open(adminUrl);
+  await sees(page, "The backend is up and takes traffic");
+  for (let request = 0; request < 5; request++) await (await fetch(first.url)).text();
+  await sees(page, "5 in all");
+
+  await first[Symbol.asyncDispose]();
+  await sees(page, /^Not connected: .*Trying again…$/);
+  await page.getByRole("listitem").filter({ hasText: "Connection lost" }).waitFor();
+  assertEquals(await page.evaluate("document.body.dataset.connection"), "lost");
+
+  await using _second = await start([backend.url], { port: Number(new URL(adminUrl).port) });
+  await page.getByText("Live", { exact: true }).waitFor();
+  await page.getByRole("listitem").filter({ hasText: "Connection regained" }).waitFor();
+  await sees(page, "0 in all");
+  assertEquals(await page.locator("#tile-rate").textContent(), await page.locator("#legend-requests").textContent());
+  await page.getByRole("button", { name: "Explain" }).click();
+  await sees(page, /It would go to/);
+  assertEquals(complaints.filter((complaint) => !UNREACHABLE.test(complaint)), []);
+  assertEquals(strayRequests, []);
+}
+
+// One test, since one browser is enough for all.
+Deno.test({
+  name: "the dashboard in a browser",
+  ignore: !hasBrowser(),
+  fn: async (test) => {
+    await using browser = await TestBrowser.start();
+    await test.step("shows which backend fails and why, and changes the pool", (test) => operate(browser, test));
+    await test.step("asks for the token once, says when it is wrong, and keeps it for the tab", () =>
+      giveToken(browser));
+    await test.step("says when the connection is lost, and recovers when roundhouse is back", () => {
+      return loseConnection(browser);
+    });
+  },
+});

@@ -1,0 +1,42 @@
+/** Objects of `GET /status` made up for tests. */
+
+import type { BackendStatus, Status } from "../../src/admin/dashboard/status.d.ts";
+
+/** An up and active backend that nothing has happened to, with what differs. Its URL comes from its id. */
+export function backendStatus(id: string, differs: Partial<BackendStatus> = {}): BackendStatus {
+  return {
+    id,
+    url: `http://${id}`,
+    alive: true,
+    state: "active",
+    weight: 1,
+    backup: false,
+    currentConnections: 0,
+    maxConnections: null,
+    totalRequests: 0,
+    totalFailures: 0,
+    latencyMs: { ewma: null },
+    lastCheck: null,
+    lastChange: null,
+    ...differs,
+  };
+}
+
+/** The status of a process `uptimeSeconds` after its start; `requests` that are not named are 0. */
+export function status(
+  uptimeSeconds: number,
+  backends: readonly BackendStatus[],
+  { requests, ...differs }: Partial<Omit<Status, "requests">> & { requests?: Partial<Status["requests"]> } = {},
+): Status {
+  return {
+    version: "1.2.3",
+    startedAt: "2026-01-01T00:00:00.000Z",
+    uptimeSeconds,
+    strategy: "round-robin",
+    engine: "fetch",
+    workers: 1,
+    requests: { total: 0, active: 0, failed: 0, retried: 0, queued: 0, ...requests },
+    backends: [...backends],
+    ...differs,
+  };
+}

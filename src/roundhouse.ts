@@ -117,6 +117,8 @@ export class Roundhouse {
     this.#events = new EventFeed({ pool: this.pool, status: () => statusView(status) });
     this.#admin = {
       ...status,
+      metrics: this.#metrics,
+      workerRestarts: () => 0,
       log,
       events: this.#events,
       configInForce: () => this.#config,

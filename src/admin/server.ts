@@ -6,17 +6,20 @@ import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import { type AdminEnv, bearer, operationOf, queryOf, readJson, type Route, sameSite } from "./guard.ts";
+import type { MetricsSource } from "./metrics.ts";
 import { AdminProblem, problemResponse } from "./problem.ts";
 import { backendRoutes, type BackendsTarget } from "./routes/backends.ts";
 import { configRoutes, type ConfigSource } from "./routes/config.ts";
 import { dashboardRoutes } from "./routes/dashboard.ts";
 import { EVENT_STREAM, eventRoutes, type EventsSource } from "./routes/events.ts";
 import { explainRoutes, type ExplainTarget } from "./routes/explain.ts";
+import { metricsRoutes } from "./routes/metrics.ts";
 import { reloadRoutes, type ReloadTarget } from "./routes/reload.ts";
 import { type Facts, statusRoutes } from "./routes/status.ts";
 
 /** What the admin server shows and changes. */
-export interface AdminOptions extends BackendsTarget, ConfigSource, EventsSource, ExplainTarget, ReloadTarget {
+export interface AdminOptions
+  extends BackendsTarget, ConfigSource, EventsSource, ExplainTarget, MetricsSource, ReloadTarget {
   readonly config: Config["admin"];
   readonly pool: ServerPool;
   readonly log: Log;
@@ -96,6 +99,7 @@ export function routeTable(options: AdminOptions): readonly Route[] {
     ...configRoutes(options),
     ...eventRoutes(options),
     ...explainRoutes(options),
+    ...metricsRoutes(options),
     ...reloadRoutes(options),
     ...dashboardRoutes(),
   ];

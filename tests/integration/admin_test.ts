@@ -46,6 +46,13 @@ const ROUTES: readonly RouteRow[] = [
     ok: 200,
     contentType: "text/javascript; charset=utf-8",
   },
+  {
+    method: "GET",
+    path: "/metrics",
+    allow: "GET, HEAD",
+    ok: 200,
+    contentType: "text/plain; version=0.0.4; charset=utf-8",
+  },
   { method: "POST", path: "/reload", allow: "POST", ok: 400 },
   { method: "GET", path: "/healthz", allow: "GET, HEAD", open: true, ok: 200 },
   { method: "GET", path: "/readyz", allow: "GET, HEAD", open: true, ok: 200 },

@@ -9,6 +9,7 @@ import { explain } from "../../src/balancing/explain.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
 import type { Backend } from "../../src/pool/backend.ts";
+import { RequestMetrics } from "../../src/pool/request_metrics.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { SharedState } from "../../src/pool/shared_state.ts";
 import { RecordingLog } from "./log.ts";
@@ -31,6 +32,7 @@ export interface Sent {
 /** An admin server with a pool and a log of its own. */
 export class TestAdmin implements AsyncDisposable {
   readonly pool = new ServerPool(SharedState.allocate());
+  readonly metrics = RequestMetrics.allocate();
   readonly log = new RecordingLog();
   readonly events: EventFeed;
   readonly server: AdminServer;
@@ -55,6 +57,8 @@ export class TestAdmin implements AsyncDisposable {
     this.events = new EventFeed({ pool: this.pool, status: () => statusView(status) });
     const all: AdminOptions = {
       ...status,
+      metrics: this.metrics,
+      workerRestarts: () => 0,
       config: { host: "127.0.0.1", port: 0, token, persist: false },
       log: this.log,
       events: this.events,

@@ -1,0 +1,227 @@
+/** What `GET /metrics` shows, as families of samples; how they are written down is the route's affair. */
+
+import { cpuUsage, memoryUsage } from "node:process";
+import type { Backend } from "../pool/backend.ts";
+import { type AnswerCounts, BUCKET_BOUNDS_MS, type Histogram, type RequestMetrics } from "../pool/request_metrics.ts";
+import type { ServerPool } from "../pool/server_pool.ts";
+import { BACKEND_STATES } from "../pool/shared_state.ts";
+import type { Facts } from "./routes/status.ts";
+
+/** Where the figures come from. */
+export interface MetricsSource {
+  readonly pool: ServerPool;
+  readonly metrics: RequestMetrics;
+  readonly version: string;
+  readonly startedAt: Date;
+  readonly facts: () => Facts;
+  /** How often an isolate that had ended was replaced. */
+  readonly workerRestarts: () => number;
+}
+
+/** One line. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly value: number;
+  /** With a suffix, where it is not the family's own. */
+  readonly metricName?: string;
+}
+
+/** A metric with all its label values, in the form that `prom-client` takes from other processes. */
+export interface Family {
+  readonly name: string;
+  readonly help: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  /** There is one of each sample. */
+  readonly aggregator: "first";
+  readonly values: readonly Sample[];
+}
+
+/** What stands in the label `backend` for answers that roundhouse made itself. */
+const NO_BACKEND = "none";
+
+/** Classes of statuses that are shown though nothing was counted, so that the first error already makes a rate. */
+const USUAL_CLASSES: ReadonlySet<number> = new Set([2, 3, 4, 5]);
+
+/** Everything, as it is now. */
+export function metricFamilies(source: MetricsSource): Family[] {
+  return [
+    ...answerFamilies(source),
+    ...requestFamilies(source),
+    ...backendFamilies(source.pool.backends),
+    ...processFamilies(source),
+  ];
+}
+
+/** Who answered how, how fast and how much. */
+function answerFamilies({ pool, metrics, facts }: MetricsSource): Family[] {
+  const answerers: [string, AnswerCounts][] = pool.backends.map((backend) => [backend.url, metrics.answers(backend)]);
+  answerers.push([NO_BACKEND, metrics.answers(undefined)]);
+  const perAnswerer = (value: (counts: AnswerCounts) => number) =>
+    answerers.map(([backend, counts]) => ({ labels: { backend }, value: value(counts) }));
+  const families = [
+    counter(
+      "roundhouse_requests_total",
+      "Requests that have ended, by who answered and by class of status; backend none: roundhouse itself.",
+      answerers.flatMap(([backend, { byClass }]) => byClassSamples(backend, byClass)),
+    ),
+    histogram(
+      "roundhouse_request_duration_seconds",
+      "Time from the head of a request to the end of its answer, tunnels left out.",
+      answerers.map(([backend, { durations }]) => [{ backend }, durations]),
+    ),
+    counter(
+      "roundhouse_request_body_bytes_total",
+      "Bytes of request bodies, where the engine can know.",
+      perAnswerer(({ bytesIn }) => bytesIn),
+    ),
+  ];
+  // Of the bodies that the runtime pipes by itself nobody knows the size: a counter that leaves them out would mislead.
+  if (facts().engine === "fetch") return families;
+  const help = "Bytes of response bodies as sent to clients.";
+  return [...families, counter("roundhouse_response_body_bytes_total", help, perAnswerer(({ bytesOut }) => bytesOut))];
+}
+
+function byClassSamples(backend: string, byClass: readonly number[]): Sample[] {
+  return byClass.flatMap((value, index) => {
+    const digit = index + 1;
+    return value > 0 || USUAL_CLASSES.has(digit) ? [{ labels: { backend, code: `${digit}xx` }, value }] : [];
+  });
+}
+
+/** What came in, what went wrong and what was done about it. */
+function requestFamilies({ pool, metrics }: MetricsSource): Family[] {
+  const totals = pool.shared.requestTotals();
+  const counts = metrics.processCounts();
+  return [
+    single("counter", "roundhouse_requests_received_total", "Requests that reached the proxy.", totals.total),
+    single(
+      "counter",
+      "roundhouse_requests_failed_total",
+      "Requests that roundhouse answered with 5xx itself, or had to cut.",
+      totals.failed,
+    ),
+    single("gauge", "roundhouse_requests_in_flight", "Requests that have not ended.", totals.active),
+    counter(
+      "roundhouse_errors_total",
+      "Requests that did not end as they should, by what went wrong.",
+      Array.from(counts.errors, ([reason, value]) => ({ labels: { reason }, value })),
+    ),
+    counter(
+      "roundhouse_retries_total",
+      "Tries of a request beyond its first, by what had gone wrong before.",
+      Array.from(counts.retries, ([reason, value]) => ({ labels: { reason }, value })).filter(isTold),
+    ),
+    single("gauge", "roundhouse_queue_length", "Requests that wait for a backend to have room.", totals.queued),
+    histogram(
+      "roundhouse_queue_wait_seconds",
+      "Time that requests spent waiting for a backend to have room, whether one came free or not.",
+      [[{}, counts.queueWaits]],
+    ),
+    counter(
+      "roundhouse_sticky_requests_total",
+      "Requests of clients with a session: whether its backend answered (hit) or another had to (miss).",
+      [
+        { labels: { result: "hit" }, value: counts.stickyHits },
+        { labels: { result: "miss" }, value: counts.stickyMisses },
+      ],
+    ),
+  ];
+}
+
+/** What is never retried is not shown; what may be is shown from the start. */
+function isTold({ labels: { reason }, value }: Sample): boolean {
+  return value > 0 || ["connect_failed", "connection_lost", "response_timeout", "status"].includes(String(reason));
+}
+
+/** What `GET /status` shows of each backend, in numbers. */
+function backendFamilies(backends: readonly Backend[]): Family[] {
+  const each = (value: (backend: Backend) => number | null): Sample[] =>
+    backends.flatMap((backend) => {
+      const shown = value(backend);
+      return shown === null ? [] : [{ labels: { backend: backend.url }, value: shown }];
+    });
+  const named = (name: string) => `roundhouse_backend_${name}`;
+  return [
+    gauge(named("up"), "Whether checks and requests show the backend to be healthy.", each(({ alive }) => +alive)),
+    gauge(
+      named("state"),
+      "What the operator asked for: 1 for the state that holds.",
+      backends.flatMap(({ url, state: now }) =>
+        BACKEND_STATES.map((state) => ({ labels: { backend: url, state }, value: +(state === now) }))
+      ),
+    ),
+    gauge(named("weight"), "Weight as configured.", each(({ weight }) => weight)),
+    gauge(named("current_connections"), "Requests in flight at the backend.", each((it) => it.currentConnections)),
+    gauge(named("max_connections"), "The most requests in flight, where limited.", each((it) => it.maxConnections)),
+    counter(named("attempts_total"), "Requests sent to the backend, retries included.", each((it) => it.totalRequests)),
+    counter(named("failures_total"), "Attempts that failed by the backend's fault.", each((it) => it.totalFailures)),
+    gauge(
+      named("latency_seconds"),
+      "Recent time to the response's head; slow answers count at once and fade.",
+      each(({ latencyMs }) => latencyMs === null ? null : latencyMs / 1000),
+    ),
+    counter(
+      named("health_checks_total"),
+      "Health checks, by result.",
+      backends.flatMap(({ url, checks }) =>
+        Object.entries(checks).map(([result, value]) => ({ labels: { backend: url, result }, value }))
+      ),
+    ),
+    gauge(
+      named("last_check_duration_seconds"),
+      "How long the last health check took.",
+      each(({ lastCheck }) => lastCheck === null ? null : lastCheck.durationMs / 1000),
+    ),
+  ];
+}
+
+/** The process, by the names that Prometheus' own client libraries use. */
+function processFamilies({ version, facts, startedAt, workerRestarts }: MetricsSource): Family[] {
+  const { engine, strategy, workers } = facts();
+  const { user, system } = cpuUsage();
+  const { rss, heapUsed } = memoryUsage();
+  return [
+    gauge("roundhouse_build_info", "Always 1; the labels say what runs.", [
+      { labels: { version, engine, strategy }, value: 1 },
+    ]),
+    single("gauge", "roundhouse_workers", "Isolates that serve the port.", workers),
+    single("counter", "roundhouse_worker_restarts_total", "Isolates that ended and were replaced.", workerRestarts()),
+    single("counter", "process_cpu_seconds_total", "User and system CPU time.", (user + system) / 1e6),
+    single("gauge", "process_resident_memory_bytes", "Resident memory.", rss),
+    single("gauge", "process_heap_bytes", "JavaScript heap in use by the main isolate.", heapUsed),
+    single("gauge", "process_start_time_seconds", "Start, since the Unix epoch.", startedAt.getTime() / 1000),
+  ];
+}
+
+function counter(name: string, help: string, values: readonly Sample[]): Family {
+  return { name, help, type: "counter", aggregator: "first", values };
+}
+
+function gauge(name: string, help: string, values: readonly Sample[]): Family {
+  return { name, help, type: "gauge", aggregator: "first", values };
+}
+
+function single(type: "counter" | "gauge", name: string, help: string, value: number): Family {
+  return { name, help, type, aggregator: "first", values: [{ labels: {}, value }] };
+}
+
+function histogram(
+  name: string,
+  help: string,
+  histograms: readonly (readonly [labels: Sample["labels"], histogram: Histogram])[],
+): Family {
+  const values = histograms.flatMap(([labels, { buckets, sumMs }]) => {
+    let total = 0;
+    const cumulative = buckets.map((count, index): Sample => {
+      const bound = BUCKET_BOUNDS_MS[index];
+      const le = bound === undefined ? "+Inf" : bound / 1000;
+      return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: total += count };
+    });
+    return [
+      ...cumulative,
+      { metricName: `${name}_sum`, labels, value: sumMs / 1000 },
+      { metricName: `${name}_count`, labels, value: total },
+    ];
+  });
+  return { name, help, type: "histogram", aggregator: "first", values };
+}

@@ -4,8 +4,11 @@ export const HTAB = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;
 export const SP = 0x20;
+export const QUOTE = 0x22;
 export const COLON = 0x3a;
 export const SEMICOLON = 0x3b;
+export const EQUALS = 0x3d;
+export const BACKSLASH = 0x5c;
 
 function table(contains: (code: number) => boolean): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, code) => contains(code) ? 1 : 0);
@@ -30,6 +33,11 @@ export function isValueCharacter(code: number): boolean {
 
 export function isTargetCharacter(code: number): boolean {
   return TARGET[code] === 1;
+}
+
+/** Whether it is one of the two that may stand around values and list members. */
+export function isSpace(code: number | undefined): boolean {
+  return code === SP || code === HTAB;
 }
 
 /** The value of a hexadecimal digit; -1 for anything else. */

@@ -1,28 +1,57 @@
 /** Follows a chunked body through its bytes (RFC 9112 §7.1). */
 
-import { COLON, CR, hexValue, isTokenCharacter, isValueCharacter, LF, SEMICOLON } from "./characters.ts";
+import {
+  BACKSLASH,
+  COLON,
+  CR,
+  EQUALS,
+  hexValue,
+  isTokenCharacter,
+  isValueCharacter,
+  LF,
+  QUOTE,
+  SEMICOLON,
+} from "./characters.ts";
 import { MalformedMessage } from "./malformed.ts";
 
 /** What the next byte belongs to. */
 const SIZE_START = 0;
 const SIZE = 1;
-const EXTENSION = 2;
-const SIZE_END = 3;
-const DATA = 4;
-const DATA_CR = 5;
-const DATA_LF = 6;
-const TRAILER_START = 7;
-const TRAILER_NAME = 8;
-const TRAILER_VALUE = 9;
-const TRAILER_LF = 10;
-const END_LF = 11;
-const DONE = 12;
+const EXTENSION_NAME_START = 2;
+const EXTENSION_NAME = 3;
+const EXTENSION_VALUE_START = 4;
+const EXTENSION_VALUE = 5;
+const EXTENSION_QUOTED = 6;
+const EXTENSION_ESCAPED = 7;
+const EXTENSION_QUOTED_END = 8;
+const SIZE_END = 9;
+const DATA = 10;
+const DATA_CR = 11;
+const DATA_LF = 12;
+const TRAILER_START = 13;
+const TRAILER_NAME = 14;
+const TRAILER_VALUE = 15;
+const TRAILER_LF = 16;
+const END_LF = 17;
+const DONE = 18;
 
 /** A chunk's line may hold this much beside data: an extension without end is not a licence to send for ever. */
 const MOST_LINE_BYTES = 4096;
 
 /** Chunks beyond this are refused, long before sizes stop to be exact. */
 const LARGEST_CHUNK = 2 ** 48;
+
+/**
+ * What would govern the message, where it goes or its connection, when all that has been decided (RFC 9110 §6.5.1):
+ * whoever takes trailers for part of the head would be misled.
+ */
+const NEVER_TRAILERS: ReadonlySet<string> = new Set([
+  "content-length",
+  "transfer-encoding",
+  "host",
+  "connection",
+  "upgrade",
+]);
 
 /** Told where data of the body is, for whoever has to take it out of its chunks. */
 export type DataListener = (bytes: Uint8Array, from: number, to: number) => void;
@@ -39,6 +68,7 @@ export class ChunkedReader {
   #left = 0;
   #lineBytes = 0;
   #trailerBytes = 0;
+  #trailerName = "";
 
   /** @param mostTrailerBytes longer trailers are refused */
   constructor(mostTrailerBytes: number) {
@@ -75,9 +105,14 @@ export class ChunkedReader {
       case SIZE_START:
       case SIZE:
         return this.#sizeByte(code);
-      case EXTENSION:
-        if (code === CR) this.#state = SIZE_END;
-        else if (!isValueCharacter(code)) throw new MalformedMessage("a chunk extension is malformed");
+      case EXTENSION_NAME_START:
+      case EXTENSION_NAME:
+      case EXTENSION_VALUE_START:
+      case EXTENSION_VALUE:
+      case EXTENSION_QUOTED:
+      case EXTENSION_ESCAPED:
+      case EXTENSION_QUOTED_END:
+        this.#extensionByte(code);
         return this.#countLine();
       case SIZE_END:
         expect(code, LF, "a chunk size");
@@ -109,22 +144,55 @@ export class ChunkedReader {
       return this.#countLine();
     }
     if (this.#state === SIZE_START) throw new MalformedMessage("a chunk size is malformed");
-    if (code === SEMICOLON) this.#state = EXTENSION;
+    this.#sizePartEnd(code, "a chunk size is malformed");
+  }
+
+  /** `;name`, `;name=token` or `;name="quoted"`, without the spaces that RFC 9112 §7.1.1 allows and nobody sends. */
+  #extensionByte(code: number): void {
+    switch (this.#state) {
+      case EXTENSION_NAME_START:
+        this.#state = EXTENSION_NAME;
+        return require(isTokenCharacter(code));
+      case EXTENSION_NAME:
+        if (code === EQUALS) this.#state = EXTENSION_VALUE_START;
+        else if (!isTokenCharacter(code)) this.#sizePartEnd(code);
+        return;
+      case EXTENSION_VALUE_START:
+        this.#state = code === QUOTE ? EXTENSION_QUOTED : EXTENSION_VALUE;
+        return require(code === QUOTE || isTokenCharacter(code));
+      case EXTENSION_VALUE:
+        if (!isTokenCharacter(code)) this.#sizePartEnd(code);
+        return;
+      case EXTENSION_QUOTED:
+        if (code === QUOTE) this.#state = EXTENSION_QUOTED_END;
+        else if (code === BACKSLASH) this.#state = EXTENSION_ESCAPED;
+        return require(isValueCharacter(code));
+      case EXTENSION_ESCAPED:
+        this.#state = EXTENSION_QUOTED;
+        return require(isValueCharacter(code));
+      case EXTENSION_QUOTED_END:
+        return this.#sizePartEnd(code);
+    }
+  }
+
+  /** Behind the size, and behind each extension. */
+  #sizePartEnd(code: number, problem = EXTENSION_MALFORMED): void {
+    if (code === SEMICOLON) this.#state = EXTENSION_NAME_START;
     else if (code === CR) this.#state = SIZE_END;
-    else throw new MalformedMessage("a chunk size is malformed");
+    else throw new MalformedMessage(problem);
   }
 
   #trailerByte(code: number): void {
     if (++this.#trailerBytes > this.#mostTrailerBytes) throw new MalformedMessage("the trailers are too long");
     switch (this.#state) {
       case TRAILER_START:
+        this.#trailerName = "";
         if (code === CR) this.#state = END_LF;
-        else if (isTokenCharacter(code)) this.#state = TRAILER_NAME;
-        else throw new MalformedMessage("a trailer is malformed");
+        else this.#trailerNameByte(code);
         return;
       case TRAILER_NAME:
-        if (code === COLON) this.#state = TRAILER_VALUE;
-        else if (!isTokenCharacter(code)) throw new MalformedMessage("a trailer is malformed");
+        if (code === COLON) this.#endTrailerName();
+        else this.#trailerNameByte(code);
         return;
       case TRAILER_VALUE:
         if (code === CR) this.#state = TRAILER_LF;
@@ -141,9 +209,28 @@ export class ChunkedReader {
     }
   }
 
+  #trailerNameByte(code: number): void {
+    if (!isTokenCharacter(code)) throw new MalformedMessage("a trailer is malformed");
+    this.#trailerName += String.fromCharCode(code);
+    this.#state = TRAILER_NAME;
+  }
+
+  #endTrailerName(): void {
+    if (NEVER_TRAILERS.has(this.#trailerName.toLowerCase())) {
+      throw new MalformedMessage(`${this.#trailerName} in the trailers`);
+    }
+    this.#state = TRAILER_VALUE;
+  }
+
   #countLine(): void {
     if (++this.#lineBytes > MOST_LINE_BYTES) throw new MalformedMessage("a chunk's line is too long");
   }
+}
+
+const EXTENSION_MALFORMED = "a chunk extension is malformed";
+
+function require(wellFormed: boolean): void {
+  if (!wellFormed) throw new MalformedMessage(EXTENSION_MALFORMED);
 }
 
 function expect(code: number, wanted: number, what: string): void {

@@ -1,6 +1,7 @@
 /** The fields that govern a message and its connection, picked out of all of them (RFC 9110 §7.6.1, RFC 9112 §9.3). */
 
 import { type BodyFraming, framingOf, parseLength } from "./body.ts";
+import { isSpace } from "./characters.ts";
 import type { Field } from "./head.ts";
 import { MalformedMessage } from "./malformed.ts";
 
@@ -69,12 +70,21 @@ function connectionOptions(value: string): Pick<ControlFields, "close" | "keepAl
   const lower = value.toLowerCase();
   if (lower === "keep-alive") return KEEP_ALIVE; // nearly always one of these
   if (lower === "close") return CLOSE;
-  const options = lower.split(",").map((option) => option.trim());
+  const options = lower.split(",").map(withoutSpaces);
   return {
     close: options.includes("close"),
     keepAlive: options.includes("keep-alive"),
     upgrade: options.includes("upgrade"),
   };
+}
+
+/** `trim()` would drop 0xA0, which is a space elsewhere. */
+function withoutSpaces(option: string): string {
+  let start = 0;
+  let end = option.length;
+  while (start < end && isSpace(option.charCodeAt(start))) start++;
+  while (end > start && isSpace(option.charCodeAt(end - 1))) end--;
+  return option.slice(start, end);
 }
 
 function once(before: unknown, value: string, name: string): string {

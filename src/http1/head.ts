@@ -1,7 +1,7 @@
 /** What requests and responses share: where a head ends, and its field lines (RFC 9112 §2 and §5). */
 
 import type { Buffer } from "node:buffer";
-import { COLON, CR, HTAB, isTokenCharacter, isValueCharacter, LF, SP } from "./characters.ts";
+import { COLON, CR, isSpace, isTokenCharacter, isValueCharacter, LF } from "./characters.ts";
 import { MalformedMessage } from "./malformed.ts";
 
 /** One field line: the name as it was spelled, the value without the spaces around it. */
@@ -76,10 +76,6 @@ export function behindLine(bytes: Uint8Array, at: number): number {
     throw new MalformedMessage("a control character in the head");
   }
   return at + 2;
-}
-
-function isSpace(code: number | undefined): boolean {
-  return code === SP || code === HTAB;
 }
 
 function nameProblem(bytes: Uint8Array, nameAt: number, at: number): string {

@@ -46,68 +46,109 @@ interface Slot {
   busySince: number | undefined;
 }
 
-async function generate(options: FixedRateOptions): Promise<FixedRateResult> {
-  const request = getRequest(options.port, options.path);
-  const count = Math.round(options.perSecond * (options.warmUpSeconds + options.seconds));
-  const firstTimed = Math.round(options.perSecond * options.warmUpSeconds);
-  const latencies: number[] = [];
-  const failedAt: number[] = [];
-  const bodies: Record<string, number> = {};
-  const waiting: [index: number, since: number][] = [];
-  const allDone = Promise.withResolvers<void>();
-  let done = 0;
+/** One run. */
+class Generator {
+  readonly #options: FixedRateOptions;
+  readonly #request: Uint8Array;
+  /** In all, and those of the warm-up. */
+  readonly #count: number;
+  readonly #untimed: number;
+  readonly #slots: Slot[];
+  readonly #idle: Slot[];
+  readonly #waiting: [index: number, since: number][] = [];
+  readonly #latencies: number[] = [];
+  readonly #failedAt: number[] = [];
+  readonly #bodies: Record<string, number> = {};
+  readonly #allDone = Promise.withResolvers<void>();
+  #done = 0;
+  #beganAt = 0;
 
-  const slots = await Promise.all(Array.from({ length: options.connections }, async (): Promise<Slot> => {
-    return { connection: await Connection.open(options.port), busySince: undefined };
-  }));
-  const idle = [...slots];
-  await new Promise((resolve) => setTimeout(resolve, Math.max(0, (options.beginAt ?? 0) - Date.now())));
-  const pace = new Pace(options.perSecond, count);
-  const begin = performance.now();
-  const elapsed = () => performance.now() - begin;
+  private constructor(options: FixedRateOptions, connections: readonly Connection[]) {
+    this.#options = options;
+    this.#request = getRequest(options.port, options.path);
+    this.#count = Math.round(options.perSecond * (options.warmUpSeconds + options.seconds));
+    this.#untimed = Math.round(options.perSecond * options.warmUpSeconds);
+    this.#slots = connections.map((connection) => ({ connection, busySince: undefined }));
+    this.#idle = [...this.#slots];
+  }
 
-  async function serve(slot: Slot, index: number, since: number): Promise<void> {
-    slot.busySince = elapsed();
+  /** Opens the connections. */
+  static async prepare(options: FixedRateOptions): Promise<Generator> {
+    const { connections, port } = options;
+    return new Generator(options, await Promise.all(Array.from({ length: connections }, () => Connection.open(port))));
+  }
+
+  /** Sends every request when it is due, and resolves when each has its answer or has failed. */
+  async run(): Promise<FixedRateResult> {
+    await pause(Math.max(0, (this.#options.beginAt ?? 0) - Date.now()));
+    const sweep = setInterval(() => this.#giveUpSlow(), sweepMs);
+    const pace = new Pace(this.#options.perSecond, this.#count);
+    this.#beganAt = performance.now();
+    while (!pace.isOver) {
+      pace.releaseDue(this.#elapsedMs(), (index, since) => this.#send(index, since));
+      await pause(1);
+    }
+    await this.#allDone.promise;
+    clearInterval(sweep);
+    for (const { connection } of this.#slots) connection?.[Symbol.dispose]();
+    return this.#result();
+  }
+
+  #send(index: number, since: number): void {
+    const slot = this.#idle.shift();
+    if (slot === undefined) this.#waiting.push([index, since]);
+    else void this.#exchange(slot, index, since);
+  }
+
+  async #exchange(slot: Slot, index: number, since: number): Promise<void> {
+    slot.busySince = this.#elapsedMs();
     try {
-      slot.connection ??= await Connection.open(options.port);
-      const { status, start } = await slot.connection.exchange(request);
-      if (index >= firstTimed) latencies.push(elapsed() - since);
-      if (status >= 400) failedAt.push(Date.now());
-      else bodies[start] = (bodies[start] ?? 0) + 1;
+      slot.connection ??= await Connection.open(this.#options.port);
+      const { status, start } = await slot.connection.exchange(this.#request);
+      if (index >= this.#untimed) this.#latencies.push(this.#elapsedMs() - since);
+      if (status >= 400) this.#failedAt.push(Date.now());
+      else this.#bodies[start] = (this.#bodies[start] ?? 0) + 1;
     } catch {
-      failedAt.push(Date.now());
+      this.#failedAt.push(Date.now());
       slot.connection?.[Symbol.dispose]();
       slot.connection = undefined;
     }
     slot.busySince = undefined;
-    if (++done === count) allDone.resolve();
-    const next = waiting.shift();
-    if (next === undefined) idle.push(slot);
-    else void serve(slot, ...next);
+    if (++this.#done === this.#count) this.#allDone.resolve();
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#idle.push(slot);
+    else void this.#exchange(slot, ...next);
   }
 
-  const sweep = setInterval(() => {
-    for (const { busySince, connection } of slots) {
-      if (busySince !== undefined && elapsed() - busySince > timeoutMs) connection?.[Symbol.dispose]();
+  #giveUpSlow(): void {
+    for (const { busySince, connection } of this.#slots) {
+      if (busySince !== undefined && this.#elapsedMs() - busySince > timeoutMs) connection?.[Symbol.dispose]();
     }
-  }, sweepMs);
-  while (!pace.isOver) {
-    pace.releaseDue(elapsed(), (index, since) => {
-      const slot = idle.shift();
-      if (slot === undefined) waiting.push([index, since]);
-      else void serve(slot, index, since);
-    });
-    await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  await allDone.promise;
-  clearInterval(sweep);
-  for (const { connection } of slots) connection?.[Symbol.dispose]();
 
-  const sorted = Float64Array.from(latencies).sort();
-  const [p50Ms = NaN, p99Ms = NaN, p999Ms = NaN, maxMs = NaN] = [50, 99, 99.9, 100].map((percent) =>
-    percentile(sorted, percent)
-  );
-  return { requests: count, p50Ms, p99Ms, p999Ms, maxMs, failedAt: failedAt.slice(0, keptFailures), bodies };
+  #elapsedMs(): number {
+    return performance.now() - this.#beganAt;
+  }
+
+  #result(): FixedRateResult {
+    const sorted = Float64Array.from(this.#latencies).sort();
+    return {
+      requests: this.#count,
+      p50Ms: percentile(sorted, 50),
+      p99Ms: percentile(sorted, 99),
+      p999Ms: percentile(sorted, 99.9),
+      maxMs: percentile(sorted, 100),
+      failedAt: this.#failedAt.slice(0, keptFailures),
+      bodies: this.#bodies,
+    };
+  }
 }
 
-if (import.meta.main) console.log(JSON.stringify(await generate(JSON.parse(Deno.args[0] ?? "{}"))));
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+if (import.meta.main) {
+  const generator = await Generator.prepare(JSON.parse(Deno.args[0] ?? "{}"));
+  console.log(JSON.stringify(await generator.run()));
+}

@@ -11,6 +11,7 @@ import { Roundhouse } from "./src/roundhouse.ts";
 import { checkCertificateFiles } from "./src/tls/check.ts";
 import { BUILD, VERSION } from "./src/version.ts";
 import { watchFile } from "./src/watch.ts";
+import { WORKER_URL } from "./src/workers/worker_url.ts";
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
@@ -80,6 +81,7 @@ async function serve(command: ConfiguredCommand, loaded: Loaded, logging: Loggin
     config,
     log,
     version: VERSION,
+    workerUrl: WORKER_URL,
     save: (backends) => persistence?.save(backends) ?? Promise.resolve(),
     load: () => load(command).config,
     reloaded: ({ log }) => void logging.configure(log),

@@ -6,6 +6,7 @@ import { stickiness } from "./balancing/sticky.ts";
 import type { Config } from "./config/schema.ts";
 import type { Engine } from "./engines/engine.ts";
 import { engineFactory } from "./engines/registry.ts";
+import type { FailureReports } from "./health/passive.ts";
 import type { Log } from "./log.ts";
 import type { RequestMetrics } from "./pool/request_metrics.ts";
 import type { ServerPool } from "./pool/server_pool.ts";
@@ -24,14 +25,20 @@ export interface DataPlaneOptions extends Securing {
   readonly metrics: RequestMetrics;
   /** Sessions by address, where `sticky.by` is `ip`. */
   readonly sessions: SessionTable | undefined;
-  readonly passive: ForwarderParts["passive"];
+  readonly passive: FailureReports;
   readonly log: Log;
+  /** Whether other isolates serve the port too. */
+  readonly reusePort: boolean;
 }
 
-/** One isolate's forwarding, running. */
-export interface DataPlane extends Omit<Engine, "configure"> {
+/** Forwarding that runs, in one isolate or in several. */
+export interface DataPlane extends Omit<Engine, "configure" | "sayGoodbye"> {
   /** Goes by another configuration from the next request on; what takes a restart stays as it was. */
   configure(config: Config, sessions: SessionTable | undefined): void;
+  /** Settles when every isolate goes by all that was changed before, here and in the pool. */
+  settled(): Promise<void>;
+  /** As an engine's; settles when it has been said. Isolates that serve alone end with it. */
+  sayGoodbye(): Promise<void>;
 }
 
 /**
@@ -40,7 +47,7 @@ export interface DataPlane extends Omit<Engine, "configure"> {
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
 export function startDataPlane(options: DataPlaneOptions): DataPlane {
-  const { config, pool, metrics, passive, log, certificate } = options;
+  const { config, pool, metrics, passive, log, certificate, reusePort } = options;
   const { shared } = pool;
   const fixed = {
     shared,
@@ -58,12 +65,16 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
     recorder: new RequestRecorder({ shared, metrics, accessLog: config.log.access ? log : undefined }),
   });
   const forwarder = new Forwarder(partsFor(config, options.sessions));
-  const engine = engineFactory(config.engine)({ config, pool, forwarder, log, certificate });
+  const engine = engineFactory(config.engine)({ config, pool, forwarder, log, certificate, reusePort });
   return {
     address: engine.address,
     setCertificate: engine.setCertificate?.bind(engine),
     stop: () => engine.stop(),
-    sayGoodbye: () => engine.sayGoodbye(),
+    settled: () => Promise.resolve(),
+    sayGoodbye() {
+      engine.sayGoodbye();
+      return Promise.resolve();
+    },
     configure(config, sessions) {
       fixed.queue.configure(config.queue);
       forwarder.configure(partsFor(config, sessions));

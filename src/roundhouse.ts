@@ -23,12 +23,15 @@ import { SharedState } from "./pool/shared_state.ts";
 import { applyBackends, type ReloadReport, restartNeeded } from "./reload.ts";
 import { type Authorities, changedAuthorities, readAuthorities } from "./tls/authorities.ts";
 import { checkCertificateFiles } from "./tls/check.ts";
+import { Supervisor, workerCount } from "./workers/supervisor.ts";
 
 export interface RoundhouseOptions {
   readonly config: Config;
   readonly log: Log;
   /** As `GET /status` shows it. */
   readonly version: string;
+  /** The worker's module, for more than one worker: `src/workers/worker_url.ts` knows it. */
+  readonly workerUrl: URL;
   /** Reads the configuration again, for a reload; throws a `ConfigError` when it is bad. Default: there is none. */
   readonly load?: () => Config;
   /** Told the configuration that a reload has put in force. */
@@ -79,7 +82,7 @@ export class Roundhouse {
     const certificate = await FrontCertificate.obtain({ tls: proxy.tls, log, clock });
     const roundhouse = new Roundhouse(options, authorities, certificate);
     try {
-      roundhouse.#startServers();
+      await roundhouse.#startServers(options.workerUrl);
     } catch (error) {
       await roundhouse.stop();
       throw error;
@@ -100,8 +103,11 @@ export class Roundhouse {
     this.#log = log;
     this.#load = load;
     this.#reloaded = reloaded;
-    this.pool = new ServerPool(SharedState.allocate());
-    this.#metrics = RequestMetrics.allocate();
+    const workers = workerCount(config.proxy.workers);
+    // The control plane forwards nothing where workers do, and yet has a part of its own.
+    const isolates = workers === 1 ? 1 : workers + 1;
+    this.pool = new ServerPool(SharedState.allocate(isolates));
+    this.#metrics = RequestMetrics.allocate(isolates);
     this.#unsubscribe = this.pool.subscribe((event) => logPoolEvent(log, event));
     this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log, clock });
     const { passive, health } = config;
@@ -111,7 +117,7 @@ export class Roundhouse {
       pool: this.pool,
       version,
       startedAt: new Date(),
-      facts: () => ({ strategy: strategyName(this.#config.strategy), engine: config.engine, workers: 1 }),
+      facts: () => ({ strategy: strategyName(this.#config.strategy), engine: config.engine, workers }),
       isStopping: () => this.#stopping,
     };
     this.#events = new EventFeed({ pool: this.pool, status: () => statusView(status) });
@@ -121,6 +127,7 @@ export class Roundhouse {
       workerRestarts: () => 0,
       log,
       events: this.#events,
+      settled: () => this.#dataPlane?.settled() ?? Promise.resolve(),
       configInForce: () => this.#config,
       explain: (request) => this.#explain(request),
       reload: () => this.reload(),
@@ -129,21 +136,22 @@ export class Roundhouse {
     applyBackends(this.pool, config.backends, { up: startsUp(config), reason: "configured" });
   }
 
-  #startServers(): void {
-    const { pool } = this;
+  async #startServers(workerUrl: URL): Promise<void> {
     const config = this.#config;
-    const dataPlane = bind("proxy", config.proxy, () => {
-      const certificate = this.#certificate.current;
-      const sessions = this.#sessions;
-      return startDataPlane({
+    const dataPlane = await bind("proxy", config.proxy, () => {
+      const workers = workerCount(config.proxy.workers);
+      const options = {
         config,
-        pool,
+        pool: this.pool,
         metrics: this.#metrics,
-        sessions,
+        sessions: this.#sessions,
         passive: this.#passive,
         log: this.#log,
-        certificate,
-      });
+        certificate: this.#certificate.current,
+      };
+      return workers === 1
+        ? startDataPlane({ ...options, reusePort: false })
+        : Supervisor.start({ ...options, workers, workerUrl });
     });
     this.#dataPlane = dataPlane;
     this.#certificate.watch(dataPlane);
@@ -151,9 +159,9 @@ export class Roundhouse {
     const port = tls?.redirectFrom ?? null;
     if (port !== null) {
       const options = { host, port, httpsPort: dataPlane.address.port };
-      this.#redirect = bind("proxy", options, () => startRedirect(options), "proxy.tls.redirectFrom");
+      this.#redirect = await bind("proxy", options, () => startRedirect(options), "proxy.tls.redirectFrom");
     }
-    this.#adminServer = bind("admin", config.admin, () => {
+    this.#adminServer = await bind("admin", config.admin, () => {
       return startAdminServer({ ...this.#admin, config: config.admin });
     });
   }
@@ -193,6 +201,7 @@ export class Roundhouse {
     this.#reloaded(config);
     const up = startsUp(config);
     const difference = applyBackends(this.pool, config.backends, { up, reason: "reload", newAuthorities });
+    await this.#dataPlane?.settled();
     if (JSON.stringify(before.health) !== JSON.stringify(config.health)) {
       await this.#monitor.stop();
       this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log: this.#log, clock: this.#clock });
@@ -235,7 +244,7 @@ export class Roundhouse {
     const drained = await Promise.race([this.#drain(), limit]);
     clearTimeout(timer);
     if (!drained) {
-      this.#dataPlane?.sayGoodbye();
+      await this.#dataPlane?.sayGoodbye();
       const { active } = this.pool.shared.requestTotals();
       this.#log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }
@@ -270,14 +279,14 @@ function sessionsFor(
 }
 
 /** Names the setting when an address can't be bound. */
-function bind<Server>(
+async function bind<Server>(
   section: "proxy" | "admin",
   at: { readonly host: string; readonly port: number },
-  start: () => Server,
+  start: () => Server | Promise<Server>,
   portSetting: string = `${section}.port`,
 ) {
   try {
-    return start();
+    return await start();
   } catch (error) {
     const inUse = error instanceof Deno.errors.AddrInUse;
     const place = inUse || error instanceof Deno.errors.PermissionDenied ? portSetting : `${section}.host`;

@@ -9,12 +9,13 @@ import type { Candidate, PickRequest, Strategy, StrategyContext, StrategyFactory
 /** With a longer order than this, slow start rounds weights instead of multiplying the order's length by ten. */
 const LONGEST_EXACT_SCHEDULE = 16_384;
 
-/** One isolate's balancer. Looks at the pool again only when its epoch has changed. */
+/** One isolate's balancer. Looks at the pool again only when its epoch or its list of backends has changed. */
 export class LoadBalancer {
   readonly #pool: ServerPool;
   readonly #factory: StrategyFactory;
   readonly #context: StrategyContext;
   #epoch: number | undefined;
+  #backends: readonly Backend[] | undefined;
   #strategy: Strategy | undefined;
   #eligible: readonly Backend[] = [];
 
@@ -42,11 +43,13 @@ export class LoadBalancer {
   #current(): Strategy | undefined {
     // The epoch is read before the pool: a change in between is seen at the next pick.
     const epoch = this.#pool.shared.epoch;
-    if (epoch !== this.#epoch) {
-      const candidates = eligibleCandidates(this.#pool.backends);
+    const { backends } = this.#pool;
+    if (epoch !== this.#epoch || backends !== this.#backends) {
+      const candidates = eligibleCandidates(backends);
       this.#eligible = candidates.map((candidate) => candidate.backend);
       this.#strategy = candidates.length === 0 ? undefined : this.#factory(candidates, this.#context);
       this.#epoch = epoch;
+      this.#backends = backends;
     }
     return this.#strategy;
   }

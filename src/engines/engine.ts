@@ -12,6 +12,8 @@ export interface EngineOptions extends Securing {
   /** Decides everything that is not about bytes. */
   readonly forwarder: Forwarder;
   readonly log: Log;
+  /** Whether other isolates listen at the same address: the system shares connections out among them. */
+  readonly reusePort: boolean;
 }
 
 /** A proxy server that is listening. */

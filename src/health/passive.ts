@@ -17,6 +17,9 @@ export interface PassiveHealthOptions {
   readonly clock?: Clock;
 }
 
+/** Who is told of attempts that failed by a backend's fault. */
+export type FailureReports = Pick<PassiveHealth, "connectFailed" | "failed" | "serverError">;
+
 /** A backend that is out for `ejectFor`. */
 interface Ejection {
   /** Only those for failed requests are limited by `maxEjected`. */
@@ -60,6 +63,20 @@ export class PassiveHealth {
     if (connectFailures === 0 || backend.countConnectFailure() < connectFailures || !this.#concerns(backend)) return;
     if (this.#checked) this.#pool.setUp(backend, false, `connect failed: ${reason}`);
     else if (!backend.ejected) this.#eject(backend, "connections", `connect failed: ${reason}`);
+  }
+
+  /**
+   * Another isolate had enough failed connections and took a backend out through the shared memory, as `connectFailed`
+   * would: does what it can't. `wasAlive` is for it to know, since the memory says no more.
+   */
+  tookOut(backend: Backend, reason: string, wasAlive: boolean): void {
+    if (!this.#concerns(backend)) return;
+    if (wasAlive) this.#pool.noteDown(backend, reason);
+    // It did not know yet that checks have been turned off since, and nobody else would let the backend back in.
+    if (!this.#checked) this.#pool.setUp(backend, true, "health checks are off");
+    if ((!this.#checked || backend.ejected) && !this.#ejections.has(backend)) {
+      this.#eject(backend, "connections", reason);
+    }
   }
 
   /** An attempt failed after its connection was made: lost, malformed or timed out. */

@@ -48,6 +48,8 @@ export class Backend {
   readonly generation: number;
   /** Control plane only: health checks so far. */
   readonly checks = { passed: 0, failed: 0 };
+  /** Whether it may get requests at all; a request that waited may still know it after its removal. */
+  inPool = true;
   /** Control plane only. */
   lastCheck: CheckResult | null = null;
   /** Control plane only. */
@@ -142,9 +144,9 @@ export class Backend {
     return this.#shared.hasRoom(this.slot);
   }
 
-  /** Counts a connection until the lease is released; `undefined` at `maxConnections`. */
+  /** Counts a connection until the lease is released; `undefined` at `maxConnections` and once it is removed. */
   lease(): Lease | undefined {
-    return this.#shared.openConnection(this.slot) ? new Lease(this, this.#shared) : undefined;
+    return this.inPool && this.#shared.openConnection(this.slot) ? new Lease(this, this.#shared) : undefined;
   }
 
   /** A response head came: `latencyMs` after the attempt began. */

@@ -1,6 +1,6 @@
 /**
  * The retry budget: how many requests and retries there were in each of the last seconds, in a part of the shared memory
- * of `shared_state.ts`. A ring an isolate, which only that isolate writes; readers may see a count a moment late.
+ * of `shared_state.ts`. A ring an isolate, which only that isolate writes.
  */
 
 const LINE = 64; // bytes of a cache line: two isolates never write to the same one
@@ -8,63 +8,78 @@ const LINE = 64; // bytes of a cache line: two isolates never write to the same 
 const BUDGET_SECONDS = 10;
 const SLOTS = BUDGET_SECONDS + 1; // the current second is not over yet
 
-// Cells of a slot, 64-bit floats.
+// Cells of a slot, 32-bit.
 const SECOND = 0; // which one it counts
 const REQUESTS = 1;
 const RETRIES = 2;
 const CELLS = 3;
 
 /** Bytes of the ring of one isolate, whole cache lines. */
-export const RING_BYTES = Math.ceil((SLOTS * CELLS * Float64Array.BYTES_PER_ELEMENT) / LINE) * LINE;
+export const RING_BYTES = Math.ceil((SLOTS * CELLS * Int32Array.BYTES_PER_ELEMENT) / LINE) * LINE;
 
-const RING = RING_BYTES / Float64Array.BYTES_PER_ELEMENT;
+const RING = RING_BYTES / Int32Array.BYTES_PER_ELEMENT;
 
 /** Retries allowed on top of the budget's share, so that a quiet proxy can retry too. */
 const BUDGET_FLOOR = 10;
 
 /** One isolate's view of the rings. */
 export class RetryBudget {
-  readonly #floats: Float64Array;
+  readonly #words: Int32Array;
   readonly #isolates: number;
   readonly #isolate: number;
 
   /** @param byteOffset where the rings begin in the buffer; they take `isolates` × `RING_BYTES` */
   constructor(buffer: SharedArrayBuffer, byteOffset: number, isolates: number, isolate: number) {
-    this.#floats = new Float64Array(buffer, byteOffset, isolates * RING);
+    this.#words = new Int32Array(buffer, byteOffset, isolates * RING);
     this.#isolates = isolates;
     this.#isolate = isolate;
   }
 
   countRequest(nowMs: number): void {
-    this.#add(REQUESTS, nowMs);
-  }
-
-  countRetry(nowMs: number): void {
-    this.#add(RETRIES, nowMs);
+    const cell = this.#current(nowMs) + REQUESTS;
+    this.#words[cell] = (this.#words[cell] ?? 0) + 1;
   }
 
   /** Whether one more retry stays below `share` × requests + 10, over the last 10 s and all isolates. */
   allows(share: number, nowMs = Date.now()): boolean {
-    const oldest = Math.floor(nowMs / 1000) - BUDGET_SECONDS + 1;
-    let requests = 0;
-    let retries = 0;
-    for (let slot = 0; slot < this.#isolates * SLOTS; slot++) {
-      const cell = Math.floor(slot / SLOTS) * RING + (slot % SLOTS) * CELLS;
-      if ((this.#floats[cell + SECOND] ?? 0) < oldest) continue;
-      requests += this.#floats[cell + REQUESTS] ?? 0;
-      retries += this.#floats[cell + RETRIES] ?? 0;
-    }
-    return retries + 1 < share * requests + BUDGET_FLOOR;
+    return this.#retriesBelow(share, nowMs, 1);
   }
 
-  #add(counter: typeof REQUESTS | typeof RETRIES, nowMs: number): void {
+  /**
+   * Counts a retry, unless `allows` would refuse it; returns whether it did. It is counted before the others are looked
+   * at, so of two isolates that take the last one at the same moment at least one sees the other.
+   */
+  take(share: number, nowMs = Date.now()): boolean {
+    const cell = this.#current(nowMs) + RETRIES;
+    Atomics.add(this.#words, cell, 1);
+    if (this.#retriesBelow(share, nowMs, 0)) return true;
+    Atomics.sub(this.#words, cell, 1);
+    return false;
+  }
+
+  #retriesBelow(share: number, nowMs: number, more: number): boolean {
+    const oldest = Math.floor(nowMs / 1000) - BUDGET_SECONDS + 1;
+    let requests = 0;
+    let retries = more;
+    for (let slot = 0; slot < this.#isolates * SLOTS; slot++) {
+      const cell = Math.floor(slot / SLOTS) * RING + (slot % SLOTS) * CELLS;
+      if (Atomics.load(this.#words, cell + SECOND) < oldest) continue;
+      requests += this.#words[cell + REQUESTS] ?? 0; // may be a moment late: the limit is lower then
+      retries += Atomics.load(this.#words, cell + RETRIES);
+    }
+    return retries < share * requests + BUDGET_FLOOR;
+  }
+
+  /** The slot of the current second, emptied if it counted an earlier one. */
+  #current(nowMs: number): number {
     const second = Math.floor(nowMs / 1000);
     const cell = this.#isolate * RING + (second % SLOTS) * CELLS;
-    if (this.#floats[cell + SECOND] !== second) {
-      this.#floats[cell + SECOND] = second;
-      this.#floats[cell + REQUESTS] = 0;
-      this.#floats[cell + RETRIES] = 0;
+    if (this.#words[cell + SECOND] !== second) {
+      // The second last: until then readers take the slot for the earlier one, which is over.
+      this.#words[cell + REQUESTS] = 0;
+      Atomics.store(this.#words, cell + RETRIES, 0);
+      Atomics.store(this.#words, cell + SECOND, second);
     }
-    this.#floats[cell + counter] = (this.#floats[cell + counter] ?? 0) + 1;
+    return cell;
   }
 }

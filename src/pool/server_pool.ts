@@ -40,6 +40,7 @@ export class ServerPool {
   readonly #listeners = new Set<(event: PoolEvent) => void>();
   /** Slots out of use, the longest unused first, so that a slot rests before it serves another backend. */
   readonly #freeSlots: number[] = [];
+  readonly #heldSlots = new Set<number>();
   #slotsUsed = 0;
 
   constructor(shared: SharedState) {
@@ -80,6 +81,11 @@ export class ServerPool {
     this.shared.setWeight(slot, spec.weight);
     this.shared.setMaxConnections(slot, spec.maxConnections);
     this.shared.setBackup(slot, spec.backup);
+    return this.adopt(spec, slot, reason);
+  }
+
+  /** Adds a backend that another isolate's pool has given a slot: how a replica follows it. */
+  adopt(spec: BackendSpec, slot: number, reason: string): Backend {
     const backend = new Backend(spec, slot, this.shared);
     this.#backends = [...this.#backends, backend];
     this.shared.bumpEpoch();
@@ -87,13 +93,33 @@ export class ServerPool {
     return backend;
   }
 
-  /** Takes a backend out. Its requests in flight finish. */
+  /** Takes a backend out: no request that is not on its way there goes to it any more. Those finish. */
   remove(backend: Backend, reason: string): void {
     if (!this.#backends.includes(backend)) return;
+    backend.inPool = false;
     this.#backends = this.#backends.filter((other) => other !== backend);
     this.#freeSlots.push(backend.slot);
     this.shared.bumpEpoch();
     this.#emit("removed", backend, reason);
+  }
+
+  /** The backend that has this slot, if it is the one that was meant. */
+  getBySlot(slot: number, generation: number): Backend | undefined {
+    return this.#backends.find((backend) => backend.slot === slot && backend.generation === generation);
+  }
+
+  /**
+   * Keeps a slot from being given to another backend until the returned function is called: replicas that have not yet
+   * heard of a removal still send requests there.
+   */
+  holdSlot(slot: number): () => void {
+    this.#heldSlots.add(slot);
+    return () => this.#heldSlots.delete(slot);
+  }
+
+  /** Another isolate has taken a living backend out through the shared memory: tells the listeners. */
+  noteDown(backend: Backend, reason: string): void {
+    if (!backend.alive) this.#recordChange(backend, "down", reason);
   }
 
   /** What checks and connections say. Does nothing when it was so already. */
@@ -147,7 +173,7 @@ export class ServerPool {
 
   /** A removed backend keeps its slot until its last request has ended: that request still counts down there. */
   #takeSlot(): number {
-    const idle = this.#freeSlots.findIndex((slot) => this.shared.currentConnections(slot) === 0);
+    const idle = this.#freeSlots.findIndex((slot) => !this.#heldSlots.has(slot) && this.shared.isIdle(slot));
     const [freed] = idle === -1 ? [] : this.#freeSlots.splice(idle, 1);
     if (freed !== undefined) return freed;
     if (this.#slotsUsed === MAX_BACKENDS) throw new PoolFullError(`the pool holds at most ${MAX_BACKENDS} backends`);

@@ -28,6 +28,7 @@ const F64 = 8;
 // Global line.
 const EPOCH = 0;
 const TURN = 1;
+const WAITING = 2; // requests in the queues of all isolates, as the limit counts them
 
 // Line of an isolate: 32-bit cells first, then 64-bit floats.
 const ACTIVE = 0;
@@ -67,6 +68,14 @@ export interface RequestTotals {
   readonly retried: number;
   /** Waiting for a backend to have room; part of `active`. */
   readonly queued: number;
+}
+
+/** What an isolate that ended held. */
+export interface Reclaimed {
+  /** That it was serving; their clients saw the connection break. */
+  readonly requests: number;
+  /** To backends. */
+  readonly connections: number;
 }
 
 /** One isolate's view of the shared memory. */
@@ -260,6 +269,11 @@ export class SharedState {
     return limit === 0 || this.#loadBackend(slot, TAKEN) < limit;
   }
 
+  /** Whether not one connection is counted or about to be: its count is the first to rise and the last to fall. */
+  isIdle(slot: number): boolean {
+    return this.#loadBackend(slot, TAKEN) === 0;
+  }
+
   /** Of all isolates. */
   currentConnections(slot: number): number {
     let sum = 0;
@@ -316,13 +330,14 @@ export class SharedState {
 
   /** Counts a request that waits, unless `most` do already, of all isolates; returns whether it did. */
   joinQueue(most: number): boolean {
-    if (this.queued() >= most) return false;
+    if (!this.#takeBelow(WAITING, most)) return false;
     Atomics.add(this.#words, this.#isolateLine(this.isolate) / I32 + QUEUED, 1);
     return true;
   }
 
   leaveQueue(): void {
     Atomics.sub(this.#words, this.#isolateLine(this.isolate) / I32 + QUEUED, 1);
+    Atomics.sub(this.#words, WAITING, 1);
   }
 
   /** Requests that wait, of all isolates. */
@@ -338,10 +353,29 @@ export class SharedState {
     this.#addToIsolate(REQUESTS_FAILED);
   }
 
-  /** Counts a retry, in the totals and against the budget. */
-  countRetry(nowMs = Date.now()): void {
+  /** Counts a retry, in the totals and against the budget, unless that does not allow it; returns whether it did. */
+  countRetry(share: number, nowMs = Date.now()): boolean {
+    if (!this.retryBudget.take(share, nowMs)) return false;
     this.#addToIsolate(REQUESTS_RETRIED);
-    this.retryBudget.countRetry(nowMs);
+    return true;
+  }
+
+  /**
+   * Gives back what an isolate that has ended held: its connections, its places in the queue and the requests that it
+   * was serving, which count as failed. Its totals stay. No other isolate may have its number meanwhile.
+   */
+  reclaim(isolate: number): Reclaimed {
+    const line = this.#isolateLine(isolate);
+    const requests = Atomics.exchange(this.#words, line / I32 + ACTIVE, 0);
+    this.#floats[line / F64 + REQUESTS_FAILED] = (this.#floats[line / F64 + REQUESTS_FAILED] ?? 0) + requests;
+    Atomics.sub(this.#words, WAITING, Atomics.exchange(this.#words, line / I32 + QUEUED, 0));
+    let connections = 0;
+    for (let slot = 0; slot < MAX_BACKENDS; slot++) {
+      const held = Atomics.exchange(this.#words, this.#stripe(slot, isolate) / I32 + CURRENT_CONNECTIONS, 0);
+      if (held !== 0) Atomics.sub(this.#words, this.#backendWord(slot, TAKEN), held);
+      connections += held;
+    }
+    return { requests, connections };
   }
 
   /** Of all isolates. */

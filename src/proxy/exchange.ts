@@ -3,7 +3,7 @@
 import type { LoadBalancer } from "../balancing/load_balancer.ts";
 import type { Stickiness } from "../balancing/sticky.ts";
 import { messageOf, ProxyError } from "../errors.ts";
-import type { PassiveHealth } from "../health/passive.ts";
+import type { FailureReports } from "../health/passive.ts";
 import type { Log } from "../log.ts";
 import type { Backend, Lease } from "../pool/backend.ts";
 import type { SharedState } from "../pool/shared_state.ts";
@@ -67,7 +67,7 @@ export interface ForwarderParts {
   readonly recorder: RequestRecorder;
   /** `undefined`: clients do not stick. */
   readonly stickiness: Stickiness | undefined;
-  readonly passive: Pick<PassiveHealth, "connectFailed" | "failed" | "serverError">;
+  readonly passive: FailureReports;
   readonly random: RandomHex;
   readonly rules: ForwardingRules;
   readonly log: Log;
@@ -130,7 +130,7 @@ export class Forwarder {
         const response = await this.#attempt(exchange, lease.backend, forwarded.headers);
         const { status } = response;
         if (rules.retryStatuses.has(status) && this.#mayRetry(exchange, journey, status)) {
-          next = this.#tryLease(journey);
+          next = this.#withinBudget(this.#tryLease(journey));
         }
         if (next === undefined) {
           const headers = this.#responseHeaders(response, forwarded, journey, lease.backend);
@@ -147,7 +147,9 @@ export class Forwarder {
         lease.release();
         queue.wake();
       }
-      lease = next ?? this.#tryLease(journey) ?? await this.#waitForRoom(exchange, journey, failure);
+      next ??= this.#withinBudget(this.#tryLease(journey) ?? await this.#waitForRoom(exchange, journey, failure));
+      if (next === undefined) throw failure;
+      lease = next;
       recorder.retried(failure?.code ?? "status");
     }
   }
@@ -161,6 +163,14 @@ export class Forwarder {
       if (lease !== undefined) return lease;
       backend = this.#parts.balancer.pick(journey); // another isolate took the last place in between
     }
+    return undefined;
+  }
+
+  /** Counts the retry that a place was taken for; where others have used the budget up by now, gives the place back. */
+  #withinBudget(lease: Lease | undefined): Lease | undefined {
+    const { shared, rules } = this.#parts;
+    if (lease === undefined || shared.countRetry(rules.retryBudget)) return lease;
+    lease.release();
     return undefined;
   }
 

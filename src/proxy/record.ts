@@ -58,7 +58,6 @@ export class RequestRecorder {
 
   /** It goes to another backend. */
   retried(reason: RetryReason): void {
-    this.#shared.countRetry();
     this.#metrics.countRetry(reason);
   }
 

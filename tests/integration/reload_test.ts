@@ -7,6 +7,7 @@ import { Roundhouse } from "../../src/roundhouse.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { RecordingLog } from "../support/log.ts";
 import { TestProxy } from "../support/proxy.ts";
+import { WORKER_URL } from "../../src/workers/worker_url.ts";
 import { waitFor } from "../support/wait.ts";
 
 async function postReload(proxy: TestProxy) {
@@ -79,7 +80,7 @@ Deno.test("a configuration that is bad or can't be read again changes nothing an
     if (settings.strategy === "roulette") throw new ConfigError(["strategy: got roulette", "second: problem"]);
     return configSchema.parse({ ...base, ...settings });
   };
-  const roundhouse = await Roundhouse.start({ config: load(), log, version: "test", load });
+  const roundhouse = await Roundhouse.start({ config: load(), log, version: "test", workerUrl: WORKER_URL, load });
   settings.strategy = "roulette";
   settings.backends = [];
   await assertRejects(() => roundhouse.reload(), ConfigError, "got roulette");
@@ -88,7 +89,12 @@ Deno.test("a configuration that is bad or can't be read again changes nothing an
   assertEquals(roundhouse.pool.backends.map(({ url }) => url), [backend.url]);
   await roundhouse.stop();
 
-  const fixed = await Roundhouse.start({ config: configSchema.parse(base), log, version: "test" });
+  const fixed = await Roundhouse.start({
+    config: configSchema.parse(base),
+    log,
+    version: "test",
+    workerUrl: WORKER_URL,
+  });
   await assertRejects(() => fixed.reload(), ConfigError, "nothing to read again");
   await fixed.stop();
 });

@@ -64,6 +64,7 @@ export class TestAdmin implements AsyncDisposable {
       events: this.events,
       configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),
       persist: () => Promise.resolve(),
+      settled: () => Promise.resolve(),
       reload: () => Promise.reject(new ConfigError(["config: there is nothing to read again"])),
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
       ...options,

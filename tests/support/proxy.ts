@@ -5,7 +5,11 @@ import { type Clock, systemClock } from "../../src/health/clock.ts";
 import type { Backend } from "../../src/pool/backend.ts";
 import { Roundhouse } from "../../src/roundhouse.ts";
 import { RecordingLog } from "./log.ts";
+import { WORKER_URL } from "../../src/workers/worker_url.ts";
 import { waitFor } from "./wait.ts";
+
+/** How many isolates serve where a test does not say: `.ci/run` runs the tests through a proxy with 1 and with 2. */
+export const WORKERS = Number(Deno.env.get("ROUNDHOUSE_TEST_WORKERS") ?? 1);
 
 /** A running proxy. Dispose of it to stop it gracefully, which also proves that nothing is left in flight. */
 export class TestProxy implements AsyncDisposable {
@@ -26,11 +30,13 @@ export class TestProxy implements AsyncDisposable {
     const load = () =>
       configSchema.parse({
         ...settings,
-        proxy: { host: "127.0.0.1", port: 0, ...settings.proxy },
+        proxy: { host: "127.0.0.1", port: 0, workers: WORKERS, ...settings.proxy },
         admin: { port: 0, ...settings.admin },
+        log: { level: "debug", ...settings.log },
         health: { type: "none", ...settings.health },
       });
-    const roundhouse = await Roundhouse.start({ config: load(), log, version: "0.0.0-test", load, clock });
+    const options = { config: load(), log, version: "0.0.0-test", workerUrl: WORKER_URL, load, clock };
+    const roundhouse = await Roundhouse.start(options);
     return new TestProxy(roundhouse, log);
   }
 

@@ -26,6 +26,8 @@ export interface BackendsTarget {
    * rejects, the pool stays as it was.
    */
   readonly persist: (backends: readonly BackendSpec[]) => Promise<void>;
+  /** Settles when all that forward go by what the pool holds: no answer before that. */
+  readonly settled: () => Promise<void>;
 }
 
 /** The reason that pool events of this origin carry. */
@@ -128,6 +130,7 @@ async function add(context: AdminContext, target: BackendsTarget): Promise<Respo
   if (pool.getByUrl(spec.url) !== undefined) throw new AdminProblem(409, `${spec.url} is in the pool already`);
   await save(target, [...pool.backends.map((backend) => backend.spec), spec]);
   const backend = addToPool(pool, spec);
+  await target.settled();
   audit(context, target, { action: "add", backend: backend.url, before: null, after: backendSettings(backend) });
   return answerJson(backendView(backend), { status: 201, headers: { location: `/backends/${backend.id}` } });
 }
@@ -184,6 +187,7 @@ async function remove(
     // As it was: another backend may have its slot in shared memory soon.
     const view = backendView(backend);
     pool.remove(backend, REASON);
+    await target.settled();
     audit(context, target, { action: "remove", backend: backend.url, before, after: null });
     return answerJson(view);
   });

@@ -15,7 +15,7 @@ const UPLOAD_POLL_MS = 10;
 type Respond = (response: Response) => void;
 
 /** Starts `Deno.serve`; see `EngineFactory`. */
-export function startFetchEngine({ config, pool, forwarder, certificate }: EngineOptions): Engine {
+export function startFetchEngine({ config, pool, forwarder, certificate, reusePort }: EngineOptions): Engine {
   const context: FetchContext = {
     clients: new BackendClients(pool),
     ...limitsOf(config),
@@ -33,6 +33,7 @@ export function startFetchEngine({ config, pool, forwarder, certificate }: Engin
     ...certificate,
     hostname: config.proxy.host,
     port: config.proxy.port,
+    reusePort,
     onListen: () => {},
     automaticCompression: config.proxy.compression,
     handler(request, info) {

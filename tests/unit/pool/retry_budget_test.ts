@@ -2,7 +2,7 @@ import { assert } from "@std/assert";
 import fc from "fast-check";
 import { RetryBudget, RING_BYTES } from "../../../src/pool/retry_budget.ts";
 
-Deno.test("RetryBudget.allows() keeps retries below budget × requests + 10 in any 10 s, over all isolates", () => {
+Deno.test("RetryBudget keeps retries below budget × requests + 10 in any 10 s, over all isolates", () => {
   const step = fc.record({ advanceMs: fc.nat(3000), requests: fc.nat(30), isolate: fc.nat(1) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), fc.double({ min: 0, max: 1, noNaN: true }), (steps, budget) => {
@@ -23,10 +23,11 @@ Deno.test("RetryBudget.allows() keeps retries below budget × requests + 10 in a
         const inWindow = (times: readonly number[]) =>
           times.filter((at) => Math.floor(at / 1000) >= windowStart).length;
         while (ring.allows(budget, now)) {
-          ring.countRetry(now);
+          assert(ring.take(budget, now));
           retries.push(now);
           assert(inWindow(retries) < budget * inWindow(requests) + 10);
         }
+        assert(!ring.take(budget, now), "a retry was counted that the budget does not allow");
         assert(inWindow(retries) + 1 >= budget * inWindow(requests) + 10, "a retry was refused too early");
       }
     }),

@@ -1,0 +1,77 @@
+/** What the control plane and its workers say to each other: structure and news. What changes per request is shared. */
+
+import type { BackendSpec, Config } from "../config/schema.ts";
+import type { Fields, Level } from "../log.ts";
+import type { ServerCertificate } from "../tls/certificates.ts";
+
+/** A backend, and where in shared memory its state is. */
+export interface PlacedBackend {
+  readonly spec: BackendSpec;
+  readonly slot: number;
+}
+
+/** The sessions by address, to attach to. */
+export interface SharedSessions {
+  readonly buffer: SharedArrayBuffer;
+  readonly timeoutMs: number;
+}
+
+/** All that a worker needs to begin. */
+export interface StartOrder {
+  readonly type: "start";
+  /** With the port that all workers share. */
+  readonly config: Config;
+  readonly certificate: ServerCertificate | undefined;
+  readonly state: { readonly buffer: SharedArrayBuffer; readonly isolates: number; readonly isolate: number };
+  readonly sessions: SharedSessions | undefined;
+  readonly backends: readonly PlacedBackend[];
+}
+
+/** What a worker is to do. They are carried out in the order they were sent; `start` is the first. */
+export type Order =
+  | StartOrder
+  | { readonly type: "add"; readonly backend: PlacedBackend }
+  | { readonly type: "remove"; readonly slot: number }
+  | { readonly type: "configure"; readonly config: Config; readonly sessions: SharedSessions | undefined }
+  | { readonly type: "certificate"; readonly certificate: ServerCertificate }
+  /** Stop gracefully; done when nothing is left. */
+  | { readonly type: "stop" }
+  /** Tell whoever is still connected that the proxy goes away. */
+  | { readonly type: "goodbye" };
+
+/** To a worker: an order under a number of its own. */
+export interface Numbered {
+  readonly number: number;
+  readonly order: Order;
+}
+
+/** What a worker that has begun says of itself. */
+export interface Started {
+  readonly address: Deno.NetAddr;
+  /** Whether its engine can show another certificate while it listens. */
+  readonly takesCertificates: boolean;
+}
+
+/** From a worker, unasked. */
+export type News =
+  /** A line for the one log. */
+  | { readonly type: "log"; readonly level: Level; readonly message: string; readonly fields: Fields }
+  /** An attempt failed after its connection was made, or was answered with 5xx. */
+  | { readonly type: "failure"; readonly backend: BackendName }
+  /** Too many connections could not be made: the backend is out already, in shared memory. */
+  | { readonly type: "took-out"; readonly backend: BackendName; readonly reason: string; readonly wasAlive: boolean };
+
+/** From a worker. */
+export type Report =
+  | News
+  | { readonly type: "done"; readonly number: number; readonly started?: Started }
+  /** It could not begin; `name` is that of the runtime's error. */
+  | { readonly type: "refused"; readonly number: number; readonly name: string; readonly message: string }
+  /** An error that nobody caught; the worker has ended. */
+  | { readonly type: "failed"; readonly reason: string };
+
+/** Names a backend for sure: a slot has several in turn. */
+export interface BackendName {
+  readonly slot: number;
+  readonly generation: number;
+}

@@ -1,0 +1,58 @@
+/** Passive health in a worker: acts where that can't wait, and tells the control plane, which owns the rest. */
+
+import type { Config } from "../config/schema.ts";
+import type { FailureReports } from "../health/passive.ts";
+import type { Backend } from "../pool/backend.ts";
+import type { SharedState } from "../pool/shared_state.ts";
+import type { News } from "./messages.ts";
+
+/**
+ * A backend that can't be reached is out for all isolates before the next request, through the shared memory. Failures
+ * within a window only the control plane can count over all workers; its ejection follows a message later.
+ */
+export class RemotePassiveHealth implements FailureReports {
+  #config: Pick<Config, "passive" | "health">;
+  readonly #shared: SharedState;
+  readonly #send: (news: News) => void;
+
+  constructor(config: Pick<Config, "passive" | "health">, shared: SharedState, send: (news: News) => void) {
+    this.#config = config;
+    this.#shared = shared;
+    this.#send = send;
+  }
+
+  /** Goes by other limits from now on. */
+  configure(config: Pick<Config, "passive" | "health">): void {
+    this.#config = config;
+  }
+
+  connectFailed(backend: Backend, reason: string): void {
+    const { connectFailures } = this.#config.passive;
+    if (connectFailures === 0 || backend.countConnectFailure() < connectFailures || !backend.inPool) return;
+    const wasAlive = backend.alive;
+    if (!this.#takeOut(backend)) return; // it was out
+    this.#shared.bumpEpoch();
+    this.#send({ type: "took-out", backend: nameOf(backend), reason: `connect failed: ${reason}`, wasAlive });
+  }
+
+  failed(backend: Backend): void {
+    if (this.#config.passive.serverErrors === 0 || backend.ejected || !backend.inPool) return;
+    this.#send({ type: "failure", backend: nameOf(backend) });
+  }
+
+  serverError(backend: Backend): void {
+    this.failed(backend);
+  }
+
+  /** Where nothing checks it is an ejection, whose end the control plane brings. */
+  #takeOut({ slot }: Backend): boolean {
+    if (this.#config.health.type !== "none") return this.#shared.setUp(slot, false);
+    if (!this.#shared.setEjected(slot, true)) return false;
+    this.#shared.setEjectedUntil(slot, Date.now() + this.#config.passive.ejectForMs);
+    return true;
+  }
+}
+
+function nameOf({ slot, generation }: Backend) {
+  return { slot, generation };
+}

@@ -1,0 +1,232 @@
+/** The data plane in several isolates: starts the workers, has them follow every change, replaces those that fail. */
+
+import type { Config } from "../config/schema.ts";
+import type { DataPlane, DataPlaneOptions } from "../data_plane.ts";
+import { messageOf } from "../errors.ts";
+import type { PassiveHealth } from "../health/passive.ts";
+import type { PoolEvent } from "../pool/server_pool.ts";
+import type { SessionTable } from "../pool/session_table.ts";
+import type { ServerCertificate } from "../tls/certificates.ts";
+import type { News, Order, SharedSessions, Started, StartOrder } from "./messages.ts";
+import { WorkerLink } from "./worker_link.ts";
+
+export interface SupervisorOptions extends Omit<DataPlaneOptions, "passive" | "reusePort"> {
+  /** Where the worker's module is. */
+  readonly workerUrl: URL;
+  /** How many; the pool's shared memory has to have one isolate more, the control plane's. */
+  readonly workers: number;
+  readonly passive: Pick<PassiveHealth, "failed" | "tookOut">;
+}
+
+/** A worker that fails sooner than this after its start is not replaced before as much time has passed. */
+const RESTART_PAUSE_MS = 1000;
+
+/** How long workers have to say goodbye before they are ended. */
+const GOODBYE_LIMIT_MS = 1000;
+
+/**
+ * Returns how many isolates serve: `"auto"` is one per core.
+ */
+export function workerCount(workers: Config["proxy"]["workers"]): number {
+  return workers === "auto" ? navigator.hardwareConcurrency : workers;
+}
+
+/** The workers, as one data plane. They are isolates 1, 2 … of the shared memory; the control plane is isolate 0. */
+export class Supervisor implements DataPlane {
+  readonly #options: SupervisorOptions;
+  readonly #links = new Map<number, WorkerLink>();
+  readonly #restarts = new Map<number, ReturnType<typeof setTimeout>>();
+  readonly #unsubscribe: () => void;
+  #config: Config;
+  #sessions: SessionTable | undefined;
+  #certificate: ServerCertificate | undefined;
+  #started: Started | undefined;
+  #workerRestarts = 0;
+  #stopping = false;
+
+  /**
+   * Starts all workers.
+   *
+   * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
+   */
+  static async start(options: SupervisorOptions): Promise<Supervisor> {
+    const supervisor = new Supervisor(options);
+    try {
+      await supervisor.#startAll();
+      return supervisor;
+    } catch (error) {
+      supervisor.#end();
+      throw error;
+    }
+  }
+
+  private constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#config = options.config;
+    this.#sessions = options.sessions;
+    this.#certificate = options.certificate;
+    this.#unsubscribe = options.pool.subscribe((event) => this.#poolChanged(event));
+  }
+
+  get address(): Deno.NetAddr {
+    if (this.#started === undefined) throw new Error("the workers have not started"); // `start` waits for that
+    return this.#started.address;
+  }
+
+  /** Workers that failed and were replaced. */
+  get workerRestarts(): number {
+    return this.#workerRestarts;
+  }
+
+  get setCertificate(): DataPlane["setCertificate"] {
+    if (this.#started?.takesCertificates !== true) return undefined;
+    return (certificate) => {
+      this.#certificate = certificate;
+      this.#order({ type: "certificate", certificate });
+    };
+  }
+
+  configure(config: Config, sessions: SessionTable | undefined): void {
+    this.#config = config;
+    this.#sessions = sessions;
+    this.#order({ type: "configure", config, sessions: shared(sessions) });
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(Array.from(this.#links.values(), (link) => link.settled()));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(Array.from(this.#links.values(), (link) => link.order({ type: "stop" })));
+    this.#end();
+  }
+
+  async sayGoodbye(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, GOODBYE_LIMIT_MS);
+    });
+    const told = Promise.all(Array.from(this.#links.values(), (link) => link.order({ type: "goodbye" })));
+    await Promise.race([told, limit]);
+    clearTimeout(timer);
+    this.#end();
+  }
+
+  /** The first one's port is the others' too, so that any free port will do. */
+  async #startAll(): Promise<void> {
+    const { workers, config } = this.#options;
+    refuseSharedPort(config.proxy);
+    const isolates = Array.from({ length: workers }, (_, index) => index + 1);
+    for (const isolate of isolates) this.#link(isolate); // their modules load side by side
+    this.#started = await this.#start(1);
+    await Promise.all(isolates.slice(1).map((isolate) => this.#start(isolate)));
+  }
+
+  #link(isolate: number): WorkerLink {
+    const name = `worker ${isolate}`;
+    const createdAt = performance.now();
+    const link = new WorkerLink(this.#options.workerUrl, name, {
+      news: (news) => this.#news(news),
+      failed: (reason) => this.#failed(isolate, reason, performance.now() - createdAt),
+    });
+    this.#links.set(isolate, link);
+    return link;
+  }
+
+  async #start(isolate: number): Promise<Started> {
+    const started = await this.#links.get(isolate)?.start(this.#startOrder(isolate));
+    if (started === undefined) throw new Error(`worker ${isolate} failed at its start`);
+    return started;
+  }
+
+  #startOrder(isolate: number): StartOrder {
+    const { pool } = this.#options;
+    const { buffer, isolates } = pool.shared;
+    // Whatever the configuration says by now, the socket stays where it is.
+    const { host } = this.#options.config.proxy;
+    const port = this.#started?.address.port ?? this.#options.config.proxy.port;
+    return {
+      type: "start",
+      config: { ...this.#config, proxy: { ...this.#config.proxy, host, port } },
+      certificate: this.#certificate,
+      state: { buffer, isolates, isolate },
+      sessions: shared(this.#sessions),
+      backends: pool.backends.map(({ spec, slot }) => ({ spec, slot })),
+    };
+  }
+
+  #order(order: Exclude<Order, StartOrder>): Promise<unknown> {
+    const following = Array.from(this.#links.values()).filter((link) => link.following);
+    return Promise.all(following.map((link) => link.order(order)));
+  }
+
+  #poolChanged({ type, backend }: PoolEvent): void {
+    const { spec, slot } = backend;
+    if (type === "added") void this.#order({ type: "add", backend: { spec, slot } });
+    else if (type === "removed") {
+      const release = this.#options.pool.holdSlot(slot);
+      this.#order({ type: "remove", slot }).then(release);
+    }
+  }
+
+  #news(news: News): void {
+    const { pool, passive, log } = this.#options;
+    if (news.type === "log") return log[news.level](news.message, news.fields);
+    const backend = pool.getBySlot(news.backend.slot, news.backend.generation);
+    if (backend === undefined) return; // it has been removed meanwhile
+    if (news.type === "failure") passive.failed(backend, "");
+    else passive.tookOut(backend, news.reason, news.wasAlive);
+  }
+
+  /** Nothing of the worker runs any more: what it held in shared memory is given back before its number is used again. */
+  #failed(isolate: number, reason: string, livedMs: number): void {
+    const { pool, log } = this.#options;
+    this.#links.delete(isolate);
+    this.#sessions?.releaseLockOf(isolate);
+    const held = pool.shared.reclaim(isolate);
+    log.error("worker failed", { worker: isolate, reason, ...held });
+    if (this.#stopping || this.#started === undefined) return;
+    this.#workerRestarts++;
+    const pauseMs = livedMs < RESTART_PAUSE_MS ? RESTART_PAUSE_MS : 0;
+    this.#restarts.set(isolate, setTimeout(() => this.#restart(isolate), pauseMs));
+  }
+
+  async #restart(isolate: number): Promise<void> {
+    const { log } = this.#options;
+    this.#restarts.delete(isolate);
+    if (this.#stopping) return;
+    const link = this.#link(isolate);
+    try {
+      await this.#start(isolate);
+      log.info("worker restarted", { worker: isolate });
+    } catch (error) {
+      if (this.#links.get(isolate) !== link) return; // it failed, and has been seen to
+      link.terminate();
+      this.#failed(isolate, messageOf(error), 0);
+    }
+  }
+
+  #end(): void {
+    this.#stopping = true;
+    this.#unsubscribe();
+    for (const timer of this.#restarts.values()) clearTimeout(timer);
+    this.#restarts.clear();
+    for (const link of this.#links.values()) link.terminate();
+    this.#links.clear();
+  }
+}
+
+/**
+ * Several sockets may share a port, so the workers' would bind to one that another roundhouse's workers serve. A socket
+ * that does not share can't be bound there.
+ *
+ * @throws {Deno.errors.AddrInUse} and its kin
+ */
+function refuseSharedPort({ host, port }: Config["proxy"]): void {
+  if (port !== 0) Deno.listen({ hostname: host, port }).close();
+}
+
+function shared(sessions: SessionTable | undefined): SharedSessions | undefined {
+  return sessions && { buffer: sessions.buffer, timeoutMs: sessions.timeoutMs };
+}

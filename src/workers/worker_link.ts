@@ -1,0 +1,114 @@
+/** One worker as the control plane sees it: orders out, acknowledgements and news in. */
+
+import { messageOf } from "../errors.ts";
+import type { News, Numbered, Order, Report, Started, StartOrder } from "./messages.ts";
+
+/** Who is told what a worker does by itself. */
+export interface LinkListener {
+  news(news: News): void;
+  /** The worker has ended by an error; nothing of it runs any more. Not called after `terminate`. */
+  failed(reason: string): void;
+}
+
+/** Orders whose effect `settled` waits for; the others take their time. */
+const STRUCTURAL: ReadonlySet<Order["type"]> = new Set(["start", "add", "remove", "configure", "certificate"]);
+
+interface Pending {
+  readonly resolve: (started: Started | undefined) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A running worker. */
+export class WorkerLink {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending>();
+  #number = 0;
+  #ended = false;
+  #following = false;
+  #settled: Promise<unknown> = Promise.resolve();
+
+  /** Starts an isolate, which waits for orders. */
+  constructor(url: URL, name: string, listener: LinkListener) {
+    const failed = (reason: string) => {
+      if (this.#ended) return;
+      this.#end();
+      listener.failed(reason);
+    };
+    this.#worker = new Worker(url, { type: "module", name });
+    this.#worker.onmessage = ({ data }: MessageEvent<Report>) => {
+      if (this.#ended) return;
+      switch (data.type) {
+        case "done":
+          return this.#take(data.number)?.resolve(data.started);
+        case "refused":
+          return this.#take(data.number)?.reject(runtimeError(data.name, data.message));
+        case "failed":
+          return failed(data.reason);
+        default:
+          return listener.news(data);
+      }
+    };
+    // Its module could not be loaded, or it ended before it could say why.
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      failed(event.message);
+    };
+    this.#worker.onmessageerror = (event) => failed(`unreadable message: ${messageOf(event.data)}`);
+  }
+
+  /** Whether it has been told to start, so that later changes have to be told it too. */
+  get following(): boolean {
+    return this.#following;
+  }
+
+  /** Resolves with `undefined` when it ended before it could start; rejects when it can't listen. */
+  start(order: StartOrder): Promise<Started | undefined> {
+    this.#following = true;
+    return this.#send(order);
+  }
+
+  /** Settles when the worker has carried the order out, or has ended. */
+  async order(order: Exclude<Order, StartOrder>): Promise<void> {
+    await this.#send(order);
+  }
+
+  /** Settles when the worker goes by everything that changed before this call, or has ended. */
+  async settled(): Promise<void> {
+    await this.#settled;
+  }
+
+  /** Ends it, whatever it does. */
+  terminate(): void {
+    if (!this.#ended) this.#end();
+  }
+
+  #send(order: Order): Promise<Started | undefined> {
+    if (this.#ended) return Promise.resolve(undefined);
+    const { promise, resolve, reject } = Promise.withResolvers<Started | undefined>();
+    const number = ++this.#number;
+    this.#pending.set(number, { resolve, reject });
+    this.#worker.postMessage({ number, order } satisfies Numbered);
+    // They are carried out in turn, so the last one stands for all.
+    if (STRUCTURAL.has(order.type)) this.#settled = promise.catch(() => {}); // who started it is told
+    return promise;
+  }
+
+  #take(number: number): Pending | undefined {
+    const pending = this.#pending.get(number);
+    this.#pending.delete(number);
+    return pending;
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#worker.terminate();
+    for (const { resolve } of this.#pending.values()) resolve(undefined);
+    this.#pending.clear();
+  }
+}
+
+/** The runtime's error that a worker met, as the same kind of error. */
+function runtimeError(name: string, message: string): Error {
+  const kinds: Readonly<Record<string, new (message: string) => Error>> = { ...Deno.errors };
+  return new (kinds[name] ?? Error)(message);
+}

@@ -33,6 +33,8 @@ export interface DataPlaneOptions extends Securing {
 
 /** Forwarding that runs, in one isolate or in several. */
 export interface DataPlane extends Omit<Engine, "configure" | "sayGoodbye"> {
+  /** Isolates that failed and were replaced. */
+  readonly workerRestarts: number;
   /** Goes by another configuration from the next request on; what takes a restart stays as it was. */
   configure(config: Config, sessions: SessionTable | undefined): void;
   /** Settles when every isolate goes by all that was changed before, here and in the pool. */
@@ -68,6 +70,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
   const engine = engineFactory(config.engine)({ config, pool, forwarder, log, certificate, reusePort });
   return {
     address: engine.address,
+    workerRestarts: 0, // an error that nobody catches in the only isolate ends the process
     setCertificate: engine.setCertificate?.bind(engine),
     stop: () => engine.stop(),
     settled: () => Promise.resolve(),

@@ -201,12 +201,13 @@ export class Roundhouse {
     this.#reloaded(config);
     const up = startsUp(config);
     const difference = applyBackends(this.pool, config.backends, { up, reason: "reload", newAuthorities });
-    await this.#dataPlane?.settled();
     if (JSON.stringify(before.health) !== JSON.stringify(config.health)) {
       await this.#monitor.stop();
       this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log: this.#log, clock: this.#clock });
     }
-    const report = { ...difference, restartNeeded: restartNeeded(this.#started, config, await useCertificate()) };
+    const newCertificate = await useCertificate();
+    await this.#dataPlane?.settled();
+    const report = { ...difference, restartNeeded: restartNeeded(this.#started, config, newCertificate) };
     this.#log.info("reload", { ...report });
     this.#events.reloaded(report);
     return report;
@@ -225,6 +226,11 @@ export class Roundhouse {
   /** Where plain HTTP is redirected from; `undefined` where it is not. */
   get redirectUrl(): string | undefined {
     return this.#redirect && urlOf(this.#redirect.address);
+  }
+
+  /** Workers that failed and were replaced. */
+  get workerRestarts(): number {
+    return this.#dataPlane?.workerRestarts ?? 0;
   }
 
   get adminUrl(): string {

@@ -16,8 +16,8 @@ export interface ProgramFile {
 /** How the program and its runtime become one file. */
 export type Form = "compiled" | "self-extracting";
 
-/** The entry modules: the first is the main module; a worker's is a further line. Each becomes a `.js` beside the others. */
-export const ENTRIES = ["main.ts"] as const;
+/** The entry modules: the main module, then the workers'. Each becomes a `.js` beside the others. */
+const ENTRIES = ["main.ts", "src/workers/worker.ts"] as const;
 
 /** What the entries and their types are made of; nothing else reaches the built file. */
 const SOURCES = ["deno.json", "deno.lock", "main.ts", "src", "types"];
@@ -57,7 +57,10 @@ async function git(...args: string[]): Promise<string | undefined> {
 const REQUIRE =
   `import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);\n`;
 
-/** Bundles a copy of the sources in `directory`, where the version module says how this file was built. */
+/**
+ * Bundles a copy of the sources in `directory`, where the version module says how this file was built, and the worker's
+ * URL is that of its bundle: the bundler leaves `new URL(…, import.meta.url)` as it is.
+ */
 export async function bundle(directory: string, form: Form): Promise<ProgramFile[]> {
   for (const source of SOURCES) await copy(new URL(source, ROOT), `${directory}/${source}`);
   const build = [await commit(), form].filter((part) => part !== undefined).join(", ");
@@ -66,6 +69,10 @@ export async function bundle(directory: string, form: Form): Promise<ProgramFile
     `export const VERSION: string = ${JSON.stringify(VERSION)};\nexport const BUILD: string = ${
       JSON.stringify(build)
     };\n`,
+  );
+  await Deno.writeTextFile(
+    `${directory}/src/workers/worker_url.ts`,
+    `export const WORKER_URL: URL = new URL("./worker.js", import.meta.url);\n`,
   );
   const files: ProgramFile[] = [];
   for (const entry of ENTRIES) {

@@ -25,13 +25,19 @@ export function brokenRules(config: Config, context: CheckContext): Problem[] {
 }
 
 /** What is allowed and yet hardly meant. */
-export function doubts(config: Config): string[] {
-  const { backends } = config;
-  if (backends.length === 0) return ["backends: none, so every request gets 503"];
-  if (backends.every(({ weight }) => weight === 0)) {
-    return ["backends: every weight is 0, so no backend gets new traffic"];
+export function doubts(config: Config, cores = navigator.hardwareConcurrency): string[] {
+  const { backends, proxy: { workers } } = config;
+  const lines: string[] = [];
+  if (backends.length === 0) lines.push("backends: none, so every request gets 503");
+  else if (backends.every(({ weight }) => weight === 0)) {
+    lines.push("backends: every weight is 0, so no backend gets new traffic");
   }
-  return [];
+  if (workers !== "auto" && workers > 1 && workers > cores) {
+    lines.push(
+      `proxy.workers: ${workers} on ${cores === 1 ? "1 core" : `${cores} cores`}, so they get in each other's way`,
+    );
+  }
+  return lines;
 }
 
 function sameBackends({ backends }: Config, { nameOf }: CheckContext): Problem[] {

@@ -16,13 +16,22 @@ export interface SharedSessions {
   readonly timeoutMs: number;
 }
 
+/** What changes per request, to attach to. */
+export interface SharedMemory {
+  readonly state: SharedArrayBuffer;
+  readonly metrics: SharedArrayBuffer;
+  readonly isolates: number;
+  /** The worker's number. */
+  readonly isolate: number;
+}
+
 /** All that a worker needs to begin. */
 export interface StartOrder {
   readonly type: "start";
   /** With the port that all workers share. */
   readonly config: Config;
   readonly certificate: ServerCertificate | undefined;
-  readonly state: { readonly buffer: SharedArrayBuffer; readonly isolates: number; readonly isolate: number };
+  readonly memory: SharedMemory;
   readonly sessions: SharedSessions | undefined;
   readonly backends: readonly PlacedBackend[];
 }

@@ -141,8 +141,8 @@ export class Supervisor implements DataPlane {
   }
 
   #startOrder(isolate: number): StartOrder {
-    const { pool } = this.#options;
-    const { buffer, isolates } = pool.shared;
+    const { pool, metrics } = this.#options;
+    const { buffer: state, isolates } = pool.shared;
     // Whatever the configuration says by now, the socket stays where it is.
     const { host } = this.#options.config.proxy;
     const port = this.#started?.address.port ?? this.#options.config.proxy.port;
@@ -150,7 +150,7 @@ export class Supervisor implements DataPlane {
       type: "start",
       config: { ...this.#config, proxy: { ...this.#config.proxy, host, port } },
       certificate: this.#certificate,
-      state: { buffer, isolates, isolate },
+      memory: { state, metrics: metrics.buffer, isolates, isolate },
       sessions: shared(this.#sessions),
       backends: pool.backends.map(({ spec, slot }) => ({ spec, slot })),
     };

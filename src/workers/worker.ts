@@ -3,6 +3,7 @@
 /** A worker's main module: the data plane in an isolate of its own, at the control plane's orders. */
 
 import { type DataPlane, startDataPlane } from "../data_plane.ts";
+import { RequestMetrics } from "../pool/request_metrics.ts";
 import { ServerPool } from "../pool/server_pool.ts";
 import { SessionTable } from "../pool/session_table.ts";
 import { SharedState } from "../pool/shared_state.ts";
@@ -24,9 +25,10 @@ class Forwarding {
   readonly #dataPlane: DataPlane;
   #stopped: Promise<void> | undefined;
 
-  constructor({ config, certificate, state, sessions, backends }: StartOrder) {
-    this.#isolate = state.isolate;
-    this.#pool = new ServerPool(SharedState.attach(state.buffer, state.isolates, state.isolate));
+  constructor({ config, certificate, memory, sessions, backends }: StartOrder) {
+    const { state, metrics, isolates, isolate } = memory;
+    this.#isolate = isolate;
+    this.#pool = new ServerPool(SharedState.attach(state, isolates, isolate));
     for (const backend of backends) this.#add(backend);
     this.#log = new RemoteLog(config.log.level, send);
     this.#passive = new RemotePassiveHealth(config, this.#pool.shared, send);
@@ -34,6 +36,7 @@ class Forwarding {
       config,
       certificate,
       pool: this.#pool,
+      metrics: RequestMetrics.attach(metrics, isolates, isolate),
       sessions: this.#attach(sessions),
       passive: this.#passive,
       log: this.#log,

@@ -97,6 +97,15 @@ test("-b is enough: it proxies, logs its own pid, and SIGTERM and SIGINT end it 
   }
 });
 
+test("several workers serve from one file, all of them", async () => {
+  await using backend = HttpBackend.named("here");
+  await using program = await start(["-b", backend.url, "--workers", "2", ...ANY_PORTS]);
+  const answers = await Promise.all(Array.from({ length: 20 }, async () => await (await fetch(program.url)).text()));
+  assertEquals(new Set(answers), new Set(["here"]));
+  program.kill("SIGTERM");
+  assertEquals((await program.status).code, 0);
+});
+
 test("a configuration file, relative to the current directory, is used; so is one on standard input", async () => {
   await using backend = HttpBackend.named("configured");
   const cwd = await newFolder("configuration");

@@ -38,9 +38,10 @@ class GatedBackend implements AsyncDisposable {
 
 const queued = (proxy: TestProxy) => proxy.roundhouse.pool.shared.queued();
 
-Deno.test("requests past maxConnections wait and are served first in, first out", async () => {
+Deno.test("requests past maxConnections wait and are served first in, first out, within a worker", async () => {
   await using gated = new GatedBackend();
-  await using proxy = await TestProxy.start({ backends: [{ url: gated.url, maxConnections: 1 }] });
+  const backends = [{ url: gated.url, maxConnections: 1 }];
+  await using proxy = await TestProxy.start({ backends, proxy: { workers: 1 } });
   const answers: Promise<string>[] = [];
   for (let request = 0; request < 5; request++) {
     answers.push(fetch(`${proxy.url}/${request}`).then((response) => response.text()));

@@ -135,7 +135,13 @@ Deno.test("reloads asked for at once are done one after the other", async () => 
       backends: [backend.url],
       health: { path: paths.shift(), interval: 5 },
     });
-  const roundhouse = await Roundhouse.start({ config: load(), log: new RecordingLog(), version: "test", load });
+  const roundhouse = await Roundhouse.start({
+    config: load(),
+    log: new RecordingLog(),
+    version: "test",
+    workerUrl: WORKER_URL,
+    load,
+  });
   await Promise.all([roundhouse.reload(), roundhouse.reload()]);
   const seen = checks.lastIndexOf("/second");
   await waitFor(() => checks.length > seen + 10, { what: "checks" });

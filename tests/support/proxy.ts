@@ -24,7 +24,7 @@ export class TestProxy implements AsyncDisposable {
   /** Starts one; checks are off unless the settings say otherwise. A reload goes by what `settings` holds by then. */
   static async start(
     settings: ConfigFile,
-    { clock = systemClock }: { readonly clock?: Clock } = {},
+    { clock = systemClock, workerUrl = WORKER_URL }: { readonly clock?: Clock; readonly workerUrl?: URL } = {},
   ): Promise<TestProxy> {
     const log = new RecordingLog();
     const load = () =>
@@ -35,7 +35,7 @@ export class TestProxy implements AsyncDisposable {
         log: { level: "debug", ...settings.log },
         health: { type: "none", ...settings.health },
       });
-    const options = { config: load(), log, version: "0.0.0-test", workerUrl: WORKER_URL, load, clock };
+    const options = { config: load(), log, version: "0.0.0-test", workerUrl, load, clock };
     const roundhouse = await Roundhouse.start(options);
     return new TestProxy(roundhouse, log);
   }

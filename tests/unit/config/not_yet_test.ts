@@ -6,7 +6,6 @@ import { formatPath } from "../../../src/config/setting_path.ts";
 // Delete a row here together with its row in `not_yet.ts`.
 const REFUSED: readonly (readonly [string, ConfigFile])[] = [
   ["engine", { engine: "wire" }],
-  ["proxy.workers", { proxy: { workers: "auto" } }],
   ["backends[0].tls.insecure", { backends: [{ url: "http://b", tls: { insecure: true } }] }],
 ];
 

@@ -1,4 +1,6 @@
 import { assertEquals, assertNotMatch, assertThrows } from "@std/assert";
+import { doubts } from "../../../src/config/cross_checks.ts";
+import { configSchema } from "../../../src/config/schema.ts";
 import { validateConfig } from "../../../src/config/validate.ts";
 import { ConfigError } from "../../../src/errors.ts";
 
@@ -310,6 +312,13 @@ Deno.test("validateConfig() warns of a pool that can serve nothing", () => {
     "backends: every weight is 0, so no backend gets new traffic",
   ]);
   assertEquals(warningsOf([{ url: "http://a", weight: 0 }, "http://b"]), []);
+});
+
+Deno.test("doubts() warns of more workers than cores", () => {
+  const doubtsOf = (workers: number | "auto", cores: number) =>
+    doubts(configSchema.parse({ backends: ["http://a"], proxy: { workers } }), cores);
+  assertEquals(doubtsOf(3, 2), ["proxy.workers: 3 on 2 cores, so they get in each other's way"]);
+  for (const [workers, cores] of [[2, 2], [1, 1], ["auto", 1]] as const) assertEquals(doubtsOf(workers, cores), []);
 });
 
 Deno.test("validateConfig() names a flag or a variable instead of the path it set", () => {

@@ -89,7 +89,7 @@ export class Supervisor implements DataPlane {
   configure(config: Config, sessions: SessionTable | undefined): void {
     this.#config = config;
     this.#sessions = sessions;
-    this.#order({ type: "configure", config, sessions: shared(sessions) });
+    this.#order({ type: "configure", config: this.#workerConfig(), sessions: shared(sessions) });
   }
 
   async settled(): Promise<void> {
@@ -143,17 +143,22 @@ export class Supervisor implements DataPlane {
   #startOrder(isolate: number): StartOrder {
     const { pool, metrics } = this.#options;
     const { buffer: state, isolates } = pool.shared;
-    // Whatever the configuration says by now, the socket stays where it is.
-    const { host } = this.#options.config.proxy;
-    const port = this.#started?.address.port ?? this.#options.config.proxy.port;
     return {
       type: "start",
-      config: { ...this.#config, proxy: { ...this.#config.proxy, host, port } },
+      config: this.#workerConfig(),
       certificate: this.#certificate,
       memory: { state, metrics: metrics.buffer, isolates, isolate },
       sessions: shared(this.#sessions),
       backends: pool.backends.map(({ spec, slot }) => ({ spec, slot })),
     };
+  }
+
+  /** Whatever it says by now, the socket stays where it is. Of the connections of clients each worker gets its share. */
+  #workerConfig(): Config {
+    const { workers, config: { proxy: { host, port } } } = this.#options;
+    const maxConnections = Math.ceil(this.#config.proxy.maxConnections / workers);
+    const proxy = { ...this.#config.proxy, host, port: this.#started?.address.port ?? port, maxConnections };
+    return { ...this.#config, proxy };
   }
 
   #order(order: Exclude<Order, StartOrder>): Promise<unknown> {

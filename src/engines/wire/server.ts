@@ -29,11 +29,11 @@ class WireEngine implements Engine {
   /** Tells whoever waits for a connection to end or become idle. */
   #changed = Promise.withResolvers<void>();
 
-  constructor({ config, pool, forwarder, log, certificate }: EngineOptions) {
+  constructor({ config, pool, forwarder, log, certificate, reusePort }: EngineOptions) {
     this.#log = log;
     this.#context = new WireContext({ config, pool, forwarder, log, secure: certificate !== undefined });
     this.#maxConnections = config.proxy.maxConnections;
-    const at = { hostname: config.proxy.host, port: config.proxy.port };
+    const at = { hostname: config.proxy.host, port: config.proxy.port, reusePort };
     this.#listener = certificate === undefined
       ? Deno.listen(at)
       : Deno.listenTls({ ...at, ...certificate, alpnProtocols: ["http/1.1"] });

@@ -11,8 +11,8 @@ const FAILING_WORKER = new URL("../support/failing_worker.ts", import.meta.url);
 
 /** The numbers of the acceptance tests; fewer of everything where they run with all others. */
 const FULL = Deno.env.get("ROUNDHOUSE_TEST_FULL") === "1";
-const REQUESTS = FULL ? 100_000 : 6_000;
-const CHANGES = FULL ? 1_000 : 40;
+const REQUESTS = FULL ? 100_000 : 3_000;
+const CHANGES = FULL ? 1_000 : 20;
 
 /** A backend that answers when all gates are opened. */
 function gated() {

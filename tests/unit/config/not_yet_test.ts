@@ -5,7 +5,6 @@ import { formatPath } from "../../../src/config/setting_path.ts";
 
 // Delete a row here together with its row in `not_yet.ts`.
 const REFUSED: readonly (readonly [string, ConfigFile])[] = [
-  ["engine", { engine: "wire" }],
   ["backends[0].tls.insecure", { backends: [{ url: "http://b", tls: { insecure: true } }] }],
 ];
 

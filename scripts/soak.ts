@@ -47,6 +47,7 @@ const pause = (ms: number) => new Promise<undefined>((resolve) => setTimeout(res
 /** What the runtime itself writes, whatever the program does: of its own configuration, of a peer that broke HTTP. */
 const RUNTIME_NOTES = [
   "Warning Permissions in the config file",
+  "Download http",
   "Error polling connection:",
   "[Error: response cut",
 ];

@@ -8,10 +8,11 @@ import type { Problem } from "../../proxy/problem.ts";
 import type { BackendClients } from "./backend_clients.ts";
 import type { Bridge } from "./bridge.ts";
 import type { Deadline, DeadlineListener, Moment } from "./deadline.ts";
+import { relayBesideUpload, settleEarly } from "./early_response.ts";
 import { fromFetchError } from "./fetch_error.ts";
 import { isReachable } from "./reachable.ts";
 import type { FetchRequestHead } from "./request_head.ts";
-import { relayBesideUpload, RequestBody, type RequestBodyListener } from "./request_body.ts";
+import { RequestBody, type RequestBodyListener } from "./request_body.ts";
 
 /** What the configuration limits; a reload replaces it. */
 export interface FetchLimits {
@@ -61,6 +62,8 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   #connectLimit: Moment | undefined;
   readonly #requestLimit: Moment | undefined;
   #uploading = false;
+  /** The body of a response that came before the end of the upload. */
+  #earlyBody: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
 
   /** @param respond settles the handler that `Deno.serve` waits for */
   constructor(
@@ -113,6 +116,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
         client: reuse ? clients.pooled(backend) : clients.fresh(backend),
       });
       checkResponse(response);
+      if (this.#uploading && response.body !== null) this.#earlyBody = await settleEarly(response.body);
       return response;
     } catch (error) {
       throw this.#explain(error);
@@ -122,19 +126,21 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   }
 
   async relay(response: Response, headers: HeaderPair[]): Promise<Relayed> {
-    if (this.request.mayBeKeptHttp10 && isSmall(response)) await this.#relayWhole(response, headers);
-    else {
+    if (this.request.mayBeKeptHttp10 && this.#earlyBody === undefined && isSmall(response)) {
+      await this.#relayWhole(response, headers);
+    } else {
       this.#respond(new Response(this.#bodyFor(response), { status: statusFor(response), headers }));
       await this.#untilCompleted();
     }
     return UNSEEN;
   }
 
-  #bodyFor(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+  #bodyFor(response: Response): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>> | null {
+    if (this.#earlyBody instanceof Uint8Array) return this.#earlyBody;
     // Without a body the runtime would add a length of 0, which the answer to a GET need not have.
     const lengthUnknown = this.request.method === "HEAD" && !response.headers.has("content-length");
     if (lengthUnknown) return new Blob([]).stream();
-    const body = this.#limited(response.body);
+    const body = this.#limited(this.#earlyBody ?? response.body);
     return this.#uploading && this.#body !== undefined && body !== null ? relayBesideUpload(body, this.#body) : body;
   }
 
@@ -156,7 +162,8 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   }
 
   discard(response: Response): void {
-    response.body?.cancel().catch(() => {}); // it may have failed already: nobody will read it
+    const body = this.#earlyBody ?? response.body;
+    if (body instanceof ReadableStream) body.cancel().catch(() => {}); // it may have failed already: nobody will read it
   }
 
   answer(problem: Problem): Promise<void> {

@@ -73,6 +73,7 @@ export class RequestBody {
     const stream = new ReadableStream<Uint8Array>({
       pull: async (controller) => {
         if (stream !== this.#current) return controller.close();
+        if (this.#abandoned) throw givenUp();
         if (this.#replayable && next === this.#kept.length && this.#readAheadIsOver()) {
           this.#replayable = false;
           this.#kept.length = 0;
@@ -82,7 +83,7 @@ export class RequestBody {
         if (stream !== this.#current) return controller.close();
         if (this.#failure !== undefined) throw this.#failure;
         // Ended in order it would look whole to the backend.
-        if (this.#abandoned) throw new Error("the upload was given up");
+        if (this.#abandoned) throw givenUp();
         const chunk = this.#replayable ? this.#kept[position] : this.#kept.shift();
         if (chunk === undefined) controller.close();
         else controller.enqueue(chunk);
@@ -102,6 +103,13 @@ export class RequestBody {
   abandon(): void {
     this.#abandoned = !this.#ended;
     this.#reader.cancel().catch(() => {}); // the client may have left
+  }
+
+  /** Hands nothing more out from now on, and gives up what is still to come once no read is under way. */
+  async abandonWhenStill(): Promise<void> {
+    this.#abandoned = !this.#ended;
+    await this.#reading;
+    this.abandon();
   }
 
   async #read(): Promise<void> {
@@ -130,40 +138,6 @@ export class RequestBody {
   }
 }
 
-/**
- * Passes a response on that came before the end of the upload, and gives the upload up when the response has ended.
- * After an answer from a stream the runtime never settles a read of the body that is under way: the client's leaving
- * went unnoticed, and its socket stayed open for ever.
- */
-export function relayBesideUpload(
-  response: ReadableStream<Uint8Array<ArrayBuffer>>,
-  upload: RequestBody,
-): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const reader = response.getReader();
-  let cancelled = false;
-  return new ReadableStream({
-    async pull(controller) {
-      try {
-        const { value, done } = await reader.read();
-        if (!done) return controller.enqueue(value);
-        upload.abandon();
-        controller.close();
-      } catch (error) {
-        upload.abandon();
-        if (!cancelled) throw withoutStack(error);
-      }
-    },
-    async cancel(reason) {
-      cancelled = true;
-      upload.abandon();
-      await reader.cancel(reason);
-    },
-  }, { highWaterMark: 0 });
-}
-
-/** The runtime prints what a response stream fails with; one line of that is enough. */
-function withoutStack(error: unknown): Error {
-  const cut = new Error(`response cut: ${messageOf(error)}`);
-  cut.stack = "";
-  return cut;
+function givenUp(): Error {
+  return new Error("the upload was given up");
 }

@@ -149,6 +149,41 @@ export function testBodies(engine: EngineUnderTest): void {
     await unharmed({ proxy, client, backend, what: "a body in parts" });
   });
 
+  Deno.test(name("request and response flow side by side"), async () => {
+    const length = 5;
+    await using backend = new RawBackend(async (connection) => {
+      await connection.head();
+      await connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+      for (let part = 0; part < length; part++) {
+        await connection.until(`up-${part}`);
+        await connection.send(`6\r\ndown-${part}\r\n`);
+      }
+      await connection.until("\r\n0\r\n\r\n");
+      await connection.send("0\r\n\r\n");
+    });
+    await using proxy = await startProxy(engine, { backends: [backend.url] });
+    using client = await RawClient.connect(proxy.port);
+    await client.send("POST /both HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let text = "";
+    const until = async (wanted: string) => {
+      while (!text.includes(wanted)) {
+        const more = await within(client.chunk(), wanted);
+        assert(more.length > 0, "cut");
+        text += new TextDecoder().decode(more);
+      }
+    };
+    await until("\r\n\r\n");
+    for (let part = 0; part < length; part++) {
+      await client.send(`4\r\nup-${part}\r\n`);
+      await until(`down-${part}`);
+    }
+    await client.send("0\r\n\r\n");
+    await until("\r\n0\r\n\r\n");
+    client.close();
+    await proxy.idle();
+    assertEquals(proxy.backend(backend.url).totalFailures, 0);
+  });
+
   Deno.test(name("Expect: 100-continue is answered, and the body follows"), async () => {
     await using backend = new RecordingBackend(echoOf, {
       onHead: (request) => valuesOf(request, "expect").length > 0 ? "HTTP/1.1 100 Continue\r\n\r\n" : undefined,

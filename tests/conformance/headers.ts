@@ -21,6 +21,17 @@ export function testHeaders(engine: EngineUnderTest): void {
   const name = (what: string) => `${engine.name}: headers: ${what}`;
   const { deviations } = engine;
 
+  Deno.test(name("Host is passed on unchanged"), async () => {
+    await using backend = new RecordingBackend();
+    await using proxy = await startProxy(engine, { backends: [backend.url] });
+    using client = await RawClient.connect(proxy.port);
+    for (const host of ["x", "Shop.Example", "shop.example:8080", "shop.example:80", "127.0.0.1:1", "[::1]:8080"]) {
+      const response = await ask(client, `GET /host HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      assertEquals([response.status, valuesOf(backend.last, "host")], [200, [host]]);
+    }
+    await unharmed({ proxy, client, backend, what: "Host" });
+  });
+
   Deno.test(name("hop-by-hop ones of a request stay behind"), async () => {
     await using backend = new RecordingBackend();
     await using proxy = await startProxy(engine, { backends: [backend.url] });

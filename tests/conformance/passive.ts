@@ -1,6 +1,7 @@
 /** What requests tell about a backend, through the whole proxy. */
 
 import { assertEquals, assertGreaterOrEqual } from "@std/assert";
+import { refusedUrl } from "../support/raw_backend.ts";
 import { headerOf, RawClient } from "../support/raw_client.ts";
 import { RecordingBackend } from "../support/raw_recorder.ts";
 import { waitFor } from "../support/wait.ts";
@@ -59,6 +60,24 @@ export function testPassiveHealth(engine: EngineUnderTest): void {
     assertEquals(bad.requests, 5);
     client.close();
     await proxy.idle();
+  });
+
+  Deno.test(name("connectFailures refused connections in a row mark a backend down, and others answer"), async () => {
+    for (const connectFailures of [1, 3]) {
+      await using good = new Moody(200);
+      const dead = refusedUrl();
+      await using proxy = await startProxy(engine, { backends: [dead, good.url], passive: { connectFailures } });
+      using client = await RawClient.connect(proxy.port);
+      for (let request = 0; request < 10; request++) assertEquals((await ask(client, get("/"))).status, 200);
+      // Marked down it is not tried again.
+      const { alive, totalRequests, totalFailures } = proxy.backend(dead);
+      assertEquals([alive, totalRequests, totalFailures], [false, connectFailures, connectFailures]);
+      assertEquals(proxy.log.of("backend down").length, 1);
+      client.close();
+      await proxy.idle();
+      const totals = { total: 10, active: 0, failed: 0, retried: connectFailures, queued: 0 };
+      assertEquals(proxy.roundhouse.pool.shared.requestTotals(), totals);
+    }
   });
 
   Deno.test(name("failures of requests count like 5xx, other answers do not"), async () => {

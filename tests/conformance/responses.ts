@@ -6,7 +6,18 @@ import { RawBackend } from "../support/raw_backend.ts";
 import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
 import { echoOf, ok, RecordingBackend } from "../support/raw_recorder.ts";
 import { waitFor } from "../support/wait.ts";
-import { answered, ask, type EngineUnderTest, get, probe, startProxy, unharmed, within } from "./engine_under_test.ts";
+import {
+  answered,
+  ask,
+  type EngineUnderTest,
+  get,
+  LIMIT_MS,
+  post,
+  probe,
+  startProxy,
+  unharmed,
+  within,
+} from "./engine_under_test.ts";
 
 /** What a response must never turn into. */
 const POISON = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
@@ -260,7 +271,7 @@ export function testResponses(engine: EngineUnderTest): void {
       return undefined;
     });
     let ending = true;
-    await using proxy = await startProxy(engine, { backends: [broken.url], timeouts: { response: 80 } });
+    await using proxy = await startProxy(engine, { backends: [broken.url], timeouts: { response: LIMIT_MS } });
     for (const status of [502, 504]) {
       using client = await RawClient.connect(proxy.port);
       await client.send(get("/attempt"));
@@ -303,6 +314,25 @@ export function testResponses(engine: EngineUnderTest): void {
       assertEquals(response.status, engine.deviations.refusesHighStatuses ? 502 : status);
     }
     await unharmed({ proxy, client, backend, what: "statuses" });
+  });
+
+  Deno.test(name("redirects are passed on, not followed"), async () => {
+    await using backend = new RecordingBackend((request) => {
+      const status = request.target.slice(1);
+      return /^30\d$/.test(status)
+        ? `HTTP/1.1 ${status} Moved\r\nLocation: /elsewhere?a=1#b\r\nContent-Length: 0\r\n\r\n`
+        : echoOf(request);
+    });
+    await using proxy = await startProxy(engine, { backends: [backend.url] });
+    using client = await RawClient.connect(proxy.port);
+    for (const status of [301, 302, 303, 307, 308]) {
+      for (const request of [get(`/${status}`), post(`/${status}`, "body")]) {
+        const response = await ask(client, request);
+        assertEquals([response.status, headerOf(response, "location")], [status, "/elsewhere?a=1#b"]);
+      }
+    }
+    await unharmed({ proxy, client, backend, what: "redirects" });
+    assert(backend.requests.every(({ target }) => !target.startsWith("/elsewhere")));
   });
 
   Deno.test(name("205 ends at once"), async () => {
@@ -405,6 +435,32 @@ export function testResponses(engine: EngineUnderTest): void {
     await unharmed({ proxy, ...(usable ? { client } : {}), backend, what: "an early answer" });
     assert(backend.requests.every(({ target }) => target !== "/smuggled"));
     assertEquals(proxy.backend(backend.url).alive, true);
+  });
+
+  Deno.test(name("one that breaks off while large uploads are under way harms nobody"), async () => {
+    await using backend = new RawBackend(async (connection) => {
+      await connection.head();
+      if (!connection.received.startsWith("POST")) return await connection.send(ok("fine"));
+      await connection.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf");
+    });
+    await using proxy = await startProxy(engine, { backends: [backend.url] });
+    const body = new Uint8Array(6 * 1024 * 1024);
+    await Promise.all(Array.from({ length: 8 }, async () => {
+      using client = await RawClient.connect(proxy.port);
+      await client.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`);
+      // Nobody reads it to its end, so it may be cut off, or go on until this side closes.
+      const upload = client.send(body).catch(() => {});
+      const response = await within(client.response(), "the cut");
+      assert(response === undefined || response.status === 502 || !response.complete, `${response?.status}`);
+      client.close();
+      await upload;
+    }));
+    await proxy.idle();
+    using client = await RawClient.connect(proxy.port);
+    assertEquals(textOf(await ask(client, get("/"))), "fine");
+    assertEquals(proxy.backend(backend.url).alive, true);
+    client.close();
+    await proxy.idle();
   });
 
   Deno.test(name("half a request never looks whole because its answer has come"), async () => {

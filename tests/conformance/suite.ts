@@ -5,7 +5,9 @@ import { testCompression } from "./compression.ts";
 import { testCounts } from "./counts.ts";
 import type { EngineUnderTest } from "./engine_under_test.ts";
 import { testHeaders } from "./headers.ts";
+import { testLeaving } from "./leaving.ts";
 import { testPassiveHealth } from "./passive.ts";
+import { testRefusals } from "./refusals.ts";
 import { testRequests } from "./requests.ts";
 import { testResponses } from "./responses.ts";
 import { testRetries } from "./retries.ts";
@@ -17,6 +19,7 @@ import { testUpgrades } from "./upgrades.ts";
 export function testConformance(engine: EngineUnderTest): void {
   testSmuggling(engine);
   testRequests(engine);
+  testRefusals(engine);
   testResponses(engine);
   testHeaders(engine);
   testBodies(engine);
@@ -25,5 +28,6 @@ export function testConformance(engine: EngineUnderTest): void {
   testPassiveHealth(engine);
   testTimeouts(engine);
   testUpgrades(engine);
+  testLeaving(engine);
   testCounts(engine);
 }

@@ -5,7 +5,17 @@ import { RawBackend } from "../support/raw_backend.ts";
 import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
 import { echoOf, RecordingBackend } from "../support/raw_recorder.ts";
 import { acceptWebSocket, closeFrame, textFrame, webSocketHandshake } from "../support/raw_websocket.ts";
-import { ask, type EngineUnderTest, get, post, startProxy, unharmed, within } from "./engine_under_test.ts";
+import {
+  answered,
+  ask,
+  type EngineUnderTest,
+  get,
+  LIMIT_MS,
+  post,
+  startProxy,
+  unharmed,
+  within,
+} from "./engine_under_test.ts";
 
 /** Reads and never answers `/attempt`; answers everything else. */
 function silent(): RecordingBackend {
@@ -48,13 +58,13 @@ export function testTimeouts(engine: EngineUnderTest): void {
 
   Deno.test(name("no head within timeouts.response is 504 and a failure, and the next request is served"), async () => {
     await using backend = silent();
-    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { response: 80 } });
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { response: LIMIT_MS } });
     for (const request of [get("/attempt"), post("/attempt", "x"), "DELETE /attempt HTTP/1.1\r\nHost: x\r\n\r\n"]) {
       using client = await RawClient.connect(proxy.port);
       const startedAt = performance.now();
       const response = await ask(client, request);
       assertEquals([response.status, JSON.parse(textOf(response)).status], [504, 504]);
-      assertGreaterOrEqual(performance.now() - startedAt, 79);
+      assertGreaterOrEqual(performance.now() - startedAt, LIMIT_MS - 1);
       await unharmed({ proxy, client, backend, what: "a backend that is silent" });
     }
     assertEquals([proxy.backend(backend.url).totalFailures, proxy.backend(backend.url).alive], [3, true]);
@@ -63,20 +73,60 @@ export function testTimeouts(engine: EngineUnderTest): void {
   Deno.test(name("each attempt has timeouts.response anew"), async () => {
     await using one = silent();
     await using two = silent();
-    await using proxy = await startProxy(engine, { backends: [one.url, two.url], timeouts: { response: 80 } });
+    await using proxy = await startProxy(engine, { backends: [one.url, two.url], timeouts: { response: LIMIT_MS } });
     using client = await RawClient.connect(proxy.port);
     const startedAt = performance.now();
     assertEquals((await ask(client, get("/attempt"))).status, 504);
-    assertGreaterOrEqual(performance.now() - startedAt, 158);
+    assertGreaterOrEqual(performance.now() - startedAt, 2 * LIMIT_MS - 2);
     assertEquals([one.requests.length, two.requests.length], [1, 1]);
     client.close();
     await proxy.idle();
   });
 
+  Deno.test(name("a repeatable request that times out at one backend is answered by another"), async () => {
+    await using mute = silent();
+    await using live = new RecordingBackend();
+    await using proxy = await startProxy(engine, { backends: [mute.url, live.url], timeouts: { response: LIMIT_MS } });
+    using client = await RawClient.connect(proxy.port);
+    for (let request = 0; request < 4; request++) assertEquals((await ask(client, get("/attempt"))).status, 200);
+    assertEquals([mute.requests.length > 0, live.requests.length], [true, 4]);
+    client.close();
+    await proxy.idle();
+  });
+
+  Deno.test(name("timeouts.response starts at the request's last byte: a slow upload is not cut"), async () => {
+    await using backend = new RecordingBackend();
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { response: LIMIT_MS } });
+    using client = await RawClient.connect(proxy.port);
+    await client.send("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n");
+    for (const part of ["aa", "bb", "cc", "dd"]) {
+      await new Promise((resolve) => setTimeout(resolve, LIMIT_MS * 0.4)); // together longer than the limit
+      await client.send(part);
+    }
+    assertEquals(textOf(await answered(client.response(), "a slow upload")), "POST /slow 8");
+    await unharmed({ proxy, client, backend, what: "a slow upload" });
+  });
+
+  Deno.test(name("an answer whose head came within timeouts.response may take its time"), async () => {
+    await using backend = new RecordingBackend(async (request, connection) => {
+      if (request.target !== "/attempt") return echoOf(request);
+      await connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+      for (const byte of "slow") {
+        await new Promise((resolve) => setTimeout(resolve, LIMIT_MS * 0.4)); // together longer than the limit
+        await connection.send(byte);
+      }
+      return "";
+    });
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { response: LIMIT_MS } });
+    using client = await RawClient.connect(proxy.port);
+    assertEquals(textOf(await ask(client, get("/attempt"))), "slow");
+    await unharmed({ proxy, client, backend, what: "a slow answer" });
+  });
+
   Deno.test(name("over timeouts.request before the head is 504, and no backend is tried again"), async () => {
     await using one = silent();
     await using two = silent();
-    await using proxy = await startProxy(engine, { backends: [one.url, two.url], timeouts: { request: 100 } });
+    await using proxy = await startProxy(engine, { backends: [one.url, two.url], timeouts: { request: LIMIT_MS } });
     for (const request of [get("/attempt"), post("/attempt", "x")]) {
       const before = one.requests.length + two.requests.length;
       using client = await RawClient.connect(proxy.port);
@@ -94,7 +144,7 @@ export function testTimeouts(engine: EngineUnderTest): void {
 
   Deno.test(name("timeouts.request counts a slow upload, too"), async () => {
     await using backend = new RecordingBackend();
-    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: 100 } });
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: LIMIT_MS } });
     using client = await RawClient.connect(proxy.port);
     await client.send("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\npart");
     const response = await within(client.response(), "the limit");
@@ -112,7 +162,7 @@ export function testTimeouts(engine: EngineUnderTest): void {
       await connection.read().catch(() => {}); // until the proxy gives up
       return undefined;
     });
-    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: 150 } });
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: LIMIT_MS } });
     using client = await RawClient.connect(proxy.port);
     const response = await ask(client, get("/attempt"));
     assertEquals([response.status, textOf(response), response.complete], [200, "half", false]);
@@ -121,11 +171,11 @@ export function testTimeouts(engine: EngineUnderTest): void {
 
   Deno.test(name("a request within timeouts.request is left alone, and a second one starts anew"), async () => {
     await using backend = new RecordingBackend();
-    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: 200 } });
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: LIMIT_MS } });
     using client = await RawClient.connect(proxy.port);
     for (let round = 0; round < 5; round++) {
       assertEquals((await ask(client, post("/quick", "body"))).status, 200);
-      await new Promise((resolve) => setTimeout(resolve, 60)); // together longer than the limit
+      await new Promise((resolve) => setTimeout(resolve, LIMIT_MS * 0.25)); // together longer than the limit
     }
     await unharmed({ proxy, client, backend, what: "several quick requests" });
   });
@@ -141,10 +191,13 @@ export function testTimeouts(engine: EngineUnderTest): void {
     });
     const answer = Promise.withResolvers<void>();
     using _ = { [Symbol.dispose]: answer.resolve };
-    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: 80, response: 80 } });
+    await using proxy = await startProxy(engine, {
+      backends: [backend.url],
+      timeouts: { request: LIMIT_MS, response: LIMIT_MS },
+    });
     using client = await RawClient.connect(proxy.port);
     assertEquals((await ask(client, webSocketHandshake())).status, 101);
-    await new Promise((resolve) => setTimeout(resolve, 250)); // well past both limits
+    await new Promise((resolve) => setTimeout(resolve, 2 * LIMIT_MS)); // well past both limits
     assertEquals(proxy.backend(backend.url).currentConnections, 1);
     answer.resolve();
     assertEquals(await within(client.chunk(), "a message"), textFrame("late", false));

@@ -90,6 +90,32 @@ export function testUpgrades(engine: EngineUnderTest): void {
     await proxy.idle();
   });
 
+  Deno.test(name("close codes 1000 and 3000-4999 cross both ways with their reasons"), async () => {
+    const closing = (code: number, reason: string, masked: boolean) =>
+      frame(0x8, concat([Uint8Array.of(code >> 8, code & 0xff), new TextEncoder().encode(reason)]), masked);
+    for (const [code, reason] of [[1000, "done"], [3000, "first"], [4999, "last: ünïcödé"], [4000, ""]] as const) {
+      for (const first of ["client", "backend"]) {
+        let said: Uint8Array | undefined;
+        await using backend = upgrading(async (connection) => {
+          if (first === "backend") await connection.send(closing(code, reason, false));
+          said = await connection.read();
+          if (first === "client") await connection.send(closing(code, reason, false));
+        });
+        await using proxy = await startProxy(engine, { backends: [backend.url] });
+        using client = await RawClient.connect(proxy.port);
+        assertEquals((await ask(client, webSocketHandshake())).status, 101);
+        if (first === "client") await client.send(closing(code, reason, true));
+        await expectBytes(client, closing(code, reason, false), `${code} by the ${first}`);
+        if (first === "backend") await client.send(closing(code, reason, true));
+        await within(client.rest(), "the end");
+        await proxy.idle();
+        if (first === "client") {
+          assertEquals(unmasked(said ?? new Uint8Array(0)), closing(code, reason, false).slice(2));
+        }
+      }
+    }
+  });
+
   Deno.test(name("a refusal passes its status on, and headers and body where the engine can"), async () => {
     await using backend = RawBackend.answering("HTTP/1.1 403 No\r\nX-Why: because\r\nContent-Length: 7\r\n\r\nno door");
     await using proxy = await startProxy(engine, { backends: [backend.url] });

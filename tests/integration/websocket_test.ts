@@ -254,7 +254,7 @@ Deno.test("a handshake that is not answered is 504, and a client that leaves dur
   await using silent = new RawBackend((connection) => connection.toEnd());
   await using proxy = await TestProxy.start({
     backends: [silent.url],
-    timeouts: { response: 60 },
+    timeouts: { response: 300 },
     retries: { attempts: 0 },
   });
   using client = await RawClient.connect(proxy.port);

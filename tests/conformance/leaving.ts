@@ -100,7 +100,8 @@ export function testLeaving(engine: EngineUnderTest): void {
           for (let turn = 0; turn < 8; turn++) {
             using client = await RawClient.connect(proxy.port);
             await client.send(UPLOADS[turn % 2] ?? "");
-            assertMatch(new TextDecoder().decode(await within(client.chunk(), "an answer")), /^HTTP/);
+            const answer = new TextDecoder().decode(await within(client.chunk(), "an answer"));
+            if (bodies === ended) assertMatch(answer, /^HTTP\/1\.1 200 /); // the cut may come before the head
             if (turn < 4) await client.send("b".repeat(3000)).catch(() => {}); // it may have been cut off already
           }
           await proxy.idle();

@@ -1,6 +1,7 @@
 /** Which headers cross the proxy, and which it sets: RFC 9110 §7.6.1 and the `X-Forwarded-*` convention. */
 
 import type { ForwardedTrust } from "./forwarded.ts";
+import { HeaderTable } from "./header_table.ts";
 import type { RandomHex } from "./ids.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
 import { startTrace, traceIdOf } from "./trace.ts";
@@ -23,6 +24,37 @@ export interface ForwardedRequest {
 }
 
 const LONGEST_REQUEST_ID = 128;
+
+/** What concerns one connection alone, beside what `Connection` names. */
+const HOP_BY_HOP = {
+  "connection": "connection",
+  "keep-alive": "drop",
+  "proxy-connection": "drop",
+  "proxy-authenticate": "drop",
+  "proxy-authorization": "drop",
+  "te": "te",
+  "trailer": "trailer",
+  "transfer-encoding": "drop",
+  "upgrade": "drop",
+} as const;
+
+const REQUEST_HEADERS = new HeaderTable(
+  {
+    ...HOP_BY_HOP,
+    "host": "host",
+    "x-forwarded-for": "forwarded-for",
+    "x-forwarded-proto": "forwarded-proto",
+    "x-forwarded-host": "forwarded-host",
+    "forwarded": "believed",
+    "x-real-ip": "believed",
+    "x-forwarded-port": "believed",
+    "x-request-id": "request-id",
+    "traceparent": "traceparent",
+    "tracestate": "tracestate",
+  },
+);
+
+const RESPONSE_HEADERS = new HeaderTable({ ...HOP_BY_HOP, "x-request-id": "drop" });
 
 /**
  * Returns the headers for the backend: those of the client less the hop-by-hop ones and whatever it may not claim,
@@ -47,53 +79,49 @@ export function forwardRequest(
   let hasTraceState = false;
 
   for (const pair of request.headers) {
-    const [name, value] = pair;
-    switch (name.toLowerCase()) {
+    const value = pair[1];
+    switch (REQUEST_HEADERS.get(pair[0])) {
+      case undefined:
+        headers.push(pair);
+        continue;
+      case "drop":
+        continue;
       case "host":
-        if (!hostGiven) headers.push(value === authority ? pair : [name, authority]);
+        if (!hostGiven) headers.push(value === authority ? pair : [pair[0], authority]);
         hostGiven = true;
-        continue;
-      case "trailer":
-        if (request.carriesTrailers) break;
-        continue;
-      case "keep-alive":
-      case "proxy-connection":
-      case "proxy-authenticate":
-      case "proxy-authorization":
-      case "transfer-encoding":
-      case "upgrade":
         continue;
       case "connection":
         connection = connection === undefined ? value : `${connection},${value}`;
         continue;
       case "te":
-        if (value.trim().toLowerCase() === "trailers") headers.push(pair);
+        if (isTrailers(value)) headers.push(pair);
         continue;
-      case "x-forwarded-for":
+      case "trailer":
+        if (request.carriesTrailers) headers.push(pair);
+        continue;
+      case "forwarded-for":
         if (trusted) forwardedFor = forwardedFor === undefined ? value : `${forwardedFor}, ${value}`;
         continue;
-      case "x-forwarded-proto":
+      case "forwarded-proto":
         if (trusted) forwardedProto = value;
         continue;
-      case "x-forwarded-host":
+      case "forwarded-host":
         if (trusted) forwardedHost = value;
         continue;
-      case "forwarded":
-      case "x-real-ip":
-      case "x-forwarded-port":
+      case "believed":
         if (trusted) headers.push(pair);
         continue;
-      case "x-request-id":
+      case "request-id":
         requestId = requestId === undefined && isRequestId(value) ? value : "";
         continue;
       case "traceparent":
         traceparent = traceparent === undefined ? value : ""; // two of them are as good as none
-        break;
+        headers.push(pair);
+        continue;
       case "tracestate":
         hasTraceState = true;
-        break;
+        headers.push(pair);
     }
-    headers.push(pair);
   }
   if (!hostGiven) headers.unshift(["host", authority]);
   let kept = connection === undefined ? headers : withoutNamed(headers, connection);
@@ -131,22 +159,21 @@ function endToEnd(response: ResponseHead): HeaderPair[] {
   const headers: HeaderPair[] = [];
   let connection: string | undefined;
   for (const pair of response.headers) {
-    switch (pair[0].toLowerCase()) {
-      case "trailer":
-        if (response.carriesTrailers) break;
+    switch (RESPONSE_HEADERS.get(pair[0])) {
+      case undefined:
+        headers.push(pair);
         continue;
-      case "keep-alive":
-      case "proxy-connection":
-      case "proxy-authenticate":
-      case "transfer-encoding":
-      case "upgrade":
-      case "x-request-id":
+      case "drop":
         continue;
       case "connection":
         connection = connection === undefined ? pair[1] : `${connection},${pair[1]}`;
         continue;
+      case "te":
+        if (isTrailers(pair[1])) headers.push(pair);
+        continue;
+      case "trailer":
+        if (response.carriesTrailers) headers.push(pair);
     }
-    headers.push(pair);
   }
   return connection === undefined ? headers : withoutNamed(headers, connection);
 }
@@ -161,8 +188,9 @@ function withoutTrace(headers: HeaderPair[]): HeaderPair[] {
 
 /** Drops the headers that a `Connection` header names. `Host`, the length and the trace are not the connection's to drop. */
 function withoutNamed(headers: HeaderPair[], connection: string): HeaderPair[] {
-  if (connection === "keep-alive" || connection === "close") return headers; // nearly always
-  const named = connection.toLowerCase().split(",").map((option) => option.trim());
+  const lowerCase = connection.toLowerCase();
+  if (lowerCase === "keep-alive" || lowerCase === "close") return headers; // nearly always
+  const named = lowerCase.split(",").map((option) => option.trim());
   const kept = headers.filter(([name]) => {
     const lower = name.toLowerCase();
     const ours = lower === "host" || lower === "te" || lower === "content-length" || lower === "traceparent";
@@ -180,6 +208,11 @@ function applyRules(headers: HeaderPair[], rules: HeaderRules): HeaderPair[] {
   });
   kept.push(...rules.set);
   return kept;
+}
+
+/** The one thing that a `TE` may say to the next. */
+function isTrailers(te: string): boolean {
+  return te.trim().toLowerCase() === "trailers";
 }
 
 /** 1 to 128 characters from `A-Za-z0-9._-`. */

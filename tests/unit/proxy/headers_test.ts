@@ -202,6 +202,8 @@ Deno.test("forwardResponse() keeps each Set-Cookie and the order, drops hop-by-h
       ["Set-Cookie", "a=1"],
       ["Connection", "x-hop, keep-alive"],
       ["Keep-Alive", "timeout=5"],
+      ["Proxy-Authorization", "x"],
+      ["TE", "x"],
       ["X-Hop", "1"],
       ["x-request-id", "the backend's"],
       ["Set-Cookie", "b=2"],

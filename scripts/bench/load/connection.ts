@@ -7,6 +7,9 @@ export interface Answer {
   readonly start: string;
 }
 
+/** What a connection needs of a socket. */
+export type Socket = Pick<Deno.Conn, "read" | "write" | "close">;
+
 const headEnd = new Uint8Array([13, 10, 13, 10]);
 const decoder = new TextDecoder("latin1");
 
@@ -17,17 +20,19 @@ export function getRequest(port: number, path: string): Uint8Array<ArrayBuffer> 
 
 /** Used for one request at a time. */
 export class Connection implements Disposable {
-  readonly #socket: Deno.TcpConn;
+  readonly #socket: Socket;
   readonly #buffer = new Uint8Array(4_096);
 
-  private constructor(socket: Deno.TcpConn) {
+  /** Owns `socket` from now on. */
+  constructor(socket: Socket) {
     this.#socket = socket;
-    socket.setNoDelay(true);
   }
 
   /** Rejects when nobody accepts it. */
   static async open(port: number): Promise<Connection> {
-    return new Connection(await Deno.connect({ hostname: "127.0.0.1", port }));
+    const socket = await Deno.connect({ hostname: "127.0.0.1", port });
+    socket.setNoDelay(true);
+    return new Connection(socket);
   }
 
   /**

@@ -1,5 +1,5 @@
-import { assertEquals, assertThrows } from "@std/assert";
-import { Connection, getRequest, parseHead } from "../../../scripts/bench/load/connection.ts";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { Connection, getRequest, parseHead, type Socket } from "../../../scripts/bench/load/connection.ts";
 import { messageFrame } from "../../../scripts/bench/load/websocket.ts";
 import { misplaced } from "../../../scripts/bench/scenarios/failure.ts";
 
@@ -13,32 +13,43 @@ Deno.test("parseHead() wants a status and a length", () => {
   }
 });
 
+/** A socket from which `parts` come, one a read, and then the end. */
+function scriptedSocket(parts: string[]): Socket & { readonly sent: string[] } {
+  const sent: string[] = [];
+  return {
+    sent,
+    read(into) {
+      const part = parts.shift();
+      if (part === undefined) return Promise.resolve(null);
+      const { read, written } = new TextEncoder().encodeInto(part, into);
+      if (read < part.length) parts.unshift(part.slice(read));
+      return Promise.resolve(written);
+    },
+    write(bytes) {
+      const taken = bytes.subarray(0, 20); // a socket need not take all at once
+      sent.push(new TextDecoder().decode(taken));
+      return Promise.resolve(taken.length);
+    },
+    close: () => {},
+  };
+}
+
 Deno.test("Connection reads answers one after the other, however they are cut, and notices a broken one", async () => {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const long = "y".repeat(10_000);
-  const text =
-    `HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 404 Not Found\r\nContent-Length: 10000\r\n\r\n${long}` +
-    "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
-  // Each part is the rest of one answer, so that it comes after its request.
-  const cuts = [5, 37, 41, 60, 5_000, text.indexOf("HTTP/1.1 200 OK", 10), text.length];
-  const server = (async () => {
-    using socket = await listener.accept();
-    const into = new Uint8Array(200);
-    let from = 0;
-    for (const to of cuts) {
-      if ([0, 41, text.indexOf("HTTP/1.1 200 OK", 10)].includes(from)) await socket.read(into);
-      await socket.write(new TextEncoder().encode(text.slice(from, to)));
-      from = to;
-    }
-  })();
-  using connection = await Connection.open(listener.addr.port);
-  const request = getRequest(listener.addr.port, "/");
+  const long = Array.from({ length: 5 }, () => "y".repeat(2_000));
+  const socket = scriptedSocket([
+    ...["HTTP/", "1.1 200 OK\r\nContent-Length: 3\r", "\n\r", "\na", "bc"],
+    ...["HTTP/1.1 404 Not Found\r\nContent-Length: 10000\r\n\r\n", ...long],
+    "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+  ]);
+  using connection = new Connection(socket);
+  const request = getRequest(8080, "/a");
   assertEquals(await connection.exchange(request), { status: 200, start: "abc" });
+  assertEquals(socket.sent.join(""), "GET /a HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n");
   const { status, start } = await connection.exchange(request);
-  assertEquals([status, /^y+$/.test(start)], [404, true]);
-  const broken = await connection.exchange(request).catch((error) => error.message);
-  assertEquals(broken, "the connection ended before the answer did");
-  await server;
+  assertEquals([status, /^y{4000,}$/.test(start)], [404, true]);
+  assertEquals(await connection.exchange(request), { status: 204, start: "" });
+  await assertRejects(() => connection.exchange(request), Error, "the connection ended before the answer did");
 });
 
 Deno.test("messageFrame() is a final, masked text message", () => {

@@ -159,7 +159,6 @@ Deno.test("loadConfig() names the flag or variable of a bad value", () => {
     '--log-format: got "xml"',
   ]);
   assertEquals(linesOf(given({ flags: { logLevel: "loud" } })).map((line) => line.split(":")[0]), ["--log-level"]);
-  assertEquals(linesOf(given({ flags: { engine: "wire" } })), ["--engine: not supported yet"]);
 });
 
 Deno.test("loadConfig() replaces references to the environment, and reads numbers from them", () => {

@@ -44,6 +44,8 @@ export interface Deviations {
   readonly overlooksBrokenBodies: boolean;
   /** A client that is still sending its body does not see the cut before it has sent it or left. */
   readonly cutsBehindUploads: boolean;
+  /** `timeouts.idle` is a configuration error. */
+  readonly knowsNoIdle: boolean;
   /** Whether a request was sent before `timeouts.connect` passed is not known: only repeatable ones go elsewhere. */
   readonly doubtsConnectTimeouts: boolean;
   /** The parser lets a bare LF pass for CRLF: forwarded as one clean request, or not at all. */

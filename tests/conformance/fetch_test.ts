@@ -20,6 +20,7 @@ testConformance({
     refusesManyHeaders: true,
     overlooksBrokenBodies: true,
     cutsBehindUploads: true,
+    knowsNoIdle: true,
     doubtsConnectTimeouts: true,
     toleratesBareLf: true,
     hasForeignParser: true,

@@ -1,6 +1,6 @@
 /** What the proxy answers itself: when, and in which form. */
 
-import { assertEquals, assertGreaterOrEqual, assertMatch, assertNotMatch } from "@std/assert";
+import { assert, assertEquals, assertGreaterOrEqual, assertMatch, assertNotMatch } from "@std/assert";
 import { RawBackend, refusedUrl } from "../support/raw_backend.ts";
 import { headerOf, RawClient, type RawResponse, textOf } from "../support/raw_client.ts";
 import { echoOf, RecordingBackend } from "../support/raw_recorder.ts";
@@ -84,6 +84,21 @@ export function testRefusals(engine: EngineUnderTest): void {
       assertEquals(proxy.roundhouse.pool.shared.requestTotals().failed, 1);
     }
     assertEquals(backend.requests, []);
+  });
+
+  Deno.test(name("Retry-After is the time to the next health check"), async () => {
+    await using proxy = await startProxy(engine, {
+      backends: [refusedUrl()],
+      health: { type: "tcp", interval: "20s", jitter: 0 },
+    });
+    await waitFor(() => proxy.backends.every(({ alive }) => !alive), { what: "the first check" });
+    using client = await RawClient.connect(proxy.port);
+    const response = await ask(client, get("/"));
+    assertProblem(response, 503);
+    const seconds = Number(headerOf(response, "retry-after"));
+    assert(Number.isInteger(seconds) && seconds > 10 && seconds <= 20, `${seconds}`);
+    client.close();
+    await proxy.idle();
   });
 
   Deno.test(name("when no connection can be made anywhere 502, then 503 once all are marked down"), async () => {

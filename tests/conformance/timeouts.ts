@@ -180,7 +180,7 @@ export function testTimeouts(engine: EngineUnderTest): void {
     await unharmed({ proxy, client, backend, what: "several quick requests" });
   });
 
-  Deno.test(name("WebSockets know no timeouts.request and no timeouts.response"), async () => {
+  Deno.test(name("WebSockets know no timeouts.request, no timeouts.response and no timeouts.idle"), async () => {
     await using backend = new RawBackend(async (connection) => {
       await connection.head();
       await acceptWebSocket(connection);
@@ -191,10 +191,9 @@ export function testTimeouts(engine: EngineUnderTest): void {
     });
     const answer = Promise.withResolvers<void>();
     using _ = { [Symbol.dispose]: answer.resolve };
-    await using proxy = await startProxy(engine, {
-      backends: [backend.url],
-      timeouts: { request: LIMIT_MS, response: LIMIT_MS },
-    });
+    const limits = { request: LIMIT_MS, response: LIMIT_MS };
+    const timeouts = engine.deviations.knowsNoIdle ? limits : { ...limits, idle: LIMIT_MS };
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts });
     using client = await RawClient.connect(proxy.port);
     assertEquals((await ask(client, webSocketHandshake())).status, 101);
     await new Promise((resolve) => setTimeout(resolve, 2 * LIMIT_MS)); // well past both limits
@@ -236,5 +235,68 @@ export function testTimeouts(engine: EngineUnderTest): void {
     assertEquals([refused.status, Number(headerOf(refused, "retry-after")) >= 1], [503, true]);
     client.close();
     await alone.idle();
+  });
+
+  if (!engine.deviations.knowsNoIdle) testIdle(engine);
+}
+
+/** `timeouts.idle`, where the engine can see bytes. */
+function testIdle(engine: EngineUnderTest): void {
+  const name = (what: string) => `${engine.name}: timeouts: ${what}`;
+
+  Deno.test(name("timeouts.idle without a byte of a response body cuts it: a failure of the backend"), async () => {
+    const heads = ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"];
+    for (const head of heads) {
+      await using backend = new RecordingBackend(async (request, connection) => {
+        if (request.target !== "/attempt") return echoOf(request);
+        await connection.send(`HTTP/1.1 200 OK\r\n${head}`);
+        await connection.read().catch(() => {}); // until the proxy gives up
+        return undefined;
+      });
+      await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { idle: LIMIT_MS } });
+      using client = await RawClient.connect(proxy.port);
+      const response = await ask(client, get("/attempt"));
+      assertEquals([response.status, textOf(response), response.complete], [200, "half", false]);
+      await unharmed({ proxy, client, backend, what: "a body that stood still" });
+      assertEquals([proxy.backend(backend.url).totalFailures, proxy.backend(backend.url).alive], [1, true]);
+      assert(proxy.log.lines.some(({ level }) => level === "warn"));
+    }
+  });
+
+  Deno.test(name("timeouts.idle without a byte of a request body is 408, and nobody's failure"), async () => {
+    await using backend = new RecordingBackend();
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { idle: LIMIT_MS } });
+    for (const head of ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"]) {
+      using client = await RawClient.connect(proxy.port);
+      await client.send(`POST /half HTTP/1.1\r\nHost: x\r\n${head}`);
+      const response = await answered(client.response(), "half a body");
+      assertEquals([response.status, JSON.parse(textOf(response)).status], [408, 408]);
+      assertEquals(await within(client.closed(), "the end"), true);
+      client.close();
+      await unharmed({ proxy, backend, what: "half a body" });
+    }
+    assert(backend.requests.every(({ target, complete }) => complete !== (target === "/half")));
+    assertEquals([proxy.backend(backend.url).totalFailures, proxy.backend(backend.url).alive], [0, true]);
+  });
+
+  Deno.test(name("bodies that go on within timeouts.idle may take longer as a whole"), async () => {
+    await using backend = new RecordingBackend(async (request, connection) => {
+      if (request.target !== "/slow") return echoOf(request);
+      await connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+      for (const byte of "slow") {
+        await new Promise((resolve) => setTimeout(resolve, LIMIT_MS * 0.4)); // together longer than the limit
+        await connection.send(byte);
+      }
+      return "";
+    });
+    await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { idle: LIMIT_MS } });
+    using client = await RawClient.connect(proxy.port);
+    await client.send("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n");
+    for (const byte of "body") {
+      await new Promise((resolve) => setTimeout(resolve, LIMIT_MS * 0.4));
+      await client.send(byte);
+    }
+    assertEquals(textOf(await answered(client.response(), "a slow exchange")), "slow");
+    await unharmed({ proxy, client, backend, what: "a slow exchange" });
   });
 }

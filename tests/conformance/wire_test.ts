@@ -20,6 +20,7 @@ testConformance({
     refusesManyHeaders: false,
     overlooksBrokenBodies: false,
     cutsBehindUploads: false,
+    knowsNoIdle: false,
     doubtsConnectTimeouts: false,
     toleratesBareLf: false,
     hasForeignParser: false,

@@ -8,6 +8,7 @@ import { jsonSchema } from "./src/config/schema.ts";
 import { ConfigError, messageOf, UsageError } from "./src/errors.ts";
 import { type Log, type Logging, setUpLog } from "./src/log.ts";
 import { Roundhouse } from "./src/roundhouse.ts";
+import { runTop } from "./src/top/top.ts";
 import { checkCertificateFiles } from "./src/tls/check.ts";
 import { BUILD, VERSION } from "./src/version.ts";
 import { watchFile } from "./src/watch.ts";
@@ -33,6 +34,8 @@ async function main(args: readonly string[]): Promise<number> {
       return print(jsonSchema());
     case "check":
       return check(command);
+    case "top":
+      return await top(command.adminUrl);
     case "run":
       return await run(command);
   }
@@ -53,6 +56,15 @@ function check(command: ConfiguredCommand): number {
   const doubts = checkCertificateFiles(config, new Date());
   for (const warning of [...warnings, ...doubts]) console.error(`warning: ${warning}`);
   return print(describeConfig(config).join("\n") + "\n");
+}
+
+/** Watches until a signal ends it. */
+async function top(adminUrl: string): Promise<number> {
+  const stop = new AbortController();
+  for (const signal of [...STOP_SIGNALS, "SIGHUP"] as const) Deno.addSignalListener(signal, () => stop.abort());
+  const token = env("ROUNDHOUSE_ADMIN_TOKEN") || undefined;
+  await runTop({ adminUrl, token, signal: stop.signal, hasColour: (env("NO_COLOR") ?? "") === "" });
+  return 0;
 }
 
 /** Runs until a signal ends it; resolves with the exit status. */

@@ -13,6 +13,11 @@ export type Command =
     /** Reload when the file changes. */
     readonly watchConfig: boolean;
   }
+  | {
+    readonly kind: "top";
+    /** Where the admin server is: an origin with an optional base path. */
+    readonly adminUrl: string;
+  }
   | { readonly kind: "schema" | "version" | "help" };
 
 export const HELP = `roundhouse - a load-balancing HTTP reverse proxy
@@ -21,6 +26,7 @@ Usage:
   roundhouse [run] [OPTIONS]         start (run is the default command)
   roundhouse check [--config FILE]   validate the configuration and print what it means
   roundhouse schema                  print the JSON Schema of the configuration file
+  roundhouse top [--admin URL]       watch a running one; plain lines when piped
   roundhouse --version | --help
 
 Options:
@@ -36,6 +42,7 @@ Options:
       --log-level LEVEL    debug, info, warn or error                [info]
       --log-format FORMAT  text or json                              [text]
       --watch-config       reload when the file changes              [off]
+      --admin URL          the admin server that top asks            [http://127.0.0.1:8081]
   -h, --help
       --version
 
@@ -54,10 +61,14 @@ const TEXT_FLAGS = [
   "workers",
   "log-level",
   "log-format",
+  "admin",
 ] as const;
 const SWITCHES = ["help", "version", "watch-config"] as const;
 const ALIASES = { c: "config", b: "backend", p: "port", h: "help" } as const;
-const COMMANDS = ["run", "check", "schema"] as const;
+const COMMANDS = ["run", "check", "schema", "top"] as const;
+
+/** Where the admin server listens unless the configuration says otherwise. */
+const DEFAULT_ADMIN_URL = "http://127.0.0.1:8081";
 
 /**
  * Reads the command line.
@@ -79,6 +90,8 @@ export function parseCommand(args: readonly string[]): Command {
   if (kind === undefined) throw new UsageError(`unknown command ${command}`);
   if (rest.length > 0) throw new UsageError(`unexpected argument ${rest[0]}`);
   if (kind === "schema") return { kind };
+  if (kind === "top") return { kind, adminUrl: adminUrlFrom(flags) };
+  if (flags["admin"] !== undefined) throw new UsageError("--admin is an option of top");
   return {
     kind,
     configPath: textFlag(flags, "config"),
@@ -109,6 +122,20 @@ function overridesFrom(flags: Record<string, unknown>): Overrides {
     logFormat: textFlag(flags, "log-format"),
   };
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+/** Everything else that `top` might be told would be meant for something else. */
+function adminUrlFrom(flags: Record<string, unknown>): string {
+  const other = [...TEXT_FLAGS, ...SWITCHES].find((name) => {
+    return name !== "admin" && flags[name] !== undefined && flags[name] !== false && Object(flags[name]).length !== 0;
+  });
+  if (other !== undefined) throw new UsageError(`--${other} is no option of top`);
+  const text = textFlag(flags, "admin") ?? DEFAULT_ADMIN_URL;
+  const url = URL.parse(text);
+  const isPlain = url !== null && /^https?:$/.test(url.protocol) &&
+    url.username + url.password + url.search + url.hash === "";
+  if (!isPlain) throw new UsageError(`--admin wants an http:// or https:// URL, got ${text}`);
+  return text;
 }
 
 function textFlag(flags: Record<string, unknown>, name: string): string | undefined {

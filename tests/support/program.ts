@@ -24,10 +24,18 @@ export interface Finished {
   readonly stderr: string;
 }
 
+/** The words that start the program with these arguments. */
+export function commandLine(
+  args: readonly string[],
+  binary = Deno.env.get("ROUNDHOUSE_BINARY"),
+): [string, ...string[]] {
+  return binary === undefined ? [Deno.execPath(), "run", "-P", MAIN, ...args] : [binary, ...args];
+}
+
 function command(args: readonly string[], options: ProgramOptions): Deno.Command {
-  const binary = options.binary ?? Deno.env.get("ROUNDHOUSE_BINARY");
-  return new Deno.Command(binary ?? Deno.execPath(), {
-    args: binary === undefined ? ["run", "-P", MAIN, ...args] : [...args],
+  const [executable, ...rest] = commandLine(args, options.binary);
+  return new Deno.Command(executable, {
+    args: rest,
     stdin: options.stdin === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",

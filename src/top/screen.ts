@@ -1,0 +1,79 @@
+/** A terminal that is drawn on and given back as it was. */
+
+import type { Line, Style } from "./table.ts";
+
+/** Select Graphic Rendition. */
+const STYLES: Readonly<Record<Style, string>> = {
+  plain: "",
+  bold: "1",
+  faint: "2",
+  good: "32",
+  warning: "33",
+  bad: "31",
+};
+
+const ESC = "\x1b[";
+/** A screen of its own, so that what was there before is there again afterwards; no cursor; no line wrap. */
+const ENTER = `${ESC}?1049h${ESC}?25l${ESC}?7l`;
+const LEAVE = `${ESC}?7h${ESC}?25h${ESC}?1049l`;
+const HOME = `${ESC}H`;
+const CLEAR_LINE = `${ESC}K`;
+const CLEAR_BELOW = `${ESC}J`;
+
+/** The text of a frame: lines cut at the width, what was there before gone. */
+export function frame(lines: readonly Line[], columns: number, hasColour: boolean): string {
+  const rows = lines.map((line) => renderLine(line, columns, hasColour) + CLEAR_LINE);
+  return HOME + rows.join("\r\n") + CLEAR_BELOW;
+}
+
+function renderLine(line: Line, columns: number, hasColour: boolean): string {
+  let room = columns;
+  let text = "";
+  for (const { text: whole, style = "plain" } of line) {
+    const piece = whole.slice(0, Math.max(0, room));
+    room -= piece.length;
+    const code = hasColour ? STYLES[style] : "";
+    text += code === "" || piece === "" ? piece : `${ESC}${code}m${piece}${ESC}0m`;
+  }
+  return text;
+}
+
+/** The terminal on standard output. `close()` has to be called, whatever happens. */
+export class Screen {
+  readonly #hasColour: boolean;
+  #isOpen = false;
+
+  /** `hasColour`: whether attributes and colours may be used (not where `NO_COLOR` is set). */
+  constructor(hasColour: boolean) {
+    this.#hasColour = hasColour;
+  }
+
+  get rows(): number {
+    return Deno.consoleSize().rows;
+  }
+
+  /** Takes the screen; keys that are pressed are not shown, Ctrl-C is still a signal. */
+  open(): void {
+    this.#isOpen = true;
+    if (Deno.stdin.isTerminal()) Deno.stdin.setRaw(true, { cbreak: true });
+    writeOut(ENTER);
+  }
+
+  draw(lines: readonly Line[]): void {
+    writeOut(frame(lines.slice(0, this.rows), Deno.consoleSize().columns, this.#hasColour));
+  }
+
+  /** May be called again. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    writeOut(LEAVE);
+    if (Deno.stdin.isTerminal()) Deno.stdin.setRaw(false);
+  }
+}
+
+/** Writes all of it to standard output. */
+export function writeOut(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length;) written += Deno.stdout.writeSync(bytes.subarray(written));
+}

@@ -1,0 +1,150 @@
+// `roundhouse top`, piped and in a terminal.
+
+import { assert, assertEquals, assertMatch, assertStringIncludes, fail } from "@std/assert";
+import { HttpBackend } from "../support/http_backend.ts";
+import { commandLine, Program, runProgram } from "../support/program.ts";
+import { waitFor } from "../support/wait.ts";
+
+const PORTS = ["--host", "127.0.0.1", "-p", "0"];
+
+/** A child whose output is read while it runs. Dispose of it to kill it. */
+class Watched implements AsyncDisposable {
+  stdout = "";
+  stderr = "";
+  readonly #child: Deno.ChildProcess;
+  readonly #read: Promise<unknown>;
+
+  constructor([executable, ...args]: readonly [string, ...string[]]) {
+    const env = { NO_COLOR: "1" };
+    this.#child = new Deno.Command(executable, { args, env, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
+    this.#read = Promise.all([
+      this.#collect(this.#child.stdout, (text) => this.stdout += text),
+      this.#collect(this.#child.stderr, (text) => this.stderr += text),
+    ]);
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  async type(text: string): Promise<void> {
+    const writer = this.#child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(text));
+    writer.releaseLock();
+  }
+
+  /** Its exit status, once it has ended by itself. */
+  async ended(): Promise<number> {
+    const { code } = await this.#child.status;
+    await this.#read;
+    return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // it has ended already
+    }
+    await Promise.all([this.ended(), this.#child.stdin.close().catch(() => {})]);
+  }
+
+  async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>, add: (text: string) => void): Promise<void> {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) add(text);
+  }
+}
+
+/** `program` as one line of a shell. */
+function quoted(words: readonly string[]): string {
+  return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+}
+
+function hasCommand(name: string): boolean {
+  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
+    try {
+      return Deno.statSync(`${folder}/${name}`).isFile;
+    } catch {
+      return false;
+    }
+  });
+}
+
+Deno.test("top, piped: a line a second for each backend; it outlives a restart; SIGINT ends it with status 0", async () => {
+  await using backend = HttpBackend.named("one");
+  const first = await Program.start(["-b", backend.url, ...PORTS, "--admin-port", "0"]);
+  const { adminUrl, url } = first;
+  for (let request = 0; request < 3; request++) await (await fetch(url)).text();
+  await using top = new Watched(commandLine(["top", "--admin", adminUrl]));
+  const lines = () => top.stdout.split("\n").slice(1, -1).map((line) => line.split("\t"));
+  await waitFor(() => lines().length >= 2, { what: "two looks", timeoutMs: 30_000 });
+  const [time, ...rest] = lines()[0] ?? [];
+  assertMatch(time ?? "", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+  assertEquals([rest[0], rest[1], rest[2], rest[7]], [backend.url, "up", "active", "3"]);
+  assert(!top.stdout.includes("\x1b"));
+
+  await first[Symbol.asyncDispose]();
+  await waitFor(() => top.stderr.includes("trying again"), { what: "the loss to be told", timeoutMs: 20_000 });
+  await using _second = await Program.start(["-b", backend.url, ...PORTS, "--admin-port", new URL(adminUrl).port]);
+  await waitFor(() => lines().at(-1)?.[8] === "0", { what: "the new one's counts", timeoutMs: 20_000 });
+  top.kill("SIGINT");
+  assertEquals(await top.ended(), 0);
+});
+
+Deno.test({
+  name: "top in a terminal redraws a screen of its own; Ctrl-C leaves the terminal as it was",
+  ignore: !hasCommand("script") || !hasCommand("stty"),
+  fn: async () => {
+    await using backend = HttpBackend.named("one");
+    await using program = await Program.start(["-b", backend.url, ...PORTS, "--admin-port", "0"]);
+    const watch = quoted(commandLine(["top", "--admin", program.adminUrl]));
+    // The shell of the terminal gets the signal too.
+    const session = `stty rows 20 cols 120; stty -g; trap : INT; ${watch}; echo "status $?"; stty -g`;
+    await using terminal = new Watched(["script", "-qec", session, "/dev/null"]);
+    const frames = () => terminal.stdout.split("\x1b[H").length - 1;
+    await waitFor(() => frames() >= 2, { what: "two frames", timeoutMs: 30_000 });
+    await terminal.type("\x03");
+    assertEquals(await terminal.ended(), 0);
+    const [before = "", shown = "", after = ""] = terminal.stdout.split("\x1b[?1049").map((part) =>
+      part.replace(/^[hl]/, "")
+    );
+    assertStringIncludes(shown, "The backend is up and takes traffic");
+    assertMatch(after, /^status 0\r\n/);
+    const settings = (text: string) => /^[0-9a-f:]{40,}\r$/m.exec(text)?.[0] ?? fail(`no settings in ${text}`);
+    assertEquals(settings(after), settings(before));
+    for (const [taken, given] of [["\x1b[?25l", "\x1b[?25h"], ["\x1b[?7l", "\x1b[?7h"]] as const) {
+      assert(terminal.stdout.indexOf(given) > terminal.stdout.indexOf(taken));
+    }
+  },
+});
+
+Deno.test("top says in one line what is wrong, with status 1, and 2 for wrong usage", async () => {
+  await using backend = HttpBackend.named("one");
+  await using program = await Program.start(["-b", backend.url, ...PORTS, "--admin-port", "0"], {
+    env: { ROUNDHOUSE_ADMIN_TOKEN: "s3cret" },
+  });
+  const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  closed.close();
+  const cases: [args: string[], env: Record<string, string>, code: number, stderr: RegExp][] = [
+    [["--admin", program.adminUrl], {}, 1, /^http:\S+: the admin server wants a token: set ROUNDHOUSE_ADMIN_TOKEN\n$/],
+    [
+      ["--admin", program.adminUrl],
+      { ROUNDHOUSE_ADMIN_TOKEN: "x" },
+      1,
+      /^http:\S+: .* does not take the token in .*\n$/,
+    ],
+    [["--admin", `http://127.0.0.1:${closed.addr.port}`], {}, 1, /^http:\S+: Connection refused \(os error \d+\)\n$/],
+    [["--admin", backend.url], {}, 1, /^http:\S+: this is no admin server of roundhouse\n$/],
+    [
+      ["--admin", "localhost:8081"],
+      {},
+      2,
+      /^roundhouse: --admin wants an http:\/\/ or https:\/\/ URL, got localhost:8081\n/,
+    ],
+    [["-p", "80"], {}, 2, /^roundhouse: --port is no option of top\n/],
+  ];
+  await Promise.all(cases.map(async ([args, env, code, stderr]) => {
+    const result = await runProgram(["top", ...args], { env: { ROUNDHOUSE_ADMIN_TOKEN: "", ...env } });
+    assertEquals([result.code, result.stdout], [code, ""], result.stderr);
+    assertMatch(result.stderr, stderr);
+  }));
+});

@@ -69,7 +69,7 @@ export class EventFeed {
 
   /** Tells that the configuration was read again. */
   reloaded(report: ReloadReport): void {
-    this.#publish("reload", report);
+    this.#publish("reload", { ...report, at: new Date().toISOString() });
   }
 
   /**

@@ -55,7 +55,7 @@ export async function runTop({ adminUrl, token, signal, hasColour }: TopOptions)
     while (!signal.aborted) {
       const next = pause(EVERY_MS, signal);
       if (status !== undefined) {
-        history.add(status, performance.now() / 1000);
+        history.add(status);
         output.show({ status, history, now: Date.parse(status.startedAt) + status.uptimeSeconds * 1000 });
       }
       await next;

@@ -1,6 +1,6 @@
 // GET /events on a real socket.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { MAX_STREAMS } from "../../src/admin/event_feed.ts";
 import { TestAdmin } from "../support/admin.ts";
 import { EventReader, type ServerSentEvent } from "../support/event_stream.ts";
@@ -134,7 +134,9 @@ Deno.test("a proxy's events tell of failing requests and of reloads, and end wit
     state: "active",
   }]);
   const reload = await events.nextChange();
-  assertEquals([reload?.event, reload?.data], ["reload", report]);
+  const { at, ...inReport } = reload?.data ?? {};
+  assertEquals([reload?.event, inReport], ["reload", report]);
+  assertMatch(at, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
   assertEquals(report.removed, [gone.url]);
 
   await proxy[Symbol.asyncDispose]();

@@ -60,7 +60,7 @@ function receive({ type, data }) {
   if (type === "stats") {
     found();
     clockAhead = Date.parse(value.startedAt) + value.uptimeSeconds * 1000 - Date.now();
-    history.add(value, Date.now() / 1000);
+    history.add(value);
     render(value);
   } else if (type === "reload") {
     events.addReload(value, serverNow());
@@ -81,7 +81,7 @@ function render(latest) {
   const traffic = history.traffic();
   showOverview(latest, history, now);
   table.update(latest.backends, traffic, now);
-  chart.update(history.rates, Date.now() / 1000);
+  chart.update(history.rates, now / 1000);
 }
 
 /** After a change of one's own: there is no need to wait for the next second. */

@@ -58,7 +58,7 @@ export class TrafficChart {
 
   /**
    * @param {readonly Rates[]} rates oldest first
-   * @param {number} now seconds since 1970
+   * @param {number} now seconds since 1970, on the server's clock
    */
   update(rates, now) {
     this.#rates = rates;

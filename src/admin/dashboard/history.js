@@ -13,8 +13,7 @@ const RECENT_SECONDS = 60;
 
 /**
  * @typedef {object} Sample
- * @property {number} at seconds since 1970, on the page's clock
- * @property {number} uptime seconds, on the server's clock, which nobody sets
+ * @property {number} at seconds since 1970, on the server's clock
  * @property {number} total requests so far
  * @property {number} failed of these
  * @property {number} retried
@@ -47,16 +46,16 @@ export class History {
   /** @type {string | undefined} */
   #startedAt;
 
-  /**
-   * @param {Status} status
-   * @param {number} at seconds since 1970
-   */
-  add(status, at) {
+  /** @param {Status} status */
+  add(status) {
     if (status.startedAt !== this.#startedAt) this.#samples = [];
     this.#startedAt = status.startedAt;
-    const sample = sampleOf(status, at);
+    const sample = sampleOf(status);
+    const { at } = sample;
     const previous = this.#samples.at(-1);
-    if (previous !== undefined && sample.uptime <= previous.uptime) return; // the same look twice
+    if (previous !== undefined && at <= previous.at) return; // the same look twice
+    // A server that has started anew may have had its clock set back.
+    while ((this.#rates.at(-1)?.at ?? -Infinity) >= at) this.#rates.pop();
     this.#samples.push(sample);
     this.#rates.push(ratesBetween(previous, sample));
     while ((this.#samples[0]?.at ?? at) < at - HISTORY_SECONDS) this.#samples.shift();
@@ -100,7 +99,7 @@ export class History {
     if (last === undefined || oldest === undefined) return new Map();
     const since = this.#lookBack(last, SHARE_SECONDS);
     const minuteAgo = this.#lookBack(last, RECENT_SECONDS);
-    const seconds = last.uptime - since.uptime;
+    const seconds = last.at - since.at;
     const requests = new Map(
       [...last.backends].map(([id, totals]) => [id, added(totals, since.backends.get(id)).requests]),
     );
@@ -134,13 +133,11 @@ const NOTHING = { at: 0, requests: null, failed: null, attemptsFailed: null };
 
 /**
  * @param {Status} status
- * @param {number} at
  * @returns {Sample}
  */
-function sampleOf({ uptimeSeconds, requests, backends }, at) {
+function sampleOf({ startedAt, uptimeSeconds, requests, backends }) {
   return {
-    at,
-    uptime: uptimeSeconds,
+    at: Date.parse(startedAt) / 1000 + uptimeSeconds,
     total: requests.total,
     failed: requests.failed,
     retried: requests.retried,
@@ -160,7 +157,7 @@ function sampleOf({ uptimeSeconds, requests, backends }, at) {
  */
 function ratesBetween(before, after) {
   if (before === undefined) return { ...NOTHING, at: after.at };
-  const seconds = after.uptime - before.uptime;
+  const seconds = after.at - before.at;
   let attemptsFailed = 0;
   for (const [id, totals] of after.backends) attemptsFailed += added(totals, before.backends.get(id)).failures;
   return {

@@ -12,7 +12,7 @@ const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 5000;
 
 /** Of no process: the server sends all that it remembers. `EventSource` could say neither this nor the token. */
-const FROM_THE_START = "start-0";
+const FROM_THE_START = "0";
 
 /**
  * @typedef {object} LiveOptions

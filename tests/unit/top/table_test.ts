@@ -17,9 +17,9 @@ const DOWN: Partial<BackendStatus> = {
 function view(backends: readonly BackendStatus[], perSecond = 0): View {
   const history = new History();
   const busy = backends.map((backend) => ({ ...backend, totalRequests: backend.totalRequests + perSecond }));
-  history.add(status(59, backends), 59);
+  history.add(status(59, backends));
   const latest = status(60, busy, { requests: { total: perSecond * backends.length, active: 2 } });
-  history.add(latest, 60);
+  history.add(latest);
   return { status: latest, history, now: Date.parse("2026-01-01T00:01:00.000Z") };
 }
 

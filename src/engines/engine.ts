@@ -41,4 +41,4 @@ export interface Engine {
  *
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
-export type EngineFactory = (options: EngineOptions) => Engine;
+export type EngineFactory = (options: EngineOptions) => Engine | Promise<Engine>;

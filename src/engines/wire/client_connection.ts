@@ -11,6 +11,7 @@ import { WireExchange } from "./exchange.ts";
 import { CLOSE_LINE, responseHead } from "./heads.ts";
 import { Inlet, type InletListener } from "./inlet.ts";
 import { type Link, writeAll } from "./link.ts";
+import { readProxyHeader } from "./proxy_protocol.ts";
 import { reasonPhrase } from "./reason_phrases.ts";
 import { type ClientAddress, wireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
@@ -25,7 +26,7 @@ const LF = 0x0a;
 export class ClientConnection extends Timed implements InletListener {
   readonly link: Link;
   readonly inlet: Inlet;
-  readonly #address: ClientAddress;
+  #address: ClientAddress;
   readonly #context: WireContext;
   #exchange: WireExchange | undefined;
   #closed = false;
@@ -43,9 +44,14 @@ export class ClientConnection extends Timed implements InletListener {
     return this.#exchange === undefined && this.inlet.unread === 0;
   }
 
-  /** Serves requests until either side has had enough. Never rejects. */
-  async serve(): Promise<void> {
+  /**
+   * Serves requests until either side has had enough. Never rejects.
+   *
+   * @param options `proxyProtocol`: whether the connection begins with a header that says whose it is
+   */
+  async serve({ proxyProtocol }: { readonly proxyProtocol: boolean }): Promise<void> {
     this.#context.headerTimeouts.start(this);
+    if (proxyProtocol && !await this.#readProxyHeader()) return this.close();
     while (!this.#closed) {
       const head = await this.#nextHead();
       if (head === undefined || !await this.#serveOne(head)) break;
@@ -134,6 +140,27 @@ export class ClientConnection extends Timed implements InletListener {
       this.stopClock();
       await this.#refuse(clientError(error.tooLarge ? "head_too_large" : "bad_request", error.message));
       return undefined;
+    }
+  }
+
+  /** Takes the client's address from the header; `false`: there is none, or no whole one in time. */
+  async #readProxyHeader(): Promise<boolean> {
+    const { inlet } = this;
+    try {
+      while (true) {
+        const header = readProxyHeader(inlet.bytes, inlet.start, inlet.end);
+        if (header !== undefined) {
+          inlet.start = header.end;
+          if (header.client !== undefined) this.#address = { ...this.#address, peer: header.client };
+          return true;
+        }
+        if (inlet.ended) return false;
+        await inlet.more();
+      }
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      this.#context.log.debug("connection closed", { client: this.#address.peer, reason: error.message });
+      return false;
     }
   }
 

@@ -4,6 +4,7 @@ import { messageOf } from "../../errors.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { ClientConnection } from "./client_connection.ts";
 import { WireContext } from "./context.ts";
+import { type Arrival, type Door, openDoor, openTlsDoor } from "./door.ts";
 
 /** How often a stopping engine looks whether the last request body has arrived. */
 const UPLOAD_POLL_MS = 10;
@@ -12,32 +13,34 @@ const UPLOAD_POLL_MS = 10;
 const EXHAUSTED_MS = 100;
 
 /** Starts listening; see `EngineFactory`. */
-export function startWireEngine(options: EngineOptions): Engine {
-  return new WireEngine(options);
+export async function startWireEngine(options: EngineOptions): Promise<Engine> {
+  const { config: { proxy }, certificate, reusePort } = options;
+  const at = { hostname: proxy.host, port: proxy.port, reusePort };
+  return new WireEngine(options, certificate === undefined ? openDoor(at) : await openTlsDoor(at, certificate));
 }
 
 class WireEngine implements Engine {
   readonly address: Deno.NetAddr;
-  readonly setCertificate = undefined;
+  readonly setCertificate: Engine["setCertificate"];
   readonly #context: WireContext;
-  readonly #listener: Deno.TcpListener | Deno.TlsListener;
+  readonly #door: Door;
   readonly #log: EngineOptions["log"];
+  readonly #proxyProtocol: boolean;
   readonly #open = new Set<ClientConnection>();
   readonly #accepting: Promise<void>;
   #maxConnections: number;
   #listening = true;
-  /** Tells whoever waits for a connection to end or become idle. */
+  /** Tells whoever waits for a connection to end. */
   #changed = Promise.withResolvers<void>();
 
-  constructor({ config, pool, forwarder, log, certificate, reusePort }: EngineOptions) {
+  constructor({ config, pool, forwarder, log, certificate }: EngineOptions, door: Door) {
     this.#log = log;
+    this.#door = door;
+    this.address = door.address;
+    this.setCertificate = door.setCertificate;
     this.#context = new WireContext({ config, pool, forwarder, log, secure: certificate !== undefined });
+    this.#proxyProtocol = config.proxy.proxyProtocol;
     this.#maxConnections = config.proxy.maxConnections;
-    const at = { hostname: config.proxy.host, port: config.proxy.port, reusePort };
-    this.#listener = certificate === undefined
-      ? Deno.listen(at)
-      : Deno.listenTls({ ...at, ...certificate, alpnProtocols: ["http/1.1"] });
-    this.address = this.#listener.addr;
     this.#accepting = this.#accept();
   }
 
@@ -51,7 +54,7 @@ class WireEngine implements Engine {
     // Whose body is still arriving may have more connections on their way: these are told to go elsewhere.
     while (this.#context.uploads > 0) await new Promise((resolve) => setTimeout(resolve, UPLOAD_POLL_MS));
     this.#listening = false;
-    this.#listener.close();
+    this.#door.close();
     for (const connection of this.#open) {
       if (connection.idle) connection.close();
     }
@@ -68,9 +71,9 @@ class WireEngine implements Engine {
     while (this.#listening) {
       await this.#untilRoom();
       try {
-        const connection = await this.#listener.accept();
+        const arrival = await this.#door.accept();
         await this.#untilRoom();
-        void this.#serve(connection);
+        void this.#serve(arrival);
       } catch (error) {
         if (!this.#listening) return;
         // A connection that was reset before it was accepted, or no more file descriptors.
@@ -89,14 +92,11 @@ class WireEngine implements Engine {
     }
   }
 
-  async #serve(link: Deno.TcpConn | Deno.TlsConn): Promise<void> {
-    if ("setNoDelay" in link) link.setNoDelay(true);
-    const { hostname, port } = link.localAddr;
-    const local = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
-    const address = { peer: link.remoteAddr.hostname, secure: this.#context.secure, local };
+  async #serve({ link, remote, local }: Arrival): Promise<void> {
+    const address = { peer: remote.hostname, secure: this.#context.secure, local: authorityOf(local) };
     const connection = new ClientConnection(link, address, this.#context);
     this.#open.add(connection);
-    await connection.serve();
+    await connection.serve({ proxyProtocol: this.#proxyProtocol });
     this.#open.delete(connection);
     this.#changed.resolve();
   }
@@ -105,4 +105,8 @@ class WireEngine implements Engine {
     await this.#changed.promise;
     this.#changed = Promise.withResolvers();
   }
+}
+
+function authorityOf({ hostname, port }: Deno.NetAddr): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -1,0 +1,94 @@
+/** TLS through `node:tls`, which can change certificates while it listens, as a connection like any other. */
+
+import type { TLSSocket } from "node:tls";
+import type { Link } from "./link.ts";
+
+interface Reading {
+  readonly into: Uint8Array;
+  readonly resolve: (count: number | null) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A socket that is read into buffers. One read at a time. */
+export class NodeLink implements Link {
+  readonly #socket: TLSSocket;
+  /** Came while nobody read; the socket is paused then. */
+  #rest: Uint8Array | undefined;
+  #reading: Reading | undefined;
+  #ended = false;
+  #error: unknown;
+
+  constructor(socket: TLSSocket) {
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Uint8Array) => this.#came(chunk));
+    socket.on("end", () => this.#end(undefined));
+    socket.on("error", (error) => this.#end(error));
+    socket.on("close", () => this.#end(new Error("the connection was closed")));
+    socket.pause();
+  }
+
+  read(into: Uint8Array): Promise<number | null> {
+    const rest = this.#rest;
+    if (rest !== undefined) {
+      this.#rest = rest.length > into.length ? rest.subarray(into.length) : undefined;
+      into.set(rest.subarray(0, into.length));
+      return Promise.resolve(Math.min(rest.length, into.length));
+    }
+    if (this.#ended) return this.#error === undefined ? Promise.resolve(null) : Promise.reject(this.#error);
+    return new Promise((resolve, reject) => {
+      this.#reading = { into, resolve, reject };
+      this.#socket.resume();
+    });
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#socket.write(bytes, (error) => error ? reject(error) : resolve(bytes.length));
+    });
+  }
+
+  closeWrite(): Promise<void> {
+    return new Promise((resolve) => this.#socket.end(resolve));
+  }
+
+  close(): void {
+    this.#socket.destroy();
+    this.#end(new Error("the connection was closed"));
+  }
+
+  #came(chunk: Uint8Array): void {
+    const reading = this.#reading;
+    if (reading === undefined) {
+      // The socket reads a little on after it was told to pause.
+      this.#rest = this.#rest === undefined ? chunk : joined(this.#rest, chunk);
+      this.#socket.pause();
+      return;
+    }
+    this.#reading = undefined;
+    const count = Math.min(chunk.length, reading.into.length);
+    reading.into.set(chunk.subarray(0, count));
+    if (count < chunk.length) {
+      this.#rest = chunk.subarray(count);
+      this.#socket.pause();
+    }
+    reading.resolve(count);
+  }
+
+  #end(error: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#error = error;
+    const reading = this.#reading;
+    this.#reading = undefined;
+    if (error === undefined) reading?.resolve(null);
+    else reading?.reject(error);
+  }
+}
+
+function joined(one: Uint8Array, other: Uint8Array): Uint8Array {
+  const all = new Uint8Array(one.length + other.length);
+  all.set(one);
+  all.set(other, one.length);
+  return all;
+}

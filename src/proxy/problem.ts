@@ -9,6 +9,8 @@ export const CLIENT_GONE = 499;
 /** An answer that roundhouse makes itself. */
 export interface Problem {
   readonly status: number;
+  /** The status in words. */
+  readonly title: string;
   readonly headers: readonly HeaderPair[];
   /** `application/problem+json`. Names no backend. */
   readonly body: string;
@@ -62,7 +64,7 @@ export function problemFor(error: ProxyError, requestId: string, retryAfterSecon
   if (error.code === "method_not_allowed") {
     headers.push(["allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]);
   }
-  return { status: answer.status, headers, body };
+  return { status: answer.status, title: answer.title, headers, body };
 }
 
 /** Whether the answer to this error counts as one of roundhouse's own failures. */

@@ -12,7 +12,6 @@ import { CLOSE_LINE, responseHead } from "./heads.ts";
 import { Inlet, type InletListener } from "./inlet.ts";
 import { type Link, writeAll } from "./link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
-import { reasonPhrase } from "./reason_phrases.ts";
 import { type ClientAddress, wireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
 
@@ -74,13 +73,13 @@ export class ClientConnection extends Timed implements InletListener {
 
   /** Sends an answer of the proxy's own. */
   async answer(
-    { status, headers, body }: Problem,
+    { status, title, headers, body }: Problem,
     { withoutBody, lines }: { readonly withoutBody: boolean; readonly lines: string },
   ): Promise<void> {
     const content = Buffer.from(body);
     const passed = headers.filter(([name]) => name !== "connection"); // `lines` says it
     const framing = { kind: "length", bytes: content.length } as const;
-    const head = Buffer.from(responseHead({ status, reason: reasonPhrase(status) }, passed, framing, lines), "latin1");
+    const head = Buffer.from(responseHead({ status, reason: title }, passed, framing, lines), "latin1");
     await this.send(withoutBody ? head : Buffer.concat([head, content]));
   }
 

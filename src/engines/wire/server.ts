@@ -4,7 +4,7 @@ import { messageOf } from "../../errors.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { ClientConnection } from "./client_connection.ts";
 import { WireContext } from "./context.ts";
-import { type Arrival, type Door, openDoor, openTlsDoor } from "./door.ts";
+import { type Arrival, type Door, openDoor } from "./door.ts";
 
 /** How often a stopping engine looks whether the last request body has arrived. */
 const UPLOAD_POLL_MS = 10;
@@ -16,7 +16,9 @@ const EXHAUSTED_MS = 100;
 export async function startWireEngine(options: EngineOptions): Promise<Engine> {
   const { config: { proxy }, certificate, reusePort } = options;
   const at = { hostname: proxy.host, port: proxy.port, reusePort };
-  return new WireEngine(options, certificate === undefined ? openDoor(at) : await openTlsDoor(at, certificate));
+  if (certificate === undefined) return new WireEngine(options, openDoor(at));
+  const { openTlsDoor } = await import("./tls_door.ts"); // `node:tls` takes 20 ms to load
+  return new WireEngine(options, await openTlsDoor(at, certificate));
 }
 
 class WireEngine implements Engine {

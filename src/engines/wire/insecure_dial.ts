@@ -1,0 +1,23 @@
+/** Connections to backends whose certificates are not checked (`tls.insecure`): only `node:tls` makes them. */
+
+import { connect } from "node:tls";
+import type { Backend } from "../../pool/backend.ts";
+import type { Link } from "./link.ts";
+import { NodeLink } from "./node_link.ts";
+
+/** Takes whatever certificate the backend shows. Rejects when `signal` fires first. */
+export function dialInsecurely({ hostname, port }: Backend, signal: AbortSignal): Promise<Link> {
+  const { promise, resolve, reject } = Promise.withResolvers<Link>();
+  const socket = connect({ host: hostname, port, rejectUnauthorized: false });
+  const giveUp = () => {
+    socket.destroy();
+    reject(signal.reason);
+  };
+  signal.addEventListener("abort", giveUp);
+  socket.once("secureConnect", () => resolve(new NodeLink(socket)));
+  socket.once("error", reject);
+  return promise.finally(() => {
+    signal.removeEventListener("abort", giveUp);
+    socket.off("error", reject);
+  });
+}

@@ -48,7 +48,7 @@ export interface DataPlane extends Omit<Engine, "configure" | "sayGoodbye"> {
  *
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
-export function startDataPlane(options: DataPlaneOptions): DataPlane {
+export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { config, pool, metrics, passive, log, certificate, reusePort } = options;
   const { shared } = pool;
   const fixed = {
@@ -67,7 +67,7 @@ export function startDataPlane(options: DataPlaneOptions): DataPlane {
     recorder: new RequestRecorder({ shared, metrics, accessLog: config.log.access ? log : undefined }),
   });
   const forwarder = new Forwarder(partsFor(config, options.sessions));
-  const engine = engineFactory(config.engine)({ config, pool, forwarder, log, certificate, reusePort });
+  const engine = await engineFactory(config.engine)({ config, pool, forwarder, log, certificate, reusePort });
   return {
     address: engine.address,
     workerRestarts: 0, // an error that nobody catches in the only isolate ends the process

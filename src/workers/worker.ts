@@ -16,6 +16,15 @@ const GOODBYE_MS = 250;
 
 const REASON = "control plane";
 
+/** What the data plane of this isolate works with. */
+interface Parts {
+  readonly isolate: number;
+  readonly pool: ServerPool;
+  readonly log: RemoteLog;
+  readonly passive: RemotePassiveHealth;
+  readonly dataPlane: DataPlane;
+}
+
 /** What runs once `start` has been carried out. */
 class Forwarding {
   readonly #isolate: number;
@@ -25,23 +34,31 @@ class Forwarding {
   readonly #dataPlane: DataPlane;
   #stopped: Promise<void> | undefined;
 
-  constructor({ config, certificate, memory, sessions, backends }: StartOrder) {
+  static async start({ config, certificate, memory, sessions, backends }: StartOrder): Promise<Forwarding> {
     const { state, metrics, isolates, isolate } = memory;
-    this.#isolate = isolate;
-    this.#pool = new ServerPool(SharedState.attach(state, isolates, isolate));
-    for (const backend of backends) this.#add(backend);
-    this.#log = new RemoteLog(config.log.level, send);
-    this.#passive = new RemotePassiveHealth(config, this.#pool.shared, send);
-    this.#dataPlane = startDataPlane({
+    const pool = new ServerPool(SharedState.attach(state, isolates, isolate));
+    for (const { spec, slot } of backends) pool.adopt(spec, slot, REASON);
+    const log = new RemoteLog(config.log.level, send);
+    const passive = new RemotePassiveHealth(config, pool.shared, send);
+    const dataPlane = await startDataPlane({
       config,
       certificate,
-      pool: this.#pool,
+      pool,
       metrics: RequestMetrics.attach(metrics, isolates, isolate),
-      sessions: this.#attach(sessions),
-      passive: this.#passive,
-      log: this.#log,
+      sessions: attach(sessions, isolate),
+      passive,
+      log,
       reusePort: true,
     });
+    return new Forwarding({ isolate, pool, log, passive, dataPlane });
+  }
+
+  private constructor({ isolate, pool, log, passive, dataPlane }: Parts) {
+    this.#isolate = isolate;
+    this.#pool = pool;
+    this.#log = log;
+    this.#passive = passive;
+    this.#dataPlane = dataPlane;
   }
 
   get started(): Started {
@@ -59,7 +76,7 @@ class Forwarding {
       case "configure":
         this.#log.level = order.config.log.level;
         this.#passive.configure(order.config);
-        return this.#dataPlane.configure(order.config, this.#attach(order.sessions));
+        return this.#dataPlane.configure(order.config, attach(order.sessions, this.#isolate));
       case "certificate":
         return this.#dataPlane.setCertificate?.(order.certificate);
       case "stop":
@@ -78,26 +95,27 @@ class Forwarding {
     const backend = this.#pool.backends.find((backend) => backend.slot === slot);
     if (backend !== undefined) this.#pool.remove(backend, REASON);
   }
-
-  #attach(sessions: SharedSessions | undefined): SessionTable | undefined {
-    return sessions && SessionTable.attach(sessions.buffer, sessions.timeoutMs, this.#isolate);
-  }
 }
 
-let forwarding: Forwarding | undefined;
+function attach(sessions: SharedSessions | undefined, isolate: number): SessionTable | undefined {
+  return sessions && SessionTable.attach(sessions.buffer, sessions.timeoutMs, isolate);
+}
+
+/** Orders that come while it starts wait for it. */
+let starting: Promise<Forwarding> | undefined;
 
 function send(report: Report): void {
   self.postMessage(report);
 }
 
-function start(number: number, order: StartOrder): void {
+async function start(number: number, order: StartOrder): Promise<void> {
+  starting = Forwarding.start(order);
   try {
-    forwarding = new Forwarding(order);
+    send({ type: "done", number, started: (await starting).started });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    return send({ type: "refused", number, name: error.name, message: error.message });
+    send({ type: "refused", number, name: error.name, message: error.message });
   }
-  send({ type: "done", number, started: forwarding.started });
 }
 
 /** Whatever this isolate holds is given back by the control plane, so nothing of it may run on: it ends at once. */
@@ -117,7 +135,7 @@ function describe(error: unknown): string {
 self.addEventListener("error", fail);
 self.addEventListener("unhandledrejection", fail);
 self.addEventListener("message", async ({ data: { number, order } }: MessageEvent<Numbered>) => {
-  if (order.type === "start") return start(number, order);
-  await forwarding?.carryOut(order);
+  if (order.type === "start") return await start(number, order);
+  await (await starting)?.carryOut(order);
   send({ type: "done", number });
 });

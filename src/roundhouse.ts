@@ -124,7 +124,7 @@ export class Roundhouse {
     this.#admin = {
       ...status,
       metrics: this.#metrics,
-      workerRestarts: () => 0,
+      workerRestarts: () => this.workerRestarts,
       log,
       events: this.#events,
       settled: () => this.#dataPlane?.settled() ?? Promise.resolve(),

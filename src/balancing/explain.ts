@@ -48,7 +48,7 @@ export function explain(
   request: SupposedRequest,
 ): Explanation {
   const header = (name: string) => request.headers[name];
-  const session = stickiness?.find({ client: request.client, secure: false, header });
+  const session = stickiness?.peek({ client: request.client, secure: false, header });
   const bound = session !== undefined && session.alive && session.state !== "disabled" ? session : undefined;
   const context = { takeTurn: () => pool.shared.turn, random: Math.random };
   const balancer = new LoadBalancer(pool, strategyFactory(config), context);

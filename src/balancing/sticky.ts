@@ -18,6 +18,8 @@ export interface StickyRequest {
 export interface Stickiness {
   /** The backend that the client is bound to, if it is in the pool. */
   find(request: StickyRequest): Backend | undefined;
+  /** As `find`, but for somebody who only asks: the session gets no older for it, nor younger. */
+  peek(request: StickyRequest): Backend | undefined;
   /** Binds the client; returns the value of a `Set-Cookie` header where the client has to be told. */
   bind(request: StickyRequest, backend: Backend): string | undefined;
 }
@@ -56,6 +58,10 @@ export class CookieStickiness implements Stickiness {
   find(request: StickyRequest): Backend | undefined {
     const session = this.#read(request);
     return session === undefined ? undefined : this.#byName().get(session.name);
+  }
+
+  peek(request: StickyRequest): Backend | undefined {
+    return this.find(request);
   }
 
   bind(request: StickyRequest, backend: Backend): string | undefined {
@@ -110,14 +116,19 @@ export class AddressStickiness implements Stickiness {
   }
 
   find({ client }: StickyRequest): Backend | undefined {
-    const place = this.#table.find(client, Date.now());
-    if (place === undefined) return undefined;
-    const backend = this.#pool.backends.find(({ slot }) => slot === place.slot);
-    return backend?.generation === place.generation ? backend : undefined;
+    return this.#backendAt(this.#table.find(client, Date.now()));
+  }
+
+  peek({ client }: StickyRequest): Backend | undefined {
+    return this.#backendAt(this.#table.peek(client, Date.now()));
   }
 
   bind({ client }: StickyRequest, backend: Backend): undefined {
     this.#table.bind(client, backend.slot, backend.generation, Date.now());
+  }
+
+  #backendAt(place: { readonly slot: number; readonly generation: number } | undefined): Backend | undefined {
+    return place && this.#pool.getBySlot(place.slot, place.generation);
   }
 }
 

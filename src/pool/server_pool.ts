@@ -88,7 +88,6 @@ export class ServerPool {
   adopt(spec: BackendSpec, slot: number, reason: string): Backend {
     const backend = new Backend(spec, slot, this.shared);
     this.#backends = [...this.#backends, backend];
-    this.shared.bumpEpoch();
     this.#emit("added", backend, reason);
     return backend;
   }
@@ -99,7 +98,6 @@ export class ServerPool {
     backend.inPool = false;
     this.#backends = this.#backends.filter((other) => other !== backend);
     this.#freeSlots.push(backend.slot);
-    this.shared.bumpEpoch();
     this.#emit("removed", backend, reason);
   }
 

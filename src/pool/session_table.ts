@@ -52,6 +52,9 @@ const MAX_BUCKET_BITS = 17;
 /** After this many vain tries for the lock its holder has lost its processor, or died. */
 const SPINS = 1000;
 
+/** Tries of one who only looks: some 10 ms. */
+const PEEK_TRIES = 10 * SPINS;
+
 /** A client as the table knows it. */
 interface Client {
   /** 128 bits. */
@@ -128,6 +131,21 @@ export class SessionTable {
     return { slot, generation };
   }
 
+  /**
+   * The place that the client is bound to; this is no use, and changes nothing. `undefined` also where the lock can't be
+   * had at once: so it is safe for who supervises the others, and has to give back the lock of one that died.
+   */
+  peek(client: string, nowMs: number): { slot: number; generation: number } | undefined {
+    const { key, bucket } = this.#client(client);
+    if (!this.#tryLock(PEEK_TRIES)) return undefined;
+    const entry = this.#search(key, bucket);
+    const cell = entryCell(entry);
+    const bound = entry !== NONE && !this.#timedOut(entry, nowMs);
+    const place = bound ? { slot: this.#load(cell + SLOT), generation: this.#load(cell + GENERATION) } : undefined;
+    this.#giveLockBack();
+    return place;
+  }
+
   /** Binds the client to a place from now on, wherever it was bound before. May cost the oldest client its entry. */
   bind(client: string, slot: number, generation: number, nowMs: number): void {
     const { key, bucket } = this.#client(client);
@@ -146,7 +164,7 @@ export class SessionTable {
    * of a change, so the table is emptied: sessions are a convenience, links that lead in circles are not.
    *
    * To be called when the isolate has certainly ended and before its number is given to another. An isolate that waits
-   * for the lock can't call it: who supervises the others must not `find` or `bind`.
+   * for the lock can't call it: who supervises the others must not `find` or `bind`, but may `peek`.
    */
   releaseLockOf(isolate: number): boolean {
     if (Atomics.compareExchange(this.#words, LOCK, isolate + 1, this.isolate + 1) !== isolate + 1) return false;
@@ -165,13 +183,19 @@ export class SessionTable {
   }
 
   #takeLock(): void {
-    for (let tries = 1;; tries++) {
+    this.#tryLock(Infinity);
+  }
+
+  /** Returns whether it got the lock within that many tries; every thousandth lasts a millisecond. */
+  #tryLock(most: number): boolean {
+    for (let tries = 1; tries <= most; tries++) {
       const holder = Atomics.compareExchange(this.#words, LOCK, 0, this.isolate + 1);
-      if (holder === 0) return;
+      if (holder === 0) return true;
       // Nobody notifies: that would cost every section a call, for a wait that ends within a millisecond by itself.
       if (tries % SPINS === 0) Atomics.wait(this.#words, LOCK, holder, 1);
       else Atomics.pause();
     }
+    return false;
   }
 
   /** Only if it is still ours: one that was taken for dead too early must not free its successor's. */

@@ -117,7 +117,7 @@ export class SharedState {
     this.retryBudget = new RetryBudget(buffer, rings, isolates, isolate);
   }
 
-  /** Changes whenever the set of eligible backends or a weight may have changed. */
+  /** Changes whenever a backend's health, state or weight may have changed; not with the list of them. */
   get epoch(): number {
     return Atomics.load(this.#words, EPOCH);
   }

@@ -8,6 +8,7 @@ import type { PoolEvent } from "../pool/server_pool.ts";
 import type { SessionTable } from "../pool/session_table.ts";
 import type { ServerCertificate } from "../tls/certificates.ts";
 import type { News, Order, SharedSessions, Started, StartOrder } from "./messages.ts";
+import { claimPort } from "./port_claim.ts";
 import { WorkerLink } from "./worker_link.ts";
 
 export interface SupervisorOptions extends Omit<DataPlaneOptions, "passive" | "reusePort"> {
@@ -24,9 +25,7 @@ const RESTART_PAUSE_MS = 1000;
 /** How long workers have to say goodbye before they are ended. */
 const GOODBYE_LIMIT_MS = 1000;
 
-/**
- * Returns how many isolates serve: `"auto"` is one per core.
- */
+/** Returns how many isolates serve: `"auto"` is one per core. */
 export function workerCount(workers: Config["proxy"]["workers"]): number {
   return workers === "auto" ? navigator.hardwareConcurrency : workers;
 }
@@ -115,8 +114,8 @@ export class Supervisor implements DataPlane {
 
   /** The first one's port is the others' too, so that any free port will do. */
   async #startAll(): Promise<void> {
-    const { workers, config } = this.#options;
-    refuseSharedPort(config.proxy);
+    const { workers, config: { proxy: { host, port } } } = this.#options;
+    using _claim = await claimPort({ hostname: host, port });
     const isolates = Array.from({ length: workers }, (_, index) => index + 1);
     for (const isolate of isolates) this.#link(isolate); // their modules load side by side
     this.#started = await this.#start(1);
@@ -220,16 +219,6 @@ export class Supervisor implements DataPlane {
     for (const link of this.#links.values()) link.terminate();
     this.#links.clear();
   }
-}
-
-/**
- * Several sockets may share a port, so the workers' would bind to one that another roundhouse's workers serve. A socket
- * that does not share can't be bound there.
- *
- * @throws {Deno.errors.AddrInUse} and its kin
- */
-function refuseSharedPort({ host, port }: Config["proxy"]): void {
-  if (port !== 0) Deno.listen({ hostname: host, port }).close();
 }
 
 function shared(sessions: SessionTable | undefined): SharedSessions | undefined {

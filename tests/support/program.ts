@@ -4,6 +4,9 @@ import { waitFor } from "./wait.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).href;
 
+/** How many isolates serve where a test does not say; see `proxy.ts`. */
+const WORKERS = Deno.env.get("ROUNDHOUSE_TEST_WORKERS");
+
 /** A line of the JSON log. */
 export type LogEntry = Record<string, unknown> & { readonly level: string; readonly message: string };
 
@@ -71,7 +74,8 @@ export class Program implements AsyncDisposable {
 
   /** Starts it with a JSON log; `ready()` waits for both servers. */
   constructor(args: readonly string[], options: ProgramOptions = {}) {
-    this.#child = command([...args, "--log-format", "json"], options).spawn();
+    const workers = WORKERS === undefined || args.includes("--workers") ? [] : ["--workers", WORKERS];
+    this.#child = command([...args, "--log-format", "json", ...workers], options).spawn();
     this.status = this.#child.status;
     this.#stdout = new Response(this.#child.stdout).text();
     this.#reading = this.#read();

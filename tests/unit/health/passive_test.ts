@@ -310,3 +310,34 @@ Deno.test("ejectionLimit() rounds shares down as people reckon them", () => {
     assertEquals(ejectionLimit(backends, share), want, `${share} of ${backends}`);
   }
 });
+
+Deno.test("PassiveHealth.tookOut() tells what another isolate did, and ends the ejection that it began", async () => {
+  const { passive, backend, pool, clock, events } = setUp({ ejectFor: "10s" }, { healthType: "none" });
+  pool.shared.setEjected(backend.slot, true); // as a worker does
+  passive.tookOut(backend, "connect failed: refused", true);
+  assertEquals([events, backend.alive], [["down 1: connect failed: refused"], false]);
+  await clock.advance(10_000);
+  assertEquals(events.slice(1), ["up 1: ejection ended"]);
+  assert(backend.alive);
+});
+
+Deno.test("PassiveHealth.tookOut() leaves a backend that is checked to the checks", async () => {
+  const { passive, backend, pool, clock, events } = setUp({}, { healthType: "http" });
+  pool.shared.setUp(backend.slot, false);
+  passive.tookOut(backend, "connect failed: refused", true);
+  await clock.advance(3_600_000);
+  assertEquals([events, backend.alive, clock.pending], [["down 1: connect failed: refused"], false, 0]);
+  pool.setUp(backend, true, "check passed");
+  passive.tookOut(backend, "old news", true);
+  assertEquals(events.slice(1), ["up 1: check passed"]);
+});
+
+Deno.test("PassiveHealth.tookOut() lets a backend back in that a worker marked down after checks were turned off", async () => {
+  // A reload turns checks off while a worker marks a backend down: nobody would ever have marked it up again.
+  const { passive, backend, pool, clock } = setUp({ ejectFor: "10s" }, { healthType: "none" });
+  pool.shared.setUp(backend.slot, false);
+  passive.tookOut(backend, "connect failed: refused", true);
+  assertEquals([backend.up, backend.ejected], [true, true]);
+  await clock.advance(10_000);
+  assert(backend.alive);
+});

@@ -44,7 +44,7 @@ Deno.test("ServerPool tells each change once, and none where nothing changed", (
   ]);
 });
 
-Deno.test("ServerPool changes the epoch with everything that changes who is eligible", () => {
+Deno.test("ServerPool changes the epoch or the list with everything that changes who is eligible", () => {
   const pool = poolOf([1]);
   const [backend] = pool.backends;
   assert(backend !== undefined);
@@ -59,9 +59,9 @@ Deno.test("ServerPool changes the epoch with everything that changes who is elig
     () => pool.remove(backend, "test"),
   ];
   for (const change of changes) {
-    const before = pool.shared.epoch;
+    const { backends, shared: { epoch } } = pool;
     change();
-    assertNotEquals(pool.shared.epoch, before);
+    assert(pool.shared.epoch !== epoch || pool.backends !== backends);
   }
 });
 
@@ -77,6 +77,37 @@ Deno.test("ServerPool keeps a removed backend's slot until its last request has 
   lease?.release();
   const third = pool.add(backendSpec("http://third"), "test");
   assertEquals([third.slot, third.currentConnections, third.totalRequests], [old.slot, 0, 0]);
+});
+
+Deno.test("ServerPool.holdSlot() keeps a removed backend's slot for as long as replicas may not have heard", () => {
+  const pool = poolOf([1]);
+  const [old] = pool.backends;
+  assert(old !== undefined);
+  const release = pool.holdSlot(old.slot);
+  pool.remove(old, "test");
+  assertNotEquals(pool.add(backendSpec("http://next"), "test").slot, old.slot);
+  release();
+  assertEquals(pool.add(backendSpec("http://third"), "test").slot, old.slot);
+});
+
+Deno.test("ServerPool.adopt() follows another pool: the same backend in the same place, its state shared", () => {
+  const pool = poolOf([1, 1]);
+  const [first, second] = pool.backends;
+  assert(first !== undefined && second !== undefined);
+  const replica = new ServerPool(SharedState.attach(pool.shared.buffer, 1, 0));
+  for (const { spec, slot } of pool.backends) replica.adopt(spec, slot, "test");
+  const twin = replica.getBySlot(second.slot, second.generation);
+  assertEquals([twin?.id, twin?.weight, replica.backends.length], [second.id, 1, 2]);
+  pool.setUp(second, false, "test");
+  assertEquals([twin?.alive, replica.getBySlot(second.slot, second.generation + 1)], [false, undefined]);
+});
+
+Deno.test("Backend.lease() gives nothing once the backend has been removed, whoever still knows it", () => {
+  const pool = poolOf([1]);
+  const [backend] = pool.backends;
+  assert(backend !== undefined);
+  pool.remove(backend, "test");
+  assertEquals([backend.lease(), backend.currentConnections], [undefined, 0]);
 });
 
 Deno.test("ServerPool says when it is full", () => {

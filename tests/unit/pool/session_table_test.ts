@@ -255,3 +255,23 @@ Deno.test("SessionTable: who waits for the lock of a dead isolate goes on when i
   assertEquals((await over).wrong, []); // it would be wrong to find the session from before
   assertEquals([table.size, table.findFault()], [16, undefined]);
 });
+
+Deno.test("SessionTable.peek() finds what find() would, and makes nobody younger", () => {
+  const table = SessionTable.allocate(1000, 2);
+  table.bind("10.0.0.1", 1, 1, NOW);
+  table.bind("10.0.0.2", 2, 1, NOW);
+  assertEquals(table.peek("10.0.0.1", NOW + 999), { slot: 1, generation: 1 });
+  assertEquals([table.peek("10.0.0.1", NOW + 1000), table.peek("10.0.0.3", NOW)], [undefined, undefined]);
+  table.bind("10.0.0.3", 3, 1, NOW);
+  assertEquals(bound(table, ["10.0.0.1"]), [], "it was the oldest in spite of the look");
+});
+
+Deno.test("SessionTable.peek() does not wait for a lock that a dead isolate holds", () => {
+  const table = SessionTable.allocate(1000);
+  table.bind("10.0.0.1", 1, 1, NOW);
+  new Int32Array(table.buffer)[0] = 2 + 1; // isolate 2 has the lock
+  assertEquals(table.peek("10.0.0.1", NOW), undefined);
+  assert(table.releaseLockOf(2));
+  table.bind("10.0.0.1", 1, 1, NOW);
+  assertEquals(table.peek("10.0.0.1", NOW), { slot: 1, generation: 1 });
+});

@@ -73,3 +73,28 @@ Deno.test("SharedState.recordLatency() rises at once and falls by the time that 
   shared.recordLatency(0, 10, 60_000, 1000);
   assert(Math.abs((shared.latencyMs(0) ?? 0) - 10) < 0.001);
 });
+
+Deno.test("SharedState.reclaim() gives back what one isolate held, and nothing of another", () => {
+  const control = SharedState.allocate(3);
+  const [one, two] = [1, 2].map((isolate) => SharedState.attach(control.buffer, 3, isolate));
+  assert(one !== undefined && two !== undefined);
+  for (const slot of [0, 4095]) control.resetSlot(slot);
+  control.setMaxConnections(0, 4);
+  for (const [shared, connections] of [[one, 3], [two, 1]] as const) {
+    for (let connection = 0; connection < connections; connection++) {
+      shared.requestStarted();
+      assert(shared.openConnection(0));
+    }
+    shared.requestStarted();
+    assert(shared.joinQueue(2));
+    shared.openConnection(4095);
+  }
+  assertEquals([one.openConnection(0), two.joinQueue(2)], [false, false], "the limits count both");
+  assertEquals(control.reclaim(1), { requests: 4, connections: 4 });
+  assertEquals([control.currentConnections(0), control.currentConnections(4095), control.queued()], [1, 1, 1]);
+  assertEquals(control.requestTotals(), { total: 6, active: 2, failed: 4, retried: 0, queued: 1 });
+  for (let place = 0; place < 3; place++) assert(two.openConnection(0), "the limit has its places back");
+  assertEquals([two.openConnection(0), two.joinQueue(2), two.joinQueue(2)], [false, true, false]);
+  assertEquals(control.reclaim(1), { requests: 0, connections: 0 });
+  assertEquals([control.isIdle(0), control.reclaim(2).connections, control.isIdle(0)], [false, 5, true]);
+});

@@ -155,6 +155,28 @@ Deno.test("requests that outlast timeouts.shutdown are cut, and the status is st
   release();
 });
 
+Deno.test("WebSockets that outlast timeouts.shutdown are told that the proxy goes away, by every worker", async () => {
+  await using backend = new HttpBackend((request) => Deno.upgradeWebSocket(request).response);
+  await using file = await configFile({
+    backends: [backend.url],
+    health: { type: "none" },
+    timeouts: { shutdown: 200 },
+  });
+  for (const workers of ["1", "2"]) {
+    await using program = await Program.start(["-c", file.path, "--workers", workers, ...ANY_PORTS]);
+    const codes = Array.from({ length: 8 }, async () => {
+      const socket = new WebSocket(program.url.replace("http", "ws"));
+      const closed = new Promise<number>((resolve) => socket.onclose = ({ code }) => resolve(code));
+      await new Promise((resolve) => socket.onopen = resolve);
+      return { closed };
+    });
+    const closed = (await Promise.all(codes)).map(({ closed }) => closed);
+    program.kill("SIGTERM");
+    assertEquals(new Set(await Promise.all(closed)), new Set([1001]));
+    assertEquals((await program.status).code, 0);
+  }
+});
+
 Deno.test("a second signal ends the program at once with status 1", async () => {
   const { backend, release } = slowBackend();
   await using _backend = backend;

@@ -10,7 +10,7 @@ export interface Launch {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-const startTimeoutMs = 10_000;
+const startTimeoutMs = 30_000;
 const stopTimeoutMs = 3_000;
 /** How often a server is asked whether it listens yet. */
 const pollMs = 2;

@@ -5,7 +5,7 @@ import { measureLoad } from "./throughput.ts";
 
 const connections = 2_000;
 /** It takes a while until all are open. */
-const leastSeconds = 3;
+const leastSeconds = 5;
 
 /** 2,000 busy connections. */
 export const manyConnections: Scenario = {

@@ -36,6 +36,9 @@ class GatedBackend implements AsyncDisposable {
   }
 }
 
+/** Nobody waits for so long, however busy the machine. */
+const PATIENT = { timeout: "30s" };
+
 const queued = (proxy: TestProxy) => proxy.roundhouse.pool.shared.queued();
 
 Deno.test("requests past maxConnections wait and are served first in, first out, within a worker", async () => {
@@ -66,7 +69,7 @@ Deno.test("64 clients at once never pass maxConnections, and every count returns
     inside--;
     return new Response("ok");
   });
-  await using proxy = await TestProxy.start({ backends: [{ url: backend.url, maxConnections: 3 }] });
+  await using proxy = await TestProxy.start({ backends: [{ url: backend.url, maxConnections: 3 }], queue: PATIENT });
   const statuses = new Set<number>();
   let seen = 0;
   await Promise.all(Array.from({ length: 64 }, async () => {
@@ -87,7 +90,7 @@ Deno.test("a full queue and too long a wait are 503 with Retry-After: 1", async 
   await using gated = new GatedBackend();
   await using proxy = await TestProxy.start({
     backends: [{ url: gated.url, maxConnections: 1 }],
-    queue: { size: 1, timeout: 50 },
+    queue: { size: 1, timeout: 1000 },
   });
   const served = fetch(proxy.url);
   await waitFor(() => gated.targets.length === 1, { what: "the first request" });
@@ -115,7 +118,7 @@ Deno.test("a client that leaves leaves the queue, and its place goes to the next
   await using gated = new GatedBackend();
   await using proxy = await TestProxy.start({
     backends: [{ url: gated.url, maxConnections: 1 }],
-    queue: { timeout: "10s" },
+    queue: PATIENT,
   });
   const first = fetch(`${proxy.url}/first`);
   await waitFor(() => gated.targets.length === 1, { what: "the first request" });
@@ -139,7 +142,7 @@ Deno.test("requests that wait are served by a backend that is added, and get 503
   await using fresh = HttpBackend.named("fresh");
   await using proxy = await TestProxy.start({
     backends: [{ url: gated.url, maxConnections: 1 }],
-    queue: { timeout: "10s" },
+    queue: PATIENT,
   });
   const { pool } = proxy.roundhouse;
   const first = fetch(proxy.url);

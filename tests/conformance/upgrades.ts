@@ -107,7 +107,7 @@ export function testUpgrades(engine: EngineUnderTest): void {
         if (first === "client") await client.send(closing(code, reason, true));
         await expectBytes(client, closing(code, reason, false), `${code} by the ${first}`);
         if (first === "backend") await client.send(closing(code, reason, true));
-        await within(client.rest(), "the end");
+        client.close();
         await proxy.idle();
         if (first === "client") {
           assertEquals(unmasked(said ?? new Uint8Array(0)), closing(code, reason, false).slice(2));
@@ -164,6 +164,23 @@ export function testUpgrades(engine: EngineUnderTest): void {
     plain.close();
     client.close();
     await proxy.idle();
+  });
+
+  Deno.test(name("a 101 to another protocol than was asked for is 502, a failure"), async () => {
+    const answers = [
+      "Upgrade: other\r\nConnection: upgrade\r\n",
+      "Connection: upgrade\r\n",
+      "Upgrade: websocket, other\r\nConnection: upgrade\r\n",
+    ];
+    for (const lines of answers) {
+      await using backend = RawBackend.answering(`HTTP/1.1 101 Switching Protocols\r\n${lines}\r\n`);
+      await using proxy = await startProxy(engine, { backends: [backend.url] });
+      using client = await RawClient.connect(proxy.port);
+      assertEquals((await ask(client, webSocketHandshake())).status, 502, lines);
+      client.close();
+      await proxy.idle();
+      assertEquals([proxy.backend(backend.url).totalFailures, proxy.backend(backend.url).alive], [1, true], lines);
+    }
   });
 
   Deno.test(name("a handshake that is none is a plain request or refused, never a tunnel"), async () => {

@@ -113,7 +113,7 @@ export class Actor {
   /** Reads the answer to the request with this token; 200 has to be the very one. */
   async #answer(client: RawClient, token: string, method = "GET"): Promise<void> {
     let response: RawResponse | undefined;
-    do response = await client.response(method); while (response !== undefined && response.status < 200);
+    do response = await client.response(method); while (response !== undefined && isInterim(response));
     if (response === undefined) {
       this.#tally.count("closed");
       return this.#hangUp();
@@ -205,7 +205,8 @@ export class Actor {
     this.#hangUp();
     const client = await this.#open();
     await client.send(webSocketHandshake("/socket"));
-    const response = await client.response();
+    let response: RawResponse | undefined;
+    do response = await client.response(); while (response !== undefined && isInterim(response));
     this.#tally.count(`WebSocket ${response?.status ?? "closed"}`);
     if (response?.status === 101) {
       for (let message = 0; message < 3; message++) {
@@ -241,4 +242,9 @@ export class Actor {
     this.#hangUp();
     this.#tally.count("garbage");
   }
+}
+
+/** Whether a final response is still to come. */
+function isInterim({ status }: RawResponse): boolean {
+  return status < 200 && status !== 101;
 }

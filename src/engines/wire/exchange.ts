@@ -17,7 +17,7 @@ import type { ClientConnection } from "./client_connection.ts";
 import type { WireContext } from "./context.ts";
 import { Download, type DownloadEnd, type Transfer } from "./download.ts";
 import { CLOSE_LINE, KEEP_ALIVE_LINE, requestHead, responseHead, type ToldLength } from "./heads.ts";
-import type { WireRequest } from "./request.ts";
+import { protocolsOf, type WireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
 import { Tunnel } from "./tunnel.ts";
 import { Upload, type UploadFault, type UploadListener } from "./upload.ts";
@@ -216,7 +216,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
       if (head === undefined) throw new MalformedMessage("the connection ended behind an informational response");
     }
     this.stopClock();
-    if (head.status === 101 && this.request.upgrade === undefined) throw new MalformedMessage("an unasked 101");
+    if (head.status === 101 && !isAsked(head.upgrade, this.request.upgrade)) throw new MalformedMessage("an unasked 101");
     const carriesTrailers = head.framing.kind === "chunked" && this.request.minorVersion === 1;
     return { status: head.status, headers: head.fields, carriesTrailers, head, connection };
   }
@@ -250,7 +250,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   async #tunnel({ head, connection }: WireResponse, headers: HeaderPair[]): Promise<Relayed> {
     this.#tunnelled = true;
     this.#requestClock?.stopClock();
-    const lines = `Connection: Upgrade\r\nUpgrade: ${head.upgrade ?? this.request.upgrade}\r\n`;
+    const lines = `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`;
     const opened = await this.#client.send(Buffer.from(responseHead(head, headers, "nothing", lines), "latin1"));
     // A WebSocket has said goodbye by then; in other protocols one side may go on for long (contract: half-close).
     const lingering = this.request.upgrade?.toLowerCase() === "websocket" ? this.#context.lingerTimeouts : undefined;
@@ -382,4 +382,11 @@ function toldLength({ status, framing }: Http1Response, method: string, transfer
   if (method === "HEAD" || status === 304) return "as-given";
   if (transfer === "into-chunks") return CHUNKED;
   return transfer === "out-of-chunks" ? "nothing" : framing;
+}
+
+/** Whether a backend switches to nothing but what its client asked for (RFC 9110 §7.8). */
+function isAsked(switchedTo: string | undefined, asked: string | undefined): boolean {
+  if (switchedTo === undefined || asked === undefined) return false;
+  const offered = protocolsOf(asked);
+  return protocolsOf(switchedTo).every((protocol) => offered.includes(protocol));
 }

@@ -40,6 +40,10 @@ export function wireRequest(head: Http1Request, { peer, secure, local }: ClientA
 
 /** HTTP/2 over a tunnel would carry requests past every rule of this proxy, and with a body it is not over at the head. */
 function mayUpgrade({ upgrade = "", framing }: Http1Request): boolean {
-  const protocols = upgrade.toLowerCase().split(",").map((protocol) => protocol.trim());
-  return !protocols.includes("h2c") && framing.kind === "length" && framing.bytes === 0;
+  return !protocolsOf(upgrade).includes("h2c") && framing.kind === "length" && framing.bytes === 0;
+}
+
+/** The protocols that an `Upgrade` header names, in lower case. */
+export function protocolsOf(upgrade: string): string[] {
+  return upgrade.toLowerCase().split(",").map((protocol) => protocol.trim());
 }

@@ -1,0 +1,94 @@
+import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { ChunkedReader } from "../../../src/http1/chunked.ts";
+import { latin1 } from "../../support/http1_stream.ts";
+import { assertMalformed } from "../../support/malformed.ts";
+
+/** Reads a body, and whatever stands behind it, in pieces of `step` bytes. */
+function read(text: string, step = Infinity, mostTrailerBytes = 1000) {
+  const reader = new ChunkedReader(mostTrailerBytes);
+  const bytes = latin1(text);
+  let data = "";
+  let at = 0;
+  for (let from = 0; from < bytes.length && !reader.done; from += step) {
+    const to = Math.min(bytes.length, from + step);
+    at = reader.read(bytes, from, to, (_, from, to) => {
+      data += text.slice(from, to);
+    });
+  }
+  assertEquals(reader.dataBytes, data.length);
+  return { data, done: reader.done, end: at };
+}
+
+Deno.test("ChunkedReader reads the data and where the body ends, in pieces of any size", () => {
+  const bodies: [text: string, data: string][] = [
+    ["0\r\n\r\n", ""],
+    ["000\r\n\r\n", ""],
+    ["5\r\nhello\r\n0\r\n\r\n", "hello"],
+    ["5\r\nhello\r\n10\r\n\r\n0\r\n\r\nGET / \0\xff\x80\r\n0\r\n\r\n", "hello\r\n0\r\n\r\nGET / \0\xff\x80"],
+    ["00a\r\n0123456789\r\n1\r\nx\r\n0\r\n\r\n", "0123456789x"],
+    ['A;a\r\n0123456789\r\n0;b=c;d="e;\\"\t";f\r\n\r\n', "0123456789"],
+    ['1;a="";b="\\\\"\r\nx\r\n0\r\nSum: 1\r\nempty:\r\nSUM:\t\xe9 2 \r\n\r\n', "x"],
+  ];
+  for (const [text, data] of bodies) {
+    for (const step of [1, 2, 3, 5, Infinity]) {
+      assertEquals(read(`${text}HTTP/1.1 200`, step), { data, done: true, end: text.length }, `${text} by ${step}`);
+    }
+    for (let length = 0; length < text.length; length++) {
+      assertEquals(read(text.slice(0, length)).done, false, `${length} bytes of ${text}`);
+    }
+  }
+});
+
+Deno.test("ChunkedReader refuses what another reader could read otherwise", () => {
+  const table: [text: string, message: RegExp][] = [
+    ...["\r\n", " 5\r\n", "x\r\n", "g", "-5", "+5", ";a\r\n", "\n"].map((text): [string, RegExp] => [text, /size/]),
+    ...["5 \r\n", "5\t\r\n", "5 ;a", "0x5", "5,5", "5\n", "5\rh", "5\0"].map((
+      text,
+    ): [string, RegExp] => [text, /size/]),
+    ...[";\r\n", "; a", ";a =b", ";a= b", ";a=\r\n", ";a;;b", ";=b", ";a=b=c", ";a\n", ';a="b\n', ';a="b\r\n', ';"a"']
+      .concat([';a="b"c', ';a="b" ', ';a="\\\r\n', ";a\x80", ';a="\x7f"', ";a\0"])
+      .map((text): [string, RegExp] => [`5${text}`, /extension|size/]),
+    ["5\r\nhello0\r\n", /chunk does not end/],
+    ["5\r\nhelloX\r\n", /chunk does not end/],
+    ["5\r\nhello\n", /chunk does not end/],
+    ["5\r\nhello\r\r", /chunk does not end/],
+    ["4\r\nhello\r\n", /chunk does not end/],
+    ["0\r\n\n", /trailer/],
+    ["0\r\n\rx", /body does not end/],
+    ...[" a: b", ": b", "a b: c", "a : b", "a\r\n", "a: b\n", "a: b\rc", "a: \0", "a: b\r\n folded"]
+      .map((text): [string, RegExp] => [`0\r\n${text}`, /trailer/]),
+  ];
+  for (const [text, message] of table) {
+    for (const step of [1, Infinity]) assertMalformed(() => read(text, step), message, JSON.stringify(text));
+  }
+});
+
+Deno.test("ChunkedReader refuses trailers that would govern the message", () => {
+  // A backend that takes trailers for part of the head would have read another length, host or connection.
+  for (const name of ["Content-Length", "TRANSFER-ENCODING", "host", "Connection", "upgrade"]) {
+    assertMalformed(() => read(`0\r\nSum: 1\r\n${name}: 5\r\n\r\n`), /in the trailers/, name);
+    assertEquals(read(`0\r\nX-${name}: 5\r\n${name}s: 5\r\nh: ${name}:\r\n\r\n`).done, true, name);
+  }
+});
+
+Deno.test("ChunkedReader refuses sizes beyond counting, lines without end and long trailers", () => {
+  assertEquals(read("1000000000000\r\nx"), { data: "x", done: false, end: 16 });
+  for (const size of ["1000000000001", "ffffffffffffffff", "10000000000000000", "9".repeat(300)]) {
+    assertMalformed(() => read(`${size}\r\n`), /too large/, size);
+  }
+  assertEquals(read(`${"0".repeat(4095)}1\r\nx\r\n`).data, "x");
+  assertEquals(read(`1;${"a".repeat(3000)}\r\nx\r\n`.repeat(3)).data, "xxx");
+  assertMalformed(() => read("0".repeat(4097)), /line is too long/, "zeros");
+  assertMalformed(() => read(`1;${"a".repeat(4096)}`), /line is too long/, "an extension");
+  assertEquals(read("0\r\na: b\r\n\r\n", 1, 8).done, true);
+  assertMalformed(() => read("0\r\na: bc\r\n\r\n", 1, 8), /trailers are too long/, "trailers");
+});
+
+Deno.test("ChunkedReader reads back whatever was put into chunks", () => {
+  const chunk = fc.string({ unit: fc.nat(255).map((code) => String.fromCharCode(code)), minLength: 1, maxLength: 40 });
+  fc.assert(fc.property(fc.array(chunk), fc.integer({ min: 1, max: 9 }), (chunks, step) => {
+    const text = chunks.map((data) => `${data.length.toString(16)}\r\n${data}\r\n`).join("") + "0\r\n\r\n";
+    assertEquals(read(`${text}rest`, step), { data: chunks.join(""), done: true, end: text.length });
+  }));
+});

@@ -216,7 +216,9 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
       if (head === undefined) throw new MalformedMessage("the connection ended behind an informational response");
     }
     this.stopClock();
-    if (head.status === 101 && !isAsked(head.upgrade, this.request.upgrade)) throw new MalformedMessage("an unasked 101");
+    if (head.status === 101 && !isAsked(head.upgrade, this.request.upgrade)) {
+      throw new MalformedMessage("an unasked 101");
+    }
     const carriesTrailers = head.framing.kind === "chunked" && this.request.minorVersion === 1;
     return { status: head.status, headers: head.fields, carriesTrailers, head, connection };
   }

@@ -103,6 +103,7 @@ function help(running: readonly RunningChild[]): string {
   const rows: [command: string, meaning: string][] = [
     [`curl localhost:${proxyPort}`, "a request through the proxy; repeat it: each backend in turn"],
     [`curl ${admin}/status`, "the pool"],
+    [`http://${admin}`, "the dashboard, for a browser; deno run -P main.ts top shows it here"],
     ["curl -X POST localhost:9002/fail", "backend two fails its health check; /recover: it passes again"],
     [`kill ${two?.process.pid}`, "stops backend two for good"],
     ["deno run -A scripts/backend.ts --port 9004 --name four", "starts another one (in another terminal)"],

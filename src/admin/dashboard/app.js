@@ -103,7 +103,7 @@ function lost(reason) {
   history.interrupt();
   if (connection !== "lost") events.addNote("Connection lost", reason);
   connection = "lost";
-  showConnection(`Not connected: ${reason}. Trying again…`);
+  showConnection("Not connected, trying again…");
 }
 
 /** @param {string} text */

@@ -37,6 +37,11 @@ export function doubts(config: Config, cores = navigator.hardwareConcurrency): s
       `proxy.workers: ${workers} on ${cores === 1 ? "1 core" : `${cores} cores`}, so they get in each other's way`,
     );
   }
+  for (const { url, tls } of backends) {
+    if (tls.insecure && url.startsWith("https:")) {
+      lines.push(`tls.insecure: ${url} is taken for what it says it is, its certificate goes unchecked`);
+    }
+  }
   return lines;
 }
 

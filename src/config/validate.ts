@@ -3,7 +3,6 @@ import { ConfigError } from "../errors.ts";
 import { brokenRules, doubts } from "./cross_checks.ts";
 import { engineMismatches } from "./engine_limits.ts";
 import { readAsTyped } from "./environment.ts";
-import { notYetSupported } from "./not_yet.ts";
 import { distinct, readWith } from "./problems.ts";
 import { type Config, configSchema } from "./schema.ts";
 import { formatPath, isWithin, type Path, type Problem, samePath, setAt, valueAt } from "./setting_path.ts";
@@ -43,7 +42,6 @@ export function validateConfig(raw: unknown, provenance: Provenance = {}): Valid
     const isTrusted = (path: Path) => !bad.some((outer) => isWithin(path, outer));
     problems.push(...brokenRules(config, { hasFile, isTrusted, nameOf }));
     if (isTrusted(["engine"])) problems.push(...engineMismatches(config));
-    problems.push(...notYetSupported(config));
   }
   if (config === undefined || problems.length > 0) {
     throw new ConfigError(distinct(problems).map(({ path, text }) => `${nameOf(path) || source}: ${text}`));

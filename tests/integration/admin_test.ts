@@ -1,8 +1,6 @@
 // The admin server on a real socket: every route, every refusal and their order.
 
 import { assert, assertEquals, assertMatch, assertNotMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { configSchema } from "../../src/config/schema.ts";
-import { notYetSupported } from "../../src/config/not_yet.ts";
 import { MAX_BACKENDS } from "../../src/pool/shared_state.ts";
 import { type Sent, TestAdmin } from "../support/admin.ts";
 import { backendSpec } from "../support/pool.ts";
@@ -553,23 +551,16 @@ Deno.test("admin PATCH changes a backend named by URL, by id or by path, and log
   ]);
 });
 
-Deno.test("admin POST and PATCH refuse what the configuration file may not ask for yet, and take its default", async () => {
-  for (
-    const { field, value, byDefault } of [
-      { field: "maxConnections", value: 5, byDefault: null },
-      { field: "backup", value: true, byDefault: false },
-    ]
-  ) {
-    const refused = notYetSupported(configSchema.parse({ backends: [{ url: B, [field]: value }] })).length > 0;
+Deno.test("admin POST and PATCH take maxConnections and backup", async () => {
+  for (const [field, value] of [["maxConnections", 5], ["backup", true]] as const) {
     for (const sent of [{ method: "POST", body: { url: B } }, { method: "PATCH", body: { url: A } }]) {
       await using admin = new TestAdmin();
-      const send = async (value: unknown) =>
-        await admin.call({ ...sent, target: "/backends", body: { ...sent.body, [field]: value } });
-      const { status, json } = await send(value);
-      if (refused) {
-        assertEquals([status, json.detail], [400, `${field}: not supported yet`]);
-        assert((await send(byDefault)).status < 300);
-      } else assertEquals([status < 300, json[field]], [true, value]);
+      const { status, json } = await admin.call({
+        ...sent,
+        target: "/backends",
+        body: { ...sent.body, [field]: value },
+      });
+      assertEquals([status < 300, json[field]], [true, value]);
     }
   }
 });

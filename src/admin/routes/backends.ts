@@ -3,7 +3,6 @@
 import * as z from "zod";
 import { duration } from "../../config/fields.ts";
 import { engineMismatches } from "../../config/engine_limits.ts";
-import { notYetSupported } from "../../config/not_yet.ts";
 import { backendFields, type BackendSpec, backendSpecSchema, type Config, configSchema } from "../../config/schema.ts";
 import type { Problem } from "../../config/setting_path.ts";
 import { messageOf } from "../../errors.ts";
@@ -225,7 +224,7 @@ function byPath(context: AdminContext, pool: ServerPool): Backend {
 function refuseUnsupported(backend: BackendPatch & { readonly url: string }, { facts }: BackendsTarget): void {
   const { state: _, ...spec } = backend;
   const config = configSchema.parse({ engine: facts().engine, backends: [spec] });
-  const problems = [...engineMismatches(config), ...notYetSupported(config)].flatMap(({ path, text }): Problem[] =>
+  const problems = engineMismatches(config).flatMap(({ path, text }): Problem[] =>
     path[0] === "backends" ? [{ path: path.slice(2), text }] : []
   );
   if (problems.length > 0) throw invalidFields(problems, "url");

@@ -314,6 +314,12 @@ Deno.test("validateConfig() warns of a pool that can serve nothing", () => {
   assertEquals(warningsOf([{ url: "http://a", weight: 0 }, "http://b"]), []);
 });
 
+Deno.test("validateConfig() warns of certificates that go unchecked, where there are any", () => {
+  const insecure = (url: string) => ({ url, tls: { insecure: true } });
+  const { warnings } = validateConfig({ engine: "wire", backends: [insecure("https://a"), insecure("http://b")] });
+  assertEquals(warnings, ["tls.insecure: https://a is taken for what it says it is, its certificate goes unchecked"]);
+});
+
 Deno.test("doubts() warns of more workers than cores", () => {
   const doubtsOf = (workers: number | "auto", cores: number) =>
     doubts(configSchema.parse({ backends: ["http://a"], proxy: { workers } }), cores);

@@ -26,11 +26,12 @@ export function textOf(response: RawResponse): string {
 
 /** One connection. */
 export class RawClient implements Disposable {
-  readonly connection: Deno.TcpConn;
+  readonly connection: Deno.Conn;
   #buffer = new Uint8Array(0);
   #ended = false;
 
-  private constructor(connection: Deno.TcpConn) {
+  /** A client on a connection that is open already. */
+  constructor(connection: Deno.Conn) {
     this.connection = connection;
   }
 

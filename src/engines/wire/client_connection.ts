@@ -97,7 +97,8 @@ export class ClientConnection extends Timed implements InletListener {
 
   inletChanged(): void {
     if (this.inlet.ended) this.#exchange?.clientLeft();
-    else this.inlet.read(); // the next request already; whoever leaves behind it is to be noticed, too
+    // The next request already; whoever leaves behind it is to be noticed, too.
+    else if (this.#exchange?.ownsInlet !== true) this.inlet.read();
   }
 
   timedOut(): void {

@@ -6,25 +6,38 @@ import type { Link } from "./link.ts";
 
 /** Connects to a backend, encrypted where its URL says so. Rejects when `signal` fires first. */
 export async function dial(backend: Backend, signal: AbortSignal): Promise<Link> {
-  if (backend.tls.insecure && isSecure(backend)) {
+  const isSecure = backend.origin.startsWith("https:");
+  if (isSecure && backend.tls.insecure) {
     const { dialInsecurely } = await import("./insecure_dial.ts"); // `node:tls` takes 20 ms to load
     return await dialInsecurely(backend, signal);
   }
-  const { hostname, port, tls } = backend;
+  const { hostname, port } = backend;
   const connection = await Deno.connect({ hostname, port, signal });
   connection.setNoDelay(true);
-  if (!isSecure(backend)) return connection;
-  const giveUp = () => connection.close();
+  return isSecure ? await shakeHands(connection, backend, signal) : connection;
+}
+
+async function shakeHands(connection: Deno.TcpConn, { hostname, tls }: Backend, signal: AbortSignal): Promise<Link> {
+  let secured: Deno.TlsConn | undefined;
+  const giveUp = () => closeQuietly(secured ?? connection);
   signal.addEventListener("abort", giveUp);
   try {
-    const secured = await Deno.startTls(connection, { hostname, ...trustFor(tls) });
+    secured = await Deno.startTls(connection, { hostname, ...trustFor(tls) });
+    signal.throwIfAborted();
     await secured.handshake();
     return secured;
+  } catch (error) {
+    giveUp();
+    throw signal.aborted ? signal.reason : error;
   } finally {
     signal.removeEventListener("abort", giveUp);
   }
 }
 
-function isSecure({ origin }: Backend): boolean {
-  return origin.startsWith("https:");
+function closeQuietly(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch {
+    // it is closed already
+  }
 }

@@ -1,10 +1,12 @@
 /** Where clients come in: a listener. */
 
+import type { Log } from "../../log.ts";
 import type { ServerCertificate } from "../../tls/certificates.ts";
 import type { Link } from "./link.ts";
 
 export interface Arrival {
   readonly link: Link;
+  /** The client's address, or what a PROXY protocol header that came before TLS has told. */
   readonly remote: Deno.NetAddr;
   readonly local: Deno.NetAddr;
 }
@@ -14,6 +16,9 @@ export interface DoorOptions {
   readonly port: number;
   /** Whether other isolates listen at the same address. */
   readonly reusePort: boolean;
+  /** Whether connections begin with a PROXY protocol header. A door with TLS reads it, a plain one leaves it. */
+  readonly proxyProtocol: boolean;
+  readonly log: Log;
 }
 
 export interface Door {
@@ -25,8 +30,8 @@ export interface Door {
   close(): void;
 }
 
-export function openDoor(options: DoorOptions): Door {
-  const listener = Deno.listen(options);
+export function openDoor({ hostname, port, reusePort }: DoorOptions): Door {
+  const listener = Deno.listen({ hostname, port, reusePort });
   return {
     address: listener.addr,
     setCertificate: undefined,

@@ -71,6 +71,11 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     return this.#cancelled === "client_gone";
   }
 
+  /** Whether what comes from the client is read elsewhere: by an upload, which may be sending what came, or a tunnel. */
+  get ownsInlet(): boolean {
+    return this.#uploading || this.#tunnelled;
+  }
+
   get bytesIn(): number {
     return this.#upload?.bytesIn ?? 0;
   }
@@ -196,7 +201,9 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     this.#dialing = new AbortController();
     this.#context.connectTimeouts.start(this);
     try {
-      return await this.#context.backends.connect(backend, this.#dialing.signal);
+      const connection = await this.#context.backends.connect(backend, this.#dialing.signal);
+      this.#givenUp = undefined; // the limit passed just then: too late
+      return connection;
     } finally {
       this.#dialing = undefined;
       this.stopClock();

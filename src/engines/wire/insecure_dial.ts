@@ -9,6 +9,7 @@ import { NodeLink } from "./node_link.ts";
 export function dialInsecurely({ hostname, port }: Backend, signal: AbortSignal): Promise<Link> {
   const { promise, resolve, reject } = Promise.withResolvers<Link>();
   const socket = connect({ host: hostname, port, rejectUnauthorized: false });
+  socket.allowHalfOpen = true; // a tunnel's side may end before the other
   const giveUp = () => {
     socket.destroy();
     reject(signal.reason);

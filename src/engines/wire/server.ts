@@ -14,8 +14,8 @@ const EXHAUSTED_MS = 100;
 
 /** Starts listening; see `EngineFactory`. */
 export async function startWireEngine(options: EngineOptions): Promise<Engine> {
-  const { config: { proxy }, certificate, reusePort } = options;
-  const at = { hostname: proxy.host, port: proxy.port, reusePort };
+  const { config: { proxy }, certificate, reusePort, log } = options;
+  const at = { hostname: proxy.host, port: proxy.port, reusePort, proxyProtocol: proxy.proxyProtocol, log };
   if (certificate === undefined) return new WireEngine(options, openDoor(at));
   const { openTlsDoor } = await import("./tls_door.ts"); // `node:tls` takes 20 ms to load
   return new WireEngine(options, await openTlsDoor(at, certificate));
@@ -27,6 +27,7 @@ class WireEngine implements Engine {
   readonly #context: WireContext;
   readonly #door: Door;
   readonly #log: EngineOptions["log"];
+  /** Whether a connection as it arrives begins with a PROXY protocol header. */
   readonly #proxyProtocol: boolean;
   readonly #open = new Set<ClientConnection>();
   readonly #accepting: Promise<void>;
@@ -41,7 +42,7 @@ class WireEngine implements Engine {
     this.address = door.address;
     this.setCertificate = door.setCertificate;
     this.#context = new WireContext({ config, pool, forwarder, log, secure: certificate !== undefined });
-    this.#proxyProtocol = config.proxy.proxyProtocol;
+    this.#proxyProtocol = config.proxy.proxyProtocol && certificate === undefined;
     this.#maxConnections = config.proxy.maxConnections;
     this.#accepting = this.#accept();
   }
@@ -75,7 +76,8 @@ class WireEngine implements Engine {
       try {
         const arrival = await this.#door.accept();
         await this.#untilRoom();
-        void this.#serve(arrival);
+        if (this.#listening) void this.#serve(arrival);
+        else arrival.link.close();
       } catch (error) {
         if (!this.#listening) return;
         // A connection that was reset before it was accepted, or no more file descriptors.

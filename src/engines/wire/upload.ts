@@ -75,9 +75,9 @@ export class Upload {
       const to = this.#readOn(inlet.end);
       if (to === undefined) return;
       const part = inlet.bytes.subarray(inlet.start, to);
+      inlet.start = to; // what the reader has seen it must not see again, whatever becomes of this
       // A backend that breaks off may have answered before: its answer tells more than this failure.
       if (!await connection.send(part)) return;
-      inlet.start = to;
     }
     inlet.narrow(this.#context.buffers);
     this.#listener.uploadEnded();

@@ -1,0 +1,321 @@
+// Engine wire with TLS on either side: its certificates change while it listens, and what stalls is cut.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { X509Certificate } from "node:crypto";
+import { connect, type TLSSocket } from "node:tls";
+import type { ConfigFile } from "../../src/config/schema.ts";
+import { ask, get, within } from "../conformance/engine_under_test.ts";
+import {
+  HttpsBackend,
+  makeAuthority,
+  makePair,
+  type Pair,
+  StateDirectory,
+  TemporaryDirectory,
+} from "../support/certificates.ts";
+import { HttpBackend } from "../support/http_backend.ts";
+import { TestProxy } from "../support/proxy.ts";
+import { RawBackend } from "../support/raw_backend.ts";
+import { RawClient, textOf } from "../support/raw_client.ts";
+import { acceptWebSocket, closeFrame, textFrame, webSocketHandshake } from "../support/raw_websocket.ts";
+import { ok, RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
+import { ManualClock, waitFor } from "../support/wait.ts";
+
+const DAY_MS = 86_400_000;
+
+async function front(directory: TemporaryDirectory) {
+  const authority = await makeAuthority();
+  const pair = await makePair({ authority });
+  return { authority, pair, tls: directory.writePair(pair) };
+}
+
+function startWire(settings: ConfigFile, options: Parameters<typeof TestProxy.start>[1] = {}): Promise<TestProxy> {
+  return TestProxy.start({ engine: "wire", ...settings }, options);
+}
+
+async function secureClient(port: number, { cert }: Pick<Pair, "cert">): Promise<RawClient> {
+  return new RawClient(await Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [cert] }));
+}
+
+/** The serial number of the certificate that a new connection is shown, and the protocol it agrees on. */
+async function shown(port: number, ALPNProtocols: string[] = []): Promise<{ serial: string; alpn: string | false }> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const socket: TLSSocket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false, ALPNProtocols });
+  socket.once("secureConnect", resolve).once("error", reject);
+  await within(promise, "the handshake");
+  const serial = socket.getPeerCertificate().serialNumber;
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.destroy();
+  await closed;
+  return { serial, alpn: socket.alpnProtocol ?? false };
+}
+
+const serialOf = ({ cert }: Pair) => new X509Certificate(cert).serialNumber;
+
+Deno.test("wire over TLS speaks HTTP/1.1 alone; bodies, TLS facts and keep-alive are as without it", async () => {
+  using directory = new TemporaryDirectory();
+  const { authority, tls } = await front(directory);
+  const large = "x".repeat(3_000_000);
+  await using backend = new RecordingBackend(({ target, bodyBytes }) =>
+    ok(target === "/large" ? large : `${bodyBytes}`)
+  );
+  await using proxy = await startWire({ proxy: { tls }, backends: [backend.url] });
+  assertEquals((await shown(proxy.port, ["h2", "http/1.1"])).alpn, "http/1.1");
+  using client = await secureClient(proxy.port, authority);
+  const body = "y".repeat(1_000_000);
+  const sent = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  assertEquals(textOf(await ask(client, sent)), String(body.length));
+  assertEquals(valuesOf(backend.last, "x-forwarded-proto"), ["https"]);
+  for (let round = 0; round < 2; round++) {
+    const response = await ask(client, get("/large"));
+    assertEquals([response.complete, response.body.length], [true, large.length]);
+  }
+  client.close();
+  await proxy.idle();
+});
+
+Deno.test("wire over TLS closes at Connection: close with the whole answer out, and after timeouts.keepAlive", async () => {
+  using directory = new TemporaryDirectory();
+  const { authority, tls } = await front(directory);
+  await using backend = HttpBackend.named("named");
+  await using proxy = await startWire({ proxy: { tls }, backends: [backend.url], timeouts: { keepAlive: 50 } });
+  using closing = await secureClient(proxy.port, authority);
+  assertEquals(textOf(await ask(closing, get("/", "Connection: close\r\n"))), "named");
+  assertEquals(await within(closing.closed(), "the end"), true);
+  using idle = await secureClient(proxy.port, authority);
+  assertEquals(textOf(await ask(idle, get("/"))), "named");
+  assertEquals(await within(idle.closed(), "the end of an idle connection"), true);
+});
+
+Deno.test("a certificate changes on reload under load: no request is lost, open connections keep theirs", async () => {
+  using directory = new TemporaryDirectory();
+  const { authority, pair, tls } = await front(directory);
+  await using backend = HttpBackend.named("ok");
+  await using proxy = await startWire({ proxy: { tls }, backends: [backend.url] });
+  using kept = await secureClient(proxy.port, authority);
+  assertEquals(textOf(await ask(kept, get("/"))), "ok");
+  assertEquals((await shown(proxy.port)).serial, serialOf(pair));
+
+  let loading = true;
+  let served = 0;
+  const load = Array.from({ length: 4 }, async () => {
+    while (loading) {
+      using client = await secureClient(proxy.port, authority);
+      for (let request = 0; request < 3; request++) {
+        assertEquals(textOf(await ask(client, get("/load"))), "ok");
+        served++;
+      }
+    }
+  });
+  const changes: string[] = [];
+  for (let change = 0; change < 3; change++) {
+    const before = served;
+    await waitFor(() => served > before + 10, { what: "load", timeoutMs: 30_000 });
+    const next = await makePair({ authority });
+    directory.writePair(next);
+    const answer = await fetch(`${proxy.adminUrl}/reload`, { method: "POST" });
+    assertEquals((await answer.json()).restartNeeded, []);
+    assertEquals((await shown(proxy.port)).serial, serialOf(next));
+    changes.push(serialOf(next));
+  }
+  loading = false;
+  await Promise.all(load);
+  assertEquals(new Set(changes).size, 3);
+  assertEquals(textOf(await ask(kept, get("/"))), "ok");
+  kept.close();
+  await proxy.idle();
+  assertEquals(proxy.roundhouse.pool.shared.requestTotals().failed, 0);
+  // A file of no use changes nothing.
+  directory.write("server.crt", "junk");
+  assertEquals(
+    await fetch(`${proxy.adminUrl}/reload`, { method: "POST" }).then(async (answer) => {
+      await answer.body?.cancel();
+      return answer.status;
+    }),
+    400,
+  );
+  assertEquals((await shown(proxy.port)).serial, changes[2]);
+});
+
+Deno.test("a self-signed certificate that comes of age is replaced while the proxy listens", async () => {
+  using _directory = new StateDirectory();
+  const clock = new ManualClock();
+  await using proxy = await startWire({ proxy: { tls: { selfSigned: ["localhost"] } } }, { clock });
+  const first = await shown(proxy.port);
+  await clock.advance(365 * DAY_MS);
+  assertEquals(await shown(proxy.port), first);
+  await clock.advance(2 * DAY_MS); // less than 30 days are left
+  await waitFor(() => proxy.log.of("certificate changed").length === 1, { what: "another certificate" });
+  assert((await shown(proxy.port)).serial !== first.serial);
+});
+
+Deno.test("garbage, a client that leaves in its handshake and one that never begins it harm nobody", async () => {
+  // A client that never finished its handshake was never let go of: `node:tls` tells of the limit and leaves the rest.
+  using directory = new TemporaryDirectory();
+  const { authority, tls } = await front(directory);
+  await using backend = HttpBackend.named("ok");
+  const proxy = await startWire({ proxy: { tls }, backends: [backend.url] });
+  using garbage = await RawClient.connect(proxy.port);
+  await garbage.send(get("/"));
+  await within(garbage.rest(), "the end of a client that speaks no TLS");
+  using leaves = await RawClient.connect(proxy.port);
+  await leaves.send(Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00)); // the first bytes of a handshake
+  leaves.close();
+  using silent = await RawClient.connect(proxy.port);
+  using begins = await RawClient.connect(proxy.port);
+  await begins.send(Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00));
+  using client = await secureClient(proxy.port, authority);
+  assertEquals(textOf(await ask(client, get("/"))), "ok");
+  // Those without a handshake do not delay the stop, and their connections end with it.
+  assertEquals(await within(proxy.roundhouse.stop(), "the stop"), true);
+  for (const stalled of [silent, begins]) await within(stalled.rest(), "the end of a stalled handshake");
+});
+
+Deno.test("over TLS a client that sends half a head gets 408, and the head's limits hold", async () => {
+  using directory = new TemporaryDirectory();
+  const { authority, tls } = await front(directory);
+  await using backend = HttpBackend.named("ok");
+  await using proxy = await startWire({
+    proxy: { tls, maxHeaderSize: "1KiB" },
+    backends: [backend.url],
+    timeouts: { header: 100 },
+  });
+  using slow = await secureClient(proxy.port, authority);
+  await slow.send("GET / HTTP/1.1\r\nHo");
+  assertEquals((await within(slow.response(), "408"))?.status, 408);
+  assertEquals(await within(slow.closed(), "the end"), true);
+  using large = await secureClient(proxy.port, authority);
+  assertEquals((await ask(large, get("/", `X: ${"x".repeat(2000)}\r\n`))).status, 431);
+  await within(large.rest(), "the end");
+});
+
+Deno.test("a PROXY protocol header comes before TLS, in pieces too, and is whose connection it is", async () => {
+  // It was looked for behind the handshake: whoever balanced TLS connections in front got them all closed.
+  using directory = new TemporaryDirectory();
+  const { authority, tls } = await front(directory);
+  await using backend = new RecordingBackend();
+  await using proxy = await startWire({ proxy: { tls, proxyProtocol: true }, backends: [backend.url] });
+  const header = new TextEncoder().encode("PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n");
+  for (const cut of [header.length, 3]) {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port: proxy.port });
+    connection.setNoDelay(true);
+    await connection.write(header.subarray(0, cut));
+    if (cut < header.length) {
+      await new Promise((resolve) => setTimeout(resolve, 20)); // another packet
+      await connection.write(header.subarray(cut));
+    }
+    using client = new RawClient(
+      await Deno.startTls(connection, { hostname: "127.0.0.1", caCerts: [authority.cert] }),
+    );
+    assertEquals((await ask(client, get("/"))).status, 200);
+    assertEquals(valuesOf(backend.last, "x-forwarded-for"), ["192.0.2.7"]);
+  }
+  using without = await RawClient.connect(proxy.port);
+  await without.send(Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00));
+  assertEquals((await within(without.rest(), "the end")).length, 0);
+  await proxy.idle();
+});
+
+Deno.test("WebSockets cross TLS on both sides byte for byte and end on both sides", async () => {
+  using directory = new TemporaryDirectory();
+  const { authority, pair, tls } = await front(directory);
+  const ca = directory.write("ca.crt", authority.cert);
+  const said = Promise.withResolvers<Uint8Array>();
+  const listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...pair });
+  const serving = (async () => {
+    using peer = new RawClient(await listener.accept());
+    let head = "";
+    while (!head.includes("\r\n\r\n")) head += new TextDecoder().decode(await peer.chunk());
+    const connection = { received: head, send: (data: string) => peer.send(data) };
+    await acceptWebSocket(connection as Parameters<typeof acceptWebSocket>[0]);
+    said.resolve(await peer.chunk());
+    await peer.send(closeFrame(1005 + 3000, false));
+    await peer.rest();
+  })();
+  const url = `https://127.0.0.1:${listener.addr.port}`;
+  await using proxy = await startWire({ proxy: { tls }, backends: [{ url, tls: { ca } }] });
+  using client = await secureClient(proxy.port, authority);
+  assertEquals((await ask(client, webSocketHandshake())).status, 101);
+  assertEquals(proxy.backend(url).currentConnections, 1);
+  await client.send(textFrame("hello", true));
+  assertEquals(await within(said.promise, "the message"), textFrame("hello", true));
+  assertEquals(await within(client.chunk(), "the goodbye"), closeFrame(4005, false));
+  client.close();
+  await serving;
+  listener.close();
+  await proxy.idle();
+});
+
+Deno.test("a backend's certificate has to be its own; with tls.insecure any will do, for checks too", async () => {
+  using directory = new TemporaryDirectory();
+  const authority = await makeAuthority();
+  const ca = directory.write("ca.crt", authority.cert);
+  const wrong = directory.write("wrong.crt", (await makeAuthority("stranger")).cert);
+  await using known = new HttpsBackend(await makePair({ authority }), (request) => new Response(request.url));
+  await using selfSigned = new HttpsBackend(await makePair({ days: -1 }), () => new Response("well, well"));
+  const settings = { passive: { connectFailures: 0 }, retries: { attempts: 0 } } as const;
+
+  await using trusting = await startWire({ ...settings, backends: [{ url: known.url, tls: { ca } }] });
+  for (let request = 0; request < 2; request++) {
+    using client = await RawClient.connect(trusting.port);
+    assertEquals((await ask(client, get("/"))).status, 200);
+  }
+  await using doubting = await startWire({
+    ...settings,
+    backends: [{ url: known.url, tls: { ca: wrong } }, selfSigned.url],
+  });
+  using client = await RawClient.connect(doubting.port);
+  for (let request = 0; request < 2; request++) assertEquals((await ask(client, get("/"))).status, 502);
+  for (const { fields } of doubting.log.of("attempt failed")) {
+    assertEquals(fields["code"], "connect_failed");
+    assertMatch(String(fields["reason"]), /certificate/);
+  }
+  client.close();
+  await doubting.idle();
+
+  await using insecure = await startWire({
+    backends: [{ url: selfSigned.url, tls: { insecure: true } }],
+    health: { type: "http", interval: 20, body: "well" },
+  });
+  await waitFor(() => insecure.backend(selfSigned.url).lastCheck?.ok === true, { what: "a check that passes" });
+  using other = await RawClient.connect(insecure.port);
+  for (let request = 0; request < 3; request++) assertEquals(textOf(await ask(other, get("/"))), "well, well");
+  other.close();
+  await insecure.idle();
+});
+
+Deno.test("a backend that takes the connection and never shakes hands is a connect failure after timeouts.connect", async () => {
+  // The limit closed a connection that TLS had taken over: an uncaught error, the end of the process.
+  await using silent = new RawBackend((connection) => connection.toEnd());
+  const url = silent.url.replace("http:", "https:");
+  await using live = HttpBackend.named("live");
+  for (const insecure of [false, true]) {
+    await using proxy = await startWire({
+      backends: [{ url, tls: { insecure } }, live.url],
+      timeouts: { connect: 100 },
+    });
+    using client = await RawClient.connect(proxy.port);
+    assertEquals(textOf(await ask(client, get("/"))), "live");
+    const [line] = proxy.log.of("attempt failed");
+    assertEquals([line?.fields["code"], line?.fields["reason"]], ["connect_failed", "timed out"]);
+    assertEquals(proxy.backend(url).alive, false);
+    client.close();
+    await proxy.idle();
+  }
+});
+
+Deno.test("a TLS backend that speaks no TLS is a connect failure, with tls.insecure and without", async () => {
+  await using plain = RawBackend.answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  const url = plain.url.replace("http:", "https:");
+  for (const insecure of [false, true]) {
+    await using proxy = await startWire({ backends: [{ url, tls: { insecure } }] });
+    using client = await RawClient.connect(proxy.port);
+    const sent = client.request(get("/"));
+    await waitFor(() => plain.received.length > 0, { what: "a handshake" });
+    for (const connection of plain.connections) await connection.send("no\r\n\r\n").catch(() => {});
+    assertEquals((await within(sent, "an answer"))?.status, 502);
+    assertEquals(proxy.log.of("attempt failed")[0]?.fields["code"], "connect_failed");
+    client.close();
+    await proxy.idle();
+  }
+});

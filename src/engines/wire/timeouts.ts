@@ -84,6 +84,8 @@ export class TimeoutQueue {
       entry.timedOut();
       entry = this.#first;
     }
-    if (entry !== undefined) this.#timer = setTimeout(this.#look, Math.ceil(entry.startedAt - since));
+    if (entry === undefined) return;
+    clearTimeout(this.#timer); // who timed out may have started another clock here, and with it a timer
+    this.#timer = setTimeout(this.#look, Math.ceil(entry.startedAt - since));
   };
 }

@@ -1,0 +1,141 @@
+import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { Timed, TimeoutQueue } from "../../../../src/engines/wire/timeouts.ts";
+import { waitFor } from "../../../support/wait.ts";
+
+class Entry extends Timed {
+  timeouts = 0;
+  then: () => void = () => {};
+
+  timedOut(): void {
+    this.timeouts++;
+    this.then();
+  }
+}
+
+/** Puts the system's clock and timers into a test's hands for as long as it lives. */
+class FakeTime implements Disposable {
+  readonly #real = { now: performance.now, setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
+  readonly timers = new Map<number, { readonly at: number; readonly callback: () => void }>();
+  #now = 1000;
+  #last = 0;
+
+  constructor() {
+    performance.now = () => this.#now;
+    Object.assign(globalThis, {
+      setTimeout: (callback: () => void, ms: number) => {
+        this.timers.set(++this.#last, { at: this.#now + ms, callback });
+        return this.#last;
+      },
+      clearTimeout: (id: number) => void this.timers.delete(id),
+    });
+  }
+
+  advance(ms: number): void {
+    const end = this.#now + ms;
+    while (true) {
+      const due = [...this.timers].filter(([, { at }]) => at <= end).sort(([, one], [, other]) => one.at - other.at)[0];
+      if (due === undefined) break;
+      const [id, { at, callback }] = due;
+      this.timers.delete(id);
+      this.#now = at;
+      callback();
+    }
+    this.#now = end;
+  }
+
+  [Symbol.dispose](): void {
+    performance.now = this.#real.now;
+    Object.assign(globalThis, { setTimeout: this.#real.setTimeout, clearTimeout: this.#real.clearTimeout });
+  }
+}
+
+Deno.test("TimeoutQueue is as a timer for each entry would be, whatever is started, stopped and moved", () => {
+  const ENTRIES = 4;
+  const LIMITS = [50, 0, 80];
+  const step = fc.oneof(
+    fc.record({ does: fc.constant("start" as const), entry: fc.nat(ENTRIES - 1), queue: fc.nat(1) }),
+    fc.record({ does: fc.constant("stop" as const), entry: fc.nat(ENTRIES - 1) }),
+    fc.record({ does: fc.constant("wait" as const), ms: fc.integer({ min: 0, max: 60 }) }),
+    fc.record({ does: fc.constant("configure" as const), queue: fc.nat(1), limit: fc.nat(LIMITS.length - 1) }),
+  );
+  fc.assert(fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+    using time = new FakeTime();
+    const limits = [50, 80];
+    const queues = [new TimeoutQueue(50), new TimeoutQueue(80)] as const;
+    const entries = Array.from({ length: ENTRIES }, () => new Entry());
+    const model = entries.map(() => ({ runs: false, queue: 0, startedAt: 0, timeouts: 0 }));
+    const fire = () => {
+      for (const clock of model) {
+        const limit = limits[clock.queue] ?? 0;
+        if (clock.runs && limit > 0 && performance.now() >= clock.startedAt + limit) {
+          clock.runs = false;
+          clock.timeouts++;
+        }
+      }
+    };
+    for (const step of steps) {
+      switch (step.does) {
+        case "start":
+          queues[step.queue === 0 ? 0 : 1].start(entries[step.entry] as Entry);
+          Object.assign(model[step.entry] ?? {}, { runs: true, queue: step.queue, startedAt: performance.now() });
+          break;
+        case "stop":
+          entries[step.entry]?.stopClock();
+          Object.assign(model[step.entry] ?? {}, { runs: false });
+          break;
+        case "wait":
+          time.advance(step.ms);
+          break;
+        case "configure":
+          limits[step.queue] = LIMITS[step.limit] ?? 0;
+          queues[step.queue === 0 ? 0 : 1].configure(LIMITS[step.limit] ?? 0);
+          break;
+      }
+      fire();
+      assertEquals(entries.map(({ timeouts }) => timeouts), model.map(({ timeouts }) => timeouts));
+      for (const [index, queue] of queues.entries()) {
+        const running = model.filter((clock) => clock.runs && clock.queue === index);
+        const oldest = Math.min(...running.map(({ startedAt }) => startedAt));
+        assertEquals(queue.oldest?.startedAt ?? Infinity, oldest);
+      }
+      assertEquals(time.timers.size <= queues.length, true, "one timer for each queue at most");
+    }
+    for (const queue of queues) queue.close();
+    assertEquals(time.timers.size, 0);
+  }));
+});
+
+Deno.test("TimeoutQueue: what a timeout starts or stops in its own queue counts, and one timer serves", () => {
+  using time = new FakeTime();
+  const queue = new TimeoutQueue(100);
+  const [first, second, third] = [new Entry(), new Entry(), new Entry()];
+  first.then = () => {
+    second.stopClock();
+    queue.start(first);
+  };
+  queue.start(first);
+  queue.start(second);
+  time.advance(60);
+  queue.start(third);
+  time.advance(40);
+  assertEquals([first, second, third].map(({ timeouts }) => timeouts), [1, 0, 0]);
+  assertEquals(time.timers.size, 1);
+  time.advance(60);
+  assertEquals([first.timeouts, third.timeouts], [1, 1]);
+  time.advance(40);
+  assertEquals(first.timeouts, 2);
+  queue.close();
+  assertEquals(time.timers.size, 0);
+});
+
+Deno.test("TimeoutQueue runs on the system's clock, and a limit of 0 is none", async () => {
+  const queue = new TimeoutQueue(5);
+  const none = new TimeoutQueue(0);
+  const [entry, other] = [new Entry(), new Entry()];
+  queue.start(entry);
+  none.start(other);
+  await waitFor(() => entry.timeouts === 1, { what: "a timeout" });
+  assertEquals([entry.queue, other.timeouts, none.oldest], [undefined, 0, other]);
+  queue.close();
+});

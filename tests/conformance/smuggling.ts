@@ -463,7 +463,6 @@ export function testSmuggling(engine: EngineUnderTest): void {
     await using proxy = await startProxy(engine, { backends: [backend.url] });
     const request = "POST /cut HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     using client = await RawClient.connect(proxy.port);
-    client.connection.setNoDelay(true);
     for (const byte of request) {
       await client.send(byte);
       await new Promise((resolve) => setTimeout(resolve, 1)); // lets each byte travel alone

@@ -36,7 +36,9 @@ export class RawClient implements Disposable {
   }
 
   static async connect(port: number): Promise<RawClient> {
-    return new RawClient(await Deno.connect({ hostname: "127.0.0.1", port }));
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    connection.setNoDelay(true); // what is sent in pieces goes in pieces
+    return new RawClient(connection);
   }
 
   /** Sends text or bytes. Fails when the other side has closed. */

@@ -55,6 +55,7 @@ export class ClientConnection extends Timed implements InletListener {
       const head = await this.#nextHead();
       if (head === undefined || !await this.#serveOne(head)) break;
       this.#context.keepAliveTimeouts.start(this);
+      this.#context.onIdle?.();
     }
     await this.#linger();
     this.close();

@@ -34,6 +34,8 @@ export class WireContext {
   readonly responseTimeouts = new TimeoutQueue(0);
   readonly idleTimeouts = new TimeoutQueue(0);
   readonly requestTimeouts = new TimeoutQueue(0);
+  /** Called when a client's connection becomes idle, while somebody waits for the place that it takes. */
+  onIdle: (() => void) | undefined;
   limitsRequests = false;
   maxHeaderBytes = 0;
   /** `Infinity`: no limit. */

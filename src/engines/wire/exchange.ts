@@ -182,14 +182,23 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     this.cancel(fault);
   }
 
+  uploadStuck(): void {
+    // A backend that answers early may well leave the rest unread: then its answer is all that counts.
+    if (this.#download === undefined) this.#giveUp("response_timeout");
+  }
+
   timedOut(): void {
     if (this.#download === undefined) {
-      this.#givenUp = this.#dialing === undefined ? "response_timeout" : "connect_timeout";
-      return this.#breakOff();
+      return this.#giveUp(this.#dialing === undefined ? "response_timeout" : "connect_timeout");
     }
     if (!this.#download.waitsForClient) return this.cancel("idle_timeout");
     this.cancel("client_gone");
     this.#client.close();
+  }
+
+  #giveUp(why: GivenUp): void {
+    this.#givenUp = why;
+    this.#breakOff();
   }
 
   #breakOff(): void {

@@ -33,7 +33,7 @@ class WireEngine implements Engine {
   readonly #accepting: Promise<void>;
   #maxConnections: number;
   #listening = true;
-  /** Tells whoever waits for a connection to end. */
+  /** Tells whoever waits for a connection to end, or to become idle. */
   #changed = Promise.withResolvers<void>();
 
   constructor({ config, pool, forwarder, log, certificate }: EngineOptions, door: Door) {
@@ -72,7 +72,6 @@ class WireEngine implements Engine {
 
   async #accept(): Promise<void> {
     while (this.#listening) {
-      await this.#untilRoom();
       try {
         const arrival = await this.#door.accept();
         await this.#untilRoom();
@@ -87,13 +86,15 @@ class WireEngine implements Engine {
     }
   }
 
-  /** The oldest idle connection leaves; if none is idle, whoever is next waits in the kernel's queue. */
+  /** The oldest idle connection leaves; until one is idle or ends, whoever comes next waits in the kernel's queue. */
   async #untilRoom(): Promise<void> {
     while (this.#open.size >= this.#maxConnections && this.#listening) {
       const { oldest } = this.#context.keepAliveTimeouts;
       if (oldest instanceof ClientConnection) oldest.close();
+      else this.#context.onIdle = () => this.#changed.resolve();
       await this.#nextChange();
     }
+    this.#context.onIdle = undefined;
   }
 
   async #serve({ link, remote, local }: Arrival): Promise<void> {

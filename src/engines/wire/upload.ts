@@ -7,7 +7,7 @@ import { MalformedMessage } from "../../http1/malformed.ts";
 import type { BackendConnection } from "./backend_connection.ts";
 import type { WireContext } from "./context.ts";
 import type { Inlet } from "./inlet.ts";
-import type { Timed } from "./timeouts.ts";
+import { Timed } from "./timeouts.ts";
 
 /** What can be wrong with a body. */
 export type UploadFault = "client_gone" | "malformed" | "too_large";
@@ -17,10 +17,15 @@ export interface UploadListener {
   /** The last byte is on its way. */
   uploadEnded(): void;
   uploadFailed(fault: UploadFault, detail: string): void;
+  /** The backend takes no byte of it. */
+  uploadStuck(): void;
 }
 
-/** Reads a client's body and writes it to a backend. Bodies of known length and chunks alike cross as they are. */
-export class Upload {
+/**
+ * Reads a client's body and writes it to a backend. Bodies of known length and chunks alike cross as they are. Its clock
+ * runs while the backend is to take a part.
+ */
+export class Upload extends Timed {
   readonly #inlet: Inlet;
   readonly #reader: BodyReader;
   readonly #context: WireContext;
@@ -35,6 +40,7 @@ export class Upload {
     context: WireContext,
     { listener, clientClock }: { readonly listener: UploadListener; readonly clientClock: Timed },
   ) {
+    super();
     this.#inlet = inlet;
     this.#reader = bodyReader(framing, context.maxHeaderBytes);
     this.#context = context;
@@ -77,7 +83,10 @@ export class Upload {
       const part = inlet.bytes.subarray(inlet.start, to);
       inlet.start = to; // what the reader has seen it must not see again, whatever becomes of this
       // A backend that breaks off may have answered before: its answer tells more than this failure.
-      if (!await connection.send(part)) return;
+      this.#context.idleTimeouts.start(this);
+      const sent = await connection.send(part);
+      this.stopClock();
+      if (!sent) return;
     }
     inlet.narrow(this.#context.buffers);
     this.#listener.uploadEnded();
@@ -88,6 +97,10 @@ export class Upload {
     const to = this.#readOn(this.#inlet.end);
     if (to !== undefined) this.#inlet.start = to;
     return this.done;
+  }
+
+  timedOut(): void {
+    this.#listener.uploadStuck();
   }
 
   async #wait(): Promise<boolean> {

@@ -222,14 +222,20 @@ async function loseConnection(browser: TestBrowser): Promise<void> {
   for (let request = 0; request < 5; request++) await (await fetch(first.url)).text();
   await sees(page, "5 in all");
 
+  // It hangs: its connections stay open, and nothing comes.
+  first.kill("SIGSTOP");
+  await sees(page, "Not connected, trying again…");
+  first.kill("SIGCONT");
+  await page.getByText("Live", { exact: true }).waitFor();
+
   await first[Symbol.asyncDispose]();
   await sees(page, "Not connected, trying again…");
-  await page.getByRole("listitem").filter({ hasText: "Connection lost" }).waitFor();
+  await page.getByRole("listitem").filter({ hasText: "Connection lost" }).nth(1).waitFor();
   assertEquals(await page.evaluate("document.body.dataset.connection"), "lost");
 
   await using _second = await start([backend.url], { port: Number(new URL(adminUrl).port) });
   await page.getByText("Live", { exact: true }).waitFor();
-  await page.getByRole("listitem").filter({ hasText: "Connection regained" }).waitFor();
+  await page.getByRole("listitem").filter({ hasText: "Connection regained" }).nth(1).waitFor();
   await sees(page, "0 in all");
   assertEquals(await page.locator("#tile-rate").textContent(), await page.locator("#legend-requests").textContent());
   await page.getByRole("button", { name: "Explain" }).click();

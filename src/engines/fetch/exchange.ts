@@ -109,7 +109,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     try {
       const response = await fetch(backend.origin + backend.basePath + target, {
         method,
-        headers: fetchHeaders(headers),
+        headers: fetchHeaders(headers, this.request.tracedByRuntime),
         body: this.#body?.stream() ?? null,
         redirect: "manual",
         signal: this.#attempt.signal,
@@ -297,7 +297,7 @@ export function refuse(code: "stopping" | "not_implemented" | "bad_request", det
  * What `fetch` is given: it frames bodies itself, `Deno.serve` has answered `Expect` already, and only with exactly
  * this `Accept-Encoding` does `fetch` leave bodies compressed (denoland/deno#12291).
  */
-function fetchHeaders(headers: readonly HeaderPair[]): HeaderPair[] {
+function fetchHeaders(headers: readonly HeaderPair[], tracedByRuntime: boolean): HeaderPair[] {
   const list: HeaderPair[] = [["accept-encoding", "identity"]];
   for (const pair of headers) {
     switch (pair[0]) {
@@ -305,6 +305,9 @@ function fetchHeaders(headers: readonly HeaderPair[]): HeaderPair[] {
       case "content-length":
       case "expect":
         continue;
+      case "traceparent":
+        if (tracedByRuntime) continue;
+        break;
     }
     list.push(pair);
   }

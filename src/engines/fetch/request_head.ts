@@ -11,6 +11,8 @@ export interface FetchRequestHead extends RequestHead {
   readonly hasForeignCoding: boolean;
   /** Whether this may be HTTP/1.0 asking to keep the connection: the runtime does not tell the version. */
   readonly mayBeKeptHttp10: boolean;
+  /** Whether the runtime adds a `traceparent` to each `fetch` for it, which another one beside it would spoil. */
+  readonly tracedByRuntime: boolean;
 }
 
 /**
@@ -71,6 +73,7 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
     wantsWebSocket: upgrade?.toLowerCase() === "websocket" && key !== undefined && method === "GET",
     hasForeignCoding,
     mayBeKeptHttp10: keepAlive && !acceptsEncodings,
+    tracedByRuntime: false,
   };
 }
 

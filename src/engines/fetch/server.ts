@@ -6,6 +6,7 @@ import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";
 import { type FetchContext, FetchExchange, type FetchLimits } from "./exchange.ts";
 import { type FetchRequestHead, readHead } from "./request_head.ts";
+import { runtimePropagates, withRuntimeTrace } from "./runtime_trace.ts";
 import { settleBody } from "./secure_body.ts";
 import { WebSocketExchange } from "./websocket.ts";
 
@@ -29,6 +30,7 @@ export function startFetchEngine({ config, pool, forwarder, certificate, reusePo
     context.uploads--;
     await forwarder.handle(new FetchExchange(settled.head, settled.request, completed, context, respond));
   };
+  const traced = runtimePropagates((name) => Deno.env.get(name));
   const server = Deno.serve({
     ...certificate,
     hostname: config.proxy.host,
@@ -38,7 +40,8 @@ export function startFetchEngine({ config, pool, forwarder, certificate, reusePo
     automaticCompression: config.proxy.compression,
     handler(request, info) {
       const { promise, resolve } = Promise.withResolvers<Response>();
-      const head = readHead(request, info.remoteAddr.hostname);
+      const read = readHead(request, info.remoteAddr.hostname);
+      const head = traced ? withRuntimeTrace(read) : read;
       const { completed } = info;
       void (head.wantsWebSocket
         ? forwarder.handle(new WebSocketExchange(head, request, completed, context, resolve))

@@ -59,24 +59,25 @@ export interface RequestCount {
 }
 
 const F64 = Float64Array.BYTES_PER_ELEMENT;
+const LINE = 64 / F64; // cells of a cache line: two isolates never write to the same one
 const CLASSES = 9;
 const BUCKETS = BUCKET_BOUNDS_MS.length + 1;
 
-// Stripe of a backend and isolate: 32 cells, four cache lines.
-const STRIPE = 32;
+// Stripe of a backend and isolate.
 const GENERATION = 0;
 const CLASS = 1;
 const BYTES_IN = CLASS + CLASSES;
 const BYTES_OUT = BYTES_IN + 1;
 const DURATIONS = BYTES_OUT + 1; // a histogram: the sum, then the buckets
+const STRIPE = wholeLines(DURATIONS + 1 + BUCKETS);
 
-// Block of an isolate: 64 cells, eight cache lines.
-const BLOCK = 64;
+// Block of an isolate.
 const RETRIES = 0;
 const ERRORS = RETRIES + RETRY_REASONS.length;
 const STICKY_HITS = ERRORS + ERROR_CODES.length;
 const STICKY_MISSES = STICKY_HITS + 1;
 const QUEUE_WAITS = STICKY_MISSES + 1; // a histogram
+const BLOCK = wholeLines(QUEUE_WAITS + 1 + BUCKETS);
 
 /** The stripe behind those of the backends is for roundhouse's own answers. */
 const OWN = MAX_BACKENDS;
@@ -203,4 +204,8 @@ export class RequestMetrics {
   #stripe(slot: number, isolate: number): number {
     return this.isolates * BLOCK + (slot * this.isolates + isolate) * STRIPE;
   }
+}
+
+function wholeLines(cells: number): number {
+  return Math.ceil(cells / LINE) * LINE;
 }

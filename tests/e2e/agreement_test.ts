@@ -12,6 +12,7 @@ import { waitFor } from "../support/wait.ts";
 // Another engine, or more workers, joins with a line.
 const VARIANTS: readonly { readonly engine: Config["engine"]; readonly workers: number }[] = [
   { engine: "fetch", workers: 1 },
+  { engine: "wire", workers: 1 },
 ];
 
 const REQUESTS = 10_000;

@@ -1,0 +1,52 @@
+// What operators are told about metrics is true: documentation, dashboard and alerts speak of metrics that exist.
+
+import { assert, assertEquals } from "@std/assert";
+import { metricFamilies } from "../../src/admin/metrics.ts";
+import { ERROR_CODES } from "../../src/errors.ts";
+import { RequestMetrics } from "../../src/pool/request_metrics.ts";
+import { ServerPool } from "../../src/pool/server_pool.ts";
+import { SharedState } from "../../src/pool/shared_state.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
+
+const families = metricFamilies({
+  pool: new ServerPool(SharedState.allocate()),
+  metrics: RequestMetrics.allocate(),
+  version: "",
+  startedAt: new Date(),
+  facts: () => ({ strategy: "", engine: "wire", workers: 1 }),
+  workerRestarts: () => 0,
+});
+
+/** The metrics that a text names, without the suffixes of a histogram's samples. */
+function named(text: string): Set<string> {
+  const names = text.match(/\b(?:roundhouse|process)_[a-z_]+/g) ?? [];
+  return new Set(names.map((name) => name.replace(/_(?:bucket|sum|count)$/, "")));
+}
+
+Deno.test("docs/operations.md explains every metric and every error, and none that there is not", () => {
+  const text = read("docs/operations.md");
+  assertEquals([...named(text)].sort(), families.map(({ name }) => name).sort());
+  const [, errors = ""] = text.split("\n## Errors\n");
+  const rows = [...errors.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, codes = ""]) => codes.split(", "));
+  assertEquals(rows.sort(), ERROR_CODES.map((code) => `\`${code}\``).sort());
+});
+
+Deno.test("the Grafana dashboard and the alerts ask for metrics that exist", () => {
+  const known = new Set(families.map(({ name }) => name));
+  for (const path of ["deploy/grafana-dashboard.json", "deploy/alerts.yaml"]) {
+    const asked = named(read(path));
+    assert(asked.size > 5, path);
+    assertEquals([...asked].filter((name) => !known.has(name)), [], path);
+  }
+  JSON.parse(read("deploy/grafana-dashboard.json"));
+});
+
+Deno.test("docs/operations.md says what to do about every alert", () => {
+  const alerts = [...read("deploy/alerts.yaml").matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
+  const [, advice = ""] = read("docs/operations.md").split("\n## When an alert fires\n");
+  const told = [...advice.matchAll(/^\*\*(.+?)\.\*\*/gm)].flatMap(([, names = ""]) => names.split(", "));
+  assertEquals(told.sort(), alerts.sort());
+});

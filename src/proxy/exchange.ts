@@ -108,10 +108,18 @@ export class Forwarder {
     recorder.ended({ request, forwarded, journey, bytesIn, durationMs: performance.now() - startedAt, ending });
   }
 
-  /** The answer to what never became a request: a malformed head, or none in time. */
-  refuse(error: ProxyError): Problem {
-    this.#parts.log.debug("request refused", { code: error.code, reason: error.message });
-    return problemFor(error, this.#parts.random.take(16), 1);
+  /**
+   * The answer to what never became a request: a malformed head, or none in time. It counts as one all the same.
+   *
+   * @param client the address at the other end of the connection
+   */
+  refuse(error: ProxyError, client: string): Problem {
+    const { log, random, recorder } = this.#parts;
+    const requestId = random.take(16);
+    const problem = problemFor(error, requestId, 1);
+    log.debug("request refused", { code: error.code, reason: error.message });
+    recorder.refused({ requestId, client, status: problem.status, bytesOut: byteLength(problem.body), failure: error });
+    return problem;
   }
 
   async #forward<Response extends ResponseHead>(
@@ -275,7 +283,11 @@ export class Forwarder {
 
 /** How much of a problem's body goes out, to a client that stays for it. */
 function sentBytes({ method }: RequestHead, { status, body }: Problem): number {
-  return method === "HEAD" || status === CLIENT_GONE ? 0 : new TextEncoder().encode(body).length;
+  return method === "HEAD" || status === CLIENT_GONE ? 0 : byteLength(body);
+}
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
 
 /** Why a request is refused before any backend is chosen, if it is. */

@@ -32,6 +32,14 @@ export interface FinishedRequest {
   readonly ending: Ending;
 }
 
+/** What was refused before it could be read as a request. */
+export interface RefusedRequest extends Omit<Ending, "backend"> {
+  readonly requestId: string;
+  /** The address at the other end of the connection. */
+  readonly client: string;
+  readonly failure: ProxyError;
+}
+
 /** What a `RequestRecorder` feeds. */
 export interface RecorderParts {
   readonly shared: SharedState;
@@ -70,6 +78,28 @@ export class RequestRecorder {
     if (journey.session !== undefined && backend !== undefined) this.#metrics.countSticky(backend === journey.session);
     if (isFailed(ending)) this.#shared.countFailedRequest();
     if (this.#accessLog !== undefined) this.#accessLog.info("request", accessFields(finished));
+    this.#shared.requestEnded();
+  }
+
+  /** It was refused before it could be read: there is nothing to be told but that. */
+  refused({ requestId, client, status, bytesOut, failure }: RefusedRequest): void {
+    this.#shared.requestStarted();
+    this.#metrics.countRequest({ backend: undefined, status, durationMs: 0, bytesIn: 0, bytesOut });
+    this.#metrics.countError(failure.code);
+    this.#accessLog?.info("request", {
+      requestId,
+      client,
+      method: null,
+      path: null,
+      status,
+      backend: null,
+      attempts: 0,
+      durationMs: 0,
+      bytesIn: 0,
+      bytesOut,
+      traceId: null,
+      error: failure.code,
+    });
     this.#shared.requestEnded();
   }
 }

@@ -184,7 +184,10 @@ export class ClientConnection extends Timed implements InletListener {
   }
 
   async #refuse(error: ProxyError): Promise<void> {
-    await this.answer(this.#context.forwarder.refuse(error), { withoutBody: false, lines: CLOSE_LINE });
+    await this.answer(this.#context.forwarder.refuse(error, this.#address.peer), {
+      withoutBody: false,
+      lines: CLOSE_LINE,
+    });
   }
 
   /**

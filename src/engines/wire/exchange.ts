@@ -51,6 +51,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   #cancelled: Cancelled | undefined;
   #givenUp: GivenUp | undefined;
   #tunnelled = false;
+  #tunnelBytesIn = 0;
   #faultDetail = "";
 
   constructor(request: WireRequest, client: ClientConnection, context: WireContext) {
@@ -77,7 +78,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   }
 
   get bytesIn(): number {
-    return this.#upload?.bytesIn ?? 0;
+    return (this.#upload?.bytesIn ?? 0) + this.#tunnelBytesIn;
   }
 
   get bodyReplayable(): boolean {
@@ -272,7 +273,9 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     const opened = await this.#client.send(Buffer.from(responseHead(head, headers, "nothing", lines), "latin1"));
     // A WebSocket has said goodbye by then; in other protocols one side may go on for long (contract: half-close).
     const lingering = this.request.upgrade?.toLowerCase() === "websocket" ? this.#context.lingerTimeouts : undefined;
-    const bytesOut = opened ? await new Tunnel(this.#client, connection, lingering).run() : 0;
+    const tunnel = new Tunnel(this.#client, connection, lingering);
+    const { bytesIn, bytesOut } = opened ? await tunnel.run() : { bytesIn: 0, bytesOut: 0 };
+    this.#tunnelBytesIn = bytesIn;
     this.#release(false);
     this.#client.close();
     return { bytesOut, failure: undefined };

@@ -27,16 +27,16 @@ export class Tunnel extends Timed {
     this.#lingering = lingering;
   }
 
-  /** Runs until both sides have ended, or either has failed. Returns how many bytes went to the client. */
-  async run(): Promise<number> {
+  /** Runs until both sides have ended, or either has failed. Returns how many bytes came from the client and went to it. */
+  async run(): Promise<{ readonly bytesIn: number; readonly bytesOut: number }> {
     const { link } = this.#client;
     if ("setKeepAlive" in link) (link as Deno.TcpConn).setKeepAlive(true); // else a client that lost its power stays for ever
-    const [bytesOut] = await Promise.all([
+    const [bytesOut, bytesIn] = await Promise.all([
       this.#pump(this.#backend, this.#client),
       this.#pump(this.#client, this.#backend),
     ]);
     this.stopClock();
-    return bytesOut;
+    return { bytesIn, bytesOut };
   }
 
   timedOut(): void {

@@ -8,6 +8,8 @@ export interface LineWriterOptions {
   readonly onDrop: (lines: number) => void;
   /** The most characters held back while a write is under way. Default: 8 Mi. */
   readonly maxHeld?: number;
+  /** How long lines are gathered while they come faster than they are written. Default: 5 ms. */
+  readonly gatherMs?: number;
 }
 
 /** What a pipe takes in one piece (POSIX `PIPE_BUF` on Linux), so that lines of several writers do not mix. */
@@ -23,6 +25,7 @@ const CLOSE_LIMIT_MS = 2000;
 export class LineWriter {
   readonly #options: LineWriterOptions;
   readonly #maxHeld: number;
+  readonly #gatherMs: number;
   readonly #encoder = new TextEncoder();
   readonly #batch = new Uint8Array(BATCH_BYTES);
   #lines: string[] = [];
@@ -35,6 +38,7 @@ export class LineWriter {
   constructor(options: LineWriterOptions) {
     this.#options = options;
     this.#maxHeld = options.maxHeld ?? 8 * 1024 * 1024;
+    this.#gatherMs = options.gatherMs ?? 5;
   }
 
   /** Writes a line, which ends in a line break, as soon as those before it are out. */
@@ -62,6 +66,8 @@ export class LineWriter {
       this.#lines = [];
       this.#tellDrops();
       await this.#writeLines(lines);
+      // A write costs more than all else about a line: in a moment there will be enough of them to share one.
+      if (this.#lines.length > 0) await new Promise((resolve) => setTimeout(resolve, this.#gatherMs));
     }
     this.#writing = undefined;
   }

@@ -21,6 +21,7 @@ class SlowReader {
       this.#accept();
       this.#accept = undefined;
       await settle();
+      await settle(); // the writer's own pause may come first
     }
   }
 }
@@ -62,6 +63,7 @@ Deno.test("LineWriter holds a limited number of lines for a slow reader, and say
       writer.push(`dropped ${lines}\n`);
     },
     maxHeld: 100,
+    gatherMs: 0,
   });
   for (let line = 10; line < 60; line++) writer.push(`line ${line}.\n`); // 9 characters each
   await reader.takeAll();

@@ -25,8 +25,10 @@ export class BackendConnection extends Timed implements InletListener {
   /** Scratch for heads. */
   readonly out: Buffer = Buffer.allocUnsafeSlow(OUT_BYTES);
   closed = false;
-  /** Since when it is idle, in milliseconds of `performance.now()`. */
-  idleSince = 0;
+  /** Whether what was posted has not gone out whole. */
+  sending = false;
+  /** How much of a head that has not come whole was looked at. */
+  #seen = 0;
   /** While it is idle: told that it is of no use any more. */
   #onLost: ((connection: BackendConnection) => void) | undefined;
   readonly #onClose: (connection: BackendConnection) => void;
@@ -42,7 +44,6 @@ export class BackendConnection extends Timed implements InletListener {
 
   /** Watches the connection until `leaveIdle`: a backend that closes it or talks out of turn has ended its use. */
   becomeIdle(onLost: (connection: BackendConnection) => void): void {
-    this.idleSince = performance.now();
     this.#onLost = onLost;
     this.inlet.read();
   }
@@ -52,7 +53,7 @@ export class BackendConnection extends Timed implements InletListener {
     this.#onLost = undefined;
   }
 
-  /** Writes `bytes`. Never rejects: a connection that fails tells so at the inlet. */
+  /** Writes `bytes`; returns whether it went well. Never rejects: a connection that fails tells so at the inlet, too. */
   async send(bytes: Uint8Array): Promise<boolean> {
     try {
       await writeAll(this.link, bytes);
@@ -62,29 +63,40 @@ export class BackendConnection extends Timed implements InletListener {
     }
   }
 
+  /** As `send`, for whoever does not wait for it; `sending` meanwhile. */
+  post(bytes: Uint8Array): void {
+    this.sending = true;
+    this.link.write(bytes).then((written) => {
+      if (written < bytes.length) return this.send(bytes.subarray(written)).then(this.#sent);
+      this.sending = false;
+    }, ignore);
+  }
+
+  readonly #sent = (well: boolean): void => {
+    this.sending = !well;
+  };
+
   /**
-   * Reads the head of the next response; `undefined`: the connection ended before its first byte.
+   * Reads the head of the next response, if it has come whole.
    *
    * @param method of the request
    * @throws {MalformedMessage}
    */
-  async readHead(method: string, maxBytes: number): Promise<Http1Response | undefined> {
+  readHead(method: string, maxBytes: number): Http1Response | undefined {
     const { inlet } = this;
-    let seen = 0;
-    while (true) {
-      const end = findHeadEnd(inlet.bytes, inlet.start, inlet.start + seen, inlet.end);
-      seen = inlet.unread;
-      if ((end === -1 ? seen : end - inlet.start) > maxBytes) throw new MalformedMessage("the head is too large");
-      if (end !== -1) {
-        const head = readResponseHead(inlet.bytes, inlet.start, end, method);
-        inlet.start = end;
-        return head;
-      }
-      if (inlet.ended && seen > 0) throw new MalformedMessage("the connection ended within the head");
-      if (inlet.ended) return undefined;
+    const end = findHeadEnd(inlet.bytes, inlet.start, inlet.start + this.#seen, inlet.end);
+    if (end === -1) {
+      this.#seen = inlet.unread;
+      if (this.#seen > maxBytes) throw new MalformedMessage("the head is too large");
+      if (inlet.ended && this.#seen > 0) throw new MalformedMessage("the connection ended within the head");
       inlet.makeRoom();
-      await inlet.more();
+      return undefined;
     }
+    if (end - inlet.start > maxBytes) throw new MalformedMessage("the head is too large");
+    const head = readResponseHead(inlet.bytes, inlet.start, end, method);
+    inlet.start = end;
+    this.#seen = 0;
+    return head;
   }
 
   /** Closes it; later calls do nothing. */
@@ -108,3 +120,6 @@ export class BackendConnection extends Timed implements InletListener {
     this.#onLost?.(this);
   }
 }
+
+/** A connection that fails tells so at the inlet. */
+function ignore(): void {}

@@ -13,12 +13,6 @@ const MOST_IDLE = 512;
 /** Idle for longer than this they are closed: before most servers do (nginx: 75 s). */
 const IDLE_MS = 60_000;
 
-/**
- * A request that must not be sent twice gets a connection that was in use this short a time ago: a backend that
- * closes an idle one at the wrong moment would leave open whether it was done.
- */
-const FRESH_MS = 1000;
-
 interface Place {
   /** The newest last. */
   readonly idle: BackendConnection[];
@@ -42,7 +36,9 @@ export class BackendConnections {
   }
 
   /**
-   * Takes an idle connection, the one that was in use last: the others may age out.
+   * Takes an idle connection, the one that was in use last: the others may age out. A request that must not be sent
+   * twice only gets one that was in use a moment ago: a backend that closes an idle one just then would leave open
+   * whether it was done.
    *
    * @param repeatable whether the request may be sent twice
    */
@@ -50,7 +46,7 @@ export class BackendConnections {
     const idle = this.#places.get(backend)?.idle;
     const connection = idle?.at(-1);
     if (idle === undefined || connection === undefined) return undefined;
-    if (!repeatable && performance.now() - connection.idleSince > FRESH_MS) return undefined;
+    if (!repeatable && !connection.startedLately) return undefined;
     idle.pop();
     connection.leaveIdle();
     return connection;
@@ -75,8 +71,8 @@ export class BackendConnections {
   /** Keeps a connection whose last exchange is proven to be over. */
   giveBack(connection: BackendConnection): void {
     const place = this.#places.get(connection.backend);
-    const { inlet, closed } = connection;
-    const useless = closed || inlet.ended || inlet.unread > 0 || this.#removed.has(connection.backend);
+    const { inlet, closed, sending } = connection;
+    const useless = closed || sending || inlet.ended || inlet.unread > 0 || this.#removed.has(connection.backend);
     if (place === undefined || useless || place.idle.length >= MOST_IDLE) return connection.close();
     place.idle.push(connection);
     this.#idleTimeouts.start(connection);

@@ -10,7 +10,7 @@ import type { WireContext } from "./context.ts";
 import { WireExchange } from "./exchange.ts";
 import { CLOSE_LINE, responseHead } from "./heads.ts";
 import { Inlet, type InletListener } from "./inlet.ts";
-import { type Link, writeAll } from "./link.ts";
+import type { Link } from "./link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
 import { type ClientAddress, wireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
@@ -29,6 +29,8 @@ export class ClientConnection extends Timed implements InletListener {
   readonly #context: WireContext;
   #exchange: WireExchange | undefined;
   #closed = false;
+  /** How much of a head that has not come whole was looked at. */
+  #seen = 0;
 
   constructor(link: Link, address: ClientAddress, context: WireContext) {
     super();
@@ -51,11 +53,16 @@ export class ClientConnection extends Timed implements InletListener {
   async serve({ proxyProtocol }: { readonly proxyProtocol: boolean }): Promise<void> {
     this.#context.headerTimeouts.start(this);
     if (proxyProtocol && !await this.#readProxyHeader()) return this.close();
-    while (!this.#closed) {
-      const head = await this.#nextHead();
-      if (head === undefined || !await this.#serveOne(head)) break;
-      this.#context.keepAliveTimeouts.start(this);
-      this.#context.onIdle?.();
+    try {
+      while (!this.#closed && !this.inlet.ended) {
+        const head = this.#readHead();
+        if (head === undefined) await this.inlet.more();
+        else if (!await this.#serveOne(head)) break;
+      }
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      this.stopClock();
+      await this.#refuse(clientError(error.tooLarge ? "head_too_large" : "bad_request", error.message));
     }
     await this.#linger();
     this.close();
@@ -64,7 +71,8 @@ export class ClientConnection extends Timed implements InletListener {
   /** Writes all of `bytes`; returns whether the client takes them. */
   async send(bytes: Uint8Array): Promise<boolean> {
     try {
-      await writeAll(this.link, bytes);
+      let written = await this.link.write(bytes);
+      while (written < bytes.length) written += await this.link.write(bytes.subarray(written));
       return true;
     } catch {
       this.#exchange?.clientLeft();
@@ -110,38 +118,37 @@ export class ClientConnection extends Timed implements InletListener {
     );
   }
 
-  /** Reads the next head; `undefined`: there will be none, and what was to be said of it has been said. */
-  async #nextHead(): Promise<Http1Request | undefined> {
+  /**
+   * Reads the next head, if it has come whole.
+   *
+   * @throws {MalformedMessage}
+   */
+  #readHead(): Http1Request | undefined {
     const { inlet } = this;
-    let seen = 0;
-    try {
-      while (true) {
-        if (seen === 0) this.#skipEmptyLines();
-        const end = findHeadEnd(inlet.bytes, inlet.start, inlet.start + seen, inlet.end);
-        seen = inlet.unread;
-        if ((end === -1 ? seen : end - inlet.start) > this.#context.maxHeaderBytes) {
-          throw new MalformedMessage("The request's head is too large.", { tooLarge: true });
-        }
-        if (end !== -1) {
-          this.stopClock();
-          const head = readRequestHead(inlet.bytes, inlet.start, end);
-          inlet.start = end;
-          return head;
-        }
-        if (inlet.ended) return undefined;
-        if (seen > 0) {
-          checkBeginning(inlet.bytes, inlet.start, inlet.end);
-          if (this.queue !== this.#context.headerTimeouts) this.#context.headerTimeouts.start(this);
-        }
-        inlet.makeRoom();
-        await inlet.more();
-      }
-    } catch (error) {
-      if (!(error instanceof MalformedMessage)) throw error;
-      this.stopClock();
-      await this.#refuse(clientError(error.tooLarge ? "head_too_large" : "bad_request", error.message));
+    if (this.#seen === 0) this.#skipEmptyLines();
+    const end = findHeadEnd(inlet.bytes, inlet.start, inlet.start + this.#seen, inlet.end);
+    this.#seen = inlet.unread;
+    if ((end === -1 ? this.#seen : end - inlet.start) > this.#context.maxHeaderBytes) {
+      throw new MalformedMessage("The request's head is too large.", { tooLarge: true });
+    }
+    if (end === -1) {
+      this.#waitForRest();
       return undefined;
     }
+    this.#seen = 0;
+    this.stopClock();
+    const head = readRequestHead(inlet.bytes, inlet.start, end);
+    inlet.start = end;
+    return head;
+  }
+
+  #waitForRest(): void {
+    const { inlet } = this;
+    if (this.#seen > 0) {
+      checkBeginning(inlet.bytes, inlet.start, inlet.end);
+      if (this.queue !== this.#context.headerTimeouts) this.#context.headerTimeouts.start(this);
+    }
+    inlet.makeRoom();
   }
 
   /** Takes the client's address from the header; `false`: there is none, or no whole one in time. */
@@ -173,14 +180,18 @@ export class ClientConnection extends Timed implements InletListener {
     }
   }
 
+  /** Returns whether another request may follow. */
   async #serveOne(head: Http1Request): Promise<boolean> {
     const exchange = new WireExchange(wireRequest(head, this.#address), this, this.#context);
     this.#exchange = exchange;
-    if (this.inlet.ended) exchange.clientLeft();
     await this.#context.forwarder.handle(exchange);
     exchange.end();
     this.#exchange = undefined;
-    return exchange.keepsClient && !this.#context.stopping;
+    this.inlet.narrow(this.#context.buffers); // the head may have been a long one
+    if (!exchange.keepsClient || this.#context.stopping) return false;
+    this.#context.keepAliveTimeouts.start(this);
+    this.#context.onIdle?.();
+    return true;
   }
 
   async #refuse(error: ProxyError): Promise<void> {

@@ -6,8 +6,8 @@ import { type BodyReader, bodyReader } from "../../http1/body_reader.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
 import { encodeHead } from "../../http1/writer.ts";
 import type { BackendConnection } from "./backend_connection.ts";
+import type { ClientConnection } from "./client_connection.ts";
 import type { WireContext } from "./context.ts";
-import { type Link, writeAll } from "./link.ts";
 import type { Timed } from "./timeouts.ts";
 
 /** How a body crosses: byte for byte, put into chunks, or taken out of them. */
@@ -27,7 +27,7 @@ export class Download {
   /** Whether the clock runs for the client, who is to take bytes, and not for the backend. */
   waitsForClient = false;
   readonly #connection: BackendConnection;
-  readonly #client: Link;
+  readonly #client: ClientConnection;
   readonly #reader: BodyReader;
   readonly #framing: BodyFraming;
   readonly #transfer: Transfer;
@@ -37,7 +37,7 @@ export class Download {
   /** @param clock runs while the next byte is waited for, and while the client is to take one */
   constructor(
     connection: BackendConnection,
-    client: Link,
+    client: ClientConnection,
     { framing, transfer }: { readonly framing: BodyFraming; readonly transfer: Transfer },
     context: WireContext,
     clock: Timed,
@@ -58,12 +58,14 @@ export class Download {
 
   /** Sends the head, and the body behind it to its end. Never rejects. */
   async run(head: string): Promise<DownloadEnd> {
-    const { inlet } = this.#connection;
     const part = this.#nextPart();
     if (part === undefined) return "malformed";
-    if (!await this.#sendHead(head, part)) return "client_gone";
+    this.#waitForClient();
+    if (!await this.#client.send(this.#inFront(head, part))) return "client_gone";
+    if (this.#reader.done) return "whole";
+    const { inlet } = this.#connection;
     if (this.#isLarge()) inlet.widen(this.#context.buffers);
-    const end = this.#reader.done ? "whole" : await this.#relayRest();
+    const end = await this.#relayRest();
     inlet.narrow(this.#context.buffers);
     return end;
   }
@@ -72,14 +74,16 @@ export class Download {
     const { inlet } = this.#connection;
     while (!this.#reader.done) {
       this.#context.idleTimeouts.start(this.#clock);
+      this.waitsForClient = false;
       await inlet.more();
       if (inlet.unread === 0) {
         if (this.#framing.kind !== "until-close" || inlet.error !== undefined) return "broken";
-        return this.#transfer !== "into-chunks" || await this.#send(LAST_CHUNK) ? "whole" : "client_gone";
+        return this.#transfer !== "into-chunks" || await this.#client.send(LAST_CHUNK) ? "whole" : "client_gone";
       }
       const part = this.#nextPart();
       if (part === undefined) return "malformed";
-      if (!await this.#send(part)) return "client_gone";
+      this.#waitForClient();
+      if (!await this.#client.send(part)) return "client_gone";
     }
     return "whole";
   }
@@ -110,33 +114,26 @@ export class Download {
     return bytes.subarray(start, to);
   }
 
-  /** The head goes in front of what has come of the body, so that both are one write. */
-  #sendHead(head: string, part: Uint8Array): Promise<boolean> {
+  /** The head in front of what has come of the body, so that both are one write. */
+  #inFront(head: string, part: Uint8Array): Uint8Array {
     const { out, inlet } = this.#connection;
     const length = encodeHead(head, out);
-    const front = out.subarray(0, Math.max(length, 0));
-    if (length === -1) return this.#send(Buffer.concat([Buffer.from(head, "latin1"), part]));
-    if (part.length === 0) return this.#send(front);
+    if (length === -1) return Buffer.concat([Buffer.from(head, "latin1"), part]);
+    const front = out.subarray(0, length);
+    if (part.length === 0) return front;
     const at = part.byteOffset - inlet.bytes.byteOffset - length;
-    if (part.buffer !== inlet.bytes.buffer || at < 0) return this.#send(Buffer.concat([front, part]));
+    if (part.buffer !== inlet.bytes.buffer || at < 0) return Buffer.concat([front, part]);
     inlet.bytes.set(front, at);
-    return this.#send(inlet.bytes.subarray(at, at + length + part.length));
+    return inlet.bytes.subarray(at, at + length + part.length);
   }
 
   #isLarge(): boolean {
     return this.#framing.kind !== "length" || this.#framing.bytes - this.#reader.dataBytes >= LARGE_BYTES;
   }
 
-  async #send(bytes: Uint8Array): Promise<boolean> {
+  #waitForClient(): void {
     this.#context.idleTimeouts.start(this.#clock);
     this.waitsForClient = true;
-    try {
-      await writeAll(this.#client, bytes);
-      this.waitsForClient = false;
-      return true;
-    } catch {
-      return false;
-    }
   }
 }
 

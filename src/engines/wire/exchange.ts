@@ -90,22 +90,18 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     const repeatable = this.#upload === undefined && isIdempotent(this.request.method);
     let connection = this.#context.backends.takeIdle(backend, repeatable);
     while (true) {
-      if (this.#cancelled !== undefined) {
-        connection?.close();
-        throw this.#explain(undefined);
-      }
       const reused = connection !== undefined;
       try {
         this.#connection = connection ??= await this.#connect(backend);
-        return await this.#converse(connection, headers);
+        this.#send(connection, headers);
+        return await this.#answer(connection);
       } catch (error) {
         this.stopClock();
         this.#connection = undefined;
         connection?.close();
         // The backend closed an idle connection just then: that is no failure, and a new one will do.
-        const stale = reused && repeatable && error instanceof NoAnswer && this.#givenUp === undefined &&
-          this.#cancelled === undefined;
-        if (!stale) throw this.#explain(error);
+        const brokenOff = this.#givenUp !== undefined || this.#cancelled !== undefined;
+        if (!reused || !repeatable || brokenOff || !(error instanceof NoAnswer)) throw this.#explain(error);
         connection = undefined;
       }
     }
@@ -117,17 +113,10 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     this.keepsClient = this.#canKeepClient(head);
     const { minorVersion, method } = this.request;
     const transfer = transferOf(head, minorVersion);
-    const download = new Download(
-      connection,
-      this.#client.link,
-      { framing: head.framing, transfer },
-      this.#context,
-      this,
-    );
+    const download = new Download(connection, this.#client, { framing: head.framing, transfer }, this.#context, this);
     this.#download = download;
-    const end = await download.run(
-      responseHead(head, headers, toldLength(head, method, transfer), this.#clientLines()),
-    );
+    const text = responseHead(head, headers, toldLength(head, method, transfer), this.#clientLines());
+    const end = await download.run(text);
     this.stopClock();
     const failure = this.#failureOf(end, download.fault);
     const reusable = failure === undefined && head.keepAlive && head.framing.kind !== "until-close";
@@ -220,43 +209,54 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     }
   }
 
-  /** Sends the request and waits for the answer's head, while the rest of the body is on its way. */
-  async #converse(connection: BackendConnection, headers: HeaderPair[]): Promise<WireResponse> {
-    if (this.#cancelled !== undefined) throw new NoAnswer();
-    this.#send(connection, headers);
-    const read = () => connection.readHead(this.request.method, this.#context.maxHeaderBytes);
-    let head = await read();
-    if (head === undefined) throw new NoAnswer();
-    while (head.status < 200 && head.status !== 101) {
-      await this.#passInformational(head);
-      head = await read();
-      if (head === undefined) throw new MalformedMessage("the connection ended behind an informational response");
+  /** Waits for the answer's head, while the rest of the request's body is on its way. */
+  async #answer(connection: BackendConnection): Promise<WireResponse> {
+    const { method, minorVersion } = this.request;
+    let informed = false;
+    while (true) {
+      const head = connection.readHead(method, this.#context.maxHeaderBytes);
+      if (head === undefined) {
+        if (connection.inlet.ended) throw informed ? new MalformedMessage("nothing behind a 1xx") : new NoAnswer();
+        await connection.inlet.more();
+      } else if (head.status < 200 && head.status !== 101) {
+        informed = true;
+        await this.#passInformational(head);
+      } else {
+        this.stopClock();
+        return this.#accepted(head, connection, minorVersion);
+      }
     }
-    this.stopClock();
+  }
+
+  #accepted(head: Http1Response, connection: BackendConnection, minorVersion: number): WireResponse {
     if (head.status === 101 && !isAsked(head.upgrade, this.request.upgrade)) {
       throw new MalformedMessage("an unasked 101");
     }
-    const carriesTrailers = head.framing.kind === "chunked" && this.request.minorVersion === 1;
+    const carriesTrailers = head.framing.kind === "chunked" && minorVersion === 1;
     return { status: head.status, headers: head.fields, carriesTrailers, head, connection };
   }
 
   #send(connection: BackendConnection, headers: HeaderPair[]): void {
+    if (this.#cancelled !== undefined) throw new NoAnswer();
     const { request } = this;
     const target = { method: request.method, target: targetFor(connection.backend, request.target) };
     const head = requestHead(target, headers, request.framing, upgradeLines(request.upgrade));
     const upload = this.#upload;
-    const length = encodeHead(head, connection.out);
-    let bytes: Buffer = length === -1 ? Buffer.from(head, "latin1") : connection.out.subarray(0, length);
-    if (upload !== undefined && length !== -1) {
-      bytes = connection.out.subarray(0, upload.takeReady(connection.out, length));
+    const { out } = connection;
+    const length = encodeHead(head, out);
+    if (length === -1) connection.post(Buffer.from(head, "latin1"));
+    else if (upload === undefined) connection.post(out.subarray(0, length));
+    else {
+      const end = upload.takeReady(out, length);
       if (this.#cancelled !== undefined) throw new NoAnswer(); // what came of the body is no good
+      if (!upload.done) return void this.#sendBody(connection, upload, connection.send(out.subarray(0, end)));
+      connection.post(out.subarray(0, end));
     }
-    const sent = connection.send(bytes);
     if (upload === undefined || upload.done) this.uploadEnded();
-    else void this.#sendRest(connection, upload, sent);
+    else void this.#sendBody(connection, upload, Promise.resolve(true));
   }
 
-  async #sendRest(connection: BackendConnection, upload: Upload, sent: Promise<boolean>): Promise<void> {
+  async #sendBody(connection: BackendConnection, upload: Upload, sent: Promise<boolean>): Promise<void> {
     if (await sent && this.#cancelled === undefined) await upload.run(connection);
   }
 

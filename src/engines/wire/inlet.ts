@@ -23,6 +23,8 @@ export class Inlet {
   readonly #listener: InletListener;
   readonly #home: Buffer;
   readonly #headroom: number;
+  /** Where nearly every read goes: all of its own buffer behind the headroom. */
+  readonly #front: Uint8Array;
   #reading = false;
   #wake: (() => void) | undefined;
 
@@ -35,6 +37,7 @@ export class Inlet {
     this.#listener = listener;
     this.#home = Buffer.allocUnsafeSlow(size);
     this.#headroom = headroom;
+    this.#front = this.#home.subarray(headroom);
     this.bytes = this.#home;
     this.start = this.end = headroom;
   }
@@ -50,7 +53,8 @@ export class Inlet {
     else if (this.end === this.bytes.length) this.#moveToFront();
     if (this.end === this.bytes.length) return;
     this.#reading = true;
-    this.#link.read(this.bytes.subarray(this.end)).then(this.#arrived, this.#failed);
+    const atFront = this.end === this.#headroom && this.bytes === this.#home;
+    this.#link.read(atFront ? this.#front : this.bytes.subarray(this.end)).then(this.#arrived, this.#failed);
   }
 
   /** Waits for bytes beyond those unread, or for the end. The buffer must have room. */

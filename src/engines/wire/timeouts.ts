@@ -1,4 +1,4 @@
-/** Limits of time for very many, without a timer for each. */
+/** Limits of time for very many, without a timer for each, and without a look at the clock for each. */
 
 /** Something that can run out of time. It is in one queue at most. */
 export abstract class Timed {
@@ -6,10 +6,16 @@ export abstract class Timed {
   queue: TimeoutQueue | undefined;
   previous: Timed | undefined;
   next: Timed | undefined;
-  startedAt = 0;
+  /** In milliseconds of `performance.now()`; 0: its queue has not looked since it was started. */
+  endsAt = 0;
 
   /** The limit has passed; the clock has stopped. */
   abstract timedOut(): void;
+
+  /** Whether the clock runs and was started no longer ago than its queue's last look: a second at most. */
+  get startedLately(): boolean {
+    return this.queue !== undefined && this.endsAt === 0;
+  }
 
   /** Stops the clock, if it runs. */
   stopClock(): void {
@@ -17,9 +23,17 @@ export abstract class Timed {
   }
 }
 
+/** A queue looks this many times within its limit … */
+const LOOKS = 32;
+
+/** … and at least so often, in milliseconds. */
+const LONGEST_PAUSE_MS = 1000;
+
 /**
- * One limit. Whoever starts last ends last, so a list in the order of starts is one in the order of ends, and one timer
- * for its front serves all. Starting and stopping are a few assignments each.
+ * One limit. Whoever starts last ends last, so a list in the order of starts is one in the order of ends. While there
+ * is anybody in it, the queue looks at the clock now and then: it gives those that are new their end, and ends those
+ * whose end has come. So starting and stopping are a few assignments each, and a limit is never cut short but may be
+ * overrun by two pauses between looks.
  */
 export class TimeoutQueue {
   #limitMs: number;
@@ -37,25 +51,26 @@ export class TimeoutQueue {
     return this.#first;
   }
 
-  /** Another limit, for those under way too. */
+  /** Another limit: for those that start from now on, and for those under way from now on. */
   configure(limitMs: number): void {
     if (limitMs === this.#limitMs) return;
     this.#limitMs = limitMs;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#look();
+    for (let entry = this.#first; entry !== undefined; entry = entry.next) entry.endsAt = 0;
+    if (this.#first !== undefined) this.#pause();
   }
 
   /** Starts an entry's clock; one that ran, in any queue, is stopped. */
   start(entry: Timed): void {
     entry.queue?.remove(entry);
     entry.queue = this;
-    entry.startedAt = performance.now();
+    entry.endsAt = 0;
     entry.previous = this.#last;
     if (this.#last === undefined) this.#first = entry;
     else this.#last.next = entry;
     this.#last = entry;
-    if (this.#limitMs > 0) this.#timer ??= setTimeout(this.#look, this.#limitMs);
+    if (this.#timer === undefined) this.#pause();
   }
 
   /** As `Timed.stopClock`. */
@@ -74,18 +89,19 @@ export class TimeoutQueue {
     clearTimeout(this.#timer);
   }
 
+  #pause(): void {
+    if (this.#limitMs === 0) return;
+    this.#timer = setTimeout(this.#look, Math.min(Math.ceil(this.#limitMs / LOOKS), LONGEST_PAUSE_MS));
+  }
+
   readonly #look = (): void => {
     this.#timer = undefined;
-    if (this.#limitMs === 0) return;
-    const since = performance.now() - this.#limitMs;
-    let entry = this.#first;
-    while (entry !== undefined && entry.startedAt <= since) {
+    const now = performance.now();
+    for (let entry = this.#last; entry?.endsAt === 0; entry = entry.previous) entry.endsAt = now + this.#limitMs;
+    for (let entry = this.#first; entry !== undefined && entry.endsAt <= now; entry = this.#first) {
       this.remove(entry);
       entry.timedOut();
-      entry = this.#first;
     }
-    if (entry === undefined) return;
-    clearTimeout(this.#timer); // who timed out may have started another clock here, and with it a timer
-    this.#timer = setTimeout(this.#look, Math.ceil(entry.startedAt - since));
+    if (this.#first !== undefined && this.#timer === undefined) this.#pause(); // one that was started just now may have
   };
 }

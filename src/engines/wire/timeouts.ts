@@ -98,10 +98,15 @@ export class TimeoutQueue {
     this.#timer = undefined;
     const now = performance.now();
     for (let entry = this.#last; entry?.endsAt === 0; entry = entry.previous) entry.endsAt = now + this.#limitMs;
-    for (let entry = this.#first; entry !== undefined && entry.endsAt <= now; entry = this.#first) {
+    for (let entry = this.#first; entry !== undefined && isOver(entry, now); entry = this.#first) {
       this.remove(entry);
       entry.timedOut();
     }
     if (this.#first !== undefined && this.#timer === undefined) this.#pause(); // one that was started just now may have
   };
+}
+
+/** One that was started by another's timeout just now has no end yet. */
+function isOver({ endsAt }: Timed, now: number): boolean {
+  return endsAt !== 0 && endsAt <= now;
 }

@@ -72,6 +72,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     address: engine.address,
     workerRestarts: 0, // an error that nobody catches in the only isolate ends the process
     setCertificate: engine.setCertificate?.bind(engine),
+    refuseRequests: () => engine.refuseRequests(),
     stop: () => engine.stop(),
     settled: () => Promise.resolve(),
     sayGoodbye() {

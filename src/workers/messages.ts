@@ -43,6 +43,8 @@ export type Order =
   | { readonly type: "remove"; readonly slot: number }
   | { readonly type: "configure"; readonly config: Config; readonly sessions: SharedSessions | undefined }
   | { readonly type: "certificate"; readonly certificate: ServerCertificate }
+  /** Answer new requests 503; done when no request body is arriving any more. */
+  | { readonly type: "refuse" }
   /** Stop gracefully; done when nothing is left. */
   | { readonly type: "stop" }
   /** Tell whoever is still connected that the proxy goes away. */
@@ -61,10 +63,16 @@ export interface Started {
   readonly takesCertificates: boolean;
 }
 
+/** A line for the one log. */
+export interface LogLine {
+  readonly level: Level;
+  readonly message: string;
+  readonly fields: Fields;
+}
+
 /** From a worker, unasked. */
 export type News =
-  /** A line for the one log. */
-  | { readonly type: "log"; readonly level: Level; readonly message: string; readonly fields: Fields }
+  | { readonly type: "log"; readonly lines: readonly LogLine[] }
   /** An attempt failed after its connection was made, or was answered with 5xx. */
   | { readonly type: "failure"; readonly backend: BackendName }
   /** Too many connections could not be made: the backend is out already, in shared memory. */

@@ -34,7 +34,8 @@ export async function claimPort(at: { readonly hostname: string; readonly port: 
 async function takeLock(path: string): Promise<Deno.FsFile | undefined> {
   let file: Deno.FsFile | undefined;
   try {
-    file = await Deno.open(path, { write: true, create: true, mode: 0o600 });
+    // Both ways, since a pipe that somebody put there would be waited for.
+    file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 });
     for (const deadline = performance.now() + PATIENCE_MS; performance.now() < deadline;) {
       if (await file.tryLock(true)) return file;
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));

@@ -95,9 +95,15 @@ export class Supervisor implements DataPlane {
     await Promise.all(Array.from(this.#links.values(), (link) => link.settled()));
   }
 
-  async stop(): Promise<void> {
+  async refuseRequests(): Promise<void> {
     this.#stopping = true;
-    await Promise.all(Array.from(this.#links.values(), (link) => link.order({ type: "stop" })));
+    await this.#order({ type: "refuse" });
+  }
+
+  /** The workers close the port together, so that none turns away clients while others still take bodies. */
+  async stop(): Promise<void> {
+    await this.refuseRequests();
+    await this.#order({ type: "stop" });
     this.#end();
   }
 
@@ -106,8 +112,7 @@ export class Supervisor implements DataPlane {
     const limit = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, GOODBYE_LIMIT_MS);
     });
-    const told = Promise.all(Array.from(this.#links.values(), (link) => link.order({ type: "goodbye" })));
-    await Promise.race([told, limit]);
+    await Promise.race([this.#order({ type: "goodbye" }), limit]);
     clearTimeout(timer);
     this.#end();
   }
@@ -176,7 +181,10 @@ export class Supervisor implements DataPlane {
 
   #news(news: News): void {
     const { pool, passive, log } = this.#options;
-    if (news.type === "log") return log[news.level](news.message, news.fields);
+    if (news.type === "log") {
+      for (const { level, message, fields } of news.lines) log[level](message, fields);
+      return;
+    }
     const backend = pool.getBySlot(news.backend.slot, news.backend.generation);
     if (backend === undefined) return; // it has been removed meanwhile
     if (news.type === "failure") passive.failed(backend, "");

@@ -20,7 +20,6 @@ const REASON = "control plane";
 interface Parts {
   readonly isolate: number;
   readonly pool: ServerPool;
-  readonly log: RemoteLog;
   readonly passive: RemotePassiveHealth;
   readonly dataPlane: DataPlane;
 }
@@ -29,7 +28,6 @@ interface Parts {
 class Forwarding {
   readonly #isolate: number;
   readonly #pool: ServerPool;
-  readonly #log: RemoteLog;
   readonly #passive: RemotePassiveHealth;
   readonly #dataPlane: DataPlane;
   #stopped: Promise<void> | undefined;
@@ -38,7 +36,7 @@ class Forwarding {
     const { state, metrics, isolates, isolate } = memory;
     const pool = new ServerPool(SharedState.attach(state, isolates, isolate));
     for (const { spec, slot } of backends) pool.adopt(spec, slot, REASON);
-    const log = new RemoteLog(config.log.level, send);
+    log.level = config.log.level;
     const passive = new RemotePassiveHealth(config, pool.shared, send);
     const dataPlane = await startDataPlane({
       config,
@@ -50,13 +48,12 @@ class Forwarding {
       log,
       reusePort: true,
     });
-    return new Forwarding({ isolate, pool, log, passive, dataPlane });
+    return new Forwarding({ isolate, pool, passive, dataPlane });
   }
 
-  private constructor({ isolate, pool, log, passive, dataPlane }: Parts) {
+  private constructor({ isolate, pool, passive, dataPlane }: Parts) {
     this.#isolate = isolate;
     this.#pool = pool;
-    this.#log = log;
     this.#passive = passive;
     this.#dataPlane = dataPlane;
   }
@@ -74,11 +71,13 @@ class Forwarding {
       case "remove":
         return this.#remove(order.slot);
       case "configure":
-        this.#log.level = order.config.log.level;
+        log.level = order.config.log.level;
         this.#passive.configure(order.config);
         return this.#dataPlane.configure(order.config, attach(order.sessions, this.#isolate));
       case "certificate":
         return this.#dataPlane.setCertificate?.(order.certificate);
+      case "refuse":
+        return await this.#dataPlane.refuseRequests();
       case "stop":
         return await (this.#stopped ??= this.#dataPlane.stop());
       case "goodbye":
@@ -101,10 +100,13 @@ function attach(sessions: SharedSessions | undefined, isolate: number): SessionT
   return sessions && SessionTable.attach(sessions.buffer, sessions.timeoutMs, isolate);
 }
 
+const log = new RemoteLog("info", (lines) => self.postMessage({ type: "log", lines } satisfies Report));
+
 /** Orders that come while it starts wait for it. */
 let starting: Promise<Forwarding> | undefined;
 
 function send(report: Report): void {
+  log.flush();
   self.postMessage(report);
 }
 

@@ -55,10 +55,13 @@ export function startFetchEngine({ config, pool, forwarder, certificate, reusePo
     address: server.addr,
     configure: (config) => void Object.assign(context, limitsOf(config)),
     setCertificate: undefined, // a second `Deno.serve` on the port would lose connections while it takes over
-    async stop() {
+    async refuseRequests() {
       context.stopping = true;
-      // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.
       while (context.uploads > 0) await new Promise((resolve) => setTimeout(resolve, UPLOAD_POLL_MS));
+    },
+    async stop() {
+      // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.
+      await this.refuseRequests();
       await server.shutdown();
       await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
       context.clients.close();

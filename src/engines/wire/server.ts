@@ -52,10 +52,14 @@ class WireEngine implements Engine {
     this.#maxConnections = config.proxy.maxConnections;
   }
 
-  async stop(): Promise<void> {
+  async refuseRequests(): Promise<void> {
     this.#context.stopping = true;
-    // Whose body is still arriving may have more connections on their way: these are told to go elsewhere.
     while (this.#context.uploads > 0) await new Promise((resolve) => setTimeout(resolve, UPLOAD_POLL_MS));
+  }
+
+  async stop(): Promise<void> {
+    // Whose body is still arriving may have more connections on their way: these are told to go elsewhere.
+    await this.refuseRequests();
     this.#listening = false;
     this.#door.close();
     for (const connection of this.#open) {

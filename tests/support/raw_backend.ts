@@ -48,6 +48,11 @@ export class RawConnection {
     for (let sent = 0; sent < bytes.length;) sent += await this.#connection.write(bytes.subarray(sent));
   }
 
+  /** Says that nothing more will be sent. */
+  async end(): Promise<void> {
+    await this.#connection.closeWrite();
+  }
+
   /** Closes; unread bytes make the system send a reset. */
   close(): void {
     try {

@@ -31,6 +31,8 @@ export class ClientConnection extends Timed implements InletListener {
   #closed = false;
   /** How much of a head that has not come whole was looked at. */
   #seen = 0;
+  /** Whether a PROXY header has to tell yet whose connection it is: until then nothing is said to it. */
+  #isUnknown = false;
 
   constructor(link: Link, address: ClientAddress, context: WireContext) {
     super();
@@ -52,7 +54,11 @@ export class ClientConnection extends Timed implements InletListener {
    */
   async serve({ proxyProtocol }: { readonly proxyProtocol: boolean }): Promise<void> {
     this.#context.headerTimeouts.start(this);
-    if (proxyProtocol && !await this.#readProxyHeader()) return this.close();
+    if (proxyProtocol) {
+      this.#isUnknown = true;
+      if (!await this.#readProxyHeader()) return this.close();
+      this.#isUnknown = false;
+    }
     try {
       while (!this.#closed && !this.inlet.ended) {
         const head = this.#readHead();
@@ -112,7 +118,7 @@ export class ClientConnection extends Timed implements InletListener {
 
   timedOut(): void {
     if (this.#exchange !== undefined) return this.#exchange.cancel("body_timeout");
-    if (this.inlet.unread === 0) return this.close();
+    if (this.#isUnknown || this.inlet.unread === 0) return this.close();
     void this.#refuse(clientError("head_timeout", "The request's head did not arrive in time.")).then(() =>
       this.close()
     );

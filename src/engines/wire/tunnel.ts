@@ -29,8 +29,9 @@ export class Tunnel extends Timed {
 
   /** Runs until both sides have ended, or either has failed. Returns how many bytes came from the client and went to it. */
   async run(): Promise<{ readonly bytesIn: number; readonly bytesOut: number }> {
-    const { link } = this.#client;
-    if ("setKeepAlive" in link) (link as Deno.TcpConn).setKeepAlive(true); // else a client that lost its power stays for ever
+    for (const { link } of [this.#client, this.#backend]) {
+      if ("setKeepAlive" in link) (link as Deno.TcpConn).setKeepAlive(true); // else who has lost its power stays for ever
+    }
     const [bytesOut, bytesIn] = await Promise.all([
       this.#pump(this.#backend, this.#client),
       this.#pump(this.#client, this.#backend),

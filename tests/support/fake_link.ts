@@ -1,0 +1,72 @@
+/** A connection that a test plays the other side of. */
+
+import type { Link } from "../../src/engines/wire/link.ts";
+
+interface Reading {
+  readonly into: Uint8Array;
+  readonly resolve: (count: number | null) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Delivers what it is told to, a read at a time, and remembers what is written. */
+export class FakeLink implements Link {
+  /** Copies of what was written, in order. */
+  readonly written: Uint8Array[] = [];
+  closed = false;
+  writeClosed = false;
+  /** While set, writes wait for it; where it rejects, they fail. */
+  gate: Promise<void> | undefined;
+  #reading: Reading | undefined;
+
+  /** Whether somebody waits for bytes. */
+  get isRead(): boolean {
+    return this.#reading !== undefined;
+  }
+
+  read(into: Uint8Array): Promise<number | null> {
+    if (this.#reading !== undefined) throw new Error("two reads at once");
+    if (into.length === 0) throw new Error("a read of nothing");
+    if (this.closed) return Promise.reject(new Error("closed"));
+    return new Promise((resolve, reject) => this.#reading = { into, resolve, reject });
+  }
+
+  async write(bytes: Uint8Array): Promise<number> {
+    await this.gate;
+    if (this.closed) throw new Error("closed");
+    this.written.push(bytes.slice());
+    return bytes.length;
+  }
+
+  closeWrite(): Promise<void> {
+    this.writeClosed = true;
+    return Promise.resolve();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.#take()?.reject(new Error("closed"));
+  }
+
+  /** Hands bytes to the read under way, as many as fit; returns how many. */
+  deliver(bytes: Uint8Array): number {
+    const reading = this.#take();
+    if (reading === undefined) throw new Error("nobody reads");
+    const count = Math.min(bytes.length, reading.into.length);
+    reading.into.set(bytes.subarray(0, count));
+    reading.resolve(count);
+    return count;
+  }
+
+  /** The other side has no more to say, or has broken off. */
+  end(error?: Error): void {
+    const reading = this.#take();
+    if (error === undefined) reading?.resolve(null);
+    else reading?.reject(error);
+  }
+
+  #take(): Reading | undefined {
+    const reading = this.#reading;
+    this.#reading = undefined;
+    return reading;
+  }
+}

@@ -1,0 +1,73 @@
+import { assertEquals } from "@std/assert";
+import { configSchema } from "../../../../src/config/schema.ts";
+import { ClientConnection } from "../../../../src/engines/wire/client_connection.ts";
+import { WireContext } from "../../../../src/engines/wire/context.ts";
+import type { WireExchange } from "../../../../src/engines/wire/exchange.ts";
+import type { Forwarder } from "../../../../src/proxy/exchange.ts";
+import { FakeLink } from "../../../support/fake_link.ts";
+import { RecordingLog } from "../../../support/log.ts";
+import { poolOf } from "../../../support/pool.ts";
+import { waitFor } from "../../../support/wait.ts";
+
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+
+/** A client's connection whose requests a test answers. */
+function serve(handle: (exchange: WireExchange) => Promise<void>) {
+  const link = new FakeLink();
+  const context = new WireContext({
+    config: configSchema.parse({}),
+    pool: poolOf([1]),
+    forwarder: { handle } as unknown as Forwarder,
+    log: new RecordingLog(),
+    secure: false,
+  });
+  const connection = new ClientConnection(link, { peer: "192.0.2.1", secure: false, local: "127.0.0.1:80" }, context);
+  const served = connection.serve({ proxyProtocol: false });
+  return {
+    link,
+    connection,
+    async [Symbol.asyncDispose]() {
+      connection.close();
+      await served;
+      context.close();
+    },
+  };
+}
+
+Deno.test("ClientConnection leaves the socket alone while an upload may be sending what it has read", async () => {
+  // A pipelined body and a backend that read slowly: the next read moved or overwrote bytes on their way to the
+  // backend, which got something else than the client had sent.
+  const done = Promise.withResolvers<void>();
+  const exchanges: WireExchange[] = [];
+  await using client = serve(async (exchange) => {
+    exchanges.push(exchange);
+    await done.promise;
+  });
+  const { link, connection } = client;
+  link.deliver(bytesOf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\npart"));
+  await waitFor(() => exchanges.length === 1, { what: "the request" });
+  assertEquals(link.isRead, false);
+  connection.inlet.read(); // one that was under way, as behind an earlier request
+  link.deliver(bytesOf("more"));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assertEquals([link.isRead, connection.inlet.unread], [false, 8]);
+  done.resolve();
+});
+
+Deno.test("ClientConnection reads on behind a request without a body, to notice who leaves", async () => {
+  const done = Promise.withResolvers<void>();
+  const exchanges: WireExchange[] = [];
+  await using client = serve(async (exchange) => {
+    exchanges.push(exchange);
+    await done.promise;
+  });
+  const { link } = client;
+  link.deliver(bytesOf("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+  await waitFor(() => exchanges.length === 1 && link.isRead, { what: "the request" });
+  link.deliver(bytesOf("GET /next HTTP/1.1\r\n"));
+  await waitFor(() => link.isRead, { what: "another read" });
+  assertEquals(exchanges[0]?.clientGone, false);
+  link.end();
+  await waitFor(() => exchanges[0]?.clientGone === true, { what: "the client's leaving" });
+  done.resolve();
+});

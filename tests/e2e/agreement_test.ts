@@ -12,7 +12,9 @@ import { waitFor } from "../support/wait.ts";
 // Another engine, or more workers, joins with a line.
 const VARIANTS: readonly { readonly engine: Config["engine"]; readonly workers: number }[] = [
   { engine: "fetch", workers: 1 },
+  { engine: "fetch", workers: 2 },
   { engine: "wire", workers: 1 },
+  { engine: "wire", workers: 2 },
 ];
 
 const REQUESTS = 10_000;

@@ -1,6 +1,7 @@
 /** Sends clients of plain HTTP to the HTTPS port (`proxy.tls.redirectFrom`). */
 
 import { readHead } from "./fetch/request_head.ts";
+import { LISTEN_QUEUE } from "./listen_queue.ts";
 import { ProxyError } from "../errors.ts";
 import { isWellFormedAuthority } from "../proxy/authority.ts";
 import { RandomHex } from "../proxy/ids.ts";
@@ -33,7 +34,8 @@ const FLUSH_MS = 10;
 export function startRedirect({ host, port, httpsPort }: RedirectOptions): RedirectServer {
   const cut = new AbortController();
   const random = new RandomHex();
-  const server = Deno.serve({ hostname: host, port, signal: cut.signal, onListen: () => {} }, (request, info) => {
+  const at = { hostname: host, port, tcpBacklog: LISTEN_QUEUE };
+  const server = Deno.serve({ ...at, signal: cut.signal, onListen: () => {} }, (request, info) => {
     info.completed.catch(() => {}); // a client that left
     return answer(readHead(request, info.remoteAddr.hostname), httpsPort, random.take(16));
   });

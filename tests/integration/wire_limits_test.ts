@@ -286,6 +286,45 @@ Deno.test("proxy.maxConnections holds: the oldest idle client leaves, others wai
   await proxy.idle();
 });
 
+/** What the system allows at most of connections that wait to be accepted; 0 where it does not say. */
+function longestListenQueue(): number {
+  try {
+    return Number(Deno.readTextFileSync("/proc/sys/net/core/somaxconn"));
+  } catch {
+    return 0;
+  }
+}
+
+Deno.test({
+  name: "600 clients may wait to be let in",
+  ignore: longestListenQueue() < 600,
+  // 2,000 clients came at once, the listen queue took 511, and the others were served a second late or more.
+  async fn() {
+    await using backend = new RecordingBackend(async ({ target }) => {
+      if (target === "/held") await release.promise;
+      return ok(target);
+    });
+    const release = Promise.withResolvers<void>();
+    using _ = { [Symbol.dispose]: release.resolve };
+    await using proxy = await startWire({ backends: [backend.url], proxy: { workers: 1, maxConnections: 1 } });
+    using busy = await RawClient.connect(proxy.port);
+    const held = ask(busy, get("/held"));
+    await waitFor(() => backend.requests.length === 1, { what: "the request" });
+    // The first of them the proxy has in its hands; all others the kernel keeps, until `busy` is done.
+    const waiting: RawClient[] = [];
+    const come = async () => {
+      while (waiting.length < 600) waiting.push(await RawClient.connect(proxy.port));
+    };
+    try {
+      await within(come(), "600 connections");
+    } finally {
+      for (const client of waiting) client.close();
+    }
+    release.resolve();
+    assertEquals(textOf(await held), "/held");
+  },
+});
+
 Deno.test("a stop does not wait for who waits for room", async () => {
   await using backend = new RecordingBackend(async ({ target }) => {
     if (target === "/held") await release.promise;

@@ -2,6 +2,7 @@
 
 import type { Config } from "../../config/schema.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
+import { LISTEN_QUEUE } from "../listen_queue.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";
 import { type FetchContext, FetchExchange, type FetchLimits } from "./exchange.ts";
@@ -36,6 +37,7 @@ export function startFetchEngine({ config, pool, forwarder, certificate, reusePo
     hostname: config.proxy.host,
     port: config.proxy.port,
     reusePort,
+    tcpBacklog: LISTEN_QUEUE,
     onListen: () => {},
     automaticCompression: config.proxy.compression,
     handler(request, info) {

@@ -2,6 +2,7 @@
 
 import type { Log } from "../../log.ts";
 import type { ServerCertificate } from "../../tls/certificates.ts";
+import { LISTEN_QUEUE } from "../listen_queue.ts";
 import type { Link } from "./link.ts";
 
 export interface Arrival {
@@ -31,7 +32,7 @@ export interface Door {
 }
 
 export function openDoor({ hostname, port, reusePort }: DoorOptions): Door {
-  const listener = Deno.listen({ hostname, port, reusePort });
+  const listener = Deno.listen({ hostname, port, reusePort, tcpBacklog: LISTEN_QUEUE });
   return {
     address: listener.addr,
     setCertificate: undefined,

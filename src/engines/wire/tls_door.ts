@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { messageOf } from "../../errors.ts";
 import type { ServerCertificate } from "../../tls/certificates.ts";
+import { LISTEN_QUEUE } from "../listen_queue.ts";
 import type { Arrival, Door, DoorOptions } from "./door.ts";
 import { NodeLink } from "./node_link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
@@ -18,7 +19,8 @@ export function openTlsDoor(options: DoorOptions, certificate: ServerCertificate
   const { promise, resolve, reject } = Promise.withResolvers<Door>();
   const listener = createServer({ allowHalfOpen: true });
   listener.once("error", (error) => reject(denoError(error)));
-  listener.listen({ host: hostname, port, reusePort }, () => resolve(new TlsDoor(listener, options, certificate)));
+  const at = { host: hostname, port, reusePort, backlog: LISTEN_QUEUE };
+  listener.listen(at, () => resolve(new TlsDoor(listener, options, certificate)));
   return promise;
 }
 

@@ -57,12 +57,19 @@ export class Download {
   }
 
   /** Sends the head, and the body behind it to its end. Never rejects. */
-  async run(head: string): Promise<DownloadEnd> {
+  run(head: string): Promise<DownloadEnd> {
     const part = this.#nextPart();
-    if (part === undefined) return "malformed";
+    if (part === undefined) return Promise.resolve("malformed");
     this.#waitForClient();
-    if (!await this.#client.send(this.#inFront(head, part))) return "client_gone";
-    if (this.#reader.done) return "whole";
+    return this.#relay(this.#client.send(this.#inFront(head, part)));
+  }
+
+  async #relay(begun: Promise<boolean>): Promise<DownloadEnd> {
+    if (!await begun) return "client_gone";
+    return this.#reader.done ? "whole" : await this.#relayLarge();
+  }
+
+  async #relayLarge(): Promise<DownloadEnd> {
     const { inlet } = this.#connection;
     if (this.#isLarge()) inlet.widen(this.#context.buffers);
     const end = await this.#relayRest();

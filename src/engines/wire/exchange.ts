@@ -51,6 +51,8 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   #cancelled: Cancelled | undefined;
   #givenUp: GivenUp | undefined;
   #tunnelled = false;
+  /** Whether a 1xx has come: the backend has begun to answer. */
+  #informed = false;
   #tunnelBytesIn = 0;
   #faultDetail = "";
 
@@ -85,45 +87,24 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     return this.#upload === undefined || this.#upload.untouched;
   }
 
-  async attempt(backend: Backend, headers: HeaderPair[]): Promise<WireResponse> {
+  attempt(backend: Backend, headers: HeaderPair[]): Promise<WireResponse> {
     this.#givenUp = undefined;
-    const repeatable = this.#upload === undefined && isIdempotent(this.request.method);
-    let connection = this.#context.backends.takeIdle(backend, repeatable);
-    while (true) {
-      const reused = connection !== undefined;
-      try {
-        this.#connection = connection ??= await this.#connect(backend);
-        this.#send(connection, headers);
-        return await this.#answer(connection);
-      } catch (error) {
-        this.stopClock();
-        this.#connection = undefined;
-        connection?.close();
-        // The backend closed an idle connection just then: that is no failure, and a new one will do.
-        const brokenOff = this.#givenUp !== undefined || this.#cancelled !== undefined;
-        if (!reused || !repeatable || brokenOff || !(error instanceof NoAnswer)) throw this.#explain(error);
-        connection = undefined;
-      }
-    }
+    const connection = this.#context.backends.takeIdle(backend, this.#repeatable);
+    return connection === undefined
+      ? this.#attemptAnew(backend, headers)
+      : this.#converse(connection, headers, { reused: true });
   }
 
-  async relay(response: WireResponse, headers: HeaderPair[]): Promise<Relayed> {
+  relay(response: WireResponse, headers: HeaderPair[]): Promise<Relayed> {
     const { head, connection } = response;
-    if (head.status === 101) return await this.#tunnel(response, headers);
+    if (head.status === 101) return this.#tunnel(response, headers);
     this.keepsClient = this.#canKeepClient(head);
     const { minorVersion, method } = this.request;
     const transfer = transferOf(head, minorVersion);
     const download = new Download(connection, this.#client, { framing: head.framing, transfer }, this.#context, this);
     this.#download = download;
     const text = responseHead(head, headers, toldLength(head, method, transfer), this.#clientLines());
-    const end = await download.run(text);
-    this.stopClock();
-    const failure = this.#failureOf(end, download.fault);
-    const reusable = failure === undefined && head.keepAlive && head.framing.kind !== "until-close";
-    this.#release(reusable && !this.#uploading);
-    if (failure !== undefined || this.#uploading) this.keepsClient = false;
-    if (failure !== undefined) this.#client.close();
-    return { bytesOut: download.bytesOut, failure };
+    return this.#finish(download, head, download.run(text));
   }
 
   discard({ head, connection }: WireResponse): void {
@@ -209,31 +190,71 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     }
   }
 
-  /** Waits for the answer's head, while the rest of the request's body is on its way. */
-  async #answer(connection: BackendConnection): Promise<WireResponse> {
-    const { method, minorVersion } = this.request;
-    let informed = false;
-    while (true) {
-      const head = connection.readHead(method, this.#context.maxHeaderBytes);
-      if (head === undefined) {
-        if (connection.inlet.ended) throw informed ? new MalformedMessage("nothing behind a 1xx") : new NoAnswer();
-        await connection.inlet.more();
-      } else if (head.status < 200 && head.status !== 101) {
-        informed = true;
-        await this.#passInformational(head);
-      } else {
-        this.stopClock();
-        return this.#accepted(head, connection, minorVersion);
+  async #attemptAnew(backend: Backend, headers: HeaderPair[]): Promise<WireResponse> {
+    let connection: BackendConnection;
+    try {
+      connection = await this.#connect(backend);
+    } catch (error) {
+      throw this.#explain(error);
+    }
+    return await this.#converse(connection, headers, { reused: false });
+  }
+
+  /** Sends the request, and waits for the answer's head while the rest of the body is on its way. */
+  async #converse(
+    connection: BackendConnection,
+    headers: HeaderPair[],
+    { reused }: { readonly reused: boolean },
+  ): Promise<WireResponse> {
+    this.#connection = connection;
+    try {
+      this.#send(connection, headers);
+      let head = this.#readHead(connection);
+      while (head === undefined || isInformational(head)) {
+        await (head === undefined ? connection.inlet.more() : this.#passInformational(head));
+        head = this.#readHead(connection);
       }
+      return this.#accepted(head, connection);
+    } catch (error) {
+      return this.#attemptFailed(connection, headers, reused && error instanceof NoAnswer, error);
     }
   }
 
-  #accepted(head: Http1Response, connection: BackendConnection, minorVersion: number): WireResponse {
+  #readHead(connection: BackendConnection): Http1Response | undefined {
+    const head = connection.readHead(this.request.method, this.#context.maxHeaderBytes);
+    if (head === undefined && connection.inlet.ended) {
+      throw this.#informed ? new MalformedMessage("nothing behind a 1xx") : new NoAnswer();
+    }
+    return head;
+  }
+
+  #accepted(head: Http1Response, connection: BackendConnection): WireResponse {
+    this.stopClock();
     if (head.status === 101 && !isAsked(head.upgrade, this.request.upgrade)) {
       throw new MalformedMessage("an unasked 101");
     }
-    const carriesTrailers = head.framing.kind === "chunked" && minorVersion === 1;
+    const carriesTrailers = head.framing.kind === "chunked" && this.request.minorVersion === 1;
     return { status: head.status, headers: head.fields, carriesTrailers, head, connection };
+  }
+
+  /** @param stale whether the backend closed an idle connection just then: that is no failure, a new one will do */
+  #attemptFailed(
+    connection: BackendConnection,
+    headers: HeaderPair[],
+    stale: boolean,
+    error: unknown,
+  ): Promise<WireResponse> {
+    this.stopClock();
+    this.#connection = undefined;
+    connection.close();
+    const brokenOff = this.#givenUp !== undefined || this.#cancelled !== undefined;
+    if (!stale || brokenOff || !this.#repeatable) throw this.#explain(error);
+    return this.#attemptAnew(connection.backend, headers);
+  }
+
+  /** Whether the request may be sent twice. */
+  get #repeatable(): boolean {
+    return this.#upload === undefined && isIdempotent(this.request.method);
   }
 
   #send(connection: BackendConnection, headers: HeaderPair[]): void {
@@ -261,9 +282,24 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   }
 
   async #passInformational({ status, reason, fields }: Http1Response): Promise<void> {
+    this.#informed = true;
     if (this.request.minorVersion === 0) return; // HTTP/1.0 knows none (RFC 9110 §15.2)
     const head = responseHead({ status, reason }, forwardInformational({ status, headers: fields }), "nothing", "");
     await this.#client.send(Buffer.from(head, "latin1"));
+  }
+
+  async #finish(download: Download, head: Http1Response, running: Promise<DownloadEnd>): Promise<Relayed> {
+    return this.#relayed(download, head, await running);
+  }
+
+  #relayed(download: Download, head: Http1Response, end: DownloadEnd): Relayed {
+    this.stopClock();
+    const failure = this.#failureOf(end, download.fault);
+    const reusable = failure === undefined && head.keepAlive && head.framing.kind !== "until-close";
+    this.#release(reusable && !this.#uploading);
+    if (failure !== undefined || this.#uploading) this.keepsClient = false;
+    if (failure !== undefined) this.#client.close();
+    return { bytesOut: download.bytesOut, failure };
   }
 
   async #tunnel({ head, connection }: WireResponse, headers: HeaderPair[]): Promise<Relayed> {
@@ -382,6 +418,10 @@ function clientError(code: "bad_request" | "body_timeout", detail: string): Prox
 
 function stopping(): ProxyError {
   return new ProxyError("The proxy is shutting down.", { code: "stopping", side: "client", requestSent: false });
+}
+
+function isInformational({ status }: Http1Response): boolean {
+  return status < 200 && status !== 101;
 }
 
 function targetFor({ basePath }: Backend, target: string): string {

@@ -37,7 +37,9 @@ function fieldLines(headers: readonly HeaderPair[], told: ToldLength, lengthNeed
   const bytes = typeof told === "object" && told.kind === "length" ? told.bytes : undefined;
   let length = bytes === undefined ? "" : String(bytes);
   let lines = "";
-  for (const [name, value] of headers) {
+  for (const pair of headers) {
+    const name = pair[0];
+    const value = pair[1];
     if (name.length === 14 && name.toLowerCase() === "content-length") {
       if (told === "as-given") lines += `${name}: ${value}\r\n`;
       else if (length !== "") lines += `${name}: ${length}\r\n`;

@@ -135,7 +135,9 @@ export class Forwarder {
       let failure: ProxyError | undefined;
       journey.tried.push(lease.backend);
       try {
-        const response = await this.#attempt(exchange, lease.backend, forwarded.headers);
+        const attemptedAt = performance.now();
+        const response = await exchange.attempt(lease.backend, forwarded.headers);
+        this.#answered(lease.backend, response, performance.now() - attemptedAt);
         const { status } = response;
         if (rules.retryStatuses.has(status) && this.#mayRetry(exchange, journey, status)) {
           next = this.#withinBudget(this.#tryLease(journey));
@@ -201,16 +203,9 @@ export class Forwarder {
     return await queue.wait(waiter);
   }
 
-  async #attempt<Response extends ResponseHead>(
-    exchange: Exchange<Response>,
-    backend: Backend,
-    headers: HeaderPair[],
-  ): Promise<Response> {
-    const startedAt = performance.now();
-    const response = await exchange.attempt(backend, headers);
-    backend.answered(performance.now() - startedAt);
-    if (response.status >= 500) this.#parts.passive.serverError(backend, response.status);
-    return response;
+  #answered(backend: Backend, { status }: ResponseHead, latencyMs: number): void {
+    backend.answered(latencyMs);
+    if (status >= 500) this.#parts.passive.serverError(backend, status);
   }
 
   #responseHeaders(

@@ -139,7 +139,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     if (this.#earlyBody instanceof Uint8Array) return this.#earlyBody;
     // Without a body the runtime would add a length of 0, which the answer to a GET need not have.
     const lengthUnknown = this.request.method === "HEAD" && !response.headers.has("content-length");
-    if (lengthUnknown) return new Blob([]).stream();
+    if (lengthUnknown && !isBodyless(response)) return new Blob([]).stream();
     const body = this.#limited(this.#earlyBody ?? response.body);
     return this.#uploading && this.#body !== undefined && body !== null ? relayBesideUpload(body, this.#body) : body;
   }
@@ -265,6 +265,11 @@ const SMALL_BODY_BYTES = 65_536;
 
 function isSmall({ body, headers }: Response): boolean {
   return body !== null && Number(headers.get("content-length") ?? Infinity) <= SMALL_BODY_BYTES;
+}
+
+/** Whether its status alone says that there is no body: the runtime takes none with it, not an empty one either. */
+function isBodyless({ status }: Response): boolean {
+  return status === 204 || status === 205 || status === 304;
 }
 
 /** The runtime sends a 205 without any framing, so that its end is the connection's; 204 says the same to a client. */

@@ -18,6 +18,8 @@ export interface ProgramOptions {
   readonly clearEnv?: boolean;
   /** A built file to run; else what the environment variable ROUNDHOUSE_BINARY names; else the program from source. */
   readonly binary?: string;
+  /** The most files, connections among them, that it may have open. */
+  readonly openFiles?: number;
 }
 
 /** What a program that ran to its end left behind. */
@@ -36,7 +38,9 @@ export function commandLine(
 }
 
 function command(args: readonly string[], options: ProgramOptions): Deno.Command {
-  const [executable, ...rest] = commandLine(args, options.binary);
+  const { openFiles } = options;
+  const limit = openFiles === undefined ? [] : ["sh", "-c", `ulimit -n ${openFiles}; exec "$@"`, "sh"];
+  const [executable = "", ...rest] = [...limit, ...commandLine(args, options.binary)];
   return new Deno.Command(executable, {
     args: rest,
     stdin: options.stdin === undefined ? "null" : "piped",

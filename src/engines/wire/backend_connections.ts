@@ -55,7 +55,7 @@ export class BackendConnections {
   /**
    * Makes a connection.
    *
-   * @throws {ProxyError} `connect_failed`; nothing was sent
+   * @throws {ProxyError} `connect_failed`, or `internal` where the system has no more to give; nothing was sent
    */
   async connect(backend: Backend, signal: AbortSignal): Promise<BackendConnection> {
     try {
@@ -64,6 +64,9 @@ export class BackendConnections {
       this.#placeOf(backend).open.add(connection);
       return connection;
     } catch (cause) {
+      if (isExhaustion(cause)) {
+        throw new ProxyError("no connection", { code: "internal", side: "proxy", requestSent: false, cause });
+      }
       throw new ProxyError(connectReason(cause), { code: "connect_failed", side: "backend", requestSent: false });
     }
   }
@@ -106,6 +109,11 @@ export class BackendConnections {
     place?.open.delete(connection);
     if (place?.open.size === 0) this.#places.delete(connection.backend);
   };
+}
+
+/** Whether this process or the system is out of file descriptors: no backend has a part in that. */
+function isExhaustion(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && (cause.code === "EMFILE" || cause.code === "ENFILE");
 }
 
 function connectReason(cause: unknown): string {

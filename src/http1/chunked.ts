@@ -38,6 +38,18 @@ const DONE = 18;
 /** A chunk's line may hold this much beside data: an extension without end is not a licence to send for ever. */
 const MOST_LINE_BYTES = 4096;
 
+/**
+ * Framing may exceed what the data excuses by this much over a whole body, as in Go. Small chunks are honest; chunks of
+ * one byte with long extensions would be a body of any length that no limit on its size sees.
+ */
+const MOST_EXCESS_BYTES = 16 * 1024;
+
+/** What a chunk excuses: its own framing without extensions, and twice its data. */
+const EXCUSED_BYTES = 16;
+
+/** CR LF behind the size, and behind the data. */
+const LINE_END_BYTES = 4;
+
 /** Chunks beyond this are refused, long before sizes stop to be exact. */
 const LARGEST_CHUNK = 2 ** 48;
 
@@ -67,6 +79,7 @@ export class ChunkedReader {
   #state: number = SIZE_START;
   #left = 0;
   #lineBytes = 0;
+  #excessBytes = 0;
   #trailerBytes = 0;
   #trailerName = "";
 
@@ -116,6 +129,7 @@ export class ChunkedReader {
         return this.#countLine();
       case SIZE_END:
         expect(code, LF, "a chunk size");
+        this.#countExcess();
         this.#state = this.#left === 0 ? TRAILER_START : DATA;
         return;
       case DATA_CR:
@@ -220,6 +234,12 @@ export class ChunkedReader {
       throw new MalformedMessage(`${this.#trailerName} in the trailers`);
     }
     this.#state = TRAILER_VALUE;
+  }
+
+  #countExcess(): void {
+    const excess = this.#excessBytes + this.#lineBytes + LINE_END_BYTES - EXCUSED_BYTES - 2 * this.#left;
+    if (excess > MOST_EXCESS_BYTES) throw new MalformedMessage("the chunks are mostly framing");
+    this.#excessBytes = Math.max(excess, 0);
   }
 
   #countLine(): void {

@@ -85,6 +85,27 @@ Deno.test("ChunkedReader refuses sizes beyond counting, lines without end and lo
   assertMalformed(() => read("0\r\na: bc\r\n\r\n", 1, 8), /trailers are too long/, "trailers");
 });
 
+Deno.test("ChunkedReader refuses a body that is mostly extensions, however many chunks it has", () => {
+  // A line's limit alone let a client send 4 KiB for each byte that maxBodySize counted, without end.
+  const excess = (bytes: number, data: string) => {
+    const size = data.length.toString(16);
+    return `${size};${"a".repeat(bytes + 16 + 2 * data.length - size.length - 5)}\r\n${data}\r\n`;
+  };
+  for (const data of ["x", "x".repeat(100)]) {
+    const most = excess(2048, data).repeat(8); // 16 KiB
+    assertEquals(read(most).data, data.repeat(8));
+    for (const step of [1, 1000, Infinity]) {
+      assertMalformed(() => read(`${most}1;${"a".repeat(20)}\r\n`, step), /framing/, `by ${step}`);
+    }
+  }
+  // Data excuses what came before it; nothing is saved up for what comes after.
+  const much = `2710\r\n${"x".repeat(10_000)}\r\n`;
+  assertEquals(read(`${excess(2000, "x").repeat(8)}${much}`.repeat(8)).data.length, 8 * 10_008);
+  assertMalformed(() => read(`${much.repeat(10)}${excess(3000, "x").repeat(6)}`), /framing/, "after much data");
+  // A byte at a time is as it may be.
+  assertEquals(read("1\r\nx\r\n".repeat(20_000)).data.length, 20_000);
+});
+
 Deno.test("ChunkedReader reads back whatever was put into chunks", () => {
   const chunk = fc.string({ unit: fc.nat(255).map((code) => String.fromCharCode(code)), minLength: 1, maxLength: 40 });
   fc.assert(fc.property(fc.array(chunk), fc.integer({ min: 1, max: 9 }), (chunks, step) => {

@@ -1,6 +1,6 @@
 // Engine wire with TLS on either side: its certificates change while it listens, and what stalls is cut.
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { X509Certificate } from "node:crypto";
 import { connect, type TLSSocket } from "node:tls";
 import type { ConfigFile } from "../../src/config/schema.ts";
@@ -22,6 +22,7 @@ import { ok, RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
 import { ManualClock, waitFor } from "../support/wait.ts";
 
 const DAY_MS = 86_400_000;
+const MEGABYTE = 1024 * 1024;
 
 async function front(directory: TemporaryDirectory) {
   const authority = await makeAuthority();
@@ -318,4 +319,60 @@ Deno.test("a TLS backend that speaks no TLS is a connect failure, with tls.insec
     client.close();
     await proxy.idle();
   }
+});
+
+/** Resolves once a count of mebibytes has stood still for a while: whoever raises it waits. */
+async function stalled(count: () => number): Promise<number> {
+  let last = -1;
+  await waitFor(async () => {
+    if (count() === last) return last > 0;
+    last = count();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return false;
+  }, { what: "a writer to stall", timeoutMs: 30_000 });
+  return last;
+}
+
+Deno.test("whoever does not read holds back the other end, through TLS on either side", async () => {
+  // `node:tls` went on reading into memory whatever came: one slow reader could take all of it.
+  using directory = new TemporaryDirectory();
+  const { authority, pair, tls } = await front(directory);
+  const block = new Uint8Array(MEGABYTE);
+  let fromBackend = 0;
+  const listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...pair });
+  const serving = (async () => {
+    using peer = new RawClient(await listener.accept());
+    await peer.chunk();
+    await peer.send(`HTTP/1.1 200 OK\r\nContent-Length: ${200 * MEGABYTE}\r\n\r\n`);
+    for (; fromBackend < 200; fromBackend++) await peer.send(block);
+  })().catch(() => {}); // cut
+  const url = `https://127.0.0.1:${listener.addr.port}`;
+  await using sink = new RawBackend(async (connection) => {
+    await connection.until("\r\n\r\n");
+    await done.promise;
+  });
+  const done = Promise.withResolvers<void>();
+  using _ = { [Symbol.dispose]: done.resolve };
+
+  await using proxy = await startWire({ proxy: { tls }, backends: [{ url, tls: { insecure: true } }] });
+  using reader = await secureClient(proxy.port, authority);
+  await reader.send(get("/flood"));
+  assertLess(await stalled(() => fromBackend), 100);
+  reader.close();
+  await serving;
+  listener.close();
+  await proxy.idle();
+
+  await using other = await startWire({ proxy: { tls }, backends: [sink.url] });
+  using writer = await secureClient(other.port, authority);
+  await writer.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${200 * MEGABYTE}\r\n\r\n`);
+  let toBackend = 0;
+  const flood = (async () => {
+    for (; toBackend < 200; toBackend++) await writer.send(block);
+  })().catch(() => {}); // cut
+  assertLess(await stalled(() => toBackend), 100);
+  done.resolve();
+  writer.close();
+  await flood;
+  await other.idle();
 });

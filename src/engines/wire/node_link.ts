@@ -9,9 +9,17 @@ interface Reading {
   readonly reject: (error: unknown) => void;
 }
 
+/** What a `TLSSocket` reads from. */
+interface Source {
+  readStart(): void;
+  readStop(): void;
+}
+
 /** A socket that is read into buffers. One read at a time. */
 export class NodeLink implements Link {
   readonly #socket: TLSSocket;
+  readonly #source: Source | undefined;
+  #paused = false;
   /** Came while nobody read; the socket is paused then. */
   #rest: Uint8Array | undefined;
   #reading: Reading | undefined;
@@ -20,12 +28,13 @@ export class NodeLink implements Link {
 
   constructor(socket: TLSSocket) {
     this.#socket = socket;
+    this.#source = sourceOf(socket);
     socket.setNoDelay(true);
     socket.on("data", (chunk: Uint8Array) => this.#came(chunk));
     socket.on("end", () => this.#end(undefined));
     socket.on("error", (error) => this.#end(error));
     socket.on("close", () => this.#end(new Error("the connection was closed")));
-    socket.pause();
+    this.#pause();
   }
 
   read(into: Uint8Array): Promise<number | null> {
@@ -38,7 +47,7 @@ export class NodeLink implements Link {
     if (this.#ended) return this.#error === undefined ? Promise.resolve(null) : Promise.reject(this.#error);
     return new Promise((resolve, reject) => {
       this.#reading = { into, resolve, reject };
-      this.#socket.resume();
+      this.#resume();
     });
   }
 
@@ -49,7 +58,11 @@ export class NodeLink implements Link {
   }
 
   closeWrite(): Promise<void> {
-    return new Promise((resolve) => this.#socket.end(resolve));
+    if (this.#socket.destroyed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#socket.once("close", resolve); // destroyed meanwhile, it never calls back
+      this.#socket.end(resolve);
+    });
   }
 
   close(): void {
@@ -62,7 +75,7 @@ export class NodeLink implements Link {
     if (reading === undefined) {
       // The socket reads a little on after it was told to pause.
       this.#rest = this.#rest === undefined ? chunk : joined(this.#rest, chunk);
-      this.#socket.pause();
+      this.#pause();
       return;
     }
     this.#reading = undefined;
@@ -70,9 +83,23 @@ export class NodeLink implements Link {
     reading.into.set(chunk.subarray(0, count));
     if (count < chunk.length) {
       this.#rest = chunk.subarray(count);
-      this.#socket.pause();
+      this.#pause();
     }
     reading.resolve(count);
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
+    this.#source?.readStop();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#source?.readStart();
+    this.#socket.resume();
   }
 
   #end(error: unknown): void {
@@ -84,6 +111,17 @@ export class NodeLink implements Link {
     if (error === undefined) reading?.resolve(null);
     else reading?.reject(error);
   }
+}
+
+/**
+ * The TCP connection below. A `TLSSocket` of Deno that is paused goes on reading and keeps in memory all that comes;
+ * there is no public way to stop it.
+ */
+function sourceOf(socket: TLSSocket): Source | undefined {
+  const { _handle: handle } = socket as TLSSocket & { readonly _handle?: { readonly _parent?: Partial<Source> } };
+  const source = handle?._parent;
+  const stops = typeof source?.readStop === "function" && typeof source.readStart === "function";
+  return stops ? source as Source : undefined;
 }
 
 function joined(one: Uint8Array, other: Uint8Array): Uint8Array {

@@ -15,8 +15,8 @@ import { readProxyHeader } from "./proxy_protocol.ts";
 import { type ClientAddress, wireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
 
-/** Enough for nearly every head; one that is longer makes it grow. It is most of what an idle connection takes. */
-const IN_BYTES = 4 * 1024;
+/** Enough for most heads; a longer one makes it grow for as long as it lasts. Much of what an idle connection takes. */
+const IN_BYTES = 2 * 1024;
 
 const CR = 0x0d;
 const LF = 0x0a;

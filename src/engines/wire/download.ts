@@ -9,9 +9,7 @@ import type { BackendConnection } from "./backend_connection.ts";
 import type { ClientConnection } from "./client_connection.ts";
 import type { WireContext } from "./context.ts";
 import type { Timed } from "./timeouts.ts";
-
-/** How a body crosses: byte for byte, put into chunks, or taken out of them. */
-export type Transfer = "as-is" | "into-chunks" | "out-of-chunks";
+import type { Transfer } from "./transfer.ts";
 
 /** How it ended: whole; broken off or malformed by the backend; the client takes no more. */
 export type DownloadEnd = "whole" | "broken" | "malformed" | "client_gone";

@@ -2,12 +2,11 @@
 
 import { Buffer } from "node:buffer";
 import { ProxyError } from "../../errors.ts";
-import { CHUNKED } from "../../http1/body.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
 import type { Http1Response } from "../../http1/response_head.ts";
 import { encodeHead } from "../../http1/writer.ts";
 import type { Backend } from "../../pool/backend.ts";
-import { bodyTooLarge, clientGone, type Exchange, type Relayed } from "../../proxy/exchange.ts";
+import type { Exchange, Relayed } from "../../proxy/exchange.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
@@ -15,10 +14,12 @@ import { isIdempotent } from "../../proxy/retry.ts";
 import type { BackendConnection } from "./backend_connection.ts";
 import type { ClientConnection } from "./client_connection.ts";
 import type { WireContext } from "./context.ts";
-import { Download, type DownloadEnd, type Transfer } from "./download.ts";
-import { CLOSE_LINE, KEEP_ALIVE_LINE, requestHead, responseHead, type ToldLength } from "./heads.ts";
+import { Download, type DownloadEnd } from "./download.ts";
+import { type Cancelled, explain, type GivenUp, NoAnswer, ResponseBroken } from "./failures.ts";
+import { CLOSE_LINE, KEEP_ALIVE_LINE, requestHead, responseHead } from "./heads.ts";
 import { protocolsOf, type WireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
+import { toldLength, transferOf } from "./transfer.ts";
 import { Tunnel } from "./tunnel.ts";
 import { Upload, type UploadFault, type UploadListener } from "./upload.ts";
 
@@ -27,12 +28,6 @@ export interface WireResponse extends ResponseHead {
   readonly head: Http1Response;
   readonly connection: BackendConnection;
 }
-
-/** Why an exchange was broken off from this side, if it was. */
-type Cancelled = UploadFault | "body_timeout" | "idle_timeout" | "request_timeout";
-
-/** Why an attempt was given up: another may follow. */
-type GivenUp = "connect_timeout" | "response_timeout";
 
 /** Its clock runs while a connection is made, and while a backend or, in an answer's body, the client is to go on. */
 export class WireExchange extends Timed implements Exchange<WireResponse>, UploadListener {
@@ -265,16 +260,13 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     const upload = this.#upload;
     const { out } = connection;
     const length = encodeHead(head, out);
-    if (length === -1) connection.post(Buffer.from(head, "latin1"));
-    else if (upload === undefined) connection.post(out.subarray(0, length));
-    else {
-      const end = upload.takeReady(out, length);
-      if (this.#cancelled !== undefined) throw new NoAnswer(); // what came of the body is no good
-      if (!upload.done) return void this.#sendBody(connection, upload, connection.send(out.subarray(0, end)));
-      connection.post(out.subarray(0, end));
-    }
-    if (upload === undefined || upload.done) this.uploadEnded();
-    else void this.#sendBody(connection, upload, Promise.resolve(true));
+    const bytes = length === -1
+      ? Buffer.from(head, "latin1") // too long for the scratch
+      : out.subarray(0, upload === undefined ? length : upload.takeReady(out, length));
+    if (this.#cancelled !== undefined) throw new NoAnswer(); // what came of the body is no good
+    if (upload !== undefined && !upload.done) return void this.#sendBody(connection, upload, connection.send(bytes));
+    connection.post(bytes);
+    this.uploadEnded();
   }
 
   async #sendBody(connection: BackendConnection, upload: Upload, sent: Promise<boolean>): Promise<void> {
@@ -347,34 +339,8 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     return this.#explain(end === "malformed" ? new MalformedMessage(fault) : new ResponseBroken());
   }
 
-  /** What was broken off from this side is looked for first: it makes the backend's connection fail, too. */
   #explain(error: unknown): ProxyError {
-    switch (this.#cancelled) {
-      case "client_gone":
-        return clientGone();
-      case "malformed":
-        return clientError("bad_request", `The request body is malformed: ${this.#faultDetail}.`);
-      case "too_large":
-        return bodyTooLarge(this.#context.maxBodyBytes);
-      case "body_timeout":
-        return clientError("body_timeout", "The request body did not arrive in time.");
-      case "request_timeout":
-        return new ProxyError("timeouts.request has passed", {
-          code: "request_timeout",
-          side: "proxy",
-          requestSent: true,
-        });
-      case "idle_timeout":
-        return backendError("idle_timeout", "no byte of the response in time");
-    }
-    switch (this.#givenUp) {
-      case "connect_timeout":
-        return new ProxyError("timed out", { code: "connect_failed", side: "backend", requestSent: false });
-      case "response_timeout":
-        return backendError("response_timeout", "no response in time");
-      case undefined:
-        return fromBackend(error);
-    }
+    return explain(error, this.#cancelled, this.#givenUp, this.#faultDetail);
   }
 }
 
@@ -387,33 +353,6 @@ class RequestClock extends Timed {
   timedOut(): void {
     this.exchange.cancel("request_timeout");
   }
-}
-
-/** The connection ended before a byte of an answer. */
-class NoAnswer extends Error {}
-
-/** The connection ended within an answer. */
-class ResponseBroken extends Error {}
-
-function fromBackend(error: unknown): ProxyError {
-  if (error instanceof MalformedMessage) {
-    return backendError("malformed_response", `malformed response: ${error.message}`);
-  }
-  if (error instanceof NoAnswer) return backendError("connection_lost", "connection lost before the answer");
-  if (error instanceof ResponseBroken) return backendError("connection_lost", "the response broke off");
-  if (error instanceof ProxyError) return error;
-  return new ProxyError("unexpected error", { code: "internal", side: "proxy", requestSent: true, cause: error });
-}
-
-function backendError(
-  code: "malformed_response" | "connection_lost" | "response_timeout" | "idle_timeout",
-  text: string,
-) {
-  return new ProxyError(text, { code, side: "backend", requestSent: true });
-}
-
-function clientError(code: "bad_request" | "body_timeout", detail: string): ProxyError {
-  return new ProxyError(detail, { code, side: "client", requestSent: true });
 }
 
 function stopping(): ProxyError {
@@ -430,19 +369,6 @@ function targetFor({ basePath }: Backend, target: string): string {
 
 function upgradeLines(upgrade: string | undefined): string {
   return upgrade === undefined ? "" : `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
-}
-
-/** HTTP/1.0 knows no chunks, and HTTP/1.1 no other body without a length that leaves the connection open. */
-function transferOf({ framing }: Http1Response, minorVersion: number): Transfer {
-  if (framing.kind === "until-close" && minorVersion === 1) return "into-chunks";
-  return framing.kind === "chunked" && minorVersion === 0 ? "out-of-chunks" : "as-is";
-}
-
-function toldLength({ status, framing }: Http1Response, method: string, transfer: Transfer): ToldLength {
-  if (status === 204) return "nothing"; // RFC 9110 §8.6
-  if (method === "HEAD" || status === 304) return "as-given";
-  if (transfer === "into-chunks") return CHUNKED;
-  return transfer === "out-of-chunks" ? "nothing" : framing;
 }
 
 /** Whether a backend switches to nothing but what its client asked for (RFC 9110 §7.8). */

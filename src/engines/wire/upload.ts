@@ -120,7 +120,7 @@ export class Upload extends Timed {
     try {
       const to = this.#reader.read(this.#inlet.bytes, this.#inlet.start, end);
       if (this.#reader.dataBytes <= this.#context.maxBodyBytes) return to;
-      this.#listener.uploadFailed("too_large", "");
+      this.#listener.uploadFailed("too_large", String(this.#context.maxBodyBytes));
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error;
       this.#listener.uploadFailed("malformed", error.message);

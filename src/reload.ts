@@ -20,6 +20,7 @@ const RESTART_SETTINGS: readonly (readonly [path: string, read: (config: Config)
   ["proxy.port", ({ proxy }) => proxy.port],
   ["proxy.workers", ({ proxy }) => proxy.workers],
   ["proxy.compression", ({ proxy }) => proxy.compression],
+  ["proxy.proxyProtocol", ({ proxy }) => proxy.proxyProtocol],
   ["proxy.tls", ({ proxy }) => proxy.tls && { redirectFrom: proxy.tls.redirectFrom }], // its certificate is told apart
   ["admin.host", ({ admin }) => admin.host],
   ["admin.port", ({ admin }) => admin.port],

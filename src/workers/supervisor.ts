@@ -157,12 +157,15 @@ export class Supervisor implements DataPlane {
     };
   }
 
-  /** Whatever it says by now, the socket stays where it is. Of the connections of clients each worker gets its share. */
+  /**
+   * Whatever it says by now, what takes a restart stays as it was: a worker that replaces another is like the rest. Of
+   * the connections of clients each worker gets its share.
+   */
   #workerConfig(): Config {
-    const { workers, config: { proxy: { host, port } } } = this.#options;
+    const { workers, config: { engine, proxy: { host, port, compression, proxyProtocol } } } = this.#options;
     const maxConnections = Math.ceil(this.#config.proxy.maxConnections / workers);
-    const proxy = { ...this.#config.proxy, host, port: this.#started?.address.port ?? port, maxConnections };
-    return { ...this.#config, proxy };
+    const bound = { host, port: this.#started?.address.port ?? port, compression, proxyProtocol };
+    return { ...this.#config, engine, proxy: { ...this.#config.proxy, ...bound, maxConnections } };
   }
 
   #order(order: Exclude<Order, StartOrder>): Promise<unknown> {

@@ -118,6 +118,9 @@ Deno.test("what takes a restart is named by every reload until then", async () =
   for (let round = 0; round < 2; round++) {
     assertEquals((await proxy.roundhouse.reload()).restartNeeded, ["proxy.port"]);
   }
+  settings.engine = "wire";
+  settings.proxy = { proxyProtocol: true };
+  assertEquals((await proxy.roundhouse.reload()).restartNeeded, ["proxy.proxyProtocol", "engine"]);
 });
 
 Deno.test("reloads asked for at once are done one after the other", async () => {

@@ -1,6 +1,7 @@
 // Several isolates on one port: one pool, whatever happens to one of them.
 
 import { assert, assertEquals, assertGreater, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import type { ConfigFile } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
@@ -92,6 +93,25 @@ for (const target of ["/throw", "/reject"]) {
     await proxy.idle();
   });
 }
+
+Deno.test("a worker that replaces another runs the engine that the others run, whatever a reload has read", async () => {
+  // After a reload that named `engine` as taking a restart, a worker that was replaced came back with the other engine:
+  // half of the clients met a proxy that the other half did not.
+  await using backend = HttpBackend.named("one");
+  const settings: ConfigFile = { engine: "fetch", backends: [backend.url], proxy: { workers: 2 } };
+  await using proxy = await TestProxy.start(settings, { workerUrl: FAILING_WORKER });
+  settings.engine = "wire";
+  assertEquals((await proxy.roundhouse.reload()).restartNeeded, ["engine"]);
+  using last = await RawClient.connect(proxy.port);
+  assertEquals(await last.request(get("/throw")).catch(() => undefined), undefined);
+  await waitFor(() => proxy.log.of("worker restarted").length === 1, { what: "another worker" });
+  const statuses = await Promise.all(Array.from({ length: 32 }, async () => {
+    using client = await RawClient.connect(proxy.port);
+    return (await client.request("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"))?.status;
+  }));
+  assertEquals(new Set(statuses), new Set([501])); // `wire` can carry it
+  await proxy.idle();
+});
 
 Deno.test("workers that fail again and again under load: every count returns to 0", async () => {
   await using one = HttpBackend.named("one");

@@ -16,6 +16,7 @@ export type UploadFault = "client_gone" | "malformed" | "too_large";
 export interface UploadListener {
   /** The last byte is on its way. */
   uploadEnded(): void;
+  /** @param detail what is malformed, or how many bytes it may be */
   uploadFailed(fault: UploadFault, detail: string): void;
   /** The backend takes no byte of it. */
   uploadStuck(): void;

@@ -92,8 +92,8 @@ Deno.test("Upload sends the body and no byte more, however it comes", async () =
 Deno.test("Upload tells what is wrong with a body, and sends nothing of the part that is", async () => {
   const faults: [BodyFraming, string, string][] = [
     [{ kind: "chunked" }, "zz\r\n", "malformed a chunk size is malformed"],
-    [{ kind: "length", bytes: 30 }, "x".repeat(30), "too_large"],
-    [{ kind: "chunked" }, "1e\r\n" + "x".repeat(30), "too_large"],
+    [{ kind: "length", bytes: 30 }, "x".repeat(30), "too_large 20"],
+    [{ kind: "chunked" }, "1e\r\n" + "x".repeat(30), "too_large 20"],
   ];
   for (const [framing, body, event] of faults) {
     const parts: Uint8Array[] = [];

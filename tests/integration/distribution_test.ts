@@ -64,12 +64,19 @@ Deno.test("backends added and removed under traffic: no request fails, and none 
   await using stays = HttpBackend.named("stays");
   await using comes = HttpBackend.named("comes");
   await using proxy = await TestProxy.start({ backends: [stays.url] });
-  const { pool } = proxy.roundhouse;
+  // Through the admin API, which answers when every worker goes by the change.
+  const change = async (method: "POST" | "DELETE") => {
+    const init = { method, headers: { "content-type": "application/json" }, body: JSON.stringify({ url: comes.url }) };
+    const response = await fetch(`${proxy.adminUrl}/backends`, init);
+    await response.body?.cancel();
+    assertEquals(response.ok, true);
+  };
   const traffic = load(proxy.url, 6000, 16, (index) => index % 4 === 0 ? { method: "POST", body: "x" } : {});
   for (let round = 0; round < 20; round++) {
-    const added = pool.add({ url: comes.url, weight: 1, maxConnections: null, backup: false, tls: noTls }, "test");
+    await change("POST");
+    const added = proxy.backend(comes.url);
     await load(proxy.url, 30, 3);
-    pool.remove(added, "test");
+    await change("DELETE");
     const reached = comes.requests;
     const inFlight = added.currentConnections;
     await load(proxy.url, 30, 3);
@@ -80,5 +87,3 @@ Deno.test("backends added and removed under traffic: no request fails, and none 
   await proxy.idle();
   assertEquals(proxy.roundhouse.pool.shared.requestTotals().failed, 0);
 });
-
-const noTls = { ca: null, insecure: false };

@@ -127,7 +127,7 @@ export class Roundhouse {
       workerRestarts: () => this.workerRestarts,
       log,
       events: this.#events,
-      settled: () => this.#dataPlane?.settled() ?? Promise.resolve(),
+      settled: () => this.settled(),
       configInForce: () => this.#config,
       explain: (request) => this.#explain(request),
       reload: () => this.reload(),
@@ -206,7 +206,7 @@ export class Roundhouse {
       this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log: this.#log, clock: this.#clock });
     }
     const newCertificate = await useCertificate();
-    await this.#dataPlane?.settled();
+    await this.settled();
     const report = { ...difference, restartNeeded: restartNeeded(this.#started, config, newCertificate) };
     this.#log.info("reload", { ...report });
     this.#events.reloaded(report);
@@ -226,6 +226,11 @@ export class Roundhouse {
   /** Where plain HTTP is redirected from; `undefined` where it is not. */
   get redirectUrl(): string | undefined {
     return this.#redirect && urlOf(this.#redirect.address);
+  }
+
+  /** Settles when all that forward go by what was changed before, and what they had logged by then is written. */
+  async settled(): Promise<void> {
+    await this.#dataPlane?.settled();
   }
 
   /** Workers that failed and were replaced. */

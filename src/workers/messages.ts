@@ -43,6 +43,8 @@ export type Order =
   | { readonly type: "remove"; readonly slot: number }
   | { readonly type: "configure"; readonly config: Config; readonly sessions: SharedSessions | undefined }
   | { readonly type: "certificate"; readonly certificate: ServerCertificate }
+  /** Nothing but an acknowledgement: all that was ordered before is done by then, and all news before it is told. */
+  | { readonly type: "sync" }
   /** Answer new requests 503; done when no request body is arriving any more. */
   | { readonly type: "refuse" }
   /** Stop gracefully; done when nothing is left. */

@@ -92,7 +92,7 @@ export class Supervisor implements DataPlane {
   }
 
   async settled(): Promise<void> {
-    await Promise.all(Array.from(this.#links.values(), (link) => link.settled()));
+    await this.#order({ type: "sync" });
   }
 
   async refuseRequests(): Promise<void> {

@@ -76,6 +76,8 @@ class Forwarding {
         return this.#dataPlane.configure(order.config, attach(order.sessions, this.#isolate));
       case "certificate":
         return this.#dataPlane.setCertificate?.(order.certificate);
+      case "sync":
+        return;
       case "refuse":
         return await this.#dataPlane.refuseRequests();
       case "stop":

@@ -10,9 +10,6 @@ export interface LinkListener {
   failed(reason: string): void;
 }
 
-/** Orders whose effect `settled` waits for; the others take their time. */
-const STRUCTURAL: ReadonlySet<Order["type"]> = new Set(["start", "add", "remove", "configure", "certificate"]);
-
 interface Pending {
   readonly resolve: (started: Started | undefined) => void;
   readonly reject: (error: Error) => void;
@@ -25,7 +22,6 @@ export class WorkerLink {
   #number = 0;
   #ended = false;
   #following = false;
-  #settled: Promise<unknown> = Promise.resolve();
 
   /** Starts an isolate, which waits for orders. */
   constructor(url: URL, name: string, listener: LinkListener) {
@@ -72,11 +68,6 @@ export class WorkerLink {
     await this.#send(order);
   }
 
-  /** Settles when the worker goes by everything that changed before this call, or has ended. */
-  async settled(): Promise<void> {
-    await this.#settled;
-  }
-
   /** Ends it, whatever it does. */
   terminate(): void {
     if (!this.#ended) this.#end();
@@ -88,8 +79,6 @@ export class WorkerLink {
     const number = ++this.#number;
     this.#pending.set(number, { resolve, reject });
     this.#worker.postMessage({ number, order } satisfies Numbered);
-    // They are carried out in turn, so the last one stands for all.
-    if (STRUCTURAL.has(order.type)) this.#settled = promise.catch(() => {}); // who started it is told
     return promise;
   }
 

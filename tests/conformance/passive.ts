@@ -53,6 +53,7 @@ export function testPassiveHealth(engine: EngineUnderTest): void {
     }
     assertEquals(statuses.filter((status) => status === 500).length, 3);
     assertEquals([bad.requests, proxy.backend(bad.url).alive], [3, false]);
+    await proxy.roundhouse.settled();
     assertEquals(proxy.log.of("backend down").length, 1);
     bad.status = 200;
     await waitFor(() => proxy.backend(bad.url).alive, { what: "the end of the ejection" });
@@ -72,6 +73,7 @@ export function testPassiveHealth(engine: EngineUnderTest): void {
       // Marked down it is not tried again.
       const { alive, totalRequests, totalFailures } = proxy.backend(dead);
       assertEquals([alive, totalRequests, totalFailures], [false, connectFailures, connectFailures]);
+      await proxy.roundhouse.settled();
       assertEquals(proxy.log.of("backend down").length, 1);
       client.close();
       await proxy.idle();

@@ -73,6 +73,7 @@ export function testResponses(engine: EngineUnderTest): void {
       assertEquals(response.status, 502, what);
       assertEquals(headerOf(response, "content-type"), "application/problem+json", what);
       assertNotMatch(textOf(response), /127\.0\.0\.1/, what);
+      await proxy.idle();
       assertEquals(proxy.log.of("attempt failed")[0]?.fields["code"], "malformed_response", what);
       await unharmed({ proxy, client, backend, what });
       const { totalFailures, alive } = proxy.backend(backend.url);

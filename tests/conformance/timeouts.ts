@@ -228,6 +228,7 @@ export function testTimeouts(engine: EngineUnderTest): void {
       answered++;
       assertLess(performance.now() - startedAt, 5_000);
       assertEquals([proxy.backend(full.url).alive, proxy.backend(full.url).totalFailures], [false, 1]);
+      await proxy.roundhouse.settled();
       assertEquals(proxy.log.of("attempt failed")[0]?.fields["code"], "connect_failed");
       client.close();
       await proxy.idle();

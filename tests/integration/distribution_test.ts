@@ -55,6 +55,7 @@ Deno.test("with one of four backends down the other three get equal shares, by w
   const before = [one, two, three].map(({ requests }) => requests);
   await load(proxy.url, 4000, 32);
   // No other reason for a request to go elsewhere than the dead one, which one request met.
+  await proxy.roundhouse.settled();
   assertEquals(proxy.log.of("attempt failed").map(({ fields }) => fields["backend"]), [dead]);
   assertEquals([one, two, three].map(({ requests }, index) => requests - (before[index] ?? 0)), [1000, 2000, 1000]);
   await proxy.idle();

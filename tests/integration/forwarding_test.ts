@@ -146,6 +146,7 @@ Deno.test("a streamed upload of 5 MB keeps its hash, also past two backends that
   const body = new Blob([whole]).stream();
   const response = await fetch(`${proxy.url}/upload`, { method: "POST", body });
   assertEquals([response.status, await response.text()], [200, await sha256(whole)]);
+  await proxy.roundhouse.settled();
   assertEquals(proxy.log.of("attempt failed").length, 2);
   await proxy.idle();
 });

@@ -395,6 +395,7 @@ Deno.test("backends with their own authority: requests and checks go by its file
   const response = await fetch(proxy.url, { method: "POST", body: "x" });
   assertEquals([response.status, (await response.json()).detail], [502, "No connection to a backend could be made."]);
   assertEquals(backend.requests, seen);
+  await proxy.roundhouse.settled();
   assertEquals(proxy.log.of("attempt failed").map(({ fields }) => fields["code"]), ["connect_failed"]);
   await proxy.idle();
 

@@ -243,6 +243,7 @@ Deno.test("over TLS, a handshake that only looks accepted is a malformed respons
   await using proxy = await TestProxy.start({ backends: [{ url, tls: { ca } }] });
   using client = await RawClient.connect(proxy.port);
   assertEquals((await client.request(HANDSHAKE))?.status, 502);
+  await proxy.roundhouse.settled();
   assertEquals(proxy.log.of("attempt failed").map(({ fields }) => fields["code"]), ["malformed_response"]);
   await waitFor(() => ended === 2, { what: "both connections to be closed" });
   await proxy.idle();

@@ -69,6 +69,7 @@ Deno.test("a response head over proxy.maxHeaderSize is 502 and a failure of the 
   for (const [bytes, status] of [[102_400, 200], [102_401, 502], [500_000, 502], [102_400, 200]] as const) {
     assertEquals((await ask(client, get(`/${bytes}`))).status, status);
   }
+  await proxy.roundhouse.settled();
   assertEquals(proxy.log.of("attempt failed").map(({ fields }) => fields["reason"]), [
     "malformed response: the head is too large",
     "malformed response: the head is too large",

@@ -267,6 +267,7 @@ Deno.test("a backend's certificate has to be its own; with tls.insecure any will
   });
   using client = await RawClient.connect(doubting.port);
   for (let request = 0; request < 2; request++) assertEquals((await ask(client, get("/"))).status, 502);
+  await doubting.roundhouse.settled();
   for (const { fields } of doubting.log.of("attempt failed")) {
     assertEquals(fields["code"], "connect_failed");
     assertMatch(String(fields["reason"]), /certificate/);
@@ -297,6 +298,7 @@ Deno.test("a backend that takes the connection and never shakes hands is a conne
     });
     using client = await RawClient.connect(proxy.port);
     assertEquals(textOf(await ask(client, get("/"))), "live");
+    await proxy.roundhouse.settled();
     const [line] = proxy.log.of("attempt failed");
     assertEquals([line?.fields["code"], line?.fields["reason"]], ["connect_failed", "timed out"]);
     assertEquals(proxy.backend(url).alive, false);
@@ -315,6 +317,7 @@ Deno.test("a TLS backend that speaks no TLS is a connect failure, with tls.insec
     await waitFor(() => plain.received.length > 0, { what: "a handshake" });
     for (const connection of plain.connections) await connection.send("no\r\n\r\n").catch(() => {});
     assertEquals((await within(sent, "an answer"))?.status, 502);
+    await proxy.roundhouse.settled();
     assertEquals(proxy.log.of("attempt failed")[0]?.fields["code"], "connect_failed");
     client.close();
     await proxy.idle();

@@ -71,6 +71,7 @@ export class TestProxy implements AsyncDisposable {
       ...this.backends.map((backend) => backend.currentConnections),
     ];
     await waitFor(() => busy().every((count) => count === 0), { what: "every count to return to 0" });
+    await this.roundhouse.settled(); // workers' log lines take a moment longer
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

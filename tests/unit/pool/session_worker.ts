@@ -21,6 +21,7 @@ self.onmessage = (
   const wrong: string[] = [];
   let random = isolate;
   for (let round = 0; round < rounds; round++) {
+    if (round % 1000 === 0) Atomics.add(here, 1, 1); // getting on
     random = Math.imul(random, 1664525) + 1013904223 >>> 0; // the generator of Numerical Recipes
     const client = (random >>> 16) % clients;
     const address = `10.0.0.${client}`;

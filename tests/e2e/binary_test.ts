@@ -218,7 +218,7 @@ selfExtractingTest("starts at once with an empty cache all work and leave one co
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, VERSION_LINE);
   }
-  assertEquals(names(unpacked(cache)), ["complete", "deno", "main.js", "roundhouse"]);
+  assertEquals(names(unpacked(cache)), ["complete", "deno", "main.js", "roundhouse", "worker.js"]);
 });
 
 selfExtractingTest("a damaged cache is rebuilt, also under a program that runs from it", async () => {
@@ -230,6 +230,7 @@ selfExtractingTest("a damaged cache is rebuilt, also under a program that runs f
   const damages: (() => Promise<void>)[] = [
     () => Deno.truncate(`${directory}/main.js`, 1000),
     () => Deno.writeTextFile(`${directory}/main.js`, "x".repeat(Deno.statSync(`${directory}/main.js`).size)),
+    () => Deno.remove(`${directory}/worker.js`),
     () => Deno.remove(`${directory}/roundhouse`),
     () => Deno.chmod(`${directory}/roundhouse`, 0o600),
     () => Deno.remove(`${directory}/complete`),

@@ -87,7 +87,7 @@ case $(export -p) in
     for name in $(env | sed -n 's/^\(DENO_[A-Za-z0-9_]*\)=.*/\1/p'); do unset "$name"; done
     ;;
 esac
-unset NODE_CHANNEL_FD NODE_OPTIONS NODE_V8_COVERAGE OTEL_DENO
+unset NODE_CHANNEL_FD NODE_OPTIONS NODE_V8_COVERAGE # OTEL_DENO and its kin are the operator's to set
 
 reason=
 for base in "${XDG_CACHE_HOME-}" "${HOME:+$HOME/.cache}"; do

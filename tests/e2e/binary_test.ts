@@ -185,7 +185,6 @@ test("the runtime's variables in the environment change nothing, and its own dir
     DENO_CERT: "/no/such/file",
     DENO_AUTH_TOKENS: "x",
     NODE_OPTIONS: "--require /no/such/file",
-    OTEL_DENO: "true",
   };
   const home = await newFolder("home");
   const { code, stdout, stderr } = await run(["--version"], { env: { ...env, HOME: home } });

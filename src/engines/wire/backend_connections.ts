@@ -5,10 +5,11 @@ import type { Backend } from "../../pool/backend.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
 import { BackendConnection } from "./backend_connection.ts";
 import { dial } from "./dial.ts";
+import { DialGate } from "./dial_gate.ts";
 import { TimeoutQueue } from "./timeouts.ts";
 
 /** Idle connections kept to each backend. */
-const MOST_IDLE = 512;
+const MOST_IDLE = 1024;
 
 /** Idle for longer than this they are closed: before most servers do (nginx: 75 s). */
 const IDLE_MS = 60_000;
@@ -17,6 +18,7 @@ interface Place {
   /** The newest last. */
   readonly idle: BackendConnection[];
   readonly open: Set<BackendConnection>;
+  readonly gate: DialGate;
 }
 
 /** Owns the connections of one isolate. */
@@ -58,10 +60,17 @@ export class BackendConnections {
    * @throws {ProxyError} `connect_failed`, or `internal` where the system has no more to give; nothing was sent
    */
   async connect(backend: Backend, signal: AbortSignal): Promise<BackendConnection> {
+    const place = this.#placeOf(backend);
     try {
-      const link = await dial(backend, signal);
+      if (place.gate.full) {
+        await place.gate.wait(signal);
+        const idle = place.idle.pop(); // one came back meanwhile: as good as a new one
+        idle?.leaveIdle();
+        if (idle !== undefined) return idle;
+      }
+      const link = await place.gate.through(() => dial(backend, signal));
       const connection = new BackendConnection(backend, link, this.#closed);
-      this.#placeOf(backend).open.add(connection);
+      place.open.add(connection);
       return connection;
     } catch (cause) {
       if (isExhaustion(cause)) {
@@ -80,6 +89,7 @@ export class BackendConnections {
     place.idle.push(connection);
     this.#idleTimeouts.start(connection);
     connection.becomeIdle(this.#lost);
+    place.gate.letOneIn();
   }
 
   /** Closes all of them, those in use too. */
@@ -93,7 +103,7 @@ export class BackendConnections {
 
   #placeOf(backend: Backend): Place {
     let place = this.#places.get(backend);
-    if (place === undefined) this.#places.set(backend, place = { idle: [], open: new Set() });
+    if (place === undefined) this.#places.set(backend, place = { idle: [], open: new Set(), gate: new DialGate() });
     return place;
   }
 
@@ -107,7 +117,7 @@ export class BackendConnections {
   readonly #closed = (connection: BackendConnection): void => {
     const place = this.#places.get(connection.backend);
     place?.open.delete(connection);
-    if (place?.open.size === 0) this.#places.delete(connection.backend);
+    if (place?.open.size === 0 && place.gate.unused) this.#places.delete(connection.backend);
   };
 }
 

@@ -5,9 +5,12 @@ import type { ProxyError } from "../errors.ts";
 /** Methods that may be repeated without changing more than once would (RFC 9110 §9.2.2), less TRACE. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
-/** Whether a request with this method, if it has no body, may be sent twice. */
-export function isIdempotent(method: string): boolean {
-  return IDEMPOTENT.has(method);
+/** Methods that change nothing (RFC 9110 §9.2.1), less TRACE. */
+const SAFE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/** Whether an engine may send a request with this method again, if it has no body, without asking `mayRetry`. */
+export function isSafe(method: string): boolean {
+  return SAFE.has(method);
 }
 
 /** What the decision rests on. */
@@ -31,7 +34,7 @@ export interface RetryQuestion {
 export function mayRetry(question: RetryQuestion): boolean {
   const { failure, method, hasBody } = question;
   if (question.attempts > question.maxRetries) return false;
-  const repeatable = isIdempotent(method) && !hasBody;
+  const repeatable = IDEMPOTENT.has(method) && !hasBody;
   if (typeof failure === "number") return repeatable;
   switch (failure.code) {
     case "connect_failed":

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { HttpBackend } from "../support/http_backend.ts";
-import { TestProxy } from "../support/proxy.ts";
+import { ENGINE, TestProxy } from "../support/proxy.ts";
 import { RawBackend } from "../support/raw_backend.ts";
 import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
 
@@ -45,7 +45,8 @@ Deno.test("status, headers and body come back as the backend sent them, Set-Cook
   const response = await client.request("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   assert(response !== undefined);
   assertEquals([response.status, textOf(response), response.complete], [418, "short", true]);
-  assertEquals(response.headers.filter(([name]) => name === "set-cookie").map(([, value]) => value), ["a=1", "b=2, c"]);
+  const cookies = response.headers.filter(([name]) => name.toLowerCase() === "set-cookie").map(([, value]) => value);
+  assertEquals(cookies, ["a=1", "b=2, c"]);
   assertEquals([headerOf(response, "x-one"), headerOf(response, "x-hop")], ["1", undefined]);
   assertEquals([headerOf(response, "content-length"), headerOf(response, "transfer-encoding")], ["5", undefined]);
   assertMatch(headerOf(response, "x-request-id") ?? "", /^[0-9a-f]{32}$/);
@@ -181,7 +182,9 @@ Deno.test("server-sent events arrive one by one, and the client's leaving reache
 });
 
 Deno.test("an unsafe request without a body reaches the backend once, though its kept connection has died", async () => {
-  // Deno's fetch silently sent such requests a second time: the backend saw DELETE twice.
+  // Deno's fetch silently sent such requests a second time, and engine wire a DELETE or PUT: the backend saw DELETE twice.
+  // `fetch` gives each a connection of its own. Under `wire` nobody can say whether it was carried out.
+  const expected = ENGINE === "wire" ? 502 : 200;
   for (const method of ["POST", "DELETE", "PUT", "PATCH"]) {
     let asked = 0;
     await using backend = new RawBackend(async (connection) => {
@@ -194,6 +197,7 @@ Deno.test("an unsafe request without a body reaches the backend once, though its
     await using proxy = await TestProxy.start({ backends: [backend.url] });
     assertEquals(await (await fetch(proxy.url)).text(), "ok");
     const response = await fetch(proxy.url, { method });
-    assertEquals([response.status, await response.text(), asked], [200, "ok", 1], method);
+    await response.body?.cancel();
+    assertEquals([response.status, asked], [expected, 1], method);
   }
 });

@@ -9,8 +9,9 @@ import { RawClient, textOf } from "../support/raw_client.ts";
 import { ok, RecordingBackend } from "../support/raw_recorder.ts";
 import { waitFor } from "../support/wait.ts";
 
+/** With one worker: each keeps connections of its own, so that which one is reused depends on whom a client meets. */
 function startWire(settings: ConfigFile): Promise<TestProxy> {
-  return TestProxy.start({ engine: "wire", ...settings });
+  return TestProxy.start({ engine: "wire", proxy: { workers: 1 }, ...settings });
 }
 
 Deno.test("wire reuses the backend connection that was in use last", async () => {
@@ -138,12 +139,12 @@ function mortal(): { backend: RawBackend; seen: string[] } {
   return { backend, seen };
 }
 
-Deno.test("a reused connection that dies without a byte: repeatable ones go over a fresh one once, which is no failure", async () => {
+Deno.test("a reused connection that dies without a byte: safe ones go over a fresh one once, which is no failure", async () => {
   const { backend, seen } = mortal();
   await using _ = backend;
   await using proxy = await startWire({ backends: [backend.url], retries: { attempts: 0 } });
   using client = await RawClient.connect(proxy.port);
-  for (const method of ["GET", "OPTIONS", "DELETE", "PUT"]) {
+  for (const method of ["GET", "OPTIONS"]) {
     for (let round = 0; round < 2; round++) {
       const response = await ask(client, `${method} /${round} HTTP/1.1\r\nHost: x\r\n\r\n`);
       assertEquals([response.status, textOf(response)], [200, "first"], method);
@@ -168,6 +169,9 @@ Deno.test("a reused connection that dies: what must not be sent twice is not, an
     const [index, request] of [
       post("/x", "body"),
       post("/x", ""),
+      // Such as these two were sent again at once, whatever `retries` said: a DELETE came twice to the same backend.
+      "DELETE /x HTTP/1.1\r\nHost: x\r\n\r\n",
+      "PUT /x HTTP/1.1\r\nHost: x\r\n\r\n",
       "PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\ny",
     ].entries()
   ) {

@@ -11,6 +11,9 @@ import { waitFor } from "./wait.ts";
 /** How many isolates serve where a test does not say: `.ci/run` runs the tests through a proxy with 1 and with 2. */
 export const WORKERS = Number(Deno.env.get("ROUNDHOUSE_TEST_WORKERS") ?? 1);
 
+/** Which engine runs where a test does not say: `.ci/run` runs the tests with both. */
+export const ENGINE = configSchema.parse({ engine: Deno.env.get("ROUNDHOUSE_TEST_ENGINE") }).engine;
+
 /** A running proxy. Dispose of it to stop it gracefully, which also proves that nothing is left in flight. */
 export class TestProxy implements AsyncDisposable {
   readonly log: RecordingLog;
@@ -29,6 +32,7 @@ export class TestProxy implements AsyncDisposable {
     const log = new RecordingLog();
     const load = () =>
       configSchema.parse({
+        engine: ENGINE,
         ...settings,
         proxy: { host: "127.0.0.1", port: 0, workers: WORKERS, ...settings.proxy },
         admin: { port: 0, ...settings.admin },

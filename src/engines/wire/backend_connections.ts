@@ -38,17 +38,17 @@ export class BackendConnections {
   }
 
   /**
-   * Takes an idle connection, the one that was in use last: the others may age out. A request that must not be sent
-   * twice only gets one that was in use a moment ago: a backend that closes an idle one just then would leave open
+   * Takes an idle connection, the one that was in use last: the others may age out. A request that may change
+   * something only gets one that was in use a moment ago: a backend that closes an idle one just then would leave open
    * whether it was done.
    *
-   * @param repeatable whether the request may be sent twice
+   * @param safe whether the request changes nothing
    */
-  takeIdle(backend: Backend, repeatable: boolean): BackendConnection | undefined {
+  takeIdle(backend: Backend, safe: boolean): BackendConnection | undefined {
     const idle = this.#places.get(backend)?.idle;
     const connection = idle?.at(-1);
     if (idle === undefined || connection === undefined) return undefined;
-    if (!repeatable && !connection.startedLately) return undefined;
+    if (!safe && !connection.startedLately) return undefined;
     idle.pop();
     connection.leaveIdle();
     return connection;
@@ -64,8 +64,7 @@ export class BackendConnections {
     try {
       if (place.gate.full) {
         await place.gate.wait(signal);
-        const idle = place.idle.pop(); // one came back meanwhile: as good as a new one
-        idle?.leaveIdle();
+        const idle = this.takeIdle(backend, false); // one came back meanwhile: as good as a new one
         if (idle !== undefined) return idle;
       }
       const link = await place.gate.through(() => dial(backend, signal));

@@ -10,7 +10,7 @@ import type { Exchange, Relayed } from "../../proxy/exchange.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
-import { isIdempotent } from "../../proxy/retry.ts";
+import { isSafe } from "../../proxy/retry.ts";
 import type { BackendConnection } from "./backend_connection.ts";
 import type { ClientConnection } from "./client_connection.ts";
 import type { WireContext } from "./context.ts";
@@ -84,7 +84,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
 
   attempt(backend: Backend, headers: HeaderPair[]): Promise<WireResponse> {
     this.#givenUp = undefined;
-    const connection = this.#context.backends.takeIdle(backend, this.#repeatable);
+    const connection = this.#context.backends.takeIdle(backend, this.#safe);
     return connection === undefined
       ? this.#attemptAnew(backend, headers)
       : this.#converse(connection, headers, { reused: true });
@@ -243,13 +243,13 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     this.#connection = undefined;
     connection.close();
     const brokenOff = this.#givenUp !== undefined || this.#cancelled !== undefined;
-    if (!stale || brokenOff || !this.#repeatable) throw this.#explain(error);
+    if (!stale || brokenOff || !this.#safe) throw this.#explain(error);
     return this.#attemptAnew(connection.backend, headers);
   }
 
-  /** Whether the request may be sent twice. */
-  get #repeatable(): boolean {
-    return this.#upload === undefined && isIdempotent(this.request.method);
+  /** Whether the request changes nothing, so that nobody has to decide whether it is sent again. */
+  get #safe(): boolean {
+    return this.#upload === undefined && isSafe(this.request.method);
   }
 
   #send(connection: BackendConnection, headers: HeaderPair[]): void {

@@ -255,8 +255,8 @@ export class Roundhouse {
     const drained = await Promise.race([this.#drain(), limit]);
     clearTimeout(timer);
     if (!drained) {
+      const { active } = this.pool.shared.requestTotals(); // before they end
       await this.#dataPlane?.sayGoodbye();
-      const { active } = this.pool.shared.requestTotals();
       this.#log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }
     await this.#reloads; // one may be about to replace the monitor

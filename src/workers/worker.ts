@@ -84,6 +84,7 @@ class Forwarding {
         return await (this.#stopped ??= this.#dataPlane.stop());
       case "goodbye":
         await this.#dataPlane.sayGoodbye();
+        this.#stopped ??= this.#dataPlane.stop(); // it has not been told where a body was still arriving
         return await Promise.race([this.#stopped, new Promise<void>((resolve) => setTimeout(resolve, GOODBYE_MS))]);
     }
   }

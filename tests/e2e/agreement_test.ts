@@ -131,8 +131,7 @@ for (const { engine, workers } of VARIANTS) {
     await Deno.writeTextFile(
       path,
       JSON.stringify({
-        engine,
-        proxy: { host: "127.0.0.1", port: 0, workers, maxBodySize: 1000 },
+        proxy: { host: "127.0.0.1", port: 0, maxBodySize: 1000 },
         admin: { port: 0 },
         backends: [one.url, two.url, refused],
         health: { type: "none" },
@@ -141,7 +140,7 @@ for (const { engine, workers } of VARIANTS) {
         log: { access: true },
       }),
     );
-    await using program = await Program.start(["-c", path]);
+    await using program = await Program.start(["-c", path, "--engine", engine, "--workers", String(workers)]);
     const port = Number(new URL(program.url).port);
     const status = async () => await (await fetch(`${program.adminUrl}/status`)).json();
 

@@ -128,7 +128,9 @@ test("the built file makes a self-signed certificate too, and speaks HTTP/2 with
   const state = await newFolder("tls");
   const path = `${state}/config.json`;
   await Deno.writeTextFile(path, JSON.stringify({ proxy: { tls: { selfSigned: ["127.0.0.1"] } } }));
-  await using program = await start(["-c", path, "-b", backend.url, ...ANY_PORTS], { env: { STATE_DIRECTORY: state } });
+  await using program = await start(["-c", path, "-b", backend.url, "--engine", "fetch", ...ANY_PORTS], {
+    env: { STATE_DIRECTORY: state },
+  });
   const ready = await program.logged("ready");
   using client = clientFor("HTTP/2", { cert: await Deno.readTextFile(`${state}/tls/self-signed.crt`) });
   assertEquals(await (await fetch(String(ready["proxy"]), { client })).text(), "over HTTP/2");

@@ -17,14 +17,9 @@ Deno.test("engine wire without file descriptors: the backend is not blamed, and 
     },
   };
   const config = `${directory.path}/config.json`;
-  const settings = {
-    engine: "wire",
-    health: { type: "none" },
-    proxy: { host: "127.0.0.1", port: 0 },
-    admin: { port: 0 },
-  };
+  const settings = { health: { type: "none" }, proxy: { host: "127.0.0.1", port: 0 }, admin: { port: 0 } };
   Deno.writeTextFileSync(config, JSON.stringify({ ...settings, backends: [backend.url] }));
-  await using program = await Program.start(["--config", config], { openFiles: 80 });
+  await using program = await Program.start(["--config", config, "--engine", "wire"], { openFiles: 80 });
   const port = Number(new URL(program.url).port);
   const clients = await Promise.all(Array.from({ length: 120 }, () => RawClient.connect(port)));
   await program.logged("connection not accepted");

@@ -155,7 +155,7 @@ Deno.test("requests that outlast timeouts.shutdown are cut, and the status is st
   release();
 });
 
-Deno.test("WebSockets that outlast timeouts.shutdown are told that the proxy goes away, by every worker", async () => {
+Deno.test("engine fetch: WebSockets that outlast timeouts.shutdown are told that the proxy goes away, by every worker", async () => {
   await using backend = new HttpBackend((request) => Deno.upgradeWebSocket(request).response);
   await using file = await configFile({
     backends: [backend.url],
@@ -163,7 +163,8 @@ Deno.test("WebSockets that outlast timeouts.shutdown are told that the proxy goe
     timeouts: { shutdown: 200 },
   });
   for (const workers of ["1", "2"]) {
-    await using program = await Program.start(["-c", file.path, "--workers", workers, ...ANY_PORTS]);
+    const flags = ["--engine", "fetch", "--workers", workers, ...ANY_PORTS];
+    await using program = await Program.start(["-c", file.path, ...flags]);
     const codes = Array.from({ length: 8 }, async () => {
       const socket = new WebSocket(program.url.replace("http", "ws"));
       const closed = new Promise<number>((resolve) => socket.onclose = ({ code }) => resolve(code));

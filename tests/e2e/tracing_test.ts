@@ -42,7 +42,7 @@ class Collector extends HttpBackend {
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT = "00f067aa0ba902b7";
 
-Deno.test("with OTEL_DENO=true a trace leads from the client through roundhouse to the backend, and the log names it", async () => {
+Deno.test("engine fetch: with OTEL_DENO=true a trace leads from the client through roundhouse to the backend, and the log names it", async () => {
   // The runtime adds its `traceparent` to what we send. Two of them, joined, were no trace at all to backends.
   const seen = new Map<string, Headers>();
   await using collector = new Collector();
@@ -54,7 +54,7 @@ Deno.test("with OTEL_DENO=true a trace leads from the client through roundhouse 
   await using _file = { [Symbol.asyncDispose]: () => Deno.remove(path) };
   const settings = { backends: [backend.url], health: { type: "none" }, log: { access: true } };
   await Deno.writeTextFile(path, JSON.stringify(settings));
-  const args = ["-c", path, "--host", "127.0.0.1", "-p", "0", "--admin-port", "0"];
+  const args = ["-c", path, "--host", "127.0.0.1", "-p", "0", "--admin-port", "0", "--engine", "fetch"];
   await using program = await Program.start(args, {
     env: {
       OTEL_DENO: "true",

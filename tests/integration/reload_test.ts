@@ -6,7 +6,7 @@ import { ConfigError } from "../../src/errors.ts";
 import { Roundhouse } from "../../src/roundhouse.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { RecordingLog } from "../support/log.ts";
-import { TestProxy } from "../support/proxy.ts";
+import { ENGINE, TestProxy } from "../support/proxy.ts";
 import { WORKER_URL } from "../../src/workers/worker_url.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -29,7 +29,7 @@ Deno.test("POST /reload makes the pool what the file says and reports the differ
   const stays = proxy.backend(one.url);
   proxy.roundhouse.pool.update(stays, { state: "draining", weight: 9 }, "operator");
   settings.backends = [{ url: one.url, weight: 2 }, three.url];
-  settings.engine = "fetch";
+  settings.engine = ENGINE;
   settings.proxy = { port: 1234 };
   const { status, body } = await postReload(proxy);
   assertEquals(status, 200);
@@ -118,9 +118,11 @@ Deno.test("what takes a restart is named by every reload until then", async () =
   for (let round = 0; round < 2; round++) {
     assertEquals((await proxy.roundhouse.reload()).restartNeeded, ["proxy.port"]);
   }
-  settings.engine = "wire";
-  settings.proxy = { proxyProtocol: true };
-  assertEquals((await proxy.roundhouse.reload()).restartNeeded, ["proxy.proxyProtocol", "engine"]);
+  // What the other engine alone can do.
+  settings.engine = ENGINE === "fetch" ? "wire" : "fetch";
+  const setting = ENGINE === "fetch" ? "proxyProtocol" : "compression";
+  settings.proxy = { [setting]: true };
+  assertEquals((await proxy.roundhouse.reload()).restartNeeded, [`proxy.${setting}`, "engine"]);
 });
 
 Deno.test("reloads asked for at once are done one after the other", async () => {

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { HttpsBackend, makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
-import { TestProxy } from "../support/proxy.ts";
+import { ENGINE, TestProxy } from "../support/proxy.ts";
 import { RawBackend, refusedUrl } from "../support/raw_backend.ts";
 import { concat, RawClient } from "../support/raw_client.ts";
 import { waitFor } from "../support/wait.ts";
@@ -165,7 +165,8 @@ Deno.test("a side that vanishes ends the other, and the count returns to 0", asy
   const early = nextMessage(socket);
   const closing = nextClose(socket);
   assertEquals(await early, "early");
-  assertEquals((await closing).code, 1011);
+  // A bridge says goodbye in the backend's stead. A tunnel just ends: no code at all, which the runtime calls 0.
+  assertEquals((await closing).code, ENGINE === "fetch" ? 1011 : 0);
   await other.idle();
   assertEquals(other.backend(vanishing.url).totalFailures, 0);
 });
@@ -205,7 +206,9 @@ Deno.test("over TLS too: a refused upgrade passes its status on, what can't be c
   using client = await RawClient.connect(proxy.port);
   const response = await client.request(HANDSHAKE.replace("\r\n\r\n", "\r\nCookie: a=1\r\n\r\n"));
   assertEquals(response?.status, 401);
-  assertEquals(seen, Array(2).fill(["ws.example", "websocket", "Upgrade", "13", "a=1"]));
+  // Under `fetch` the runtime does not tell why a handshake failed, so the backend is asked once more.
+  const asked = Array(ENGINE === "fetch" ? 2 : 1);
+  assertEquals(seen, asked.fill(["ws.example", "websocket", "Upgrade", "13", "a=1"]));
   assertEquals(proxy.backend(refusing.url).totalFailures, 0);
   await proxy.idle();
 
@@ -245,7 +248,8 @@ Deno.test("over TLS, a handshake that only looks accepted is a malformed respons
   assertEquals((await client.request(HANDSHAKE))?.status, 502);
   await proxy.roundhouse.settled();
   assertEquals(proxy.log.of("attempt failed").map(({ fields }) => fields["code"]), ["malformed_response"]);
-  await waitFor(() => ended === 2, { what: "both connections to be closed" });
+  const made = ENGINE === "fetch" ? 2 : 1; // as above
+  await waitFor(() => ended === made, { what: "every connection to be closed" });
   await proxy.idle();
   listener.close();
   await serving.catch(() => {});
@@ -273,7 +277,7 @@ Deno.test("a handshake that is not answered is 504, and a client that leaves dur
   assertEquals(patient.backend(silent.url).alive, true);
 });
 
-Deno.test("a client that falls more than 32 MiB behind is closed with 1013", async () => {
+Deno.test("a client that falls more than 32 MiB behind is closed with 1013 (engine fetch)", async () => {
   let sent = 0;
   const { backend, closed } = socketBackend((socket) => {
     const block = new Uint8Array(1024 * 1024);
@@ -288,7 +292,7 @@ Deno.test("a client that falls more than 32 MiB behind is closed with 1013", asy
     socket.onopen = pump;
   });
   await using _backend = backend;
-  await using proxy = await TestProxy.start({ backends: [backend.url] });
+  await using proxy = await TestProxy.start({ engine: "fetch", backends: [backend.url] });
   using client = await RawClient.connect(proxy.port);
   await client.send(HANDSHAKE); // and then reads nothing
   await waitFor(() => closed.length === 1, { what: "the backend's side to be closed", timeoutMs: 10_000 });

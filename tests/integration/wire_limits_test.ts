@@ -258,7 +258,8 @@ Deno.test("proxy.maxConnections holds: the oldest idle client leaves, others wai
     return ok(target);
   });
   using _ = { [Symbol.dispose]: () => release.resolve() };
-  await using proxy = await startWire({ backends: [backend.url], proxy: { maxConnections: 3 } });
+  // One worker: of several each lets its share in, and whom a client meets is the system's choice.
+  await using proxy = await startWire({ backends: [backend.url], proxy: { workers: 1, maxConnections: 3 } });
   const idle: RawClient[] = [];
   for (let client = 0; client < 3; client++) {
     idle.push(await RawClient.connect(proxy.port));
@@ -307,6 +308,7 @@ Deno.test({
     });
     const release = Promise.withResolvers<void>();
     using _ = { [Symbol.dispose]: release.resolve };
+    // One worker: another would have room.
     await using proxy = await startWire({ backends: [backend.url], proxy: { workers: 1, maxConnections: 1 } });
     using busy = await RawClient.connect(proxy.port);
     const held = ask(busy, get("/held"));
@@ -333,7 +335,8 @@ Deno.test("a stop does not wait for who waits for room", async () => {
   });
   const release = Promise.withResolvers<void>();
   using _ = { [Symbol.dispose]: release.resolve };
-  const proxy = await startWire({ backends: [backend.url], proxy: { maxConnections: 1 } });
+  // One worker: another would have room.
+  const proxy = await startWire({ backends: [backend.url], proxy: { workers: 1, maxConnections: 1 } });
   using busy = await RawClient.connect(proxy.port);
   const held = ask(busy, get("/held"));
   await waitFor(() => backend.requests.length === 1, { what: "the request" });

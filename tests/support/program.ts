@@ -4,8 +4,11 @@ import { waitFor } from "./wait.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).href;
 
-/** How many isolates serve where a test does not say; see `proxy.ts`. */
-const WORKERS = Deno.env.get("ROUNDHOUSE_TEST_WORKERS");
+/** What runs where a test does not say; see `proxy.ts`. */
+const UNDER_TEST = [
+  ["--engine", Deno.env.get("ROUNDHOUSE_TEST_ENGINE")],
+  ["--workers", Deno.env.get("ROUNDHOUSE_TEST_WORKERS")],
+] as const;
 
 /** A line of the JSON log. */
 export type LogEntry = Record<string, unknown> & { readonly level: string; readonly message: string };
@@ -78,8 +81,10 @@ export class Program implements AsyncDisposable {
 
   /** Starts it with a JSON log; `ready()` waits for both servers. */
   constructor(args: readonly string[], options: ProgramOptions = {}) {
-    const workers = WORKERS === undefined || args.includes("--workers") ? [] : ["--workers", WORKERS];
-    this.#child = command([...args, "--log-format", "json", ...workers], options).spawn();
+    const unsaid = UNDER_TEST.flatMap(([flag, value]) =>
+      value === undefined || args.includes(flag) ? [] : [flag, value]
+    );
+    this.#child = command([...args, "--log-format", "json", ...unsaid], options).spawn();
     this.status = this.#child.status;
     this.#stdout = new Response(this.#child.stdout).text();
     this.#reading = this.#read();

@@ -5,11 +5,10 @@ import type { Backend } from "../../pool/backend.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
 import { BackendConnection } from "./backend_connection.ts";
 import { dial } from "./dial.ts";
-import { DialGate } from "./dial_gate.ts";
 import { TimeoutQueue } from "./timeouts.ts";
 
 /** Idle connections kept to each backend. */
-const MOST_IDLE = 1024;
+const MOST_IDLE = 512;
 
 /** Idle for longer than this they are closed: before most servers do (nginx: 75 s). */
 const IDLE_MS = 60_000;
@@ -18,7 +17,6 @@ interface Place {
   /** The newest last. */
   readonly idle: BackendConnection[];
   readonly open: Set<BackendConnection>;
-  readonly gate: DialGate;
 }
 
 /** Owns the connections of one isolate. */
@@ -38,17 +36,17 @@ export class BackendConnections {
   }
 
   /**
-   * Takes an idle connection, the one that was in use last: the others may age out. A request that may change
-   * something only gets one that was in use a moment ago: a backend that closes an idle one just then would leave open
+   * Takes an idle connection, the one that was in use last: the others may age out. A request that must not be sent
+   * twice only gets one that was in use a moment ago: a backend that closes an idle one just then would leave open
    * whether it was done.
    *
-   * @param safe whether the request changes nothing
+   * @param repeatable whether the request may be sent twice
    */
-  takeIdle(backend: Backend, safe: boolean): BackendConnection | undefined {
+  takeIdle(backend: Backend, repeatable: boolean): BackendConnection | undefined {
     const idle = this.#places.get(backend)?.idle;
     const connection = idle?.at(-1);
     if (idle === undefined || connection === undefined) return undefined;
-    if (!safe && !connection.startedLately) return undefined;
+    if (!repeatable && !connection.startedLately) return undefined;
     idle.pop();
     connection.leaveIdle();
     return connection;
@@ -60,16 +58,10 @@ export class BackendConnections {
    * @throws {ProxyError} `connect_failed`, or `internal` where the system has no more to give; nothing was sent
    */
   async connect(backend: Backend, signal: AbortSignal): Promise<BackendConnection> {
-    const place = this.#placeOf(backend);
     try {
-      if (place.gate.full) {
-        await place.gate.wait(signal);
-        const idle = this.takeIdle(backend, false); // one came back meanwhile: as good as a new one
-        if (idle !== undefined) return idle;
-      }
-      const link = await place.gate.through(() => dial(backend, signal));
+      const link = await dial(backend, signal);
       const connection = new BackendConnection(backend, link, this.#closed);
-      place.open.add(connection);
+      this.#placeOf(backend).open.add(connection);
       return connection;
     } catch (cause) {
       if (isExhaustion(cause)) {
@@ -88,7 +80,6 @@ export class BackendConnections {
     place.idle.push(connection);
     this.#idleTimeouts.start(connection);
     connection.becomeIdle(this.#lost);
-    place.gate.letOneIn();
   }
 
   /** Closes all of them, those in use too. */
@@ -102,7 +93,7 @@ export class BackendConnections {
 
   #placeOf(backend: Backend): Place {
     let place = this.#places.get(backend);
-    if (place === undefined) this.#places.set(backend, place = { idle: [], open: new Set(), gate: new DialGate() });
+    if (place === undefined) this.#places.set(backend, place = { idle: [], open: new Set() });
     return place;
   }
 
@@ -116,7 +107,7 @@ export class BackendConnections {
   readonly #closed = (connection: BackendConnection): void => {
     const place = this.#places.get(connection.backend);
     place?.open.delete(connection);
-    if (place?.open.size === 0 && place.gate.unused) this.#places.delete(connection.backend);
+    if (place?.open.size === 0) this.#places.delete(connection.backend);
   };
 }
 

@@ -190,7 +190,10 @@ export class ClientConnection extends Timed implements InletListener {
   async #serveOne(head: Http1Request): Promise<boolean> {
     const exchange = new WireExchange(wireRequest(head, this.#address), this, this.#context);
     this.#exchange = exchange;
+    const { turns } = this.#context;
+    const turn = turns.free ? turns.begin() : await turns.wait();
     await this.#context.forwarder.handle(exchange);
+    turns.end(turn);
     exchange.end();
     this.#exchange = undefined;
     this.inlet.narrow(this.#context.buffers); // the head may have been a long one

@@ -7,6 +7,7 @@ import type { Forwarder } from "../../proxy/exchange.ts";
 import { BackendConnections } from "./backend_connections.ts";
 import { LargeBuffers } from "./buffers.ts";
 import { TimeoutQueue } from "./timeouts.ts";
+import { Turns } from "./turns.ts";
 
 export interface WireContextOptions {
   readonly config: Config;
@@ -26,6 +27,7 @@ export class WireContext {
   readonly secure: boolean;
   readonly backends: BackendConnections;
   readonly buffers = new LargeBuffers();
+  readonly turns = new Turns();
   /** For a client's head, its idle connection, its lingering; a backend's head; a body's next byte; all of a request. */
   readonly headerTimeouts = new TimeoutQueue(0);
   readonly keepAliveTimeouts = new TimeoutQueue(0);

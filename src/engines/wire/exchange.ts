@@ -6,7 +6,7 @@ import { MalformedMessage } from "../../http1/malformed.ts";
 import type { Http1Response } from "../../http1/response_head.ts";
 import { encodeHead } from "../../http1/writer.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Exchange, Relayed } from "../../proxy/exchange.ts";
+import { clientGone, type Exchange, type Relayed } from "../../proxy/exchange.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
@@ -32,11 +32,11 @@ export interface WireResponse extends ResponseHead {
 /** Its clock runs while a connection is made, and while a backend or, in an answer's body, the client is to go on. */
 export class WireExchange extends Timed implements Exchange<WireResponse>, UploadListener {
   readonly request: WireRequest;
-  readonly refusal: ProxyError | undefined;
   /** Whether the client's connection can carry another request once this is over. */
   keepsClient = false;
   readonly #client: ClientConnection;
   readonly #context: WireContext;
+  readonly #cameTooLate: boolean;
   readonly #upload: Upload | undefined;
   #uploading: boolean;
   readonly #requestClock: RequestClock | undefined;
@@ -56,13 +56,18 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     this.request = request;
     this.#client = client;
     this.#context = context;
-    this.refusal = context.stopping ? stopping() : undefined;
+    this.#cameTooLate = context.stopping;
     this.#uploading = request.bodyBytes !== 0;
     if (this.#uploading) {
       this.#upload = new Upload(request.framing, client.inlet, context, { listener: this, clientClock: client });
       context.uploads++;
     } else client.inlet.read(); // whoever leaves is to be noticed
     if (context.limitsRequests) context.requestTimeouts.start(this.#requestClock = new RequestClock(this));
+  }
+
+  get refusal(): ProxyError | undefined {
+    if (this.clientGone) return clientGone(); // while the request waited for its turn
+    return this.#cameTooLate ? stopping() : undefined;
   }
 
   get clientGone(): boolean {

@@ -26,6 +26,7 @@ function serve(handle: (exchange: WireExchange) => Promise<void>) {
   return {
     link,
     connection,
+    context,
     async [Symbol.asyncDispose]() {
       connection.close();
       await served;
@@ -70,4 +71,23 @@ Deno.test("ClientConnection reads on behind a request without a body, to notice 
   link.end();
   await waitFor(() => exchanges[0]?.clientGone === true, { what: "the client's leaving" });
   done.resolve();
+});
+
+Deno.test("ClientConnection: a request that waits for its turn is not idle, and not sent when its client leaves", async () => {
+  const refusals: (string | undefined)[] = [];
+  await using client = serve((exchange) => {
+    refusals.push(exchange.refusal?.code);
+    return Promise.resolve();
+  });
+  const { link, connection, context } = client;
+  const turn = Promise.withResolvers<number>();
+  Object.defineProperties(context.turns, { free: { value: false }, wait: { value: () => turn.promise } });
+  link.deliver(bytesOf("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+  await waitFor(() => link.isRead && !connection.idle, { what: "the request" });
+  assertEquals(refusals, []);
+  link.end();
+  await waitFor(() => connection.inlet.ended, { what: "the client's leaving" });
+  turn.resolve(context.turns.begin());
+  await waitFor(() => refusals.length === 1, { what: "the request's turn" });
+  assertEquals(refusals, ["client_gone"]);
 });

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { Timed, TimeoutQueue } from "../../../../src/engines/wire/timeouts.ts";
+import { FakeTime } from "../../../support/fake_time.ts";
 import { waitFor } from "../../../support/wait.ts";
 
 class Entry extends Timed {
@@ -13,43 +14,6 @@ class Entry extends Timed {
     this.timeouts++;
     this.timedOutAt = performance.now();
     this.then();
-  }
-}
-
-/** Puts the system's clock and timers into a test's hands for as long as it lives. */
-class FakeTime implements Disposable {
-  readonly #real = { now: performance.now, setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
-  readonly timers = new Map<number, { readonly at: number; readonly callback: () => void }>();
-  #now = 1000;
-  #last = 0;
-
-  constructor() {
-    performance.now = () => this.#now;
-    Object.assign(globalThis, {
-      setTimeout: (callback: () => void, ms: number) => {
-        this.timers.set(++this.#last, { at: this.#now + ms, callback });
-        return this.#last;
-      },
-      clearTimeout: (id: number) => void this.timers.delete(id),
-    });
-  }
-
-  advance(ms: number): void {
-    const end = this.#now + ms;
-    while (true) {
-      const due = [...this.timers].filter(([, { at }]) => at <= end).sort(([, one], [, other]) => one.at - other.at)[0];
-      if (due === undefined) break;
-      const [id, { at, callback }] = due;
-      this.timers.delete(id);
-      this.#now = at;
-      callback();
-    }
-    this.#now = end;
-  }
-
-  [Symbol.dispose](): void {
-    performance.now = this.#real.now;
-    Object.assign(globalThis, { setTimeout: this.#real.setTimeout, clearTimeout: this.#real.clearTimeout });
   }
 }
 

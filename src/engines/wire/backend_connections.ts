@@ -8,7 +8,7 @@ import { dial } from "./dial.ts";
 import { TimeoutQueue } from "./timeouts.ts";
 
 /** Idle connections kept to each backend. */
-const MOST_IDLE = 512;
+const MOST_IDLE = 1024;
 
 /** Idle for longer than this they are closed: before most servers do (nginx: 75 s). */
 const IDLE_MS = 60_000;
@@ -36,17 +36,17 @@ export class BackendConnections {
   }
 
   /**
-   * Takes an idle connection, the one that was in use last: the others may age out. A request that must not be sent
-   * twice only gets one that was in use a moment ago: a backend that closes an idle one just then would leave open
+   * Takes an idle connection, the one that was in use last: the others may age out. A request that may change
+   * something only gets one that was in use a moment ago: a backend that closes an idle one just then would leave open
    * whether it was done.
    *
-   * @param repeatable whether the request may be sent twice
+   * @param safe whether the request changes nothing
    */
-  takeIdle(backend: Backend, repeatable: boolean): BackendConnection | undefined {
+  takeIdle(backend: Backend, safe: boolean): BackendConnection | undefined {
     const idle = this.#places.get(backend)?.idle;
     const connection = idle?.at(-1);
     if (idle === undefined || connection === undefined) return undefined;
-    if (!repeatable && !connection.startedLately) return undefined;
+    if (!safe && !connection.startedLately) return undefined;
     idle.pop();
     connection.leaveIdle();
     return connection;

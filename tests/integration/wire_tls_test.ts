@@ -1,8 +1,6 @@
 // Engine wire with TLS on either side: its certificates change while it listens, and what stalls is cut.
 
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
-import { X509Certificate } from "node:crypto";
-import { connect, type TLSSocket } from "node:tls";
 import type { ConfigFile } from "../../src/config/schema.ts";
 import { ask, get, within } from "../conformance/engine_under_test.ts";
 import {
@@ -10,6 +8,8 @@ import {
   makeAuthority,
   makePair,
   type Pair,
+  serialOf,
+  shown,
   StateDirectory,
   TemporaryDirectory,
 } from "../support/certificates.ts";
@@ -37,21 +37,6 @@ function startWire(settings: ConfigFile, options: Parameters<typeof TestProxy.st
 async function secureClient(port: number, { cert }: Pick<Pair, "cert">): Promise<RawClient> {
   return new RawClient(await Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [cert] }));
 }
-
-/** The serial number of the certificate that a new connection is shown, and the protocol it agrees on. */
-async function shown(port: number, ALPNProtocols: string[] = []): Promise<{ serial: string; alpn: string | false }> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const socket: TLSSocket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false, ALPNProtocols });
-  socket.once("secureConnect", resolve).once("error", reject);
-  await within(promise, "the handshake");
-  const serial = socket.getPeerCertificate().serialNumber;
-  const closed = new Promise((resolve) => socket.once("close", resolve));
-  socket.destroy();
-  await closed;
-  return { serial, alpn: socket.alpnProtocol ?? false };
-}
-
-const serialOf = ({ cert }: Pair) => new X509Certificate(cert).serialNumber;
 
 Deno.test("wire over TLS speaks HTTP/1.1 alone; bodies, TLS facts and keep-alive are as without it", async () => {
   using directory = new TemporaryDirectory();

@@ -1,6 +1,8 @@
 /** Certificates for tests, made on the spot, and servers and clients that use them. */
 
 import { generate } from "selfsigned";
+import { X509Certificate } from "node:crypto";
+import { connect, type TLSSocket } from "node:tls";
 import type { Handler } from "./http_backend.ts";
 
 const DAY_MS = 86_400_000;
@@ -117,4 +119,26 @@ export class HttpsBackend implements AsyncDisposable {
 export function clientFor(version: "HTTP/1.1" | "HTTP/2", { cert }: Pick<Pair, "cert">): Deno.HttpClient {
   const http2 = version === "HTTP/2";
   return Deno.createHttpClient({ caCerts: [cert], http1: !http2, http2, allowHost: true });
+}
+
+/** The serial number of the certificate that a new connection is shown, and the protocol it agrees on. */
+export async function shown(
+  port: number,
+  ALPNProtocols: string[] = [],
+): Promise<{ serial: string; alpn: string | false }> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const socket: TLSSocket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false, ALPNProtocols });
+  socket.setTimeout(10_000, () => reject(new Error("waited in vain for the handshake")));
+  socket.once("secureConnect", resolve).once("error", reject);
+  await promise;
+  const serial = socket.getPeerCertificate().serialNumber;
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.destroy();
+  await closed;
+  return { serial, alpn: socket.alpnProtocol ?? false };
+}
+
+/** The serial number of a certificate, as `shown` tells it. */
+export function serialOf({ cert }: Pick<Pair, "cert">): string {
+  return new X509Certificate(cert).serialNumber;
 }

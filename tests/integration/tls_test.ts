@@ -13,6 +13,7 @@ import {
 } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { ENGINE, TestProxy } from "../support/proxy.ts";
+import { RawBackend } from "../support/raw_backend.ts";
 import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
 import { ok, RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
 import { ManualClock, waitFor } from "../support/wait.ts";
@@ -167,6 +168,50 @@ for (const { version, engine } of VERSIONS) {
     assertEquals(await stopped, true);
   });
 }
+
+const ANSWERS = {
+  "of a known length": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nshort",
+  "in chunks": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n0\r\n\r\n",
+};
+
+for (const [how, answer] of Object.entries(ANSWERS)) {
+  Deno.test(`over TLS a short answer ${how} comes together with its head`, async () => {
+    // In a packet of its own it waited until the client acknowledged the head's: 40 ms for each answer.
+    using directory = new TemporaryDirectory();
+    const { authority, tls } = await front(directory);
+    await using backend = RawBackend.answering(answer);
+    await using proxy = await TestProxy.start({ proxy: { tls }, backends: [backend.url] });
+    using client = await RawClient.connectTls(proxy.port, authority);
+    for (let request = 0; request < 5; request++) {
+      await client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+      const text = new TextDecoder().decode(await client.chunk());
+      assertMatch(text, /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n(5\r\nshort\r\n0\r\n\r\n|short)$/);
+    }
+  });
+}
+
+Deno.test("over TLS an answer that takes its time begins all the same, and one that breaks off is cut", async () => {
+  using directory = new TemporaryDirectory();
+  const { authority, tls } = await front(directory);
+  const goOn = Promise.withResolvers<boolean>();
+  await using backend = new RawBackend(async (connection) => {
+    while (await connection.head()) {
+      await connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+      if (!await goOn.promise || connection.received.includes("/cut")) return;
+      await connection.send("-last");
+    }
+  });
+  await using proxy = await TestProxy.start({ proxy: { tls }, backends: [backend.url] });
+  using client = await RawClient.connectTls(proxy.port, authority);
+  await client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  let text = "";
+  while (!text.endsWith("first")) text += new TextDecoder().decode(await client.chunk());
+  goOn.resolve(true);
+  while (!text.endsWith("-last")) text += new TextDecoder().decode(await client.chunk());
+  const cut = await client.request("GET /cut HTTP/1.1\r\nHost: x\r\n\r\n").catch(() => undefined); // or without a word
+  assertEquals(cut?.complete ?? false, false);
+  await proxy.idle();
+});
 
 Deno.test("an HTTP/2 client that breaks off an upload: the backend never gets it as a whole one", async () => {
   using directory = new TemporaryDirectory();

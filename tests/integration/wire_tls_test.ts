@@ -7,7 +7,6 @@ import {
   HttpsBackend,
   makeAuthority,
   makePair,
-  type Pair,
   serialOf,
   shown,
   StateDirectory,
@@ -34,10 +33,6 @@ function startWire(settings: ConfigFile, options: Parameters<typeof TestProxy.st
   return TestProxy.start({ engine: "wire", ...settings }, options);
 }
 
-async function secureClient(port: number, { cert }: Pick<Pair, "cert">): Promise<RawClient> {
-  return new RawClient(await Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [cert] }));
-}
-
 Deno.test("wire over TLS speaks HTTP/1.1 alone; bodies, TLS facts and keep-alive are as without it", async () => {
   using directory = new TemporaryDirectory();
   const { authority, tls } = await front(directory);
@@ -47,7 +42,7 @@ Deno.test("wire over TLS speaks HTTP/1.1 alone; bodies, TLS facts and keep-alive
   );
   await using proxy = await startWire({ proxy: { tls }, backends: [backend.url] });
   assertEquals((await shown(proxy.port, ["h2", "http/1.1"])).alpn, "http/1.1");
-  using client = await secureClient(proxy.port, authority);
+  using client = await RawClient.connectTls(proxy.port, authority);
   const body = "y".repeat(1_000_000);
   const sent = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
   assertEquals(textOf(await ask(client, sent)), String(body.length));
@@ -65,10 +60,10 @@ Deno.test("wire over TLS closes at Connection: close with the whole answer out, 
   const { authority, tls } = await front(directory);
   await using backend = HttpBackend.named("named");
   await using proxy = await startWire({ proxy: { tls }, backends: [backend.url], timeouts: { keepAlive: 50 } });
-  using closing = await secureClient(proxy.port, authority);
+  using closing = await RawClient.connectTls(proxy.port, authority);
   assertEquals(textOf(await ask(closing, get("/", "Connection: close\r\n"))), "named");
   assertEquals(await within(closing.closed(), "the end"), true);
-  using idle = await secureClient(proxy.port, authority);
+  using idle = await RawClient.connectTls(proxy.port, authority);
   assertEquals(textOf(await ask(idle, get("/"))), "named");
   assertEquals(await within(idle.closed(), "the end of an idle connection"), true);
 });
@@ -78,7 +73,7 @@ Deno.test("a certificate changes on reload under load: no request is lost, open 
   const { authority, pair, tls } = await front(directory);
   await using backend = HttpBackend.named("ok");
   await using proxy = await startWire({ proxy: { tls }, backends: [backend.url] });
-  using kept = await secureClient(proxy.port, authority);
+  using kept = await RawClient.connectTls(proxy.port, authority);
   assertEquals(textOf(await ask(kept, get("/"))), "ok");
   assertEquals((await shown(proxy.port)).serial, serialOf(pair));
 
@@ -86,7 +81,7 @@ Deno.test("a certificate changes on reload under load: no request is lost, open 
   let served = 0;
   const load = Array.from({ length: 4 }, async () => {
     while (loading) {
-      using client = await secureClient(proxy.port, authority);
+      using client = await RawClient.connectTls(proxy.port, authority);
       for (let request = 0; request < 3; request++) {
         assertEquals(textOf(await ask(client, get("/load"))), "ok");
         served++;
@@ -150,7 +145,7 @@ Deno.test("garbage, a client that leaves in its handshake and one that never beg
   using silent = await RawClient.connect(proxy.port);
   using begins = await RawClient.connect(proxy.port);
   await begins.send(Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00));
-  using client = await secureClient(proxy.port, authority);
+  using client = await RawClient.connectTls(proxy.port, authority);
   assertEquals(textOf(await ask(client, get("/"))), "ok");
   // Those without a handshake do not delay the stop, and their connections end with it.
   assertEquals(await within(proxy.roundhouse.stop(), "the stop"), true);
@@ -166,11 +161,11 @@ Deno.test("over TLS a client that sends half a head gets 408, and the head's lim
     backends: [backend.url],
     timeouts: { header: 100 },
   });
-  using slow = await secureClient(proxy.port, authority);
+  using slow = await RawClient.connectTls(proxy.port, authority);
   await slow.send("GET / HTTP/1.1\r\nHo");
   assertEquals((await within(slow.response(), "408"))?.status, 408);
   assertEquals(await within(slow.closed(), "the end"), true);
-  using large = await secureClient(proxy.port, authority);
+  using large = await RawClient.connectTls(proxy.port, authority);
   assertEquals((await ask(large, get("/", `X: ${"x".repeat(2000)}\r\n`))).status, 431);
   await within(large.rest(), "the end");
 });
@@ -220,7 +215,7 @@ Deno.test("WebSockets cross TLS on both sides byte for byte and end on both side
   })();
   const url = `https://127.0.0.1:${listener.addr.port}`;
   await using proxy = await startWire({ proxy: { tls }, backends: [{ url, tls: { ca } }] });
-  using client = await secureClient(proxy.port, authority);
+  using client = await RawClient.connectTls(proxy.port, authority);
   assertEquals((await ask(client, webSocketHandshake())).status, 101);
   assertEquals(proxy.backend(url).currentConnections, 1);
   await client.send(textFrame("hello", true));
@@ -343,7 +338,7 @@ Deno.test("whoever does not read holds back the other end, through TLS on either
   using _ = { [Symbol.dispose]: done.resolve };
 
   await using proxy = await startWire({ proxy: { tls }, backends: [{ url, tls: { insecure: true } }] });
-  using reader = await secureClient(proxy.port, authority);
+  using reader = await RawClient.connectTls(proxy.port, authority);
   await reader.send(get("/flood"));
   assertLess(await stalled(() => fromBackend), 100);
   reader.close();
@@ -352,7 +347,7 @@ Deno.test("whoever does not read holds back the other end, through TLS on either
   await proxy.idle();
 
   await using other = await startWire({ proxy: { tls }, backends: [sink.url] });
-  using writer = await secureClient(other.port, authority);
+  using writer = await RawClient.connectTls(other.port, authority);
   await writer.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${200 * MEGABYTE}\r\n\r\n`);
   let toBackend = 0;
   const flood = (async () => {

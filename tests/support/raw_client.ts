@@ -41,6 +41,11 @@ export class RawClient implements Disposable {
     return new RawClient(connection);
   }
 
+  /** @param authority whom to trust */
+  static async connectTls(port: number, authority: { readonly cert: string }): Promise<RawClient> {
+    return new RawClient(await Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [authority.cert] }));
+  }
+
   /** Sends text or bytes. Fails when the other side has closed. */
   async send(data: string | Uint8Array): Promise<void> {
     const bytes = typeof data === "string" ? encoder.encode(data) : data;

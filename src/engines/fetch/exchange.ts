@@ -8,8 +8,9 @@ import type { Problem } from "../../proxy/problem.ts";
 import type { BackendClients } from "./backend_clients.ts";
 import type { Bridge } from "./bridge.ts";
 import type { Deadline, DeadlineListener, Moment } from "./deadline.ts";
-import { relayBesideUpload, settleEarly } from "./early_response.ts";
+import { relayBesideUpload } from "./early_response.ts";
 import { fromFetchError } from "./fetch_error.ts";
+import { brokenBody, gather, type Gathered, MOST_GATHERED_BYTES } from "./gather.ts";
 import { isReachable } from "./reachable.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
@@ -62,8 +63,8 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   #connectLimit: Moment | undefined;
   readonly #requestLimit: Moment | undefined;
   #uploading = false;
-  /** The body of a response that came before the end of the upload. */
-  #earlyBody: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  /** The body of a response that came before the end of the upload, or of a short one over TLS. */
+  #gathered: Gathered | undefined;
 
   /** @param respond settles the handler that `Deno.serve` waits for */
   constructor(
@@ -116,7 +117,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
         client: reuse ? clients.pooled(backend) : clients.fresh(backend),
       });
       checkResponse(response);
-      if (this.#uploading && response.body !== null) this.#earlyBody = await settleEarly(response.body);
+      if (this.#uploading && response.body !== null) this.#gathered = await gather(response.body, EARLY_PATIENCE_MS);
       return response;
     } catch (error) {
       throw this.#explain(error);
@@ -125,22 +126,27 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     }
   }
 
+  /**
+   * Over TLS the runtime leaves Nagle's algorithm on (RFC 9293 §3.7.4): a short body behind its head in a second packet
+   * would wait until the client acknowledges the first, which clients put off for 40 ms. So both go in one piece.
+   */
   async relay(response: Response, headers: HeaderPair[]): Promise<Relayed> {
-    if (this.request.mayBeKeptHttp10 && this.#earlyBody === undefined && isSmall(response)) {
+    if (this.request.mayBeKeptHttp10 && this.#gathered === undefined && isSmall(response)) {
       await this.#relayWhole(response, headers);
     } else {
+      if (this.request.secure) this.#gathered ??= await gatherShort(response);
       this.#respond(new Response(this.#bodyFor(response), { status: statusFor(response), headers }));
       await this.#untilCompleted();
     }
     return UNSEEN;
   }
 
-  #bodyFor(response: Response): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>> | null {
-    if (this.#earlyBody instanceof Uint8Array) return this.#earlyBody;
+  #bodyFor(response: Response): Gathered | null {
+    if (this.#gathered instanceof Uint8Array) return this.#gathered;
     // Without a body the runtime would add a length of 0, which the answer to a GET need not have.
     const lengthUnknown = this.request.method === "HEAD" && !response.headers.has("content-length");
     if (lengthUnknown && !isBodyless(response)) return new Blob([]).stream();
-    const body = this.#limited(this.#earlyBody ?? response.body);
+    const body = this.#limited(this.#gathered ?? response.body);
     return this.#uploading && this.#body !== undefined && body !== null ? relayBesideUpload(body, this.#body) : body;
   }
 
@@ -149,8 +155,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
    * breaks their next request (`ab -k` counted thousands of errors). After a body in one piece it keeps its word.
    */
   async #relayWhole(response: Response, headers: HeaderPair[]): Promise<void> {
-    // A body that breaks off has to be cut at the client too: with an error in the stream, the runtime does.
-    const body = await response.bytes().catch((error) => new ReadableStream({ start: (out) => out.error(error) }));
+    const body = await response.bytes().catch(brokenBody);
     this.#respond(new Response(body, { status: response.status, headers }));
     await this.#untilCompleted();
   }
@@ -162,7 +167,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   }
 
   discard(response: Response): void {
-    const body = this.#earlyBody ?? response.body;
+    const body = this.#gathered ?? response.body;
     if (body instanceof ReadableStream) body.cancel().catch(() => {}); // it may have failed already: nobody will read it
   }
 
@@ -260,11 +265,20 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
 /** The runtime pipes bodies outside JavaScript, and tells neither their size nor how they end. */
 export const UNSEEN: Relayed = { bytesOut: null, failure: undefined };
 
-/** The most of a body that is held in memory, and only for what may be an HTTP/1.0 client. */
-const SMALL_BODY_BYTES = 65_536;
+/** How long an answer is waited for that came before the end of the upload, before the rest of it is streamed. */
+const EARLY_PATIENCE_MS = 100;
+
+/** The same over TLS: what was not sent together with its head is not waited for. */
+const TLS_PATIENCE_MS = 10;
 
 function isSmall({ body, headers }: Response): boolean {
-  return body !== null && Number(headers.get("content-length") ?? Infinity) <= SMALL_BODY_BYTES;
+  return body !== null && Number(headers.get("content-length") ?? Infinity) <= MOST_GATHERED_BYTES;
+}
+
+/** A body over TLS that is not known to be a long one. One that breaks off breaks off at the client. */
+async function gatherShort({ body, headers }: Response): Promise<Gathered | undefined> {
+  if (body === null || Number(headers.get("content-length") ?? 0) > MOST_GATHERED_BYTES) return undefined;
+  return await gather(body, TLS_PATIENCE_MS).catch(brokenBody);
 }
 
 /** Whether its status alone says that there is no body: the runtime takes none with it, not an empty one either. */

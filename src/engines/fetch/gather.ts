@@ -1,0 +1,74 @@
+/** Bodies of responses in one piece, for where streaming them would do harm and they come at once anyway. */
+
+import { messageOf } from "../../errors.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** In one piece, or as a stream. */
+export type Gathered = Bytes | ReadableStream<Bytes>;
+
+/** The most that is gathered. */
+export const MOST_GATHERED_BYTES = 65_536;
+
+/**
+ * Returns a body in one piece if all of it comes within `patienceMs`, else as a stream, of which nothing is lost.
+ * Rejects when it breaks off within that time.
+ */
+export async function gather(body: ReadableStream<Bytes>, patienceMs: number): Promise<Gathered> {
+  const reader = body.getReader();
+  const parts: Bytes[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, patienceMs, undefined);
+  });
+  try {
+    for (let size = 0; size <= MOST_GATHERED_BYTES;) {
+      const reading = reader.read();
+      const read = await Promise.race([reading, late]);
+      if (read === undefined) return resumed(parts, reader, reading);
+      if (read.done) return joined(parts);
+      parts.push(read.value);
+      size += read.value.length;
+    }
+    return resumed(parts, reader);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function joined(parts: Bytes[]): Promise<Bytes> {
+  const [first, second] = parts;
+  return first !== undefined && second === undefined ? first : new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+/** What has been read, then the rest, from the read under way on. */
+function resumed(
+  parts: Bytes[],
+  reader: ReadableStreamDefaultReader<Bytes>,
+  underWay?: ReturnType<ReadableStreamDefaultReader<Bytes>["read"]>,
+): ReadableStream<Bytes> {
+  let reading = underWay;
+  return new ReadableStream({
+    async pull(controller) {
+      const part = parts.shift();
+      if (part !== undefined) return controller.enqueue(part);
+      const { value, done } = await (reading ?? reader.read());
+      reading = undefined;
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, { highWaterMark: 0 });
+}
+
+/** A body that breaks off at once, for the client to see that it is not whole. */
+export function brokenBody(error: unknown): ReadableStream<Bytes> {
+  return new ReadableStream({ start: (controller) => controller.error(cut(error)) });
+}
+
+/** What a body fails with: the runtime prints it, and one line of that is enough. */
+export function cut(error: unknown): Error {
+  const cut = new Error(`response cut: ${messageOf(error)}`);
+  cut.stack = "";
+  return cut;
+}

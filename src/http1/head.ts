@@ -7,6 +7,15 @@ import { MalformedMessage } from "./malformed.ts";
 /** One field line: the name as it was spelled, the value without the spaces around it. */
 export type Field = [name: string, value: string];
 
+/** A head's fields, and the text that they stand in. */
+export interface FieldSection {
+  readonly fields: readonly Field[];
+  /** The whole head. */
+  readonly text: string;
+  /** In `text`: where the first line begins, then where each ends. */
+  readonly bounds: readonly number[];
+}
+
 /**
  * Returns where the head that begins at `start` ends, behind its empty line; -1 while that has not come.
  *
@@ -50,8 +59,15 @@ export function headText(bytes: Buffer, start: number, end: number): string {
  * @param mostFields more are refused
  * @throws {MalformedMessage}
  */
-export function readFields(bytes: Uint8Array, start: number, text: string, at: number, mostFields: number): Field[] {
+export function readFields(
+  bytes: Uint8Array,
+  start: number,
+  text: string,
+  at: number,
+  mostFields: number,
+): FieldSection {
   const fields: Field[] = [];
+  const bounds = [at - start];
   const end = start + text.length - 2;
   while (at < end) {
     const nameAt = at;
@@ -66,8 +82,9 @@ export function readFields(bytes: Uint8Array, start: number, text: string, at: n
     at = behindLine(bytes, at);
     if (fields.length === mostFields) throw new MalformedMessage("too many header fields", { tooLarge: true });
     fields.push([name, text.slice(valueAt - start, valueEnd - start)]);
+    bounds.push(at - start);
   }
-  return fields;
+  return { fields, text, bounds };
 }
 
 /** Steps over the CR and LF at `at`. */

@@ -4,10 +4,10 @@ import type { Buffer } from "node:buffer";
 import { type BodyFraming, NO_BODY } from "./body.ts";
 import { isTargetCharacter, isTokenCharacter, SP } from "./characters.ts";
 import { controlFields } from "./control_fields.ts";
-import { behindLine, type Field, headText, readFields } from "./head.ts";
+import { behindLine, type FieldSection, headText, readFields } from "./head.ts";
 import { MalformedMessage } from "./malformed.ts";
 
-export interface Http1Request {
+export interface Http1Request extends FieldSection {
   readonly method: string;
   /** In origin form, `*` for OPTIONS of the whole server, or what CONNECT names; byte for byte as sent. */
   readonly target: string;
@@ -15,7 +15,6 @@ export interface Http1Request {
   readonly authority: string | undefined;
   /** 0 or 1. */
   readonly minorVersion: number;
-  readonly fields: readonly Field[];
   readonly framing: BodyFraming;
   /** Whether the client wants its connection kept. */
   readonly keepAlive: boolean;
@@ -43,7 +42,7 @@ export function readRequestHead(bytes: Buffer, start: number, end: number): Http
   if (at === targetAt || bytes[at] !== SP) throw new MalformedMessage("the request target is malformed");
   const rawTarget = text.slice(targetAt - start, at - start);
   const minorVersion = readMinorVersion(text, at + 1 - start);
-  const fields = readFields(bytes, start, text, behindLine(bytes, at + 9), MOST_REQUEST_FIELDS);
+  const { fields, bounds } = readFields(bytes, start, text, behindLine(bytes, at + 9), MOST_REQUEST_FIELDS);
   const control = controlFields(fields, minorVersion);
   if (minorVersion === 1 && control.host === undefined) throw new MalformedMessage("the Host header is missing");
   const { target, authority } = readTarget(method, rawTarget);
@@ -53,6 +52,8 @@ export function readRequestHead(bytes: Buffer, start: number, end: number): Http
     authority: authority ?? control.host,
     minorVersion,
     fields,
+    text,
+    bounds,
     framing: control.framing ?? NO_BODY,
     keepAlive: minorVersion === 1 ? !control.close : control.keepAlive && !control.close,
     upgrade: minorVersion === 1 && control.upgrade ? control.protocol : undefined,

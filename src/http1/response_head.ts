@@ -4,16 +4,15 @@ import type { Buffer } from "node:buffer";
 import { type BodyFraming, NO_BODY, UNTIL_CLOSE } from "./body.ts";
 import { CR, isValueCharacter, SP } from "./characters.ts";
 import { controlFields } from "./control_fields.ts";
-import { behindLine, type Field, headText, readFields } from "./head.ts";
+import { behindLine, type FieldSection, headText, readFields } from "./head.ts";
 import { MalformedMessage } from "./malformed.ts";
 import { readMinorVersion } from "./request_head.ts";
 
-export interface Http1Response {
+export interface Http1Response extends FieldSection {
   /** 100 to 999. */
   readonly status: number;
   /** The words behind the status, as they were sent. */
   readonly reason: string;
-  readonly fields: readonly Field[];
   readonly framing: BodyFraming;
   /** Whether the server keeps its connection. */
   readonly keepAlive: boolean;
@@ -39,13 +38,15 @@ export function readResponseHead(bytes: Buffer, start: number, end: number, meth
   const reasonAt = at;
   while (isValueCharacter(bytes[at] ?? 0)) at++;
   const reason = text.slice(reasonAt - start, at - start);
-  const fields = readFields(bytes, start, text, behindLine(bytes, at), Infinity);
+  const { fields, bounds } = readFields(bytes, start, text, behindLine(bytes, at), Infinity);
   const control = controlFields(fields, minorVersion);
   const bodyless = method === "HEAD" || status < 200 || status === 204 || status === 304;
   return {
     status,
     reason,
     fields,
+    text,
+    bounds,
     framing: bodyless ? NO_BODY : control.framing ?? UNTIL_CLOSE,
     keepAlive: minorVersion === 1 ? !control.close : control.keepAlive && !control.close,
     upgrade: control.upgrade ? control.protocol : undefined,

@@ -55,12 +55,15 @@ export function oracleRequests(text: string): ReadStream<Http1Request> {
   }
 }
 
-function headOf([, method = "", rawTarget = "", minor, lines = ""]: RegExpExecArray): Http1Request {
+function headOf([text, method = "", rawTarget = "", minor, lines = ""]: RegExpExecArray): Http1Request {
   const minorVersion = Number(minor);
   const fields = lines.split("\r\n").slice(0, -1).map((line): Field => {
     const colon = line.indexOf(":");
     return [line.slice(0, colon), line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, "")];
   });
+  const bounds = lines.split("\r\n").map((_, index, all) =>
+    text.length - 2 - lines.length + all.slice(0, index).join("\r\n").length + (index === 0 ? 0 : 2)
+  );
   if (fields.length > 128) throw new Refused("fields");
   const [host, ...hosts] = valuesOf(fields, "host");
   if (hosts.length > 0 || (host === undefined && minorVersion === 1)) throw new Refused("host");
@@ -74,6 +77,8 @@ function headOf([, method = "", rawTarget = "", minor, lines = ""]: RegExpExecAr
     authority,
     minorVersion,
     fields,
+    text,
+    bounds,
     framing: framingOf(fields, minorVersion),
     keepAlive: !options.includes("close") && (minorVersion === 1 || options.includes("keep-alive")),
     upgrade: switches ? protocols.join(",") : undefined,

@@ -103,7 +103,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     const transfer = transferOf(head, minorVersion);
     const download = new Download(connection, this.#client, { framing: head.framing, transfer }, this.#context, this);
     this.#download = download;
-    const text = responseHead(head, headers, toldLength(head, method, transfer), this.#clientLines());
+    const text = responseHead(head, headers, toldLength(head, method, transfer), this.#clientLines(), head);
     return this.#finish(download, head, download.run(text));
   }
 
@@ -261,7 +261,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     if (this.#cancelled !== undefined) throw new NoAnswer();
     const { request } = this;
     const target = { method: request.method, target: targetFor(connection.backend, request.target) };
-    const head = requestHead(target, headers, request.framing, upgradeLines(request.upgrade));
+    const head = requestHead(target, headers, request.framing, upgradeLines(request.upgrade), request.section);
     const upload = this.#upload;
     const { out } = connection;
     const length = encodeHead(head, out);

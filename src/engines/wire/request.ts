@@ -1,10 +1,13 @@
 /** A request's head as this engine knows it. */
 
 import type { BodyFraming } from "../../http1/body.ts";
+import type { FieldSection } from "../../http1/head.ts";
 import type { Http1Request } from "../../http1/request_head.ts";
 import type { RequestHead } from "../../proxy/message.ts";
 
 export interface WireRequest extends RequestHead {
+  /** Where `headers` stand. */
+  readonly section: FieldSection;
   readonly minorVersion: number;
   readonly framing: BodyFraming;
   readonly keepAlive: boolean;
@@ -27,6 +30,7 @@ export function wireRequest(head: Http1Request, { peer, secure, local }: ClientA
     target: head.target,
     authority: head.authority ?? local,
     headers: head.fields,
+    section: head,
     bodyBytes: framing.kind === "length" ? framing.bytes : undefined,
     peer,
     secure,

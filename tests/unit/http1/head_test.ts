@@ -8,7 +8,7 @@ import { assertMalformed } from "../../support/malformed.ts";
 function fieldsOf(lines: string, most = 128) {
   const bytes = latin1(`ab${lines}\r\nmore: fields\r\n`);
   const end = 2 + lines.length + 2;
-  return readFields(bytes, 2, headText(bytes, 2, end), 2, most);
+  return readFields(bytes, 2, headText(bytes, 2, end), 2, most).fields;
 }
 
 Deno.test("findHeadEnd() finds the first empty line, whatever stands before it and however often it is asked", () => {
@@ -56,6 +56,16 @@ Deno.test("readFields() keeps names' case, order and duplicates, and every byte 
       ["Bytes", every],
     ],
   );
+});
+
+Deno.test("readFields() tells where each line stands in the text", () => {
+  const text = "GET / HTTP/1.1\r\nA:1\r\nBc: \t 2 \r\n\r\n";
+  const { bounds } = readFields(latin1(`before${text}after`), 6, text, 6 + 16, 128);
+  assertEquals(bounds.map((bound, index) => text.slice(bounds[index - 1] ?? 0, bound)), [
+    "GET / HTTP/1.1\r\n",
+    "A:1\r\n",
+    "Bc: \t 2 \r\n",
+  ]);
 });
 
 Deno.test("readFields() refuses what is not a field line", () => {

@@ -18,12 +18,15 @@ function read(head: string): Http1Request {
 }
 
 Deno.test("readRequestHead() reads everything that an engine has to know", () => {
-  assertEquals(read("POST /a?b=c HTTP/1.1\r\nHOST: h:81\r\nContent-Length: 7\r\nX: 1\r\n\r\n"), {
+  const text = "POST /a?b=c HTTP/1.1\r\nHOST: h:81\r\nContent-Length: 7\r\nX: 1\r\n\r\n";
+  assertEquals(read(text), {
     method: "POST",
     target: "/a?b=c",
     authority: "h:81",
     minorVersion: 1,
     fields: [["HOST", "h:81"], ["Content-Length", "7"], ["X", "1"]],
+    text,
+    bounds: [22, 34, 53, 59],
     framing: { kind: "length", bytes: 7 },
     keepAlive: true,
     upgrade: undefined,

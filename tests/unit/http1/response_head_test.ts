@@ -10,12 +10,16 @@ function read(head: string, method = "GET"): Http1Response {
 }
 
 Deno.test("readResponseHead() reads everything that an engine has to know", () => {
+  const text =
+    "HTTP/1.1 404 Not \tF\xf6und\r\nServer: x\r\nCONTENT-LENGTH: 12\r\nSet-Cookie: a\r\nset-cookie: a\r\n\r\n";
   assertEquals(
-    read("HTTP/1.1 404 Not \tF\xf6und\r\nServer: x\r\nCONTENT-LENGTH: 12\r\nSet-Cookie: a\r\nset-cookie: a\r\n\r\n"),
+    read(text),
     {
       status: 404,
       reason: "Not \tF\xf6und",
       fields: [["Server", "x"], ["CONTENT-LENGTH", "12"], ["Set-Cookie", "a"], ["set-cookie", "a"]],
+      text,
+      bounds: [25, 36, 56, 71, 86],
       framing: { kind: "length", bytes: 12 },
       keepAlive: true,
       upgrade: undefined,

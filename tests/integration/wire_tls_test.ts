@@ -127,6 +127,7 @@ Deno.test("a self-signed certificate that comes of age is replaced while the pro
   assertEquals(await shown(proxy.port), first);
   await clock.advance(2 * DAY_MS); // less than 30 days are left
   await waitFor(() => proxy.log.of("certificate changed").length === 1, { what: "another certificate" });
+  await proxy.roundhouse.settled(); // every worker shows it
   assert((await shown(proxy.port)).serial !== first.serial);
 });
 

@@ -16,7 +16,7 @@ import { type ClientAddress, wireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
 
 /** Enough for most heads; a longer one makes it grow for as long as it lasts. Much of what an idle connection takes. */
-const IN_BYTES = 2 * 1024;
+const IN_BYTES = 1.5 * 1024;
 
 const CR = 0x0d;
 const LF = 0x0a;

@@ -100,7 +100,9 @@ async function serve(command: ConfiguredCommand, loaded: Loaded, logging: Loggin
   });
   Deno.addSignalListener("SIGHUP", () => void reload(roundhouse, log));
   const watch = command.watchConfig && path !== null ? watchFile(path, () => void reload(roundhouse, log)) : undefined;
-  log.info("ready", { proxy: roundhouse.proxyUrl, admin: roundhouse.adminUrl, version: VERSION, pid: Deno.pid });
+  const { proxyUrl: proxy, adminUrl: admin } = roundhouse;
+  const file = path === null ? {} : { config: path };
+  log.info("ready", { proxy, admin, ...file, version: VERSION, pid: Deno.pid });
 
   log.info("stopping", { signal: await stopped });
   await watch?.close();

@@ -25,15 +25,19 @@ export interface SampleBackend {
   readonly port: number;
   /** Its origin, without a trailing slash. */
   readonly url: string;
-  /** Requests so far, without those to `/health`, `/fail` and `/recover`. */
+  /** Requests so far, without health checks and those to `/fail` and `/recover`. */
   readonly requests: number;
-  /** Whether `/health` answers 503; nothing else is affected. Set it, or send `POST /fail` and `POST /recover`. */
+  /**
+   * Whether health checks get 503; nothing else is affected. Set it, or send `POST /fail` and `POST /recover`. A check
+   * is any request to `/health`, and what roundhouse asks for as its check, whatever the path.
+   */
   failing: boolean;
   /** Takes no new requests, finishes those in flight, ends event streams. */
   stop(): Promise<void>;
 }
 
 const streamIntervalMs = 1_000;
+const checkUserAgent = "roundhouse health check";
 /** The headers a proxy adds or passes on, shown in each answer where present. */
 const shownHeaders = ["host", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id"];
 const usage = "usage: deno run -A scripts/backend.ts [--port PORT] [--name NAME] [--delay 50ms] [--failure-rate 0.1]";
@@ -48,9 +52,10 @@ export function startBackend(options: BackendOptions = {}): SampleBackend {
     { hostname: "127.0.0.1", port: options.port ?? 0, onListen: () => {} },
     async (request) => {
       const { pathname, search } = new URL(request.url);
+      if (pathname === "/health" || request.headers.get("user-agent") === checkUserAgent) {
+        return backend.failing ? new Response("failing\n", { status: 503 }) : new Response("ok\n");
+      }
       switch (pathname) {
-        case "/health":
-          return backend.failing ? new Response("failing\n", { status: 503 }) : new Response("ok\n");
         case "/fail":
         case "/recover":
           if (request.method !== "POST") {

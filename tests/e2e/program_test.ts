@@ -60,6 +60,7 @@ Deno.test("a configuration file with comments, ${NAME} and durations is used who
     "health": { "interval": "1m30s" },
   }`);
   await using program = await Program.start(["--config", file.path], { env: { BACKEND: backend.url } });
+  assertEquals((await program.logged("ready"))["config"], file.path);
   assertEquals(await (await fetch(program.url)).text(), "from the file");
   const denied = await fetch(`${program.adminUrl}/status`);
   assertEquals(denied.status, 401);

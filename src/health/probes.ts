@@ -1,5 +1,6 @@
 /** The kinds of health check: how one backend is asked once whether it is well. */
 
+import { backendPort, isBlockedByFetch } from "../config/backend_url.ts";
 import type { HealthConfig } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
 import type { Backend } from "../pool/backend.ts";
@@ -59,7 +60,7 @@ function httpProbe(backend: Backend, config: HealthConfig): Probe {
   const { method, timeoutMs, body: wanted } = config;
   const url = checkUrl(backend, config);
   const headers = checkHeaders(config);
-  const asker = askerOf(backend);
+  const asker = askerOf(backend, url);
   return {
     check: timed(timeoutMs, async (signal) => {
       const { status, body } = await asker.ask(url, { method, headers, signal });
@@ -81,12 +82,17 @@ interface Asker {
 
 type Answer = Pick<Response, "status" | "body">;
 
-function askerOf(backend: Backend): Asker {
-  if (backend.tls.insecure && backend.origin.startsWith("https:")) {
-    // Only `node:tls` takes whatever certificate it is shown. It takes 20 ms to load.
-    return { ask: async (...asked) => await (await import("./insecure_ask.ts")).askInsecurely(...asked), close() {} };
+function askerOf({ tls }: Backend, url: string): Asker {
+  const insecure = tls.insecure && url.startsWith("https:");
+  if (insecure || isBlockedByFetch(backendPort(url))) {
+    const trust = { insecure, ...trustFor(tls) };
+    // It takes 20 ms to load.
+    return {
+      ask: async (...asked) => await (await import("./node_ask.ts")).askThroughNode(...asked, trust),
+      close() {},
+    };
   }
-  const client = checkClient(backend);
+  const client = checkClient(tls);
   return {
     ask: (url, request) => fetch(url, { client, redirect: "manual", ...request }),
     close: () => client.close(),
@@ -111,7 +117,7 @@ function checkHeaders(config: HealthConfig): Headers {
  * The client for the checks of one backend. No connection is kept: each check shows that new ones can be made, and
  * `fetch` would silently send a check again over a kept one that has died.
  */
-function checkClient({ tls }: Backend): Deno.HttpClient {
+function checkClient(tls: Backend["tls"]): Deno.HttpClient {
   return Deno.createHttpClient({ http2: false, allowHost: true, poolMaxIdlePerHost: 0, ...trustFor(tls) });
 }
 
@@ -167,6 +173,7 @@ function failureText(thrown: unknown, timeoutMs: number): string {
   return messageOf(thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown)
     .replace(/^.*client error \(\w+\): /s, "")
     .replace(/^(tcp connect|dns) error: /, "")
+    .replace(/^connect ECONNREFUSED .*/s, "connection refused") // `node:http`
     .replace(/ \(os error \d+\)/, "")
     .replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())
     .slice(0, MAX_ERROR_CHARS);

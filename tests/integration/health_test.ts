@@ -51,6 +51,18 @@ function stalling(): RawBackend {
   return new RawBackend((connection) => connection.toEnd());
 }
 
+/** A backend on the first of the ports that `fetch` blocks and that is free. */
+function onBlockedPort(): HttpBackend {
+  for (const port of [6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080]) {
+    try {
+      return new HttpBackend(() => new Response("all is well"), port);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+  throw new Error("none of the ports is free");
+}
+
 /** A port whose queue of connections is full: the system answers no more of them. Dispose of it to let go. */
 async function unreachable(): Promise<{ url: string; [Symbol.dispose](): void }> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
@@ -112,6 +124,17 @@ Deno.test("checks go to the port they are given, at the backend's host", async (
     assertEquals((await check(refusedUrl(), { type, port: backend.port })).ok, true, type);
   }
   assertEquals((await check(backend.url, { port: Number(new URL(refusedUrl()).port) })).error, "connection refused");
+});
+
+Deno.test("an http check reaches ports that fetch blocks, which engine wire serves", async () => {
+  // Whoever moved to `wire` for such a backend, as the error message says, found it down for ever.
+  await using backend = onBlockedPort();
+  assertEquals(await finding(backend.url), passed(200));
+  assertEquals(await finding(backend.url, { body: "well" }), passed(200));
+  assertEquals(await finding(backend.url, { body: "other" }), failed('body does not contain "other"', 200));
+  assertEquals(await finding(refusedUrl(), { port: backend.port }), passed(200));
+  await backend[Symbol.asyncDispose]();
+  assertEquals(await finding(backend.url), failed("connection refused"));
 });
 
 Deno.test("an http check sends what is configured, and asks for an answer that is not compressed", async () => {

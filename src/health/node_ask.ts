@@ -1,0 +1,50 @@
+/** HTTP requests that `fetch` refuses: over certificates that are not checked (`tls.insecure`), and to ports it blocks. */
+
+import * as http from "node:http";
+import * as https from "node:https";
+import { Readable } from "node:stream";
+import { rootCertificates } from "node:tls";
+
+export interface NodeRequest {
+  readonly method?: string | undefined;
+  readonly headers: Headers;
+  readonly signal?: AbortSignal | null | undefined;
+}
+
+/** Whom an HTTPS server has to be vouched for by. */
+export interface NodeTrust {
+  /** Whether any certificate will do. */
+  readonly insecure: boolean;
+  /** Authorities beside those that the runtime has, in PEM. */
+  readonly caCerts?: readonly string[];
+}
+
+/** Sends a request over a connection of its own; resolves with the answer's head. Its body has to be read or cancelled. */
+export function askThroughNode(
+  url: string,
+  { method = "GET", headers, signal }: NodeRequest,
+  { insecure, caCerts }: NodeTrust,
+): Promise<{ readonly status: number; readonly body: NonNullable<Response["body"]> }> {
+  const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<typeof askThroughNode>>>();
+  const options = {
+    method,
+    headers: Object.fromEntries(headers),
+    agent: false,
+    ...(signal == null ? {} : { signal }),
+  } as const;
+  const asked = url.startsWith("https:")
+    ? https.request(url, {
+      ...options,
+      rejectUnauthorized: !insecure,
+      ...(caCerts === undefined ? {} : { ca: [...rootCertificates, ...caCerts] }),
+    })
+    : http.request(url, options);
+  asked.once("response", (response) => {
+    // The two kinds of streams are declared apart, and are the same thing.
+    const body = Readable.toWeb(response) as unknown as NonNullable<Response["body"]>;
+    resolve({ status: response.statusCode ?? 0, body });
+  });
+  asked.on("error", (error) => reject(signal?.aborted === true ? signal.reason : error));
+  asked.end();
+  return promise;
+}

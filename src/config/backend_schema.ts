@@ -16,7 +16,11 @@ import {
 export const backendFields = { url: backendUrl, weight, maxConnections, backup: flag } as const;
 
 const backendTls = z.strictObject({
-  ca: setting(filePath.nullable(), null, "File with the authorities to trust (PEM); null for the system's."),
+  ca: setting(
+    filePath.nullable(),
+    null,
+    "File with authorities (PEM) to trust beside Mozilla's, which are built in; null for those alone.",
+  ),
   insecure: setting(flag, false, "Whether the backend's certificate goes unchecked (engine wire)."),
 });
 

@@ -312,7 +312,7 @@ function urlOf(address: Deno.NetAddr | undefined, scheme: "http" | "https" = "ht
   return `${scheme}://${host}:${address.port}`;
 }
 
-/** The log's words for what happened to a backend (contract 8). */
+/** The log's words for what happened to a backend. */
 const EVENT_MESSAGES = {
   added: "backend added",
   removed: "backend removed",

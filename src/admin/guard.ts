@@ -1,4 +1,4 @@
-/** Who and what reaches a route: the checks of the admin API, in the order that the contract gives. */
+/** Who and what reaches a route: the checks of the admin API, in their order. */
 
 import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";

@@ -105,7 +105,7 @@ export function routeTable(options: AdminOptions): readonly Route[] {
   ];
 }
 
-/** The checks in the contract's order: 403, 401, 404, 405, 415, 413, 400. */
+/** The checks, in this order: 403, 401, 404, 405, 415, 413, 400. */
 function adminApp(options: AdminOptions): Hono<AdminEnv> {
   const { token } = options.config;
   const { bodyDeadlineMs = BODY_DEADLINE_MS } = options;

@@ -20,7 +20,7 @@ export interface BackendView {
   readonly lastChange: BackendChange | null;
 }
 
-/** A backend as it is now; the fields in the order that the contract shows. */
+/** A backend as it is now; the fields in the order that the API documentation shows. */
 export function backendView(backend: Backend): BackendView {
   return {
     id: backend.id,

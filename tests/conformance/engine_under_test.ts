@@ -6,13 +6,13 @@ import { TestProxy } from "../support/proxy.ts";
 import { RawClient, type RawResponse, textOf } from "../support/raw_client.ts";
 import type { RecordingBackend } from "../support/raw_recorder.ts";
 
-/** An engine, and where it may differ from what the contract says of proxying (section 3). */
+/** An engine, and where it may do otherwise than the proxy promises (docs/architecture.md has the list). */
 export interface EngineUnderTest {
   readonly name: Config["engine"];
   readonly deviations: Deviations;
 }
 
-/** The contract's section 4 as data. All `false`: section 3 to the letter. */
+/** What an engine does otherwise, as data. All `false`: every promise to the letter. */
 export interface Deviations {
   /** Backends are asked for `Accept-Encoding: identity`, whatever the client accepts. */
   readonly asksForIdentity: boolean;

@@ -1,4 +1,4 @@
-// The conformance suite on the engine `fetch`, with what the contract's section 4 allows it.
+// The conformance suite on the engine `fetch`, with what that one may do otherwise.
 
 import { testConformance } from "./suite.ts";
 

@@ -1,4 +1,4 @@
-/** The conformance suite: contract section 3 on a given engine. A new engine joins with one call. */
+/** The conformance suite: what the proxy promises of HTTP, on a given engine. A new engine joins with one call. */
 
 import { testBodies } from "./bodies.ts";
 import { testCompression } from "./compression.ts";

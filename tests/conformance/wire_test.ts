@@ -1,4 +1,4 @@
-// The conformance suite on the engine `wire`: contract section 3 to the letter, but for compression.
+// The conformance suite on the engine `wire`: every promise to the letter, but for compression.
 
 import { testConformance } from "./suite.ts";
 

@@ -391,7 +391,7 @@ Deno.test("admin refuses deep JSON in the place of every field, whatever field t
 
 // --- The pool --------------------------------------------------------------------------------------------------
 
-Deno.test("admin GET /status has exactly the contract's shape", async () => {
+Deno.test("admin GET /status has exactly these fields", async () => {
   await using admin = new TestAdmin({ urls: [A, B] });
   const backend = admin.backend();
   admin.pool.shared.requestStarted();

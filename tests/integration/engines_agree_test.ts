@@ -1,4 +1,4 @@
-// Random exchanges through both engines: backend and client see the same, but for what the contract lets `fetch` alter.
+// Random exchanges through both engines: backend and client see the same, but for what `fetch` may alter.
 
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
@@ -120,7 +120,7 @@ function responseText({ method, status, responseHeaders, responseBody, responseF
   return `${hint}HTTP/1.1 ${status} Reason\r\n${linesOf(responseHeaders)}${framing}\r\n${sent}`;
 }
 
-/** What differs by the contract, or by chance. */
+/** What may differ, or does by chance. */
 const NOT_COMPARED = new Set([
   "content-length",
   "transfer-encoding",

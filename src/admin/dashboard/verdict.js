@@ -55,7 +55,7 @@ function quietHeadline(backends, taking) {
 }
 
 /**
- * The backends that new requests go to (contract of the balancer: `backup` backends when no other can).
+ * The backends that new requests go to (as the balancer has it: `backup` backends when no other can).
  *
  * @param {readonly BackendStatus[]} backends
  */

@@ -304,7 +304,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     this.#requestClock?.stopClock();
     const lines = `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`;
     const opened = await this.#client.send(Buffer.from(responseHead(head, headers, "nothing", lines), "latin1"));
-    // A WebSocket has said goodbye by then; in other protocols one side may go on for long (contract: half-close).
+    // A WebSocket has said goodbye by then; in other protocols one side may be done and the other go on for long.
     const lingering = this.request.upgrade?.toLowerCase() === "websocket" ? this.#context.lingerTimeouts : undefined;
     const tunnel = new Tunnel(this.#client, connection, lingering);
     const { bytesIn, bytesOut } = opened ? await tunnel.run() : { bytesIn: 0, bytesOut: 0 };

@@ -51,7 +51,7 @@ const EVERYTHING: ConfigFile = {
   log: { level: "debug", format: "json", access: true },
 };
 
-Deno.test("configSchema gives every setting the contract's default", () => {
+Deno.test("configSchema gives every setting its default", () => {
   const defaults: Config = {
     proxy: {
       host: "0.0.0.0",
@@ -155,7 +155,7 @@ Deno.test("configSchema reads every setting in every form", () => {
   });
 });
 
-Deno.test("configSchema reads what the contract shows for stickiness and TLS", () => {
+Deno.test("configSchema reads stickiness and TLS as the reference shows them", () => {
   const { sticky, proxy } = configSchema.parse({
     sticky: { by: "cookie", cookie: "roundhouse", timeout: "30m" },
     proxy: { tls: { cert: "cert.pem", key: "key.pem" } },

@@ -1,4 +1,4 @@
-// The table of the contract's lines and their tests in docs/architecture.md names tests that exist.
+// The table in docs/architecture.md of what the proxy promises, and the tests that hold it, names tests that exist.
 
 import { assert, assertEquals } from "@std/assert";
 
@@ -6,7 +6,7 @@ const tests = new URL("../", import.meta.url);
 
 /** Names of tests by file, as the table has them: a file in backticks, the beginnings of names in quotes behind it. */
 function tableOf(page: string): Map<string, Set<string>> {
-  const [, section = ""] = page.split("\n## The contract's lines and their tests\n");
+  const [, section = ""] = page.split("\n## What the proxy promises, and the tests that hold it\n");
   const table = new Map<string, Set<string>>();
   for (const row of section.split("\n").filter((line) => line.startsWith("|"))) {
     let names = new Set<string>();
@@ -25,7 +25,7 @@ async function namesIn(file: string): Promise<string[]> {
   return Array.from(starts, ([, , name = ""]) => name);
 }
 
-Deno.test("every test that the contract's table names exists, once", async () => {
+Deno.test("every test that the table of promises names exists, once", async () => {
   const table = tableOf(await Deno.readTextFile(new URL("../docs/architecture.md", tests)));
   assert(table.size > 10);
   const wrong: string[] = [];

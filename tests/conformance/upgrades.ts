@@ -64,6 +64,35 @@ export function testUpgrades(engine: EngineUnderTest): void {
     await proxy.idle();
   });
 
+  Deno.test(name("the list of subprotocols needs no spaces"), async () => {
+    // Clients that send `a,b` got a 500 under `fetch`, and each left an open WebSocket behind at a backend.
+    await using backend = upgrading(async (connection) => {
+      await connection.send(textFrame("welcome", false));
+      await connection.toEnd();
+    }, "Sec-WebSocket-Protocol: b\r\n");
+    await using proxy = await startProxy(engine, { backends: [backend.url] });
+    using client = await RawClient.connect(proxy.port);
+    const response = await ask(client, webSocketHandshake("/", "Sec-WebSocket-Protocol: a,b\r\n"));
+    assertEquals([response.status, headerOf(response, "sec-websocket-protocol")], [101, "b"]);
+    await expectBytes(client, textFrame("welcome", false), "the first message");
+    client.close();
+    await proxy.idle();
+  });
+
+  Deno.test(name("without `Connection: Upgrade` it is a plain GET"), async () => {
+    // Such a client got a 500 under `fetch`, after a WebSocket had been opened at a backend that nobody closed.
+    await using backend = RawBackend.answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain");
+    await using proxy = await startProxy(engine, { backends: [backend.url] });
+    for (const line of ["", "Connection: keep-alive\r\n", "Connection: x-upgrade\r\n"]) {
+      using client = await RawClient.connect(proxy.port);
+      const response = await ask(client, webSocketHandshake().replace("Connection: Upgrade\r\n", line));
+      assertEquals([response.status, textOf(response)], [200, "plain"], line);
+      client.close();
+    }
+    assert(!/^upgrade:/im.test(backend.received), backend.received);
+    await proxy.idle();
+  });
+
   Deno.test(name("messages cross both ways, also on the heels of the handshake"), async () => {
     const received: Uint8Array[] = [];
     await using backend = upgrading(async (connection) => {

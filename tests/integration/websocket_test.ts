@@ -6,6 +6,7 @@ import { HttpBackend } from "../support/http_backend.ts";
 import { ENGINE, TestProxy } from "../support/proxy.ts";
 import { RawBackend, refusedUrl } from "../support/raw_backend.ts";
 import { concat, RawClient } from "../support/raw_client.ts";
+import { acceptWebSocket } from "../support/raw_websocket.ts";
 import { waitFor } from "../support/wait.ts";
 
 const HANDSHAKE = "GET /chat?room=1 HTTP/1.1\r\nHost: ws.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
@@ -275,6 +276,32 @@ Deno.test("a handshake that is not answered is 504, and a client that leaves dur
   await patient.idle();
   assertEquals([failures, patient.backend(silent.url).totalFailures], [1, 0]);
   assertEquals(patient.backend(silent.url).alive, true);
+});
+
+Deno.test("a client's side that can't be opened closes the backend's, and is a 500 (engine fetch)", async () => {
+  // Whatever made the runtime refuse a client left its backend a WebSocket that nobody ever closed.
+  let ended = 0;
+  await using backend = new RawBackend(async (connection) => {
+    await connection.head();
+    await acceptWebSocket(connection);
+    await connection.read(); // the close frame
+    ended++;
+  });
+  await using proxy = await TestProxy.start({ engine: "fetch", backends: [backend.url], proxy: { workers: 1 } });
+  using client = await RawClient.connect(proxy.port);
+  const { upgradeWebSocket } = Deno;
+  try {
+    Deno.upgradeWebSocket = () => {
+      throw new TypeError("refused");
+    };
+    assertEquals((await client.request(HANDSHAKE))?.status, 500);
+  } finally {
+    Deno.upgradeWebSocket = upgradeWebSocket;
+  }
+  await waitFor(() => ended === 1, { what: "the backend's side to be closed" });
+  client.close();
+  await proxy.idle();
+  assertEquals(proxy.backend(backend.url).totalFailures, 0);
 });
 
 Deno.test("a client that falls more than 32 MiB behind is closed with 1013 (engine fetch)", async () => {

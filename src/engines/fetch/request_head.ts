@@ -29,6 +29,7 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
   // Without a length there is none over HTTP/1.1; over HTTP/2, which the runtime does not tell apart, there may be.
   let bodyBytes: number | undefined = secure && method !== "GET" && method !== "HEAD" ? undefined : 0;
   let upgrade: string | undefined;
+  let connection = "";
   let key: string | undefined;
   let hasForeignCoding = false;
   let keepAlive = false;
@@ -49,6 +50,7 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
         upgrade = value;
         break;
       case "connection":
+        connection = value;
         keepAlive = value === "keep-alive" || value === "Keep-Alive";
         break;
       case "accept-encoding":
@@ -70,7 +72,8 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
     bodyBytes,
     peer,
     secure,
-    wantsWebSocket: upgrade?.toLowerCase() === "websocket" && key !== undefined && method === "GET",
+    wantsWebSocket: upgrade?.toLowerCase() === "websocket" && isUpgrade(connection) && key !== undefined &&
+      method === "GET",
     hasForeignCoding,
     mayBeKeptHttp10: keepAlive && !acceptsEncodings,
     tracedByRuntime: false,
@@ -79,6 +82,11 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
 
 function pushPair(this: HeaderPair[], value: string, name: string): void {
   this.push([name, value]);
+}
+
+/** Whether the options of `Connection` let the protocol change: without, `Upgrade` means nothing (RFC 9110 §7.8). */
+function isUpgrade(connection: string): boolean {
+  return connection.toLowerCase().split(",").some((option) => option.trim() === "upgrade");
 }
 
 /** The authority in `request.url`: `Host` as sent, or with an absolute-form target that target's. */

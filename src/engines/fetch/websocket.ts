@@ -70,12 +70,11 @@ export class WebSocketExchange implements Exchange<Handshake> {
     }
     // A client that left between the two handshakes would leave a socket that neither opens nor closes.
     if (this.upgrade.signal.aborted) {
-      socket.close();
+      abandon(socket);
       this.respond(new Response(null, { status: CLIENT_GONE }));
       return { ...UNSEEN, failure: clientGone() };
     }
-    const options = { idleTimeout: PING_SECONDS, ...(socket.protocol === "" ? {} : { protocol: socket.protocol }) };
-    const { socket: client, response } = Deno.upgradeWebSocket(this.upgrade, options);
+    const { socket: client, response } = this.#accept(socket);
     const bridge = new Bridge(client, socket, early);
     this.context.bridges.add(bridge);
     this.upgrade.signal.addEventListener("abort", () => bridge.clientGone());
@@ -86,12 +85,31 @@ export class WebSocketExchange implements Exchange<Handshake> {
   }
 
   discard({ socket }: Handshake): void {
-    socket?.close();
+    if (socket !== undefined) abandon(socket);
   }
 
   async answer(problem: Problem): Promise<void> {
     this.respond(new Response(problem.body, { status: problem.status, headers: [...problem.headers] }));
     await this.completed.catch(() => {}); // an end like any other
+  }
+
+  /**
+   * Opens the client's side, with the subprotocol that the backend chose. The runtime finds that only in a list with a
+   * space behind each comma, which clients need not put there; so it is shown a list of this one.
+   */
+  #accept(backend: WebSocket): Deno.WebSocketUpgrade {
+    const { protocol } = backend;
+    try {
+      if (protocol === "") return Deno.upgradeWebSocket(this.upgrade, { idleTimeout: PING_SECONDS });
+      const headers = new Headers(this.upgrade.headers);
+      headers.set("sec-websocket-protocol", protocol);
+      // A copy by `new Request` would have lost the connection.
+      const request: Request = Object.create(this.upgrade, { headers: { value: headers } });
+      return Deno.upgradeWebSocket(request, { idleTimeout: PING_SECONDS, protocol });
+    } catch (error) {
+      abandon(backend); // nobody else would ever close it
+      throw error;
+    }
   }
 
   /** Resolves with a socket that has opened, or with what the runtime says of one that did not. */
@@ -151,6 +169,12 @@ export class WebSocketExchange implements Exchange<Handshake> {
       throw new ProxyError(`Bad WebSocket handshake: ${messageOf(error)}`, options);
     }
   }
+}
+
+/** Closes a backend's socket that no client will listen to. */
+function abandon(socket: WebSocket): void {
+  socket.onmessage = null;
+  socket.close();
 }
 
 function handshakeTimeout(): ProxyError {

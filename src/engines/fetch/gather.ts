@@ -52,7 +52,7 @@ function resumed(
     async pull(controller) {
       const part = parts.shift();
       if (part !== undefined) return controller.enqueue(part);
-      const { value, done } = await (reading ?? reader.read());
+      const { value, done } = await (reading ?? reader.read()).catch((error: unknown) => Promise.reject(cut(error)));
       reading = undefined;
       if (done) controller.close();
       else controller.enqueue(value);

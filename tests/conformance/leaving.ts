@@ -75,6 +75,33 @@ export function testLeaving(engine: EngineUnderTest): void {
     assertNoBlame(proxy, backend);
   });
 
+  Deno.test(
+    name("in the middle of a short answer over a kept HTTP/1.0 connection cancels it at the backend"),
+    async () => {
+      // Under `fetch` nobody noticed: a backend that had stopped in the middle kept its place taken for ever.
+      let ended = 0;
+      await using backend = new RawBackend(async (connection) => {
+        await connection.head();
+        await connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+        await connection.toEnd();
+        ended++;
+      });
+      await using proxy = await startProxy(engine, { backends: [backend.url] });
+      for (const [at, waitsForAnswer] of [true, false].entries()) {
+        using client = await RawClient.connect(proxy.port);
+        await client.send("GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n");
+        await waitFor(() => backend.connections[at]?.received.includes("\r\n\r\n") === true, {
+          what: "the request to reach the backend",
+        });
+        if (waitsForAnswer) await within(client.chunk(), "the head");
+        client.close();
+        await waitFor(() => ended === at + 1, { what: "the end to reach the backend" });
+        await proxy.idle();
+      }
+      assertNoBlame(proxy, backend);
+    },
+  );
+
   Deno.test({
     name: name("behind an early answer, in the middle of its upload, it leaves no socket behind"),
     ignore: Deno.build.os !== "linux",

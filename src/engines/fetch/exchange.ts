@@ -63,7 +63,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   #connectLimit: Moment | undefined;
   readonly #requestLimit: Moment | undefined;
   #uploading = false;
-  /** The body of a response that came before the end of the upload, or of a short one over TLS. */
+  /** The body of a response that came before the end of the upload, or that should go in one piece. */
   #gathered: Gathered | undefined;
 
   /** @param respond settles the handler that `Deno.serve` waits for */
@@ -126,18 +126,10 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     }
   }
 
-  /**
-   * Over TLS the runtime leaves Nagle's algorithm on (RFC 9293 §3.7.4): a short body behind its head in a second packet
-   * would wait until the client acknowledges the first, which clients put off for 40 ms. So both go in one piece.
-   */
   async relay(response: Response, headers: HeaderPair[]): Promise<Relayed> {
-    if (this.request.mayBeKeptHttp10 && this.#gathered === undefined && isSmall(response)) {
-      await this.#relayWhole(response, headers);
-    } else {
-      if (this.request.secure) this.#gathered ??= await gatherShort(response);
-      this.#respond(new Response(this.#bodyFor(response), { status: statusFor(response), headers }));
-      await this.#untilCompleted();
-    }
+    if (this.request.mayBeKeptHttp10 || this.request.secure) this.#gathered ??= await this.#gatherWhole(response);
+    this.#respond(new Response(this.#bodyFor(response), { status: statusFor(response), headers }));
+    await this.#untilCompleted();
     return UNSEEN;
   }
 
@@ -151,13 +143,19 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   }
 
   /**
+   * The bodies that should go in one piece.
+   *
    * `Deno.serve` promises HTTP/1.0 clients to keep the connection and closes it after a body that is a stream, which
    * breaks their next request (`ab -k` counted thousands of errors). After a body in one piece it keeps its word.
+   *
+   * Over TLS the runtime leaves Nagle's algorithm on (RFC 9293 §3.7.4): a short body behind its head in a second packet
+   * would wait until the client acknowledges the first, which clients put off for 40 ms.
    */
-  async #relayWhole(response: Response, headers: HeaderPair[]): Promise<void> {
-    const body = await response.bytes().catch(brokenBody);
-    this.#respond(new Response(body, { status: response.status, headers }));
-    await this.#untilCompleted();
+  async #gatherWhole(response: Response): Promise<Gathered | undefined> {
+    const { mayBeKeptHttp10, secure } = this.request;
+    if (mayBeKeptHttp10 && isShort(response, Infinity)) return await gatherNow(response, HTTP10_PATIENCE_MS);
+    if (secure && isShort(response, 0)) return await gatherNow(response, TLS_PATIENCE_MS);
+    return undefined;
   }
 
   /** A body that was handed over can't be cut any more, so only with a limit on the whole is it wrapped. */
@@ -268,17 +266,20 @@ export const UNSEEN: Relayed = { bytesOut: null, failure: undefined };
 /** How long an answer is waited for that came before the end of the upload, before the rest of it is streamed. */
 const EARLY_PATIENCE_MS = 100;
 
+/** The same for what may be a kept HTTP/1.0 connection, which ends with a body that takes longer. */
+const HTTP10_PATIENCE_MS = 100;
+
 /** The same over TLS: what was not sent together with its head is not waited for. */
 const TLS_PATIENCE_MS = 10;
 
-function isSmall({ body, headers }: Response): boolean {
-  return body !== null && Number(headers.get("content-length") ?? Infinity) <= MOST_GATHERED_BYTES;
+/** @param unsaid the length that a body has of which no header tells */
+function isShort({ body, headers }: Response, unsaid: number): boolean {
+  return body !== null && Number(headers.get("content-length") ?? unsaid) <= MOST_GATHERED_BYTES;
 }
 
-/** A body over TLS that is not known to be a long one. One that breaks off breaks off at the client. */
-async function gatherShort({ body, headers }: Response): Promise<Gathered | undefined> {
-  if (body === null || Number(headers.get("content-length") ?? 0) > MOST_GATHERED_BYTES) return undefined;
-  return await gather(body, TLS_PATIENCE_MS).catch(brokenBody);
+/** One that breaks off breaks off at the client. */
+async function gatherNow({ body }: Response, patienceMs: number): Promise<Gathered | undefined> {
+  return body === null ? undefined : await gather(body, patienceMs).catch(brokenBody);
 }
 
 /** Whether its status alone says that there is no body: the runtime takes none with it, not an empty one either. */

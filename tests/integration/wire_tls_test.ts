@@ -153,6 +153,70 @@ Deno.test("garbage, a client that leaves in its handshake and one that never beg
   for (const stalled of [silent, begins]) await within(stalled.rest(), "the end of a stalled handshake");
 });
 
+Deno.test("proxy.maxConnections holds over TLS: the oldest idle client leaves, others wait before their handshake", async () => {
+  // With all connections busy handshakes went on without limit, for whoever came: clients beyond `proxy.maxConnections`
+  // piled up in memory, connected and unanswered for as long as they liked, and a stop closed them all.
+  using directory = new TemporaryDirectory();
+  const { authority, tls } = await front(directory);
+  const release = Promise.withResolvers<void>();
+  await using backend = new RecordingBackend(async ({ target }) => {
+    if (target === "/held") await release.promise;
+    return ok(target);
+  });
+  using _ = { [Symbol.dispose]: release.resolve };
+  await using proxy = await startWire({ backends: [backend.url], proxy: { tls, workers: 1, maxConnections: 2 } });
+  using idle = await RawClient.connectTls(proxy.port, authority);
+  assertEquals(textOf(await ask(idle, get("/idle"))), "/idle");
+  using silent = await RawClient.connect(proxy.port); // on its way in, it counts
+  using busy = await within(RawClient.connectTls(proxy.port, authority), "room for one more");
+  assertEquals(await within(idle.closed(), "the idle one's end"), true);
+  const held = [ask(busy, get("/held"))];
+  silent.close();
+  using busyToo = await within(RawClient.connectTls(proxy.port, authority), "room for the one who left");
+  held.push(ask(busyToo, get("/held")));
+  await waitFor(() => backend.requests.length === 3, { what: "all to be busy" });
+
+  let inside = 0;
+  const waiting = Array.from({ length: 20 }, async (_, index) => {
+    using client = await RawClient.connectTls(proxy.port, authority);
+    await (client.connection as Deno.TlsConn).handshake();
+    inside++;
+    return textOf(await ask(client, get(`/${index}`)));
+  });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assertEquals(inside, 0);
+  release.resolve();
+  assertEquals((await Promise.all(held)).map(textOf), ["/held", "/held"]);
+  assertEquals(await within(Promise.all(waiting), "all answers"), waiting.map((_, index) => `/${index}`));
+  busy.close();
+  busyToo.close();
+  await proxy.idle();
+});
+
+Deno.test("over TLS 1,024 clients may wait to be let in, and whoever comes then is closed", async () => {
+  // Without an end to it those who waited took memory and file descriptors until none were left for anybody.
+  using directory = new TemporaryDirectory();
+  const { authority, tls } = await front(directory);
+  const release = Promise.withResolvers<void>();
+  await using backend = new RecordingBackend(async () => {
+    await release.promise;
+    return ok("held");
+  });
+  using _ = { [Symbol.dispose]: release.resolve };
+  await using proxy = await startWire({ backends: [backend.url], proxy: { tls, workers: 1, maxConnections: 1 } });
+  using busy = await RawClient.connectTls(proxy.port, authority);
+  const held = ask(busy, get("/"));
+  await waitFor(() => backend.requests.length === 1, { what: "the request" });
+  const waiting: RawClient[] = [];
+  using stack = new DisposableStack();
+  // One is in the engine's hands.
+  while (waiting.length < 1025) waiting.push(stack.use(await RawClient.connect(proxy.port)));
+  using beyond = await RawClient.connect(proxy.port);
+  assertEquals(await within(beyond.closed(), "the end of one too many"), true);
+  release.resolve();
+  assertEquals(textOf(await held), "held");
+});
+
 Deno.test("over TLS a client that sends half a head gets 408, and the head's limits hold", async () => {
   using directory = new TemporaryDirectory();
   const { authority, tls } = await front(directory);

@@ -5,11 +5,19 @@ import type { ServerCertificate } from "../../tls/certificates.ts";
 import { LISTEN_QUEUE } from "../listen_queue.ts";
 import type { Link } from "./link.ts";
 
-export interface Arrival {
+/** A client whose requests may begin. */
+export interface Entrant {
   readonly link: Link;
   /** The client's address, or what a PROXY protocol header that came before TLS has told. */
   readonly remote: Deno.NetAddr;
   readonly local: Deno.NetAddr;
+}
+
+/** A client that stands at the door: it has a connection and nothing else yet. */
+export interface Arrival {
+  /** Lets it in, which takes a handshake where there is TLS; `undefined`: it has left, or was cut. */
+  enter(): Promise<Entrant | undefined>;
+  close(): void;
 }
 
 export interface DoorOptions {
@@ -28,6 +36,7 @@ export interface Door {
   readonly setCertificate: ((certificate: ServerCertificate) => void) | undefined;
   /** The next client's connection. Rejects when it could not be taken, or the door is closed. */
   accept(): Promise<Arrival>;
+  /** Cuts those who are on their way in, too. */
   close(): void;
 }
 
@@ -39,7 +48,8 @@ export function openDoor({ hostname, port, reusePort }: DoorOptions): Door {
     async accept() {
       const link = await listener.accept();
       link.setNoDelay(true);
-      return { link, remote: link.remoteAddr, local: link.localAddr };
+      const entrant = { link, remote: link.remoteAddr, local: link.localAddr };
+      return { enter: () => Promise.resolve(entrant), close: () => link.close() };
     },
     close: () => listener.close(),
   };

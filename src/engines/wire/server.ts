@@ -4,7 +4,7 @@ import { messageOf } from "../../errors.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { ClientConnection } from "./client_connection.ts";
 import { WireContext } from "./context.ts";
-import { type Arrival, type Door, openDoor } from "./door.ts";
+import { type Arrival, type Door, type Entrant, openDoor } from "./door.ts";
 
 /** How often a stopping engine looks whether the last request body has arrived. */
 const UPLOAD_POLL_MS = 10;
@@ -30,6 +30,8 @@ class WireEngine implements Engine {
   /** Whether a connection as it arrives begins with a PROXY protocol header. */
   readonly #proxyProtocol: boolean;
   readonly #open = new Set<ClientConnection>();
+  /** Clients on their way in, such as in a TLS handshake: they have their part of `#maxConnections`. */
+  #entering = 0;
   readonly #accepting: Promise<void>;
   #maxConnections: number;
   #listening = true;
@@ -66,7 +68,7 @@ class WireEngine implements Engine {
       if (connection.idle) connection.close();
     }
     await this.#accepting;
-    while (this.#open.size > 0) await this.#nextChange();
+    while (this.#open.size + this.#entering > 0) await this.#nextChange();
     this.#context.close();
   }
 
@@ -80,7 +82,7 @@ class WireEngine implements Engine {
         const arrival = await this.#door.accept();
         await this.#untilRoom();
         if (this.#listening) void this.#serve(arrival);
-        else arrival.link.close();
+        else arrival.close();
       } catch (error) {
         if (!this.#listening) return;
         // A connection that was reset before it was accepted, or no more file descriptors.
@@ -90,9 +92,9 @@ class WireEngine implements Engine {
     }
   }
 
-  /** The oldest idle connection leaves; until one is idle or ends, whoever comes next waits in the kernel's queue. */
+  /** The oldest idle connection leaves; until one is idle or ends, whoever comes next waits at the door. */
   async #untilRoom(): Promise<void> {
-    while (this.#open.size >= this.#maxConnections && this.#listening) {
+    while (this.#open.size + this.#entering >= this.#maxConnections && this.#listening) {
       const { oldest } = this.#context.keepAliveTimeouts;
       if (oldest instanceof ClientConnection) oldest.close();
       else this.#context.onIdle = () => this.#changed.resolve();
@@ -101,13 +103,21 @@ class WireEngine implements Engine {
     this.#context.onIdle = undefined;
   }
 
-  async #serve({ link, remote, local }: Arrival): Promise<void> {
+  async #serve(arrival: Arrival): Promise<void> {
+    this.#entering++;
+    const entrant = await arrival.enter();
+    this.#entering--;
+    if (entrant !== undefined && this.#listening) await this.#serveEntrant(entrant);
+    else entrant?.link.close();
+    this.#changed.resolve();
+  }
+
+  async #serveEntrant({ link, remote, local }: Entrant): Promise<void> {
     const address = { peer: remote.hostname, secure: this.#context.secure, local: authorityOf(local) };
     const connection = new ClientConnection(link, address, this.#context);
     this.#open.add(connection);
     await connection.serve({ proxyProtocol: this.#proxyProtocol });
     this.#open.delete(connection);
-    this.#changed.resolve();
   }
 
   async #nextChange(): Promise<void> {

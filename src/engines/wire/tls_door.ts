@@ -6,18 +6,24 @@ import { createServer as createTlsServer, type Server as TlsServer, type TLSSock
 import { messageOf } from "../../errors.ts";
 import type { ServerCertificate } from "../../tls/certificates.ts";
 import { LISTEN_QUEUE } from "../listen_queue.ts";
-import type { Arrival, Door, DoorOptions } from "./door.ts";
+import type { Arrival, Door, DoorOptions, Entrant } from "./door.ts";
 import { NodeLink } from "./node_link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
 
 /** A client that has not done its TLS handshake within this time never will. */
 const HANDSHAKE_MS = 10_000;
 
+/**
+ * How many may wait to be let in: `node:net` accepts all that come, so that they wait here, not in the kernel's queue.
+ * Nothing of theirs is read, and whoever comes beyond that is closed.
+ */
+const MOST_WAITING = 1024;
+
 /** TLS 1.2 and up, HTTP/1.1. */
 export function openTlsDoor(options: DoorOptions, certificate: ServerCertificate): Promise<Door> {
   const { hostname, port, reusePort } = options;
   const { promise, resolve, reject } = Promise.withResolvers<Door>();
-  const listener = createServer({ allowHalfOpen: true });
+  const listener = createServer({ pauseOnConnect: true });
   listener.once("error", (error) => reject(denoError(error)));
   const at = { host: hostname, port, reusePort, backlog: LISTEN_QUEUE };
   listener.listen(at, () => resolve(new TlsDoor(listener, options, certificate)));
@@ -27,10 +33,11 @@ export function openTlsDoor(options: DoorOptions, certificate: ServerCertificate
 /** A client that has not done its handshake yet. */
 interface Newcomer {
   readonly socket: Socket;
-  readonly timer: ReturnType<typeof setTimeout>;
-  /** The address that a PROXY protocol header has told. */
-  client?: string | undefined;
+  /** Told of its encrypted connection, or that it has left. */
+  readonly settle: (secured: Secured | undefined) => void;
 }
+
+type Secured = Pick<Entrant, "link" | "local">;
 
 /** A plain listener, which reads PROXY protocol headers, hands its sockets to a TLS server that does not listen. */
 class TlsDoor implements Door {
@@ -40,9 +47,9 @@ class TlsDoor implements Door {
   readonly #options: DoorOptions;
   /** By their addresses, which encrypted and plain socket share. */
   readonly #newcomers = new Map<string, Newcomer>();
-  /** Those who came while nobody asked, and those who ask while nobody came: one of the two is empty. */
-  readonly #arrived: Arrival[] = [];
-  readonly #asking: PromiseWithResolvers<Arrival>[] = [];
+  /** Came while nobody asked. */
+  readonly #came: Socket[] = [];
+  #asking: PromiseWithResolvers<Arrival> | undefined;
 
   constructor(listener: Server, options: DoorOptions, certificate: ServerCertificate) {
     this.#listener = listener;
@@ -55,68 +62,78 @@ class TlsDoor implements Door {
       minVersion: "TLSv1.2",
       ALPNProtocols: ["http/1.1"],
       handshakeTimeout: HANDSHAKE_MS,
-      allowHalfOpen: true,
     });
-    this.#tls.on("secureConnection", (socket) => this.#arrive(socket));
+    this.#tls.on("secureConnection", (socket) => this.#secured(socket));
     this.#tls.on("tlsClientError", (_, socket) => socket.destroy()); // a client's affair
-    listener.on("connection", (socket) => void this.#receive(socket));
-    listener.on("error", (error) => this.#asking.shift()?.reject(error));
+    listener.on("connection", (socket) => this.#arrive(socket));
+    listener.on("error", (error) => this.#settleAsking()?.reject(error));
   }
 
   readonly setCertificate = (certificate: ServerCertificate): void => this.#tls.setSecureContext(certificate);
 
   accept(): Promise<Arrival> {
-    const arrival = this.#arrived.shift();
-    if (arrival !== undefined) return Promise.resolve(arrival);
     const asking = Promise.withResolvers<Arrival>();
-    this.#asking.push(asking);
+    const socket = this.#came.shift();
+    if (socket === undefined) this.#asking = asking;
+    else asking.resolve(this.#arrivalOf(socket));
     return asking.promise;
   }
 
   close(): void {
     this.#listener.close();
     for (const { socket } of this.#newcomers.values()) socket.destroy();
-    for (const { link } of this.#arrived.splice(0)) link.close();
-    for (const { reject } of this.#asking.splice(0)) reject(new Deno.errors.BadResource("the listener is closed"));
+    for (const socket of this.#came.splice(0)) socket.destroy();
+    this.#settleAsking()?.reject(new Deno.errors.BadResource("the listener is closed"));
+  }
+
+  #arrive(socket: Socket): void {
+    socket.on("error", () => {}); // "close" follows
+    const asking = this.#settleAsking();
+    if (asking !== undefined) asking.resolve(this.#arrivalOf(socket));
+    else if (this.#came.length < MOST_WAITING) this.#came.push(socket);
+    else socket.destroy();
+  }
+
+  #settleAsking(): PromiseWithResolvers<Arrival> | undefined {
+    const asking = this.#asking;
+    this.#asking = undefined;
+    return asking;
+  }
+
+  #arrivalOf(socket: Socket): Arrival {
+    return { enter: () => this.#enter(socket), close: () => socket.destroy() };
   }
 
   /** Sees a newcomer to its handshake. */
-  async #receive(socket: Socket): Promise<void> {
+  async #enter(socket: Socket): Promise<Entrant | undefined> {
+    if (socket.destroyed) return undefined;
     const key = keyOf(socket);
-    const newcomer: Newcomer = { socket, timer: setTimeout(() => socket.destroy(), HANDSHAKE_MS) };
-    this.#newcomers.set(key, newcomer);
-    socket.on("error", () => {}); // "close" follows
-    socket.once("close", () => this.#forget(key));
-    if (this.#options.proxyProtocol) {
-      try {
-        newcomer.client = await takeProxyHeader(socket);
-      } catch (error) {
-        this.#options.log.debug("connection closed", { client: socket.remoteAddress, reason: messageOf(error) });
-        return void socket.destroy();
-      }
-    }
-    this.#tls.emit("connection", socket);
-  }
-
-  #forget(key: string): Newcomer | undefined {
-    const newcomer = this.#newcomers.get(key);
-    clearTimeout(newcomer?.timer);
-    this.#newcomers.delete(key);
-    return newcomer;
-  }
-
-  #arrive(socket: TLSSocket): void {
-    const newcomer = this.#forget(keyOf(socket));
-    if (newcomer === undefined) return void socket.destroy(); // it has left already
     const remote = netAddress(socket.remoteAddress, socket.remotePort);
-    const arrival = {
-      link: new NodeLink(socket),
-      remote: newcomer.client === undefined ? remote : { ...remote, hostname: newcomer.client },
-      local: netAddress(socket.localAddress, socket.localPort),
-    };
-    const asking = this.#asking.shift();
-    if (asking === undefined) this.#arrived.push(arrival);
-    else asking.resolve(arrival);
+    const { promise, resolve: settle } = Promise.withResolvers<Secured | undefined>();
+    const timer = setTimeout(() => socket.destroy(), HANDSHAKE_MS);
+    this.#newcomers.set(key, { socket, settle });
+    socket.once("close", () => settle(undefined));
+    try {
+      const client = this.#options.proxyProtocol ? await takeProxyHeader(socket) : undefined;
+      this.#tls.emit("connection", socket);
+      const secured = await promise;
+      return secured && { ...secured, remote: client === undefined ? remote : { ...remote, hostname: client } };
+    } catch (error) {
+      this.#options.log.debug("connection closed", { client: remote.hostname, reason: messageOf(error) });
+      socket.destroy();
+      return undefined;
+    } finally {
+      clearTimeout(timer);
+      this.#newcomers.delete(key);
+    }
+  }
+
+  #secured(socket: TLSSocket): void {
+    const newcomer = this.#newcomers.get(keyOf(socket));
+    if (newcomer === undefined) return void socket.destroy(); // it has left already
+    // Only now: whoever ends within the handshake has left.
+    socket.allowHalfOpen = newcomer.socket.allowHalfOpen = true;
+    newcomer.settle({ link: new NodeLink(socket), local: netAddress(socket.localAddress, socket.localPort) });
   }
 }
 

@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
 import { RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
+import { webSocketHandshake } from "../support/raw_websocket.ts";
 import { answered, ask, type EngineUnderTest, get, startProxy, unharmed, within } from "./engine_under_test.ts";
 
 export function testRequests(engine: EngineUnderTest): void {
@@ -162,6 +163,34 @@ export function testRequests(engine: EngineUnderTest): void {
       client.close();
       await proxy.idle();
     }
+  });
+
+  Deno.test(name("no target leads out of a backend's base path"), async () => {
+    // Whoever gave a backend a base path, to show one application of a server, showed all of it under `fetch`.
+    await using backend = new RecordingBackend();
+    await using proxy = await startProxy(engine, { backends: [`${backend.url}/app`] });
+    const targets: [string, string][] = [
+      ["/../admin", "/admin"],
+      ["/..", "/"],
+      ["/x/../../admin?q=/../..", "/admin?q=/../.."],
+      ["/./../admin", "/admin"],
+      ["/%2e%2E/admin", "/admin"],
+      ["/.%2E/%2e./%2e/admin", "/admin"],
+      ["/x\\..\\..\\admin", "/admin"],
+      ["/\\..\\..\\admin", "/admin"],
+      ["//../../admin", "/admin"],
+      ["/..//admin", "//admin"],
+      ["/.well-known/%2f?", "/.well-known/%2f?"],
+    ];
+    for (const [target, rewritten] of targets) {
+      const wanted = `/app${deviations.rewritesTargets ? rewritten : target}`;
+      using client = await RawClient.connect(proxy.port);
+      assertEquals(textOf(await ask(client, get(target))), `GET ${wanted} 0`);
+      using socket = await RawClient.connect(proxy.port);
+      assertEquals((await ask(socket, webSocketHandshake(target))).status, 200); // no handshake, but asked for
+      assertEquals([backend.last.target, valuesOf(backend.last, "upgrade")], [wanted, ["websocket"]]);
+    }
+    await proxy.idle();
   });
 
   Deno.test(name("HTTP/1.0 clients get answers that they can read, and an end"), async () => {

@@ -14,6 +14,7 @@ import { brokenBody, gather, type Gathered, MOST_GATHERED_BYTES } from "./gather
 import { isReachable } from "./reachable.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
+import { urlFor } from "./target_url.ts";
 
 /** What the configuration limits; a reload replaces it. */
 export interface FetchLimits {
@@ -108,7 +109,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     this.#attempt = new AbortController();
     this.#watchLimits();
     try {
-      const response = await fetch(backend.origin + backend.basePath + target, {
+      const response = await fetch(urlFor(backend, target), {
         method,
         headers: fetchHeaders(headers, this.request.tracedByRuntime),
         body: this.#body?.stream() ?? null,

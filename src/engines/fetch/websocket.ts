@@ -9,6 +9,7 @@ import { Bridge } from "./bridge.ts";
 import { type FetchContext, refuse, UNSEEN } from "./exchange.ts";
 import { fromFetchError, fromHandshakeError, refusedStatus } from "./fetch_error.ts";
 import type { FetchRequestHead } from "./request_head.ts";
+import { urlFor } from "./target_url.ts";
 
 /** A client that leaves this long without a sign of life is gone; a ping asks for one. */
 const PING_SECONDS = 120;
@@ -133,7 +134,7 @@ export class WebSocketExchange implements Exchange<Handshake> {
     const handshake: HeaderPair[] = [["connection", "Upgrade"], ["upgrade", "websocket"], ...headers];
     const answered = new AbortController();
     try {
-      const { status } = await fetch(backend.origin + backend.basePath + this.request.target, {
+      const { status } = await fetch(urlFor(backend, this.request.target), {
         headers: handshake,
         redirect: "manual",
         signal: AbortSignal.any([signal, answered.signal]),
@@ -158,7 +159,7 @@ export class WebSocketExchange implements Exchange<Handshake> {
       else if (!pair[0].startsWith("sec-websocket-") && pair[0] !== "user-agent") passed.push(pair);
     }
     try {
-      const url = "ws" + backend.origin.slice("http".length) + backend.basePath + this.request.target;
+      const url = "ws" + urlFor(backend, this.request.target).slice("http".length);
       const client = this.context.clients.pooled(backend);
       const socket = new WebSocket(url, { headers: passed, protocols, client });
       socket.binaryType = "arraybuffer";

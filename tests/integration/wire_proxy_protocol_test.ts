@@ -13,7 +13,7 @@ const V6 = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x09];
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
 function binary(command: number, family: number, payload: readonly number[]): Uint8Array<ArrayBuffer> {
-  return Uint8Array.of(...SIGNATURE, 0x20 | command, family, 0, payload.length, ...payload);
+  return Uint8Array.of(...SIGNATURE, 0x20 | command, family, payload.length >> 8, payload.length & 0xff, ...payload);
 }
 
 /** Headers, and whom they name; `undefined`: the sender itself. */
@@ -77,6 +77,25 @@ Deno.test("a connection without a valid PROXY header is closed without an answer
   await halved.connection.closeWrite();
   assertEquals((await within(halved.rest(), "the end")).length, 0);
   assertEquals(backend.requests, []);
+});
+
+Deno.test("a PROXY header with as many extensions as may be is read, and one byte more is refused", async () => {
+  // A header of the size of a client's read buffer, or above, was never read to its end: the client hung until
+  // `timeouts.header`.
+  await using backend = new RecordingBackend();
+  await using proxy = await startWire({ backends: [backend.url] });
+  const addresses = [192, 0, 2, 7, 198, 51, 100, 1, 1, 2, 3, 4];
+  const headerOf = (bytes: number) =>
+    binary(1, 0x11, [...addresses, ...new Array<number>(bytes - addresses.length).fill(0)]);
+  for (const bytes of [1500, 1519, 1520, 1521, 1536, 2048]) {
+    using client = await RawClient.connect(proxy.port);
+    await client.send(headerOf(bytes));
+    assertEquals((await ask(client, get("/"))).status, 200, `${bytes} bytes`);
+    assertEquals(valuesOf(backend.last, "x-forwarded-for"), ["192.0.2.7"]);
+  }
+  using client = await RawClient.connect(proxy.port);
+  await client.send(headerOf(2049));
+  assertEquals((await within(client.rest(), "the end")).length, 0);
 });
 
 Deno.test("two PROXY headers are one and a malformed request", async () => {

@@ -169,6 +169,7 @@ export class ClientConnection extends Timed implements InletListener {
           return true;
         }
         if (inlet.ended) return false;
+        inlet.makeRoom(); // version 2 may take more than the buffer has: how much, the reader limits
         await inlet.more();
       }
     } catch (error) {

@@ -292,6 +292,47 @@ Deno.test("WebSockets cross TLS on both sides byte for byte and end on both side
   await proxy.idle();
 });
 
+/** The kernel's timers of the connections whose far end is at a port: 2 is keep-alive (proc(5), `tcp`). */
+function timersTowards(port: number): number[] {
+  const rows = Deno.readTextFileSync("/proc/net/tcp").trim().split("\n").slice(1).map((row) => row.trim().split(/\s+/));
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  return rows.flatMap(([, , far, , , timer]) => far?.endsWith(`:${hex}`) ? [Number(timer?.split(":")[0])] : []);
+}
+
+Deno.test({
+  name: "a tunnel over TLS on either side notices a peer that has lost its power",
+  ignore: Deno.build.os !== "linux",
+  // TCP keep-alive was asked of plain connections alone: whoever vanished from a wss tunnel kept its place at the
+  // backend for ever.
+  async fn() {
+    using directory = new TemporaryDirectory();
+    const { authority, pair, tls } = await front(directory);
+    const ca = directory.write("ca.crt", authority.cert);
+    using listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...pair });
+    const serving = (async () => {
+      using peer = new RawClient(await listener.accept());
+      let head = "";
+      while (!head.includes("\r\n\r\n")) head += new TextDecoder().decode(await peer.chunk());
+      const connection = { received: head, send: (data: string) => peer.send(data) };
+      await acceptWebSocket(connection as Parameters<typeof acceptWebSocket>[0]);
+      await peer.rest();
+    })();
+    const { port } = listener.addr;
+    await using proxy = await startWire({
+      proxy: { tls },
+      backends: [{ url: `https://127.0.0.1:${port}`, tls: { ca } }],
+    });
+    using client = await RawClient.connectTls(proxy.port, authority);
+    assertEquals((await ask(client, webSocketHandshake())).status, 101);
+    const clientPort = (client.connection.localAddr as Deno.NetAddr).port;
+    await waitFor(() => timersTowards(clientPort).includes(2), { what: "keep-alive towards the client" });
+    await waitFor(() => timersTowards(port).includes(2), { what: "keep-alive towards the backend" });
+    client.close();
+    await serving;
+    await proxy.idle();
+  },
+});
+
 Deno.test("a backend's certificate has to be its own; with tls.insecure any will do, for checks too", async () => {
   using directory = new TemporaryDirectory();
   const authority = await makeAuthority();

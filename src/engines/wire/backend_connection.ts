@@ -6,7 +6,7 @@ import { MalformedMessage } from "../../http1/malformed.ts";
 import { type Http1Response, readResponseHead } from "../../http1/response_head.ts";
 import type { Backend } from "../../pool/backend.ts";
 import { Inlet, type InletListener } from "./inlet.ts";
-import { type Link, writeAll } from "./link.ts";
+import { closeQuietly, type Link, writeAll } from "./link.ts";
 import { Timed } from "./timeouts.ts";
 
 const IN_BYTES = 64 * 1024;
@@ -104,11 +104,7 @@ export class BackendConnection extends Timed implements InletListener {
     if (this.closed) return;
     this.closed = true;
     this.stopClock();
-    try {
-      this.link.close();
-    } catch {
-      // it is closed already
-    }
+    closeQuietly(this.link);
     this.#onClose(this);
   }
 

@@ -2,7 +2,7 @@
 
 import type { Backend } from "../../pool/backend.ts";
 import { trustFor } from "../../tls/authorities.ts";
-import type { Link } from "./link.ts";
+import { closeQuietly, type Link } from "./link.ts";
 
 /** Connects to a backend, encrypted where its URL says so. Rejects when `signal` fires first. */
 export async function dial(backend: Backend, signal: AbortSignal): Promise<Link> {
@@ -14,7 +14,9 @@ export async function dial(backend: Backend, signal: AbortSignal): Promise<Link>
   const { hostname, port } = backend;
   const connection = await Deno.connect({ hostname, port, signal });
   connection.setNoDelay(true);
-  return isSecure ? await shakeHands(connection, backend, signal) : connection;
+  if (!isSecure) return connection;
+  connection.setKeepAlive(true); // it may become a tunnel, and what encrypts it can't be told any more
+  return await shakeHands(connection, backend, signal);
 }
 
 async function shakeHands(connection: Deno.TcpConn, { hostname, tls }: Backend, signal: AbortSignal): Promise<Link> {
@@ -31,13 +33,5 @@ async function shakeHands(connection: Deno.TcpConn, { hostname, tls }: Backend, 
     throw signal.aborted ? signal.reason : error;
   } finally {
     signal.removeEventListener("abort", giveUp);
-  }
-}
-
-function closeQuietly(connection: Deno.Conn): void {
-  try {
-    connection.close();
-  } catch {
-    // it is closed already
   }
 }

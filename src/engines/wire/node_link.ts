@@ -65,6 +65,10 @@ export class NodeLink implements Link {
     });
   }
 
+  setKeepAlive(on: boolean): void {
+    this.#socket.setKeepAlive(on);
+  }
+
   close(): void {
     this.#socket.destroy();
     this.#end(new Error("the connection was closed"));

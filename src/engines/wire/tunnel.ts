@@ -1,7 +1,7 @@
 /** Two connections that have become one: bytes cross both ways until both sides have ended. */
 
 import type { Inlet } from "./inlet.ts";
-import { type Link, writeAll } from "./link.ts";
+import { closeQuietly, type Link, writeAll } from "./link.ts";
 import { Timed, type TimeoutQueue } from "./timeouts.ts";
 
 export interface TunnelSide {
@@ -29,9 +29,9 @@ export class Tunnel extends Timed {
 
   /** Runs until both sides have ended, or either has failed. Returns how many bytes came from the client and went to it. */
   async run(): Promise<{ readonly bytesIn: number; readonly bytesOut: number }> {
-    for (const { link } of [this.#client, this.#backend]) {
-      if ("setKeepAlive" in link) (link as Deno.TcpConn).setKeepAlive(true); // else who has lost its power stays for ever
-    }
+    // Else who has lost its power stays for ever. A `Deno.TlsConn` can't: it was told when it was made.
+    this.#client.link.setKeepAlive?.(true);
+    this.#backend.link.setKeepAlive?.(true);
     const [bytesOut, bytesIn] = await Promise.all([
       this.#pump(this.#backend, this.#client),
       this.#pump(this.#client, this.#backend),
@@ -70,12 +70,7 @@ export class Tunnel extends Timed {
   }
 
   #cut(): void {
-    for (const { link } of [this.#client, this.#backend]) {
-      try {
-        link.close();
-      } catch {
-        // it is closed already
-      }
-    }
+    closeQuietly(this.#client.link);
+    closeQuietly(this.#backend.link);
   }
 }

@@ -23,12 +23,14 @@ export interface Exchange<Response extends ResponseHead> {
   readonly request: RequestHead;
   /** Why this engine can't carry the request at all, if so. */
   readonly refusal: ProxyError | undefined;
-  /** Whether the client has left. */
-  readonly clientGone: boolean;
+  /** Why the exchange was broken off from this side, if it was: the client has left, a limit on the whole has passed. */
+  readonly brokenOff: ProxyError | undefined;
   /** Bytes of the request's body that have come from the client; `null`: the engine can't know. */
   readonly bytesIn: number | null;
   /** Whether all of the request body that was handed out can be handed out again. */
   readonly bodyReplayable: boolean;
+  /** Waits until there is time for the request; `undefined`: there is now. For engines that have to see to it. */
+  waitForTurn?(): Promise<void> | undefined;
   /** Sends the request to a backend; resolves with its response's head. Rejects with a `ProxyError` only. */
   attempt(backend: Backend, headers: HeaderPair[]): Promise<Response>;
   /** Sends a backend's response on. Settles when its body has ended, failed or been abandoned; never rejects. */
@@ -98,7 +100,9 @@ export class Forwarder {
     const journey = new Journey(request, forwarded);
     let ending: Ending;
     try {
-      const refusal = exchange.refusal ?? refusalOf(request, rules.maxBodyBytes);
+      const turn = exchange.waitForTurn?.();
+      if (turn !== undefined) await turn;
+      const refusal = exchange.brokenOff ?? exchange.refusal ?? refusalOf(request, rules.maxBodyBytes);
       if (refusal !== undefined) throw refusal;
       ending = await this.#forward(exchange, forwarded, journey);
     } catch (error) {
@@ -194,7 +198,7 @@ export class Forwarder {
     const waiter: Waiter = {
       tryLease: () => this.#tryLease(journey),
       get hopeless() {
-        if (exchange.clientGone) return clientGone();
+        if (exchange.brokenOff !== undefined) return exchange.brokenOff;
         if (journey.sticksTo !== undefined) return undefined;
         return balancer.eligible.every((backend) => journey.tried.includes(backend)) ? failure : undefined;
       },

@@ -172,6 +172,22 @@ export function testTimeouts(engine: EngineUnderTest): void {
     }
   });
 
+  Deno.test(name("over timeouts.request in the queue is 504, and nothing of it is sent"), async () => {
+    // It stayed until queue.timeout, and was then told that the proxy is busy.
+    await using backend = new RecordingBackend();
+    await using proxy = await startProxy(engine, {
+      backends: [{ url: backend.url, maxConnections: 1 }],
+      timeouts: { request: LIMIT_MS },
+      queue: { timeout: "60s" },
+    });
+    const place = proxy.backend(backend.url).lease();
+    using client = await RawClient.connect(proxy.port);
+    assertEquals((await ask(client, get("/waits"))).status, 504);
+    place?.release();
+    await unharmed({ proxy, client, backend, what: "a wait in the queue" });
+    assertEquals(backend.requests.some(({ target }) => target === "/waits"), false);
+  });
+
   Deno.test(name("a request within timeouts.request is left alone, and a second one starts anew"), async () => {
     await using backend = new RecordingBackend();
     await using proxy = await startProxy(engine, { backends: [backend.url], timeouts: { request: LIMIT_MS } });

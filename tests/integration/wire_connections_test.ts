@@ -252,3 +252,28 @@ Deno.test("a backend that is removed loses its idle connections at once, busy on
   assertEquals(textOf(await held), "done");
   await waitFor(() => ended === 2, { what: "the other connection to end" });
 });
+
+Deno.test("a 1xx of one backend says nothing of the next, whose connection dies before a byte", async () => {
+  // The second was blamed for "nothing behind a 1xx", and its fresh connection not tried.
+  await using hinting = RawBackend.answering(
+    "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+  );
+  await using other = new RawBackend(async (connection, index) => {
+    await connection.head();
+    await connection.send(ok(`over ${index}`));
+    await connection.head(); // and closes
+  });
+  await using proxy = await startWire({
+    backends: [{ url: hinting.url, weight: 100 }, other.url],
+    retries: { statuses: [503] },
+  });
+  using client = await RawClient.connect(proxy.port);
+  for (const answer of ["over 0", "over 1"]) {
+    await client.send(get("/"));
+    let response = await within(client.response(), answer);
+    while (response?.status === 103) response = await within(client.response(), answer);
+    assertEquals([response?.status, response && textOf(response)], [200, answer]);
+    await proxy.idle();
+  }
+  assertEquals(proxy.backend(other.url).totalFailures, 0);
+});

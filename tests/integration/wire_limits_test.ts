@@ -367,3 +367,44 @@ Deno.test("limits change on reload, for those who are connected too", async () =
   await proxy.roundhouse.reload();
   assertEquals(await within(client.closed(), "the end of an idle connection"), true);
 });
+
+Deno.test("a client that reads nothing of what the proxy itself says has left after timeouts.idle", async () => {
+  // It kept its connection, and a place at the backend behind a 1xx, for as long as it liked.
+  await using backend = new RawBackend(async (connection) => {
+    while (await connection.head()) {
+      const hint = `HTTP/1.1 103 Early Hints\r\nLink: ${"x".repeat(8000)}\r\n\r\n`;
+      while (connection.received.includes("/hints")) await connection.send(hint);
+      await connection.send(ok("done"));
+    }
+  });
+  await using proxy = await startWire({ backends: [backend.url], timeouts: { idle: 300, response: "60s" } });
+  using hinted = await RawClient.connect(proxy.port);
+  await hinted.send(get("/hints"));
+  await waitFor(() => proxy.backend(backend.url).currentConnections === 1, { what: "the request" });
+  await proxy.idle();
+
+  using refused = await RawClient.connect(proxy.port);
+  const requests = "TRACE / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+  const sending = (async () => {
+    while (true) await refused.send(requests);
+  })();
+  await within(sending.catch(() => {}), "the end of a client that does not read");
+  await proxy.idle();
+  assertEquals([proxy.backend(backend.url).totalFailures, proxy.backend(backend.url).alive], [0, true]);
+});
+
+Deno.test("over timeouts.request a client that reads nothing of an answer is cut", async () => {
+  // It held its place at the backend until timeouts.idle.
+  await using backend = new RawBackend(async (connection) => {
+    while (await connection.head()) {
+      await connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+      while (true) await connection.send(`10000\r\n${"x".repeat(0x10000)}\r\n`);
+    }
+  });
+  await using proxy = await startWire({ backends: [backend.url], timeouts: { idle: "60s", request: 300 } });
+  using client = await RawClient.connect(proxy.port);
+  await client.send(get("/"));
+  await waitFor(() => proxy.backend(backend.url).currentConnections === 1, { what: "the request" });
+  await proxy.idle();
+  assertEquals(proxy.backend(backend.url).totalFailures, 0);
+});

@@ -14,6 +14,8 @@ export class FakeLink implements Link {
   readonly written: Uint8Array[] = [];
   closed = false;
   writeClosed = false;
+  /** Whether a write waits for the gate. */
+  writing = false;
   /** While set, writes wait for it; where it rejects, they fail. */
   gate: Promise<void> | undefined;
   #reading: Reading | undefined;
@@ -31,7 +33,9 @@ export class FakeLink implements Link {
   }
 
   async write(bytes: Uint8Array): Promise<number> {
+    this.writing = true;
     await this.gate;
+    this.writing = false;
     if (this.closed) throw new Error("closed");
     this.written.push(bytes.slice());
     return bytes.length;

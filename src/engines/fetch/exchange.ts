@@ -99,8 +99,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   }
 
   async attempt(backend: Backend, headers: HeaderPair[]): Promise<Response> {
-    if (this.clientGone) throw clientGone();
-    if (this.#requestLimit?.signal.aborted) throw requestTimeout();
+    if (this.brokenOff !== undefined) throw this.brokenOff;
     const { clients } = this.#context;
     const { method, target } = this.request;
     const reuse = this.#body !== undefined || RESENDABLE.has(method);
@@ -192,7 +191,12 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     if (this.#attempt !== undefined) this.#responseLimit = this.#context.responseDeadline.start(this);
   }
 
-  get clientGone(): boolean {
+  get brokenOff(): ProxyError | undefined {
+    if (this.#clientGone) return clientGone();
+    return this.#requestLimit?.signal.aborted === true ? requestTimeout() : undefined;
+  }
+
+  get #clientGone(): boolean {
     return this.#clientSignal.aborted || this.#body?.clientGone === true;
   }
 
@@ -243,7 +247,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
 
   /** A client that left is looked for first: it makes `fetch` fail in ways that look like the backend's. */
   #explain(error: unknown): ProxyError {
-    if (this.clientGone) return clientGone();
+    if (this.#clientGone) return clientGone();
     if (this.#body?.malformed) return refuse("bad_request", "The request body is malformed.");
     if (this.#body?.tooLarge) return bodyTooLarge(this.#context.maxBodyBytes);
     if (error instanceof ProxyError) return error;

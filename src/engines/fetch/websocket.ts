@@ -37,8 +37,8 @@ export class WebSocketExchange implements Exchange<Handshake> {
     this.refusal = context.stopping ? refuse("stopping", "The proxy is shutting down.") : undefined;
   }
 
-  get clientGone(): boolean {
-    return this.upgrade.signal.aborted;
+  get brokenOff(): ProxyError | undefined {
+    return this.upgrade.signal.aborted ? clientGone() : undefined;
   }
 
   async attempt(backend: Backend, headers: HeaderPair[]): Promise<Handshake> {

@@ -25,7 +25,7 @@ export class BackendConnection extends Timed implements InletListener {
   /** Scratch for heads. */
   readonly out: Buffer = Buffer.allocUnsafeSlow(OUT_BYTES);
   closed = false;
-  /** Whether what was posted has not gone out whole. */
+  /** Whether something was sent that has not gone out whole. */
   sending = false;
   /** How much of a head that has not come whole was looked at. */
   #seen = 0;
@@ -53,28 +53,31 @@ export class BackendConnection extends Timed implements InletListener {
     this.#onLost = undefined;
   }
 
-  /** Writes `bytes`; returns whether it went well. Never rejects: a connection that fails tells so at the inlet, too. */
-  async send(bytes: Uint8Array): Promise<boolean> {
+  /**
+   * Writes `bytes`; returns whether it went well. Never rejects: a connection that fails tells so at the inlet, too.
+   * `sending` meanwhile.
+   *
+   * @param clock started anew, if it runs, whenever the backend has taken a part
+   */
+  async send(bytes: Uint8Array, clock?: Timed): Promise<boolean> {
+    this.sending = true;
     try {
-      await writeAll(this.link, bytes);
+      await writeAll(this.link, bytes, clock);
+      this.sending = false;
       return true;
     } catch {
       return false;
     }
   }
 
-  /** As `send`, for whoever does not wait for it; `sending` meanwhile. */
+  /** As `send`, for whoever does not wait for it. */
   post(bytes: Uint8Array): void {
     this.sending = true;
     this.link.write(bytes).then((written) => {
-      if (written < bytes.length) return this.send(bytes.subarray(written)).then(this.#sent);
+      if (written < bytes.length) return void this.send(bytes.subarray(written));
       this.sending = false;
     }, ignore);
   }
-
-  readonly #sent = (well: boolean): void => {
-    this.sending = !well;
-  };
 
   /**
    * Reads the head of the next response, if it has come whole.

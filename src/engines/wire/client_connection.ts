@@ -10,7 +10,7 @@ import type { WireContext } from "./context.ts";
 import { WireExchange } from "./exchange.ts";
 import { CLOSE_LINE, responseHead } from "./heads.ts";
 import { Inlet, type InletListener } from "./inlet.ts";
-import type { Link } from "./link.ts";
+import { type Link, writeAll } from "./link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
 import { type ClientAddress, wireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
@@ -29,6 +29,10 @@ export class ClientConnection extends Timed implements InletListener {
   readonly #context: WireContext;
   #exchange: WireExchange | undefined;
   #closed = false;
+  /** Whether no request is read any more. */
+  #leaving = false;
+  /** The answer to a head that did not come in time. */
+  #refusing: Promise<void> | undefined;
   /** How much of a head that has not come whole was looked at. */
   #seen = 0;
   /** Whether a PROXY header has to tell yet whose connection it is: until then nothing is said to it. */
@@ -60,7 +64,7 @@ export class ClientConnection extends Timed implements InletListener {
       this.#isUnknown = false;
     }
     try {
-      while (!this.#closed && !this.inlet.ended) {
+      while (!this.#closed && !this.inlet.ended && !this.#leaving) {
         const head = this.#readHead();
         if (head === undefined) await this.inlet.more();
         else if (!await this.#serveOne(head)) break;
@@ -70,20 +74,33 @@ export class ClientConnection extends Timed implements InletListener {
       this.stopClock();
       await this.#refuse(clientError(error.tooLarge ? "head_too_large" : "bad_request", error.message));
     }
-    await this.#linger();
+    if (!this.#leaving) await this.#linger();
+    await this.#refusing;
     this.close();
   }
 
-  /** Writes all of `bytes`; returns whether the client takes them. */
-  async send(bytes: Uint8Array): Promise<boolean> {
+  /**
+   * Writes all of `bytes`; returns whether the client takes them.
+   *
+   * @param clock started anew, if it runs, whenever the client has taken a part
+   */
+  async send(bytes: Uint8Array, clock?: Timed): Promise<boolean> {
     try {
-      let written = await this.link.write(bytes);
-      while (written < bytes.length) written += await this.link.write(bytes.subarray(written));
+      await writeAll(this.link, bytes, clock);
       return true;
     } catch {
       this.#exchange?.clientLeft();
       return false;
     }
+  }
+
+  /** As `send`; a client that takes nothing for `timeouts.idle` has left. */
+  async sendInTime(bytes: Uint8Array): Promise<boolean> {
+    const clock = new SendClock(this);
+    this.#context.idleTimeouts.start(clock);
+    const sent = await this.send(bytes, clock);
+    clock.stopClock();
+    return sent;
   }
 
   /** Sends an answer of the proxy's own. */
@@ -95,7 +112,7 @@ export class ClientConnection extends Timed implements InletListener {
     const passed = headers.filter(([name]) => name !== "connection"); // `lines` says it
     const framing = { kind: "length", bytes: content.length } as const;
     const head = Buffer.from(responseHead({ status, reason: title }, passed, framing, lines), "latin1");
-    await this.send(withoutBody ? head : Buffer.concat([head, content]));
+    await this.sendInTime(withoutBody ? head : Buffer.concat([head, content]));
   }
 
   /** Closes it at once; later calls do nothing. */
@@ -118,10 +135,10 @@ export class ClientConnection extends Timed implements InletListener {
 
   timedOut(): void {
     if (this.#exchange !== undefined) return this.#exchange.cancel("body_timeout");
-    if (this.#isUnknown || this.inlet.unread === 0) return this.close();
-    void this.#refuse(clientError("head_timeout", "The request's head did not arrive in time.")).then(() =>
-      this.close()
-    );
+    if (this.#isUnknown || this.#leaving || this.inlet.unread === 0) return this.close();
+    this.#leaving = true;
+    this.#refusing = this.#refuse(clientError("head_timeout", "The request's head did not arrive in time."));
+    void this.#refusing.then(() => this.close());
   }
 
   /**
@@ -191,10 +208,7 @@ export class ClientConnection extends Timed implements InletListener {
   async #serveOne(head: Http1Request): Promise<boolean> {
     const exchange = new WireExchange(wireRequest(head, this.#address), this, this.#context);
     this.#exchange = exchange;
-    const { turns } = this.#context;
-    const turn = turns.free ? turns.begin() : await turns.wait();
     await this.#context.forwarder.handle(exchange);
-    turns.end(turn);
     exchange.end();
     this.#exchange = undefined;
     this.inlet.narrow(this.#context.buffers); // the head may have been a long one
@@ -218,12 +232,27 @@ export class ClientConnection extends Timed implements InletListener {
   async #linger(): Promise<void> {
     const { inlet } = this;
     if (this.#closed || inlet.ended) return;
+    this.#leaving = true;
     this.#context.lingerTimeouts.start(this);
     await this.link.closeWrite().catch(() => {}); // it is closed already
     while (!inlet.ended) {
       inlet.start = inlet.end;
       await inlet.more();
     }
+  }
+}
+
+/** The limit for an answer that the proxy gives itself. */
+class SendClock extends Timed {
+  readonly #client: ClientConnection;
+
+  constructor(client: ClientConnection) {
+    super();
+    this.#client = client;
+  }
+
+  timedOut(): void {
+    this.#client.close();
   }
 }
 

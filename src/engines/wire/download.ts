@@ -59,7 +59,7 @@ export class Download {
     const part = this.#nextPart();
     if (part === undefined) return Promise.resolve("malformed");
     this.#waitForClient();
-    return this.#relay(this.#client.send(this.#inFront(head, part)));
+    return this.#relay(this.#client.send(this.#inFront(head, part), this.#clock));
   }
 
   async #relay(begun: Promise<boolean>): Promise<DownloadEnd> {
@@ -88,7 +88,7 @@ export class Download {
       const part = this.#nextPart();
       if (part === undefined) return "malformed";
       this.#waitForClient();
-      if (!await this.#client.send(part)) return "client_gone";
+      if (!await this.#client.send(part, this.#clock)) return "client_gone";
     }
     return "whole";
   }
@@ -121,8 +121,8 @@ export class Download {
 
   /** The head in front of what has come of the body, so that both are one write. */
   #inFront(head: string, part: Uint8Array): Uint8Array {
-    const { out, inlet } = this.#connection;
-    const length = encodeHead(head, out);
+    const { out, inlet, sending } = this.#connection;
+    const length = sending ? -1 : encodeHead(head, out); // what is being sent may still stand there
     if (length === -1) return Buffer.concat([Buffer.from(head, "latin1"), part]);
     const front = out.subarray(0, length);
     if (part.length === 0) return front;

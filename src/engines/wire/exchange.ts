@@ -6,7 +6,7 @@ import { MalformedMessage } from "../../http1/malformed.ts";
 import type { Http1Response } from "../../http1/response_head.ts";
 import { encodeHead } from "../../http1/writer.ts";
 import type { Backend } from "../../pool/backend.ts";
-import { clientGone, type Exchange, type Relayed } from "../../proxy/exchange.ts";
+import type { Exchange, Relayed } from "../../proxy/exchange.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
@@ -37,6 +37,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   readonly #client: ClientConnection;
   readonly #context: WireContext;
   readonly #cameTooLate: boolean;
+  #turn: number | undefined;
   readonly #upload: Upload | undefined;
   #uploading: boolean;
   readonly #requestClock: RequestClock | undefined;
@@ -66,12 +67,11 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   }
 
   get refusal(): ProxyError | undefined {
-    if (this.clientGone) return clientGone(); // while the request waited for its turn
     return this.#cameTooLate ? stopping() : undefined;
   }
 
-  get clientGone(): boolean {
-    return this.#cancelled === "client_gone";
+  get brokenOff(): ProxyError | undefined {
+    return this.#cancelled === undefined ? undefined : this.#explain(undefined);
   }
 
   /** Whether what comes from the client is read elsewhere: by an upload, which may be sending what came, or a tunnel. */
@@ -87,8 +87,17 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     return this.#upload === undefined || this.#upload.untouched;
   }
 
+  waitForTurn(): Promise<void> | undefined {
+    const { turns } = this.#context;
+    if (!turns.free) return turns.wait().then((turn) => void (this.#turn = turn));
+    this.#turn = turns.begin();
+    return undefined;
+  }
+
   attempt(backend: Backend, headers: HeaderPair[]): Promise<WireResponse> {
     this.#givenUp = undefined;
+    this.#informed = false;
+    if (this.brokenOff !== undefined) return Promise.reject(this.brokenOff);
     const connection = this.#context.backends.takeIdle(backend, this.#safe);
     return connection === undefined
       ? this.#attemptAnew(backend, headers)
@@ -116,7 +125,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   }
 
   async answer(problem: Problem): Promise<void> {
-    if (this.clientGone) return;
+    if (this.#cancelled === "client_gone") return;
     const { method, keepAlive } = this.request;
     const bodyIsIn = this.#upload === undefined || this.#upload.skipReady();
     const wantsClose = problem.headers.some(([name]) => name === "connection") || this.#context.stopping;
@@ -126,6 +135,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
 
   /** The exchange is over, whatever came of it. */
   end(): void {
+    if (this.#turn !== undefined) this.#context.turns.end(this.#turn);
     this.stopClock();
     this.#requestClock?.stopClock();
     this.#endUpload();
@@ -162,9 +172,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     if (this.#download === undefined) {
       return this.#giveUp(this.#dialing === undefined ? "response_timeout" : "connect_timeout");
     }
-    if (!this.#download.waitsForClient) return this.cancel("idle_timeout");
-    this.cancel("client_gone");
-    this.#client.close();
+    this.cancel(this.#download.waitsForClient ? "client_gone" : "idle_timeout");
   }
 
   #giveUp(why: GivenUp): void {
@@ -175,6 +183,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   #breakOff(): void {
     this.#dialing?.abort();
     this.#connection?.close();
+    if (this.#download?.waitsForClient === true) this.#client.close(); // it may never take what it is sent
   }
 
   async #connect(backend: Backend): Promise<BackendConnection> {
@@ -282,7 +291,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     this.#informed = true;
     if (this.request.minorVersion === 0) return; // HTTP/1.0 knows none (RFC 9110 §15.2)
     const head = responseHead({ status, reason }, forwardInformational({ status, headers: fields }), "nothing", "");
-    await this.#client.send(Buffer.from(head, "latin1"));
+    await this.#client.sendInTime(Buffer.from(head, "latin1"));
   }
 
   async #finish(download: Download, head: Http1Response, running: Promise<DownloadEnd>): Promise<Relayed> {
@@ -303,7 +312,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     this.#tunnelled = true;
     this.#requestClock?.stopClock();
     const lines = `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`;
-    const opened = await this.#client.send(Buffer.from(responseHead(head, headers, "nothing", lines), "latin1"));
+    const opened = await this.#client.sendInTime(Buffer.from(responseHead(head, headers, "nothing", lines), "latin1"));
     // A WebSocket has said goodbye by then; in other protocols one side may be done and the other go on for long.
     const lingering = this.request.upgrade?.toLowerCase() === "websocket" ? this.#context.lingerTimeouts : undefined;
     const tunnel = new Tunnel(this.#client, connection, lingering);

@@ -1,5 +1,7 @@
 /** A connection as this engine uses it, whatever carries it. */
 
+import type { Timed } from "./timeouts.ts";
+
 /** What a `Deno.Conn` does, and all that is asked of it. */
 export type Link = Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite"> & Partial<KeptAlive>;
 
@@ -17,8 +19,15 @@ export function closeQuietly(link: Pick<Link, "close">): void {
   }
 }
 
-/** Writes all of `bytes`. They must not change before it settles. */
-export async function writeAll(link: Link, bytes: Uint8Array): Promise<void> {
+/**
+ * Writes all of `bytes`. They must not change before it settles.
+ *
+ * @param clock started anew, if it runs, whenever a part has been taken
+ */
+export async function writeAll(link: Link, bytes: Uint8Array, clock?: Timed): Promise<void> {
   let written = await link.write(bytes);
-  while (written < bytes.length) written += await link.write(bytes.subarray(written));
+  while (written < bytes.length) {
+    clock?.restartClock();
+    written += await link.write(bytes.subarray(written));
+  }
 }

@@ -15,6 +15,9 @@ interface Source {
   readStop(): void;
 }
 
+/** The socket tells of a write only when all of it is out: in parts of this size it is seen that the peer takes them. */
+const MOST_WRITTEN = 64 * 1024;
+
 /** A socket that is read into buffers. One read at a time. */
 export class NodeLink implements Link {
   readonly #socket: TLSSocket;
@@ -52,8 +55,9 @@ export class NodeLink implements Link {
   }
 
   write(bytes: Uint8Array): Promise<number> {
+    const part = bytes.length > MOST_WRITTEN ? bytes.subarray(0, MOST_WRITTEN) : bytes;
     return new Promise((resolve, reject) => {
-      this.#socket.write(bytes, (error) => error ? reject(error) : resolve(bytes.length));
+      this.#socket.write(part, (error) => error ? reject(error) : resolve(part.length));
     });
   }
 

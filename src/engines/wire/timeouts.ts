@@ -17,6 +17,11 @@ export abstract class Timed {
     return this.queue !== undefined && this.endsAt === 0;
   }
 
+  /** Starts the clock anew, if it runs. */
+  restartClock(): void {
+    this.queue?.start(this);
+  }
+
   /** Stops the clock, if it runs. */
   stopClock(): void {
     this.queue?.remove(this);

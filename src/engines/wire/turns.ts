@@ -4,7 +4,7 @@
 const FEW = 100;
 
 /** Of more than a few, so many are worked on at the same time. */
-const MOST_AT_WORK = 40;
+const MOST_AT_WORK = 32;
 
 /** How often it is looked whether those at work only wait for their backends, in milliseconds … */
 const LOOK_MS = 1;
@@ -15,6 +15,9 @@ const LATE_MS = 1;
 /** So many looks in a row must have seen no end while the program is busy. */
 const STILL_LOOKS = 3;
 
+/** A round lasts no longer while others wait: some of its requests may take long though others end all the time. */
+const ROUND_MS = 10;
+
 /**
  * Gives turns in the order in which they are asked for.
  *
@@ -23,7 +26,8 @@ const STILL_LOOKS = 3;
  * connections with them. So the others wait here.
  *
  * This never limits how many requests are in flight: when none of those at work has ended for a moment, they wait for
- * their backends, so there is time for others. They make up a round that is counted no more, and a new one begins.
+ * their backends, so there is time for others. They make up a round that is counted no more, and a new one begins; in
+ * any case it does after 10 ms.
  */
 export class Turns {
   /** While there is one, the timer runs. */
@@ -36,6 +40,7 @@ export class Turns {
   /** Since the last look; of this round. */
   #anyEnded = false;
   #stillLooks = 0;
+  #roundEnds = 0;
   #lookDue = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -53,7 +58,10 @@ export class Turns {
 
   /** As `begin`, when it is its turn. */
   wait(): Promise<number> {
-    if (this.#waiting.length === 0) this.#lookLater();
+    if (this.#waiting.length === 0) {
+      this.#roundEnds = performance.now() + ROUND_MS;
+      this.#lookLater();
+    }
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
@@ -88,9 +96,11 @@ export class Turns {
   readonly #look = (): void => {
     this.#stillLooks = this.#anyEnded ? 0 : this.#stillLooks + 1;
     this.#anyEnded = false;
-    const busy = performance.now() > this.#lookDue + LATE_MS;
-    if (this.#stillLooks >= (busy ? STILL_LOOKS : 1)) {
+    const now = performance.now();
+    const busy = now > this.#lookDue + LATE_MS;
+    if (this.#stillLooks >= (busy ? STILL_LOOKS : 1) || now >= this.#roundEnds) {
       this.#stillLooks = 0;
+      this.#roundEnds = now + ROUND_MS;
       this.#round++;
       this.#atWork = 0;
       this.#admit();

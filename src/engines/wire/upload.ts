@@ -85,7 +85,7 @@ export class Upload extends Timed {
       inlet.start = to; // what the reader has seen it must not see again, whatever becomes of this
       // A backend that breaks off may have answered before: its answer tells more than this failure.
       this.#context.idleTimeouts.start(this);
-      const sent = await connection.send(part);
+      const sent = await connection.send(part, this);
       this.stopClock();
       if (!sent) return;
     }

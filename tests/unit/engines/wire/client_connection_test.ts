@@ -3,7 +3,9 @@ import { configSchema } from "../../../../src/config/schema.ts";
 import { ClientConnection } from "../../../../src/engines/wire/client_connection.ts";
 import { WireContext } from "../../../../src/engines/wire/context.ts";
 import type { WireExchange } from "../../../../src/engines/wire/exchange.ts";
+import { ProxyError } from "../../../../src/errors.ts";
 import type { Forwarder } from "../../../../src/proxy/exchange.ts";
+import { problemFor } from "../../../../src/proxy/problem.ts";
 import { FakeLink } from "../../../support/fake_link.ts";
 import { RecordingLog } from "../../../support/log.ts";
 import { poolOf } from "../../../support/pool.ts";
@@ -11,13 +13,15 @@ import { waitFor } from "../../../support/wait.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
+const TOO_LATE = new ProxyError("too late", { code: "head_timeout", side: "client", requestSent: false });
+
 /** A client's connection whose requests a test answers. */
-function serve(handle: (exchange: WireExchange) => Promise<void>) {
+function serve(handle: (exchange: WireExchange) => Promise<void>, timeouts: { readonly header?: number } = {}) {
   const link = new FakeLink();
   const context = new WireContext({
-    config: configSchema.parse({}),
+    config: configSchema.parse({ engine: "wire", timeouts }),
     pool: poolOf([1]),
-    forwarder: { handle } as unknown as Forwarder,
+    forwarder: { handle, refuse: () => problemFor(TOO_LATE, "id", 1) } as unknown as Forwarder,
     log: new RecordingLog(),
     secure: false,
   });
@@ -67,17 +71,17 @@ Deno.test("ClientConnection reads on behind a request without a body, to notice 
   await waitFor(() => exchanges.length === 1 && link.isRead, { what: "the request" });
   link.deliver(bytesOf("GET /next HTTP/1.1\r\n"));
   await waitFor(() => link.isRead, { what: "another read" });
-  assertEquals(exchanges[0]?.clientGone, false);
+  assertEquals(exchanges[0]?.brokenOff, undefined);
   link.end();
-  await waitFor(() => exchanges[0]?.clientGone === true, { what: "the client's leaving" });
+  await waitFor(() => exchanges[0]?.brokenOff?.code === "client_gone", { what: "the client's leaving" });
   done.resolve();
 });
 
 Deno.test("ClientConnection: a request that waits for its turn is not idle, and not sent when its client leaves", async () => {
   const refusals: (string | undefined)[] = [];
-  await using client = serve((exchange) => {
-    refusals.push(exchange.refusal?.code);
-    return Promise.resolve();
+  await using client = serve(async (exchange) => {
+    await exchange.waitForTurn();
+    refusals.push(exchange.brokenOff?.code);
   });
   const { link, connection, context } = client;
   const turn = Promise.withResolvers<number>();
@@ -90,4 +94,21 @@ Deno.test("ClientConnection: a request that waits for its turn is not idle, and 
   turn.resolve(context.turns.begin());
   await waitFor(() => refusals.length === 1, { what: "the request's turn" });
   assertEquals(refusals, ["client_gone"]);
+});
+
+Deno.test("ClientConnection answers a head that is late, and takes no request from what comes meanwhile", async () => {
+  // The rest of the head came while the 408 was on its way: the request was carried out, and sent again by its client.
+  let handled = 0;
+  await using client = serve(() => Promise.resolve(void handled++), { header: 50 });
+  const { link } = client;
+  const writable = Promise.withResolvers<void>();
+  link.gate = writable.promise;
+  link.deliver(bytesOf("POST / HTTP/1.1\r\nHost: x\r\n"));
+  await waitFor(() => link.writing, { what: "the 408" });
+  link.deliver(bytesOf("Content-Length: 0\r\n\r\n"));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assertEquals(link.closed, false);
+  writable.resolve();
+  await waitFor(() => link.closed, { what: "the end" });
+  assertEquals([handled, new TextDecoder().decode(link.written[0]).slice(0, 12)], [0, "HTTP/1.1 408"]);
 });

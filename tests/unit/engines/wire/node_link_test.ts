@@ -51,6 +51,17 @@ Deno.test("NodeLink reads what comes, in parts as small as asked for, and then t
   assertEquals(new TextDecoder().decode(await client.chunk()), "late");
 });
 
+Deno.test("NodeLink writes in parts, so that a peer that takes them slowly is seen to take them", async () => {
+  await using ends = await linked();
+  const { link, client } = ends;
+  const bytes = Uint8Array.from({ length: 150_000 }, (_, at) => at % 251);
+  const parts: number[] = [];
+  const reading = client.rest();
+  for (let sent = 0; sent < bytes.length; sent += parts.at(-1) ?? 0) parts.push(await link.write(bytes.subarray(sent)));
+  await link.closeWrite();
+  assertEquals([parts, await reading], [[65_536, 65_536, 18_928], bytes]);
+});
+
 Deno.test("NodeLink holds back a peer whose bytes nobody reads", async () => {
   await using ends = await linked();
   const { link, client } = ends;

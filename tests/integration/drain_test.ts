@@ -2,6 +2,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { HttpBackend } from "../support/http_backend.ts";
+import { backendSpec } from "../support/pool.ts";
+import { TestAdmin } from "../support/admin.ts";
 import { TestProxy } from "../support/proxy.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -53,6 +55,48 @@ Deno.test("DELETE refuses a drain that is no duration, and changes nothing", asy
   const { status, body } = await remove(proxy, backend.url, "soon");
   assertEquals([status, proxy.backend(backend.url).state], [400, "active"]);
   assertMatch(body.detail, /drain: got "soon", want a duration/);
+});
+
+Deno.test("DELETE with drain leaves a disabled backend disabled", async () => {
+  // It became draining, and the clients that stick to it got the backend again that an operator had switched off.
+  const states: string[] = [];
+  const persist = () => Promise.resolve(void states.push(admin.backend().state));
+  await using admin = new TestAdmin({ persist });
+  admin.pool.update(admin.backend(), { state: "disabled" }, "test");
+  const target = `/backends/${admin.backend().id}?drain=0ms`;
+  assertEquals((await admin.call({ method: "DELETE", target })).json.state, "disabled");
+  assertEquals(states, ["disabled"]);
+});
+
+Deno.test("DELETE with drain and a file that can't be written leaves every state as it was", async () => {
+  // The answer was that nothing had changed, but the backend went on draining, without new traffic for ever.
+  await using admin = new TestAdmin({ persist: () => Promise.reject(new Error("read-only")) });
+  const backend = admin.backend();
+  for (const state of ["active", "draining", "disabled"] as const) {
+    admin.pool.update(backend, { state }, "test");
+    const target = `/backends/${backend.id}?drain=0ms`;
+    assertEquals([(await admin.call({ method: "DELETE", target })).status, backend.state], [500, state]);
+  }
+});
+
+Deno.test("a change or removal of a backend that a reload removes while the file is written is 404, and nobody else's", async () => {
+  // The change went to the slot in shared memory, which another backend had got by then: that one's weight changed.
+  const next = "http://127.0.0.1:9099";
+  let admin: TestAdmin;
+  const persist = () => {
+    const replaced = admin.backend();
+    admin.pool.remove(replaced, "reload");
+    admin.pool.add(backendSpec(next), "reload");
+    assertEquals(admin.backend(next).slot, replaced.slot);
+    return Promise.resolve();
+  };
+  for (const sent of [{ method: "PATCH", body: { weight: 7 } }, { method: "DELETE" }]) {
+    admin = new TestAdmin({ persist });
+    await using _ = admin;
+    const { status } = await admin.call({ ...sent, target: `/backends/${admin.backend().id}` });
+    assertEquals([status, admin.backend(next).weight, admin.pool.backends.length], [404, 1, 1]);
+    assertEquals(admin.log.of("admin change"), []);
+  }
 });
 
 Deno.test("GET /explain says which backend a request would get and why, and takes no turn", async () => {

@@ -157,6 +157,7 @@ async function change(
       target,
       target.pool.backends.map((other) => other === backend ? { ...other.spec, ...settings } : other.spec),
     );
+    mustBeInPool(backend); // a reload may have removed it meanwhile, and another may have its slot
   }
   if (target.pool.update(backend, patch, REASON)) {
     audit(context, target, { action: "change", backend: backend.url, before, after: backendSettings(backend) });
@@ -182,7 +183,15 @@ async function remove(
   const before = backendSettings(backend);
   if (drainMs !== undefined) await drain(pool, backend, drainMs);
   return await inTurn(async () => {
-    await save(target, pool.backends.filter((other) => other !== backend).map((other) => other.spec));
+    try {
+      mustBeInPool(backend);
+      await save(target, pool.backends.filter((other) => other !== backend).map((other) => other.spec));
+      mustBeInPool(backend);
+    } catch (error) {
+      const isOurs = drainMs !== undefined && before.state === "active" && backend.state === "draining";
+      if (isOurs && backend.inPool) pool.update(backend, { state: "active" }, REASON);
+      throw error;
+    }
     // As it was: another backend may have its slot in shared memory soon.
     const view = backendView(backend);
     pool.remove(backend, REASON);
@@ -192,10 +201,10 @@ async function remove(
   });
 }
 
-/** Gives the backend no new traffic, and waits for its last request to end or for somebody else to remove it. */
+/** Gives an active backend no new traffic (a disabled one gets even less), and waits for its last request to end or for somebody else to remove it. */
 async function drain(pool: ServerPool, backend: Backend, limitMs: number): Promise<void> {
   const deadline = performance.now() + limitMs;
-  pool.update(backend, { state: "draining" }, REASON);
+  if (backend.state === "active") pool.update(backend, { state: "draining" }, REASON);
   while (backend.currentConnections > 0 && performance.now() < deadline && pool.backends.includes(backend)) {
     await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
   }
@@ -212,8 +221,17 @@ function find(pool: ServerPool, given: readonly Name[]): Backend {
   const [url] = urls;
   const [id] = ids;
   const backend = url !== undefined ? pool.getByUrl(url) : id !== undefined ? pool.get(id) : undefined;
-  if (backend === undefined) throw new AdminProblem(404, "the pool has no such backend");
+  if (backend === undefined) throw noSuchBackend();
   return backend;
+}
+
+/** 404 once the backend is no longer there: what its slot in shared memory holds may be another's. */
+function mustBeInPool(backend: Backend): void {
+  if (!backend.inPool) throw noSuchBackend();
+}
+
+function noSuchBackend(): AdminProblem {
+  return new AdminProblem(404, "the pool has no such backend");
 }
 
 function byPath(context: AdminContext, pool: ServerPool): Backend {

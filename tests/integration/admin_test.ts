@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertNotMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { MAX_BACKENDS } from "../../src/pool/shared_state.ts";
+import { backendStatus } from "../support/status.ts";
 import { type Sent, TestAdmin } from "../support/admin.ts";
 import { backendSpec } from "../support/pool.ts";
 import { headerOf, RawClient, type RawResponse, textOf } from "../support/raw_client.ts";
@@ -408,21 +409,7 @@ Deno.test("admin GET /status has exactly these fields", async () => {
   assertEquals(Object.keys(json), [
     ...["version", "startedAt", "uptimeSeconds", "strategy", "engine", "workers", "requests", "backends"],
   ]);
-  const unused = {
-    id: admin.backend(B).id,
-    url: B,
-    alive: true,
-    state: "active",
-    weight: 1,
-    backup: false,
-    currentConnections: 0,
-    maxConnections: null,
-    totalRequests: 0,
-    totalFailures: 0,
-    latencyMs: { ewma: null },
-    lastCheck: null,
-    lastChange: null,
-  };
+  const unused = backendStatus(admin.backend(B).id, { url: B });
   assertEquals(rest, {
     version: "1.2.3",
     strategy: "round-robin",

@@ -6,7 +6,7 @@ import { messageOf } from "./errors.ts";
 import type { Clock } from "./health/clock.ts";
 import type { Log } from "./log.ts";
 import {
-  certificateDiffers,
+  certificateSource,
   endsSoon,
   type ServerCertificate,
   serverCertificate,
@@ -73,12 +73,13 @@ export class FrontCertificate {
    * @throws {ConfigError} when its files are of no use
    */
   prepare(tls: TlsConfig | null): () => Promise<boolean> {
-    const now = new Date(this.#clock.now());
-    const differs = certificateDiffers(tls, this.#current, now);
+    if (tls === null) return () => Promise.resolve(this.#current !== undefined);
+    const source = certificateSource(tls, new Date(this.#clock.now()));
+    const differs = source.differsFrom(this.#current);
     return async () => {
-      if (this.#show === undefined || tls === null) return differs;
+      if (this.#show === undefined) return differs;
       this.#tls = tls;
-      if (differs) this.#use(await serverCertificate(tls, { log: this.#log, now }));
+      if (differs) this.#use(await source.obtain(this.#log));
       return false;
     };
   }

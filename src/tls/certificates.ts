@@ -37,34 +37,42 @@ export async function serverCertificate(
   tls: TlsConfig,
   { log, now }: { readonly log: Log; readonly now: Date },
 ): Promise<ServerCertificate> {
-  switch (tls.kind) {
-    case "files": {
-      const { certificate, warning } = readCertificate(tls, now);
-      if (warning !== undefined) log.warn("configuration", { warning });
-      return certificate;
-    }
-    case "self-signed": {
-      const directory = stateDirectory((name) => Deno.env.get(name));
-      return await selfSignedCertificate({ names: tls.names, directory, now, log });
-    }
-  }
+  return await certificateSource(tls, now).obtain(log);
+}
+
+/** Where the configured certificate comes from: files that have been read, or the making of one. */
+export interface CertificateSource {
+  /** Whether it is another one than `current`. */
+  differsFrom(current: ServerCertificate | undefined): boolean;
+  /** The certificate itself; rejects only where a self-signed one can't be made. */
+  obtain(log: Log): Promise<ServerCertificate>;
 }
 
 /**
- * Returns whether a start now would show another certificate than `current`.
+ * Finds the configured certificate. Its files are read and checked here, once; one that has to be made is made later.
  *
  * @throws {ConfigError} when the files are of no use
  */
-export function certificateDiffers(tls: TlsConfig | null, current: ServerCertificate | undefined, now: Date): boolean {
-  switch (tls?.kind) {
-    case undefined:
-      return current !== undefined;
+export function certificateSource(tls: TlsConfig, now: Date): CertificateSource {
+  switch (tls.kind) {
     case "files": {
-      const { cert, key } = readCertificate(tls, now).certificate;
-      return cert !== current?.cert || key !== current.key;
+      const { certificate, warning } = readCertificate(tls, now);
+      return {
+        differsFrom: (current) => certificate.cert !== current?.cert || certificate.key !== current.key,
+        obtain(log) {
+          if (warning !== undefined) log.warn("configuration", { warning });
+          return Promise.resolve(certificate);
+        },
+      };
     }
     case "self-signed":
-      return current === undefined || !serves(current, tls.names, now);
+      return {
+        differsFrom: (current) => current === undefined || !serves(current, tls.names, now),
+        obtain(log) {
+          const directory = stateDirectory((name) => Deno.env.get(name));
+          return selfSignedCertificate({ names: tls.names, directory, now, log });
+        },
+      };
   }
 }
 

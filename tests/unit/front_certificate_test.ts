@@ -82,6 +82,21 @@ Deno.test("FrontCertificate shows what the files hold at a reload, and nothing o
   await certificate.stop();
 });
 
+Deno.test("FrontCertificate shows what it has checked, whatever becomes of the files until the reload is through", async () => {
+  // The files were read a second time once all else had been applied: changed in between, as by a renewal that writes
+  // one after the other, they failed a reload that had already happened.
+  using directory = new TemporaryDirectory();
+  const tls = files(directory.writePair(await makePair()));
+  const { certificate, shown } = await start(tls);
+  const next = await makePair();
+  directory.writePair(next);
+  const use = certificate.prepare(tls);
+  directory.write("server.crt", "half a certificate");
+  assertEquals(await use(), false);
+  assertEquals([shown, certificate.current], [[next], next]);
+  await certificate.stop();
+});
+
 Deno.test("FrontCertificate says what takes a restart: TLS on or off, and any change that the engine can't make", async () => {
   using directory = new StateDirectory();
   const tls = files(directory.writePair(await makePair()));

@@ -201,7 +201,10 @@ async function remove(
   });
 }
 
-/** Gives an active backend no new traffic (a disabled one gets even less), and waits for its last request to end or for somebody else to remove it. */
+/**
+ * Gives an active backend no new traffic (a disabled one gets even less), and waits for its last request to end or for
+ * somebody else to remove it.
+ */
 async function drain(pool: ServerPool, backend: Backend, limitMs: number): Promise<void> {
   const deadline = performance.now() + limitMs;
   if (backend.state === "active") pool.update(backend, { state: "draining" }, REASON);

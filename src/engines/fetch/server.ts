@@ -3,6 +3,7 @@
 import type { Config } from "../../config/schema.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { LISTEN_QUEUE } from "../listen_queue.ts";
+import { uploadsEnd } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";
 import { type FetchContext, FetchExchange, type FetchLimits } from "./exchange.ts";
@@ -10,9 +11,6 @@ import { type FetchRequestHead, readHead } from "./request_head.ts";
 import { runtimePropagates, withRuntimeTrace } from "./runtime_trace.ts";
 import { settleBody } from "./secure_body.ts";
 import { WebSocketExchange } from "./websocket.ts";
-
-/** How often a stopping engine looks whether the last request body has arrived. */
-const UPLOAD_POLL_MS = 10;
 
 type Respond = (response: Response) => void;
 
@@ -59,7 +57,7 @@ export function startFetchEngine({ config, pool, forwarder, certificate, reusePo
     setCertificate: undefined, // a second `Deno.serve` on the port would lose connections while it takes over
     async refuseRequests() {
       context.stopping = true;
-      while (context.uploads > 0) await new Promise((resolve) => setTimeout(resolve, UPLOAD_POLL_MS));
+      await uploadsEnd(context);
     },
     async stop() {
       // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.

@@ -2,12 +2,10 @@
 
 import { messageOf } from "../../errors.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
+import { uploadsEnd } from "../uploads.ts";
 import { ClientConnection } from "./client_connection.ts";
 import { WireContext } from "./context.ts";
 import { type Arrival, type Door, type Entrant, openDoor } from "./door.ts";
-
-/** How often a stopping engine looks whether the last request body has arrived. */
-const UPLOAD_POLL_MS = 10;
 
 /** How long the listener rests when the system has no more to give, such as file descriptors. */
 const EXHAUSTED_MS = 100;
@@ -56,7 +54,7 @@ class WireEngine implements Engine {
 
   async refuseRequests(): Promise<void> {
     this.#context.stopping = true;
-    while (this.#context.uploads > 0) await new Promise((resolve) => setTimeout(resolve, UPLOAD_POLL_MS));
+    await uploadsEnd(this.#context);
   }
 
   async stop(): Promise<void> {

@@ -78,7 +78,7 @@ const proxy = z.strictObject({
   maxConnections: setting(
     whole(1, MAX_COUNT),
     10_000,
-    `Most client connections, 1 to ${MAX_COUNT}; more wait in the kernel's queue (engine wire).`,
+    `Most client connections, 1 to ${MAX_COUNT}; more wait (engine wire).`,
   ),
   maxHeaderSize: setting(
     size(256, 16 * 1024 ** 2),

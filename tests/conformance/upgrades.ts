@@ -68,14 +68,16 @@ export function testUpgrades(engine: EngineUnderTest): void {
     // Clients that send `a,b` got a 500 under `fetch`, and each left an open WebSocket behind at a backend.
     await using backend = upgrading(async (connection) => {
       await connection.send(textFrame("welcome", false));
-      await connection.toEnd();
+      await connection.read();
+      await connection.send(closeFrame(1000, false));
     }, "Sec-WebSocket-Protocol: b\r\n");
     await using proxy = await startProxy(engine, { backends: [backend.url] });
     using client = await RawClient.connect(proxy.port);
     const response = await ask(client, webSocketHandshake("/", "Sec-WebSocket-Protocol: a,b\r\n"));
     assertEquals([response.status, headerOf(response, "sec-websocket-protocol")], [101, "b"]);
     await expectBytes(client, textFrame("welcome", false), "the first message");
-    client.close();
+    await client.send(closeFrame(1000, true));
+    await within(client.rest(), "the end");
     await proxy.idle();
   });
 

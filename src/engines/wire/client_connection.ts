@@ -10,7 +10,7 @@ import type { WireContext } from "./context.ts";
 import { WireExchange } from "./exchange.ts";
 import { CLOSE_LINE, responseHead } from "./heads.ts";
 import { Inlet, type InletListener } from "./inlet.ts";
-import { type Link, writeAll } from "./link.ts";
+import { closeQuietly, type Link, writeAll } from "./link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
 import { type ClientAddress, wireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
@@ -120,11 +120,7 @@ export class ClientConnection extends Timed implements InletListener {
     if (this.#closed) return;
     this.#closed = true;
     this.stopClock();
-    try {
-      this.link.close();
-    } catch {
-      // it is closed already
-    }
+    closeQuietly(this.link);
   }
 
   inletChanged(): void {

@@ -19,7 +19,7 @@ export const ERROR_CODES = [
   "idle_timeout", // a response body has stood still for `timeouts.idle`: the client is cut
   "request_timeout", // total time over `timeouts.request`: 504
   "client_gone", // the client left: no answer can reach it
-  "internal", // a bug of ours: 500
+  "internal", // a bug of ours, or the system has no more to give: 500
 ] as const;
 
 /** What happened. */

@@ -93,8 +93,12 @@ export class HealthMonitor {
         const wasUp = backend.up;
         const observation = await probe.check(stopped);
         if (stopped.aborted) return;
-        this.#record(backend, observation);
-        state = this.#conclude(backend, { state, wasUp, observation });
+        if (observation.inconclusive) {
+          this.#log.warn("check could not be made", { backend: backend.url, error: observation.error });
+        } else {
+          this.#record(backend, observation);
+          state = this.#conclude(backend, { state, wasUp, observation });
+        }
         if (stopped.aborted) return; // by a listener of the pool, on this very news
         const pauseMs = this.#pauseMs(this.#clock.now() - startedAt);
         this.#pool.shared.setRecheckAt(backend.slot, this.#clock.now() + pauseMs);

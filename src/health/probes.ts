@@ -3,6 +3,7 @@
 import { backendPort, isBlockedByFetch } from "../config/backend_url.ts";
 import type { HealthConfig } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
+import { isExhaustion } from "../exhaustion.ts";
 import type { Backend } from "../pool/backend.ts";
 import { trustFor } from "../tls/authorities.ts";
 
@@ -14,6 +15,8 @@ export interface Observation {
   readonly durationMs: number;
   /** The cause in a few words, such as `connection refused` or `status 503`; `null` when `ok`. */
   readonly error: string | null;
+  /** Whether the check could not be made for lack of our own means: it says nothing of the backend. */
+  readonly inconclusive?: boolean;
 }
 
 /** Checks one backend, whenever asked. */
@@ -40,7 +43,7 @@ const MAX_BODY_BYTES = 64 * 1024;
 const MAX_ERROR_CHARS = 200;
 
 /** What a check found: with no `error` it passed. */
-type Finding = Pick<Observation, "status" | "error">;
+type Finding = Pick<Observation, "status" | "error" | "inconclusive">;
 
 /** Passes when a connection can be made. */
 function tcpProbe(backend: Backend, config: HealthConfig): Probe {
@@ -156,11 +159,12 @@ function timed(timeoutMs: number, inspect: (signal: AbortSignal) => Promise<Find
   return async (cancelled) => {
     const startedAt = performance.now();
     const signal = AbortSignal.any([cancelled, AbortSignal.timeout(timeoutMs)]);
-    const { status, error } = await inspect(signal).catch((thrown: unknown): Finding => {
-      return { status: null, error: failureText(thrown, timeoutMs) };
+    const finding = await inspect(signal).catch((thrown: unknown): Finding => {
+      const failure = { status: null, error: failureText(thrown, timeoutMs) };
+      return isExhaustion(thrown) ? { ...failure, inconclusive: true } : failure;
     });
     const durationMs = Math.round((performance.now() - startedAt) * 100) / 100;
-    return { ok: error === null, status, durationMs, error };
+    return { ok: finding.error === null, durationMs, ...finding };
   };
 }
 
@@ -172,7 +176,7 @@ function failureText(thrown: unknown, timeoutMs: number): string {
   if (thrown instanceof DOMException && thrown.name === "TimeoutError") return `timed out after ${timeoutMs} ms`;
   return messageOf(thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown)
     .replace(/^.*client error \(\w+\): /s, "")
-    .replace(/^(tcp connect|dns) error: /, "")
+    .replace(/^(tcp (connect|open)|dns) error: /, "")
     .replace(/^connect ECONNREFUSED .*/s, "connection refused") // `node:http`
     .replace(/ \(os error \d+\)/, "")
     .replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())

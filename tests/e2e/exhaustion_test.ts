@@ -5,40 +5,94 @@ import { get, within } from "../conformance/engine_under_test.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { Program } from "../support/program.ts";
 import { RawClient, textOf } from "../support/raw_client.ts";
+import { webSocketHandshake } from "../support/raw_websocket.ts";
 import { waitFor } from "../support/wait.ts";
 
-Deno.test("engine wire without file descriptors: the backend is not blamed, and with descriptors all goes on", async () => {
-  // A proxy that ran into its limit of open files took every backend out, which had nothing to do with it.
-  await using backend = HttpBackend.named("served");
-  using directory = {
-    path: Deno.makeTempDirSync(),
-    [Symbol.dispose]() {
-      Deno.removeSync(this.path, { recursive: true });
-    },
-  };
-  const config = `${directory.path}/config.json`;
-  const settings = { health: { type: "none" }, proxy: { host: "127.0.0.1", port: 0 }, admin: { port: 0 } };
-  Deno.writeTextFileSync(config, JSON.stringify({ ...settings, backends: [backend.url] }));
-  await using program = await Program.start(["--config", config, "--engine", "wire"], { openFiles: 80 });
-  const port = Number(new URL(program.url).port);
-  const clients = await Promise.all(Array.from({ length: 120 }, () => RawClient.connect(port)));
-  await program.logged("connection not accepted");
-  // Some of them were let in; none of these gets through to a backend now.
-  const answer = await within(
-    Promise.any(clients.map(async (client) => {
-      const response = await client.request(get("/"));
-      return response ?? Promise.reject(new Error("closed"));
-    })),
-    "an answer",
-  );
-  assertEquals(answer.status, 500);
-  for (const client of clients) client.close();
+const OPEN_FILES = 80;
 
+/** By its name, too: what can't look a name up says that there is no such name. */
+const HOSTS = ["127.0.0.1", "localhost"];
+
+/** A program that may not open many files, with one backend. */
+async function start(engine: string, backend: string, health: object): Promise<Program> {
+  const directory = Deno.makeTempDirSync();
+  const config = `${directory}/config.json`;
+  const settings = { health, proxy: { host: "127.0.0.1", port: 0 }, admin: { port: 0 }, backends: [backend] };
+  Deno.writeTextFileSync(config, JSON.stringify(settings));
+  try {
+    return await Program.start(["--config", config, "--engine", engine], { openFiles: OPEN_FILES });
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+/** The status of the answer to the first of these clients that gets one. */
+async function firstStatus(clients: readonly RawClient[], request: string): Promise<number> {
+  const asked = clients.map(async (client) => {
+    const response = await client.request(request);
+    return response ?? Promise.reject(new Error("closed"));
+  });
+  return (await within(Promise.any(asked), "an answer")).status;
+}
+
+/** Waits until requests are served, and looks at what the backend was blamed for. */
+async function goesOnUnblamed(program: Program): Promise<void> {
   await waitFor(async () => {
-    using client = await RawClient.connect(port);
+    using client = await RawClient.connect(Number(new URL(program.url).port));
     const response = await client.request(get("/"));
     return response !== undefined && textOf(response) === "served";
   }, { what: "a request to be served" });
-  const { backends } = await (await fetch(`${program.adminUrl}/status`)).json();
-  assertEquals([backends[0].alive, backends[0].totalFailures], [true, 0]);
+  const { backends: [backend] } = await (await fetch(`${program.adminUrl}/status`)).json();
+  assertEquals([backend.alive, backend.totalFailures], [true, 0]);
+  assertEquals(program.log.filter(({ message }) => message === "backend down"), []);
+}
+
+for (const host of HOSTS) {
+  Deno.test(`engine wire without file descriptors: neither requests nor checks blame the backend ${host}, and with descriptors all goes on`, async () => {
+    // A proxy that ran into its limit of open files took every backend out, which had nothing to do with it.
+    await using backend = HttpBackend.named("served");
+    const checks = { interval: "50ms", unhealthyThreshold: 1 };
+    await using program = await start("wire", backend.url.replace("127.0.0.1", host), checks);
+    const port = Number(new URL(program.url).port);
+    const clients = await Promise.all(Array.from({ length: 1.5 * OPEN_FILES }, () => RawClient.connect(port)));
+    await program.logged("connection not accepted");
+    await program.logged("check could not be made");
+    // Some of them were let in; none of these gets through to a backend now.
+    assertEquals(await firstStatus(clients, get("/")), 500);
+    for (const client of clients) client.close();
+    await goesOnUnblamed(program);
+  });
+}
+
+Deno.test({
+  name: "engine fetch without file descriptors: the backend is not blamed, and with descriptors all goes on",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    // As above; a WebSocket's handshake that found no descriptor even counted as a lost connection.
+    const held = Promise.withResolvers<void>();
+    await using backend = new HttpBackend(async (request) => {
+      if (request.url.endsWith("/held")) await held.promise;
+      return new Response("served");
+    });
+    await using program = await start("fetch", backend.url, { type: "none" });
+    const port = Number(new URL(program.url).port);
+    // Less inherited ones with a number that is above the limit: those take no place.
+    const openFiles = () =>
+      [...Deno.readDirSync(`/proc/${program.pid}/fd`)].filter(({ name }) => Number(name) < OPEN_FILES).length;
+    const clients: RawClient[] = [];
+    // The last one goes to a connection to the backend: `Deno.serve` ends when it can't accept.
+    for (let open = openFiles(); open < OPEN_FILES - 1; open = openFiles()) {
+      clients.push(await RawClient.connect(port));
+      await waitFor(() => openFiles() > open, { what: "the connection to be accepted" });
+    }
+    await clients[0]?.send(get("/held"));
+    await waitFor(() => openFiles() === OPEN_FILES, { what: "the last descriptor to be taken" });
+    assertEquals(await firstStatus(clients.slice(1, 2), get("/")), 500);
+    assertEquals(await firstStatus(clients.slice(2, 3), webSocketHandshake()), 500);
+    held.resolve();
+    assertEquals((await within(clients[0]?.response() ?? Promise.resolve(undefined), "an answer"))?.status, 200);
+    for (const client of clients) client.close();
+    await waitFor(() => openFiles() < OPEN_FILES / 2, { what: "the connections to be closed" });
+    await goesOnUnblamed(program);
+  },
 });

@@ -1,18 +1,20 @@
 /** Reads what `fetch` says of a failure: the one place that matches the runtime's message text. */
 
 import { messageOf, ProxyError } from "../../errors.ts";
+import { exhausted, isExhaustion } from "../../exhaustion.ts";
 
 /** Parts of the messages by which hyper, the client inside `fetch`, says that an answer was not HTTP. */
 const MALFORMED = ["parsed", "message head is too large"];
 
 /**
- * Wraps an error of `fetch`. Every failure that reaches this point is the backend's: the client's and the limits' are
- * told apart before.
+ * Wraps an error of `fetch`. Every failure that reaches this point is the backend's, or for lack of our own means: the
+ * client's and the limits' are told apart before.
  */
 export function fromFetchError(error: unknown): ProxyError {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const text = messageOf(cause);
   if (text.includes("client error (Connect)")) {
+    if (isExhaustion(cause)) return exhausted(cause);
     return new ProxyError(lastPart(text), {
       code: "connect_failed",
       side: "backend",
@@ -50,6 +52,7 @@ export function refusedStatus(text: string): number | undefined {
 
 /** Wraps the message of a WebSocket handshake that failed. */
 export function fromHandshakeError(text: string): ProxyError {
+  if (isExhaustion(text)) return exhausted(text);
   const connected = !text.includes("connect error") && !text.includes("dns error");
   if (!connected) {
     return new ProxyError(lastPart(text), {

@@ -1,8 +1,9 @@
 /** Whether a backend takes connections at all. */
 
+import { isExhaustion } from "../../exhaustion.ts";
 import type { Backend } from "../../pool/backend.ts";
 
-/** Dials once; `false` when no connection is made within `limitMs`. */
+/** Dials once; `false` when no connection is made within `limitMs`, unless it is for lack of our own means. */
 export async function isReachable(backend: Backend, limitMs: number): Promise<boolean> {
   try {
     const connection = await Deno.connect({
@@ -12,7 +13,7 @@ export async function isReachable(backend: Backend, limitMs: number): Promise<bo
     });
     connection.close();
     return true;
-  } catch {
-    return false; // refused, timed out or no such host: all the same to the caller
+  } catch (error) {
+    return isExhaustion(error); // else refused, timed out or no such host: all the same to the caller
   }
 }

@@ -1,6 +1,7 @@
 /** The connections to the backends: made when none is idle, kept while they are of use. */
 
 import { messageOf, ProxyError } from "../../errors.ts";
+import { exhausted, isExhaustion } from "../../exhaustion.ts";
 import type { Backend } from "../../pool/backend.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
 import { BackendConnection } from "./backend_connection.ts";
@@ -64,9 +65,7 @@ export class BackendConnections {
       this.#placeOf(backend).open.add(connection);
       return connection;
     } catch (cause) {
-      if (isExhaustion(cause)) {
-        throw new ProxyError("no connection", { code: "internal", side: "proxy", requestSent: false, cause });
-      }
+      if (isExhaustion(cause)) throw exhausted(cause);
       throw new ProxyError(connectReason(cause), { code: "connect_failed", side: "backend", requestSent: false });
     }
   }
@@ -109,11 +108,6 @@ export class BackendConnections {
     place?.open.delete(connection);
     if (place?.open.size === 0) this.#places.delete(connection.backend);
   };
-}
-
-/** Whether this process or the system is out of file descriptors: no backend has a part in that. */
-function isExhaustion(cause: unknown): boolean {
-  return cause instanceof Error && "code" in cause && (cause.code === "EMFILE" || cause.code === "ENFILE");
 }
 
 function connectReason(cause: unknown): string {

@@ -115,6 +115,28 @@ Deno.test("HealthMonitor checks the backends that are there when it is made", as
   assertEquals(bench.pool.backends.map((backend) => bench.probe(backend).checks), [1, 1]);
 });
 
+Deno.test("HealthMonitor concludes nothing from a check that could not be made", async () => {
+  // A proxy without file descriptors could not ask, and took every backend out at once.
+  await using bench = new Bench({ interval: "5s", unhealthyThreshold: 2, healthyThreshold: 2 });
+  const { backend, probe } = await bench.add();
+  const next = async (observation: Observation) => {
+    probe.answer = observation;
+    await bench.clock.advance(5_000);
+    return [backend.up, backend.checks.failed, backend.lastCheck?.error];
+  };
+  const unmade = { ...FAILED, error: "too many open files", inconclusive: true };
+  for (let turn = 0; turn < 3; turn++) assertEquals(await next(unmade), [true, 0, null]);
+  assertEquals(bench.log.of("check could not be made").map(({ fields }) => fields["error"]), [
+    "too many open files",
+    "too many open files",
+    "too many open files",
+  ]);
+  // Those before and after it stay a row.
+  assertEquals(await next(FAILED), [true, 1, "status 503"]);
+  assertEquals(await next(unmade), [true, 1, "status 503"]);
+  assertEquals(await next(FAILED), [false, 2, "status 503"]);
+});
+
 Deno.test("HealthMonitor moves each check by the jitter, both ways", async () => {
   const pauses = [[0, 4_000], [0.5, 5_000], [0.75, 5_500], [1, 6_000]] as const;
   for (const [random, pause] of pauses) {

@@ -158,7 +158,7 @@ export class Roundhouse {
     const { host, tls } = config.proxy;
     const port = tls?.redirectFrom ?? null;
     if (port !== null) {
-      const options = { host, port, httpsPort: dataPlane.address.port };
+      const options = { host, port, httpsPort: dataPlane.address.port, log: this.#log };
       this.#redirect = await bind("proxy", options, () => startRedirect(options), "proxy.tls.redirectFrom");
     }
     this.#adminServer = await bind("admin", config.admin, () => {

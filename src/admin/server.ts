@@ -3,6 +3,7 @@
 import { Hono } from "hono";
 import type { Config } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
+import { LastingServer } from "../lasting_server.ts";
 import type { Log } from "../log.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import { type AdminEnv, bearer, operationOf, queryOf, readJson, type Route, sameSite } from "./guard.ts";
@@ -60,12 +61,9 @@ export function startAdminServer(options: AdminOptions): AdminServer {
   const { config, log } = options;
   let app = adminApp(options);
   const inFlight = new Set<Promise<void>>();
-  const cut = new AbortController();
-  const server = Deno.serve({
+  const server = new LastingServer({
     hostname: config.host,
     port: config.port,
-    signal: cut.signal,
-    onListen: () => {},
     onError: (error) => refuse(error, log, {}),
   }, async (request, info) => {
     const ended = info.completed.catch(() => {}).finally(() => inFlight.delete(ended));
@@ -74,18 +72,17 @@ export function startAdminServer(options: AdminOptions): AdminServer {
     // A stop need not wait for a client that does not read its stream to the end.
     if (response.headers.get("content-type") === EVENT_STREAM) inFlight.delete(ended);
     return response;
-  });
+  }, log);
   let stopped: Promise<void> | undefined;
   const stop = async () => {
     // `shutdown()` would wait for a client that never sends the rest of its body, and can't be cut short once begun.
     await settledWithin(inFlight, STOP_GRACE_MS);
     // A request counts as completed when its answer is handed over: cut now, every such answer would be lost.
     await new Promise((resolve) => setTimeout(resolve, FLUSH_MS));
-    cut.abort();
-    await server.finished;
+    await server.cut();
   };
   return {
-    address: server.addr,
+    address: server.address,
     configure: (config) => void (app = adminApp({ ...options, config })),
     stop: () => stopped ??= stop(),
   };

@@ -3,6 +3,8 @@
 import { readHead } from "./fetch/request_head.ts";
 import { LISTEN_QUEUE } from "./listen_queue.ts";
 import { ProxyError } from "../errors.ts";
+import { LastingServer } from "../lasting_server.ts";
+import type { Log } from "../log.ts";
 import { isWellFormedAuthority } from "../proxy/authority.ts";
 import { RandomHex } from "../proxy/ids.ts";
 import type { RequestHead } from "../proxy/message.ts";
@@ -14,6 +16,7 @@ export interface RedirectOptions {
   readonly port: number;
   /** Where HTTPS is spoken. */
   readonly httpsPort: number;
+  readonly log: Log;
 }
 
 /** A listener that only redirects. */
@@ -31,21 +34,19 @@ const FLUSH_MS = 10;
  *
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
-export function startRedirect({ host, port, httpsPort }: RedirectOptions): RedirectServer {
-  const cut = new AbortController();
+export function startRedirect({ host, port, httpsPort, log }: RedirectOptions): RedirectServer {
   const random = new RandomHex();
   const at = { hostname: host, port, tcpBacklog: LISTEN_QUEUE };
-  const server = Deno.serve({ ...at, signal: cut.signal, onListen: () => {} }, (request, info) => {
+  const server = new LastingServer(at, (request, info) => {
     info.completed.catch(() => {}); // a client that left
     return answer(readHead(request, info.remoteAddr.hostname), httpsPort, random.take(16));
-  });
+  }, log);
   return {
-    address: server.addr,
+    address: server.address,
     async stop() {
       // `shutdown()` would wait for clients that never send the rest of what they began.
       await new Promise((resolve) => setTimeout(resolve, FLUSH_MS));
-      cut.abort();
-      await server.finished;
+      await server.cut();
     },
   };
 }

@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { get, within } from "../conformance/engine_under_test.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { Program } from "../support/program.ts";
-import { RawClient, textOf } from "../support/raw_client.ts";
+import { RawClient } from "../support/raw_client.ts";
 import { webSocketHandshake } from "../support/raw_websocket.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -37,11 +37,8 @@ async function firstStatus(clients: readonly RawClient[], request: string): Prom
 
 /** Waits until requests are served, and looks at what the backend was blamed for. */
 async function goesOnUnblamed(program: Program): Promise<void> {
-  await waitFor(async () => {
-    using client = await RawClient.connect(Number(new URL(program.url).port));
-    const response = await client.request(get("/"));
-    return response !== undefined && textOf(response) === "served";
-  }, { what: "a request to be served" });
+  const served = () => fetch(program.url).then(async (response) => await response.text() === "served", () => false);
+  await waitFor(served, { what: "a request to be served" });
   const { backends: [backend] } = await (await fetch(`${program.adminUrl}/status`)).json();
   assertEquals([backend.alive, backend.totalFailures], [true, 0]);
   assertEquals(program.log.filter(({ message }) => message === "backend down"), []);
@@ -80,7 +77,7 @@ Deno.test({
     const openFiles = () =>
       [...Deno.readDirSync(`/proc/${program.pid}/fd`)].filter(({ name }) => Number(name) < OPEN_FILES).length;
     const clients: RawClient[] = [];
-    // The last one goes to a connection to the backend: `Deno.serve` ends when it can't accept.
+    // The last one goes to a connection to the backend.
     for (let open = openFiles(); open < OPEN_FILES - 1; open = openFiles()) {
       clients.push(await RawClient.connect(port));
       await waitFor(() => openFiles() > open, { what: "the connection to be accepted" });
@@ -95,4 +92,34 @@ Deno.test({
     await waitFor(() => openFiles() < OPEN_FILES / 2, { what: "the connections to be closed" });
     await goesOnUnblamed(program);
   },
+});
+
+Deno.test("engine fetch without file descriptors for clients: requests in flight are answered, and with descriptors all goes on", async () => {
+  // `Deno.serve` ends when it can't accept: nobody looked after that, and the whole program ended.
+  const held = Promise.withResolvers<void>();
+  await using backend = new HttpBackend(async (request) => {
+    if (request.url.endsWith("/held")) await held.promise;
+    return new Response("served");
+  });
+  await using program = await start("fetch", backend.url, { type: "none" });
+  const refusals = () => program.log.filter(({ message }) => message === "connection not accepted").length;
+  using waiting = await RawClient.connect(Number(new URL(program.url).port));
+  await waiting.send(get("/held"));
+  await waitFor(() => backend.requests === 1, { what: "the request in flight" });
+  for (const url of [program.url, program.adminUrl]) {
+    const before = refusals();
+    const port = Number(new URL(url).port);
+    const crowd = await Promise.allSettled(Array.from({ length: 1.5 * OPEN_FILES }, () => RawClient.connect(port)));
+    await waitFor(() => refusals() > before, { what: "a client that is not let in" });
+    for (const client of crowd) client.status === "fulfilled" && client.value.close();
+  }
+  held.resolve();
+  assertEquals((await within(waiting.response(), "the answer"))?.status, 200);
+  await waitFor(
+    () => fetch(`${program.adminUrl}/healthz`).then(async (response) => await response.text() !== "", () => false),
+    {
+      what: "the admin API",
+    },
+  );
+  await goesOnUnblamed(program);
 });

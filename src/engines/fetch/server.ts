@@ -2,6 +2,7 @@
 
 import type { Config } from "../../config/schema.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
+import { LastingServer } from "../../lasting_server.ts";
 import { LISTEN_QUEUE } from "../listen_queue.ts";
 import { uploadsEnd } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
@@ -15,7 +16,7 @@ import { WebSocketExchange } from "./websocket.ts";
 type Respond = (response: Response) => void;
 
 /** Starts `Deno.serve`; see `EngineFactory`. */
-export function startFetchEngine({ config, pool, forwarder, certificate, reusePort }: EngineOptions): Engine {
+export function startFetchEngine({ config, pool, forwarder, certificate, reusePort, log }: EngineOptions): Engine {
   const context: FetchContext = {
     clients: new BackendClients(pool),
     ...limitsOf(config),
@@ -30,29 +31,29 @@ export function startFetchEngine({ config, pool, forwarder, certificate, reusePo
     await forwarder.handle(new FetchExchange(settled.head, settled.request, completed, context, respond));
   };
   const traced = runtimePropagates((name) => Deno.env.get(name));
-  const server = Deno.serve({
+  const handle: Deno.ServeHandler<Deno.NetAddr> = (request, info) => {
+    const { promise, resolve } = Promise.withResolvers<Response>();
+    const read = readHead(request, info.remoteAddr.hostname);
+    const head = traced ? withRuntimeTrace(read) : read;
+    const { completed } = info;
+    void (head.wantsWebSocket
+      ? forwarder.handle(new WebSocketExchange(head, request, completed, context, resolve))
+      : head.secure && head.bodyBytes !== 0 && !context.stopping
+      ? handleSecureBody(head, request, completed, resolve)
+      : forwarder.handle(new FetchExchange(head, request, completed, context, resolve)));
+    return promise;
+  };
+  const listening = {
     ...certificate,
     hostname: config.proxy.host,
     port: config.proxy.port,
     reusePort,
     tcpBacklog: LISTEN_QUEUE,
-    onListen: () => {},
     automaticCompression: config.proxy.compression,
-    handler(request, info) {
-      const { promise, resolve } = Promise.withResolvers<Response>();
-      const read = readHead(request, info.remoteAddr.hostname);
-      const head = traced ? withRuntimeTrace(read) : read;
-      const { completed } = info;
-      void (head.wantsWebSocket
-        ? forwarder.handle(new WebSocketExchange(head, request, completed, context, resolve))
-        : head.secure && head.bodyBytes !== 0 && !context.stopping
-        ? handleSecureBody(head, request, completed, resolve)
-        : forwarder.handle(new FetchExchange(head, request, completed, context, resolve)));
-      return promise;
-    },
-  });
+  };
+  const server = new LastingServer(listening, handle, log);
   return {
-    address: server.addr,
+    address: server.address,
     configure: (config) => void Object.assign(context, limitsOf(config)),
     setCertificate: undefined, // a second `Deno.serve` on the port would lose connections while it takes over
     async refuseRequests() {

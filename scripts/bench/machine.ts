@@ -18,7 +18,7 @@ export function thisMachine(): Machine {
     cpu: /^model name\s*:\s*(.+)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? "unknown",
     cores: navigator.hardwareConcurrency,
     memoryGiB: Math.round(Deno.systemMemoryInfo().total / 2 ** 30),
-    kernel: `Linux ${Deno.osRelease()}`,
+    kernel: `Linux ${Deno.osRelease().split(".").slice(0, 2).join(".")}`,
     deno: Deno.version.deno,
     v8: Deno.version.v8,
     loadAverage: Deno.loadavg()[0] ?? NaN,

@@ -1,5 +1,4 @@
 /** roundhouse itself, by the engine that moves the bytes and the number of workers. */
-import { freePorts } from "../processes.ts";
 import { type Site, type Subject, writeConfig } from "../subject.ts";
 
 const root = new URL("../../../", import.meta.url);
@@ -31,7 +30,7 @@ function configuration(engine: string, workers: number, { port, backends, certif
       workers,
       ...(certificate === undefined ? {} : { tls: { cert: certificate.cert, key: certificate.key } }),
     },
-    admin: { host: "127.0.0.1", port: freePorts(1)[0] },
+    admin: { host: "127.0.0.1", port: 0 },
     backends: backends.map((backend) => `http://127.0.0.1:${backend}`),
     engine,
     health: watchful ? { path: "/name", interval: "1s" } : { type: "none" },

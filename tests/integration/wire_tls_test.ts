@@ -262,6 +262,16 @@ Deno.test("a PROXY protocol header comes before TLS, in pieces too, and is whose
   await proxy.idle();
 });
 
+/** The next connection of a listener, its WebSocket handshake done. */
+async function acceptedWebSocket(listener: Deno.TlsListener): Promise<RawClient> {
+  const peer = new RawClient(await listener.accept());
+  let head = "";
+  while (!head.includes("\r\n\r\n")) head += new TextDecoder().decode(await peer.chunk());
+  const connection = { received: head, send: (data: string) => peer.send(data) };
+  await acceptWebSocket(connection as Parameters<typeof acceptWebSocket>[0]);
+  return peer;
+}
+
 Deno.test("WebSockets cross TLS on both sides byte for byte and end on both sides", async () => {
   using directory = new TemporaryDirectory();
   const { authority, pair, tls } = await front(directory);
@@ -269,11 +279,7 @@ Deno.test("WebSockets cross TLS on both sides byte for byte and end on both side
   const said = Promise.withResolvers<Uint8Array>();
   const listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...pair });
   const serving = (async () => {
-    using peer = new RawClient(await listener.accept());
-    let head = "";
-    while (!head.includes("\r\n\r\n")) head += new TextDecoder().decode(await peer.chunk());
-    const connection = { received: head, send: (data: string) => peer.send(data) };
-    await acceptWebSocket(connection as Parameters<typeof acceptWebSocket>[0]);
+    using peer = await acceptedWebSocket(listener);
     said.resolve(await peer.chunk());
     await peer.send(closeFrame(1005 + 3000, false));
     await peer.rest();
@@ -310,11 +316,7 @@ Deno.test({
     const ca = directory.write("ca.crt", authority.cert);
     using listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...pair });
     const serving = (async () => {
-      using peer = new RawClient(await listener.accept());
-      let head = "";
-      while (!head.includes("\r\n\r\n")) head += new TextDecoder().decode(await peer.chunk());
-      const connection = { received: head, send: (data: string) => peer.send(data) };
-      await acceptWebSocket(connection as Parameters<typeof acceptWebSocket>[0]);
+      using peer = await acceptedWebSocket(listener);
       await peer.rest();
     })();
     const { port } = listener.addr;

@@ -2,18 +2,22 @@
  * `deno task bench`: roundhouse beside other proxies, side by side on this machine.
  *
  *     deno task bench [--only NAME,...] [--subjects NAME,...] [--rounds 3] [--seconds 5] [--quick] [--json FILE] [--write]
+ *     deno task bench --ref REV
  *
  * Each proxy stands before the same nginx backends under the same load, and takes its turn in every round, so that
  * whatever else the machine does hits all alike. All traffic stays on 127.0.0.1. `scripts/bench/install.sh` installs the
  * other proxies; what is missing is left out.
  */
+import { comparisonLines } from "./bench/comparison.ts";
 import { Ground, versionsOf } from "./bench/ground.ts";
 import { thisMachine } from "./bench/machine.ts";
 import { type Options, parseOptions, usage } from "./bench/options.ts";
 import { writePage } from "./bench/page.ts";
 import { measurePicks } from "./bench/picks.ts";
 import { type LeftOut, type Result, toJson } from "./bench/results.ts";
+import { unpackRevision } from "./bench/revision.ts";
 import { measureRounds } from "./bench/rounds.ts";
+import type { SourceTree, Subject } from "./bench/subject.ts";
 import { leftOutLines, textTables } from "./bench/table.ts";
 
 /** Measures as `options` say and prints the tables. Whatever it started has ended when it settles. */
@@ -22,11 +26,14 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
   const machine = thisMachine();
   const results: Result[] = [];
   const leftOut: LeftOut[] = [];
+  let other: SourceTree | undefined;
   if (options.scenarios.length > 0) {
     await using ground = await Ground.prepare(options.pace, signal);
-    const { scenarios, subjects } = options;
+    const { scenarios, rounds, ref } = options;
+    other = ref === undefined ? undefined : await unpackRevision(ref, `${ground.directory}/revision`, signal);
+    const subjects = withOther(options.subjects, other);
     const versions = await versionsOf(subjects, signal);
-    const findings = await measureRounds(options, ground, say);
+    const findings = await measureRounds({ scenarios, subjects, rounds, warmsUp: other !== undefined }, ground, say);
     results.push(...findings.results(scenarios, subjects, versions));
     leftOut.push(...findings.leftOut());
   }
@@ -37,6 +44,7 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
   if (results.length === 0) throw new Error("there was nothing to measure");
 
   console.log(`\n${[textTables(results), ...leftOutLines(leftOut)].join("\n\n")}`);
+  if (other !== undefined) console.log(`\n${comparisonLines(results, other.label).join("\n")}`);
   const { rounds, pace } = options;
   if (options.json !== undefined) {
     await Deno.writeTextFile(
@@ -45,6 +53,12 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
     );
   }
   if (options.write) await writePage({ results, leftOut, machine, at, rounds, seconds: pace.seconds });
+}
+
+/** Each form of roundhouse next to itself of another revision. */
+function withOther(subjects: readonly Subject[], other: SourceTree | undefined): readonly Subject[] {
+  if (other === undefined) return subjects;
+  return subjects.flatMap((subject) => subject.at === undefined ? [subject] : [subject, subject.at(other)]);
 }
 
 function say(message: string): void {

@@ -6,6 +6,7 @@ declare module "@std/assert" {
   /** Fails unless both are deeply equal. */
   export function assertEquals<T>(actual: T, expected: T, msg?: string): void;
   /** Fails if both are deeply equal. */
+  export function assertAlmostEquals(actual: number, expected: number, tolerance?: number, msg?: string): void;
   export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void;
   /** Fails unless both are the same value (`Object.is`). */
   export function assertStrictEquals<T>(actual: unknown, expected: T, msg?: string): asserts actual is T;

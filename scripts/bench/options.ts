@@ -17,6 +17,8 @@ export interface Options {
   readonly json?: string;
   /** Whether tables and charts go to docs/. */
   readonly write: boolean;
+  /** Another revision that roundhouse is measured against. */
+  readonly ref?: string;
 }
 
 /** What is measured of no proxy, but of the strategies. */
@@ -26,15 +28,23 @@ const measurable: readonly { readonly name: string }[] = [...scenarios, picks];
 /** What `--quick` measures when `--only` does not say. */
 const quickNames: readonly string[] = ["small", "64k"];
 
+/** What `--ref` measures when `--only` does not say. */
+const refNames: readonly string[] = ["small", "64k", "post", "headers"];
+
+/** With fewer rounds no difference could stand out of the noise. */
+const fewestRefRounds = 6;
+
 /** For `--help`. */
 export const usage = `usage: deno task bench [OPTIONS]
   --only NAME,...      what to measure (default: all):
                        ${namesOf(measurable)}
   --subjects NAME,...  whom (default: all):
                        ${namesOf(subjects)}
-  --rounds N           measure each so often, by turns (default 3)
+  --rounds N           measure each so often, by turns (default 3, with --ref 10)
   --seconds N          length of a measurement (default 5)
   --quick              under a minute: ${quickNames.join(", ")} unless --only says else, one round of 1 s
+  --ref REV            this tree against another revision of roundhouse, round by round: ${refNames.join(", ")}
+                       unless --only says else; a first round warms up and does not count
   --json FILE          write the figures there as well
   --write              write tables and charts to docs/performance.md; for a whole run`;
 
@@ -42,7 +52,7 @@ export const usage = `usage: deno task bench [OPTIONS]
 export function parseOptions(args: string[]): Options | "help" | Error {
   const unknown: string[] = [];
   const flags = parseArgs(args, {
-    string: ["only", "subjects", "rounds", "seconds", "json"],
+    string: ["only", "subjects", "rounds", "seconds", "json", "ref"],
     boolean: ["quick", "write", "help"],
     alias: { help: "h" },
     unknown: (arg) => {
@@ -54,27 +64,36 @@ export function parseOptions(args: string[]): Options | "help" | Error {
   if (unknown[0] !== undefined) return new Error(`unknown argument ${unknown[0]}`);
 
   const quick = flags.quick === true;
-  const rounds = wholeNumber(flags.rounds ?? (quick ? "1" : "3"), 20);
-  if (rounds === undefined) return new Error("--rounds must be a whole number from 1 to 20");
+  const ref = flags.ref === undefined ? undefined : String(flags.ref);
+  if (ref === "") return new Error("--ref wants a revision, such as HEAD~1");
+  const fewestRounds = ref === undefined ? 1 : fewestRefRounds;
+  const rounds = wholeNumber(flags.rounds ?? (ref !== undefined ? "10" : quick ? "1" : "3"), 20);
+  if (rounds === undefined || rounds < fewestRounds) {
+    return new Error(`--rounds must be a whole number from ${fewestRounds} to 20`);
+  }
   const seconds = wholeNumber(flags.seconds ?? (quick ? "1" : "5"), 60);
   if (seconds === undefined) return new Error("--seconds must be a whole number from 1 to 60");
-  const wanted = chosen("--only", flags.only ?? (quick ? quickNames.join() : undefined), measurable);
+  const usual = ref !== undefined ? refNames.join() : quick ? quickNames.join() : undefined;
+  const wanted = chosen("--only", flags.only ?? usual, measurable);
   if (wanted instanceof Error) return wanted;
   const wantedSubjects = chosen("--subjects", flags.subjects, subjects);
   if (wantedSubjects instanceof Error) return wantedSubjects;
   const write = flags.write === true;
-  if (write && (quick || flags.only !== undefined || flags.subjects !== undefined)) {
-    return new Error("--write is for a whole run: without --quick, --only and --subjects");
+  if (write && (quick || ref !== undefined || flags.only !== undefined || flags.subjects !== undefined)) {
+    return new Error("--write is for a whole run: without --quick, --only, --subjects and --ref");
   }
   if (flags.json === "") return new Error("--json wants a file name");
   return {
     scenarios: scenarios.filter((scenario) => wanted.includes(scenario)),
     picks: wanted.includes(picks),
-    subjects: wantedSubjects,
+    subjects: ref === undefined || flags.subjects !== undefined
+      ? wantedSubjects
+      : wantedSubjects.filter(({ own }) => own),
     rounds,
     pace: { seconds, warmUpSeconds: quick ? 1 : 2 },
     write,
     ...(flags.json === undefined ? {} : { json: String(flags.json) }),
+    ...(ref === undefined ? {} : { ref }),
   };
 }
 

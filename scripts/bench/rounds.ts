@@ -10,28 +10,37 @@ export interface Plan {
   readonly scenarios: readonly Scenario[];
   readonly subjects: readonly Subject[];
   readonly rounds: number;
+  /** Whether a round goes before these that does not count: whoever runs compiled code at last is measured. */
+  readonly warmsUp: boolean;
 }
 
 /** Measures all of it. What a subject can't do is left out, and `say` tells why, as it tells the progress. */
 export async function measureRounds(plan: Plan, ground: Ground, say: (line: string) => void): Promise<Findings> {
   const findings = new Findings();
-  const total = plan.rounds * plan.scenarios.length * plan.subjects.length;
-  let secondsLeft = plan.rounds * plan.subjects.length * sumOfSeconds(plan.scenarios, ground);
+  const allRounds = plan.rounds + (plan.warmsUp ? 1 : 0);
+  const total = allRounds * plan.scenarios.length * plan.subjects.length;
+  let secondsLeft = allRounds * plan.subjects.length * sumOfSeconds(plan.scenarios, ground);
   let done = 0;
   say(`${total} measurements, about ${duration(secondsLeft)}`);
 
-  for (let round = 1; round <= plan.rounds; round++) {
+  for (let round = plan.warmsUp ? 0 : 1; round <= plan.rounds; round++) {
+    // Whoever comes first in one round comes last in the next, lest its place be what is measured.
+    const subjects = round % 2 === 1 ? plan.subjects : plan.subjects.toReversed();
     for (const scenario of plan.scenarios) {
-      for (const subject of plan.subjects) {
+      for (const subject of subjects) {
         done++;
         secondsLeft -= scenario.seconds(ground.pace);
         if (findings.isLeftOut(scenario, subject)) continue;
         try {
           const figures = await scenario.measure(subject, ground);
-          findings.add(scenario, subject, figures);
+          if (round > 0) findings.add(scenario, subject, figures);
           const row = { ...subject, version: "", samples: [figures] };
           const place = `${done}/${total}, ${duration(secondsLeft)} left`;
-          say(`[${place}] round ${round}, ${scenario.name}, ${subject.title}: ${inWords(scenario.columns, row)}`);
+          say(
+            `[${place}] ${round === 0 ? "warm-up" : `round ${round}`}, ${scenario.name}, ${subject.title}: ${
+              inWords(scenario.columns, row)
+            }`,
+          );
         } catch (error) {
           ground.signal.throwIfAborted();
           const reason = (error instanceof Error ? error.message : String(error)).replaceAll("\n", " ");

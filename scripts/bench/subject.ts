@@ -20,6 +20,14 @@ export interface Site {
   readonly signal: AbortSignal;
 }
 
+/** A tree of roundhouse's sources. */
+export interface SourceTree {
+  /** What tells it from the tree that stands here: a commit. */
+  readonly label: string;
+  /** Where `main.ts` is; ends with a slash. */
+  readonly root: URL;
+}
+
 /** The paths of a certificate and its key. */
 export interface CertificateFiles {
   readonly cert: string;
@@ -48,6 +56,8 @@ export interface Subject {
   readonly versionArgs: readonly string[];
   /** Prepares what the proxy needs and says how to run it in the foreground. */
   launch(site: Site): Promise<Launch>;
+  /** The same from another tree of sources; roundhouse only. */
+  at?(tree: SourceTree): Subject;
 }
 
 /** Beyond the 64 connections of the load, so that none to a backend is ever closed for want of room. */

@@ -1,14 +1,16 @@
 /** roundhouse itself, by the engine that moves the bytes and the number of workers. */
-import { type Site, type Subject, writeConfig } from "../subject.ts";
+import { type Site, type SourceTree, type Subject, writeConfig } from "../subject.ts";
 
-const root = new URL("../../../", import.meta.url);
-const main = new URL("main.ts", root).pathname;
+const here = new URL("../../../", import.meta.url);
 
-/** `fetch-2` is engine `fetch` with two workers. */
-export function roundhouse(engine: "fetch" | "wire", workers: number): Subject {
+/** `fetch-2` is engine `fetch` with two workers; `fetch-2@REV` the same of another revision. */
+export function roundhouse(engine: "fetch" | "wire", workers: number, tree?: SourceTree): Subject {
+  const root = tree?.root ?? here;
+  const main = new URL("main.ts", root).pathname;
+  const suffix = tree === undefined ? "" : `@${tree.label}`;
   return {
-    name: workers === 1 ? engine : `${engine}-${workers}`,
-    title: `roundhouse ${engine}${workers === 1 ? "" : `, ${workers} workers`}`,
+    name: `${engine}${workers === 1 ? "" : `-${workers}`}${suffix}`,
+    title: `roundhouse ${engine}${workers === 1 ? "" : `, ${workers} workers`}${suffix}`,
     own: true,
     program: () => Deno.execPath(),
     remedy: "it needs deno",
@@ -19,6 +21,7 @@ export function roundhouse(engine: "fetch" | "wire", workers: number): Subject {
       const how = site.built ? [] : ["run", "-P", main];
       return { command: site.program, args: [...how, "--config", file], cwd: root };
     },
+    at: (tree) => roundhouse(engine, workers, tree),
   };
 }
 

@@ -32,6 +32,14 @@ Deno.test("parseOptions() measures all unless told, and little when in haste", (
   assertEquals(parsed("--only", "picks").scenarios, []);
 });
 
+Deno.test("parseOptions() measures roundhouse alone against another revision, unless told", () => {
+  const { ref, subjects, scenarios, rounds } = parsed("--ref", "HEAD~1");
+  assertEquals([ref, rounds], ["HEAD~1", 10]);
+  assertEquals(names(subjects), ["wire", "wire-2", "fetch", "fetch-2"]);
+  assertEquals(names(scenarios), ["small", "64k", "post", "headers"]);
+  assertEquals(names(parsed("--ref", "HEAD", "--subjects", "wire,haproxy").subjects), ["wire", "haproxy"]);
+});
+
 Deno.test("parseOptions() says the first thing wrong", () => {
   const bad: [string[], string][] = [
     [["--only", "small,huge"], 'received "huge"'],
@@ -41,6 +49,9 @@ Deno.test("parseOptions() says the first thing wrong", () => {
     [["--json"], "--json wants a file name"],
     [["--write", "--quick"], "--write is for a whole run"],
     [["--subjects", "wire", "--write"], "--write is for a whole run"],
+    [["--ref"], "--ref wants a revision"],
+    [["--ref", "HEAD", "--rounds", "5"], "--rounds must be a whole number from 6 to 20"],
+    [["--ref", "HEAD", "--write"], "--write is for a whole run"],
     [["--fast"], "unknown argument --fast"],
     [["extra"], "unknown argument extra"],
   ];

@@ -1,6 +1,6 @@
 /** Writes heads (RFC 9112 §3, §4 and §5). */
 
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 
 const encoder = new TextEncoder();
 

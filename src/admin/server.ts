@@ -3,7 +3,7 @@
 import { Hono } from "hono";
 import type { Config } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
-import { LastingServer } from "../lasting_server.ts";
+import { LastingServer } from "../net/lasting_server.ts";
 import type { Log } from "../log.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import { type AdminEnv, bearer, operationOf, queryOf, readJson, type Route, sameSite } from "./guard.ts";

@@ -1,9 +1,9 @@
 /** Sends clients of plain HTTP to the HTTPS port (`proxy.tls.redirectFrom`). */
 
 import { readHead } from "./fetch/request_head.ts";
-import { LISTEN_QUEUE } from "./listen_queue.ts";
+import { LISTEN_QUEUE } from "../net/listen_queue.ts";
 import { ProxyError } from "../errors.ts";
-import { LastingServer } from "../lasting_server.ts";
+import { LastingServer } from "../net/lasting_server.ts";
 import type { Log } from "../log.ts";
 import { isWellFormedAuthority } from "../proxy/authority.ts";
 import { RandomHex } from "../proxy/ids.ts";

@@ -3,7 +3,7 @@
 import { backendPort, isBlockedByFetch } from "../config/backend_url.ts";
 import type { HealthConfig } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
-import { isExhaustion } from "../exhaustion.ts";
+import { isExhaustion } from "../net/exhaustion.ts";
 import type { Backend } from "../pool/backend.ts";
 import { trustFor } from "../tls/authorities.ts";
 

@@ -193,30 +193,6 @@ Deno.test("proxy.maxConnections holds over TLS: the oldest idle client leaves, o
   await proxy.idle();
 });
 
-Deno.test("over TLS 1,024 clients may wait to be let in, and whoever comes then is closed", async () => {
-  // Without an end to it those who waited took memory and file descriptors until none were left for anybody.
-  using directory = new TemporaryDirectory();
-  const { authority, tls } = await front(directory);
-  const release = Promise.withResolvers<void>();
-  await using backend = new RecordingBackend(async () => {
-    await release.promise;
-    return ok("held");
-  });
-  using _ = { [Symbol.dispose]: release.resolve };
-  await using proxy = await startWire({ backends: [backend.url], proxy: { tls, workers: 1, maxConnections: 1 } });
-  using busy = await RawClient.connectTls(proxy.port, authority);
-  const held = ask(busy, get("/"));
-  await waitFor(() => backend.requests.length === 1, { what: "the request" });
-  const waiting: RawClient[] = [];
-  using stack = new DisposableStack();
-  // One is in the engine's hands.
-  while (waiting.length < 1025) waiting.push(stack.use(await RawClient.connect(proxy.port)));
-  using beyond = await RawClient.connect(proxy.port);
-  assertEquals(await within(beyond.closed(), "the end of one too many"), true);
-  release.resolve();
-  assertEquals(textOf(await held), "held");
-});
-
 Deno.test("over TLS a client that sends half a head gets 408, and the head's limits hold", async () => {
   using directory = new TemporaryDirectory();
   const { authority, tls } = await front(directory);

@@ -3,7 +3,20 @@
 import { assertEquals } from "@std/assert";
 
 /** Every room of src/, each before those that may import it. */
-const ROOMS = ["config", "tls", "pool", "balancing", "health", "http1", "proxy", "engines", "workers", "admin", "top"];
+const ROOMS = [
+  "config",
+  "net",
+  "tls",
+  "pool",
+  "balancing",
+  "health",
+  "http1",
+  "proxy",
+  "engines",
+  "workers",
+  "admin",
+  "top",
+];
 /** Rooms that know nothing of others before them, beside what every room may know. */
 const APART: Readonly<Record<string, readonly string[]>> = {
   http1: ["config", "tls", "pool", "balancing", "health"],

@@ -1,7 +1,7 @@
 /** Reads what `fetch` says of a failure: the one place that matches the runtime's message text. */
 
 import { messageOf, ProxyError } from "../../errors.ts";
-import { exhausted, isExhaustion } from "../../exhaustion.ts";
+import { exhausted, isExhaustion } from "../../net/exhaustion.ts";
 
 /** Parts of the messages by which hyper, the client inside `fetch`, says that an answer was not HTTP. */
 const MALFORMED = ["parsed", "message head is too large"];

@@ -1,6 +1,6 @@
 /** Whether a backend takes connections at all. */
 
-import { isExhaustion } from "../../exhaustion.ts";
+import { isExhaustion } from "../../net/exhaustion.ts";
 import type { Backend } from "../../pool/backend.ts";
 
 /** Dials once; `false` when no connection is made within `limitMs`, unless it is for lack of our own means. */

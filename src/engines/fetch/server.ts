@@ -2,8 +2,8 @@
 
 import type { Config } from "../../config/schema.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
-import { LastingServer } from "../../lasting_server.ts";
-import { LISTEN_QUEUE } from "../listen_queue.ts";
+import { LastingServer } from "../../net/lasting_server.ts";
+import { LISTEN_QUEUE } from "../../net/listen_queue.ts";
 import { uploadsEnd } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";

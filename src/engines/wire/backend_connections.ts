@@ -1,7 +1,7 @@
 /** The connections to the backends: made when none is idle, kept while they are of use. */
 
 import { messageOf, ProxyError } from "../../errors.ts";
-import { exhausted, isExhaustion } from "../../exhaustion.ts";
+import { exhausted, isExhaustion } from "../../net/exhaustion.ts";
 import type { Backend } from "../../pool/backend.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
 import { BackendConnection } from "./backend_connection.ts";

@@ -1,8 +1,8 @@
 /** Where clients come in: a listener. */
 
 import type { Log } from "../../log.ts";
+import { Acceptor } from "../../net/acceptor.ts";
 import type { ServerCertificate } from "../../tls/certificates.ts";
-import { LISTEN_QUEUE } from "../listen_queue.ts";
 import type { Link } from "./link.ts";
 
 /** A client whose requests may begin. */
@@ -14,8 +14,8 @@ export interface Entrant {
 }
 
 /** A client that stands at the door: it has a connection and nothing else yet. */
-export interface Arrival {
-  /** Lets it in, which takes a handshake where there is TLS; `undefined`: it has left, or was cut. */
+export interface Newcomer {
+  /** Lets it in, which takes a handshake where there is TLS; `undefined`: it has left, or was cut. Never rejects. */
   enter(): Promise<Entrant | undefined>;
   close(): void;
 }
@@ -28,29 +28,24 @@ export interface DoorOptions {
   /** Whether connections begin with a PROXY protocol header. A door with TLS reads it, a plain one leaves it. */
   readonly proxyProtocol: boolean;
   readonly log: Log;
+  /** Takes a client. The next one is accepted when this has settled. */
+  readonly welcome: (newcomer: Newcomer) => Promise<void>;
 }
 
 export interface Door {
   readonly address: Deno.NetAddr;
   /** Shows another certificate to those who come from now on; `undefined`: there is none to show. */
   readonly setCertificate: ((certificate: ServerCertificate) => void) | undefined;
-  /** The next client's connection. Rejects when it could not be taken, or the door is closed. */
-  accept(): Promise<Arrival>;
-  /** Cuts those who are on their way in, too. */
-  close(): void;
+  /** Cuts those who are on their way in, too. Settles when nobody is welcomed any more. */
+  close(): Promise<void>;
 }
 
-export function openDoor({ hostname, port, reusePort }: DoorOptions): Door {
-  const listener = Deno.listen({ hostname, port, reusePort, tcpBacklog: LISTEN_QUEUE });
-  return {
-    address: listener.addr,
-    setCertificate: undefined,
-    async accept() {
-      const link = await listener.accept();
-      link.setNoDelay(true);
-      const entrant = { link, remote: link.remoteAddr, local: link.localAddr };
-      return { enter: () => Promise.resolve(entrant), close: () => link.close() };
+export function openDoor({ welcome, ...options }: DoorOptions): Door {
+  const acceptor = new Acceptor({
+    ...options,
+    welcome(arrival) {
+      return welcome({ enter: () => Promise.resolve(arrival), close: () => arrival.link.close() });
     },
-    close: () => listener.close(),
-  };
+  });
+  return { address: acceptor.address, setCertificate: undefined, close: () => acceptor.close() };
 }

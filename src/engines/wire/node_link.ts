@@ -2,6 +2,7 @@
 
 import type { TLSSocket } from "node:tls";
 import type { Link } from "./link.ts";
+import type { LinkStream } from "./link_stream.ts";
 
 interface Reading {
   readonly into: Uint8Array;
@@ -9,7 +10,7 @@ interface Reading {
   readonly reject: (error: unknown) => void;
 }
 
-/** What a `TLSSocket` reads from. */
+/** What a `TLSSocket` reads from: one that is paused goes on reading, and keeps in memory all that comes. */
 interface Source {
   readStart(): void;
   readStop(): void;
@@ -21,6 +22,7 @@ const MOST_WRITTEN = 64 * 1024;
 /** A socket that is read into buffers. One read at a time. */
 export class NodeLink implements Link {
   readonly #socket: TLSSocket;
+  readonly #carrier: LinkStream | TLSSocket;
   readonly #source: Source | undefined;
   #paused = false;
   /** Came while nobody read; the socket is paused then. */
@@ -29,9 +31,11 @@ export class NodeLink implements Link {
   #ended = false;
   #error: unknown;
 
-  constructor(socket: TLSSocket) {
+  /** @param stream what carries it, unless the socket made its own connection */
+  constructor(socket: TLSSocket, stream?: LinkStream) {
     this.#socket = socket;
-    this.#source = sourceOf(socket);
+    this.#carrier = stream ?? socket;
+    this.#source = stream ?? sourceOf(socket);
     socket.setNoDelay(true);
     socket.on("data", (chunk: Uint8Array) => this.#came(chunk));
     socket.on("end", () => this.#end(undefined));
@@ -70,7 +74,7 @@ export class NodeLink implements Link {
   }
 
   setKeepAlive(on: boolean): void {
-    this.#socket.setKeepAlive(on);
+    this.#carrier.setKeepAlive(on);
   }
 
   close(): void {
@@ -121,10 +125,7 @@ export class NodeLink implements Link {
   }
 }
 
-/**
- * The TCP connection below. A `TLSSocket` of Deno that is paused goes on reading and keeps in memory all that comes;
- * there is no public way to stop it.
- */
+/** The TCP connection that a socket made itself; there is no public way to it. */
 function sourceOf(socket: TLSSocket): Source | undefined {
   const { _handle: handle } = socket as TLSSocket & { readonly _handle?: { readonly _parent?: Partial<Source> } };
   const source = handle?._parent;

@@ -1,22 +1,18 @@
 /** The `wire` engine's front door: the listener, and how many may come in. */
 
-import { messageOf } from "../../errors.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { uploadsEnd } from "../uploads.ts";
 import { ClientConnection } from "./client_connection.ts";
 import { WireContext } from "./context.ts";
-import { type Arrival, type Door, type Entrant, openDoor } from "./door.ts";
-
-/** How long the listener rests when the system has no more to give, such as file descriptors. */
-const EXHAUSTED_MS = 100;
+import { type Door, type DoorOptions, type Entrant, type Newcomer, openDoor } from "./door.ts";
 
 /** Starts listening; see `EngineFactory`. */
 export async function startWireEngine(options: EngineOptions): Promise<Engine> {
   const { config: { proxy }, certificate, reusePort, log } = options;
   const at = { hostname: proxy.host, port: proxy.port, reusePort, proxyProtocol: proxy.proxyProtocol, log };
-  if (certificate === undefined) return new WireEngine(options, openDoor(at));
+  if (certificate === undefined) return new WireEngine(options, (welcome) => openDoor({ ...at, welcome }));
   const { openTlsDoor } = await import("./tls_door.ts"); // `node:tls` takes 20 ms to load
-  return new WireEngine(options, await openTlsDoor(at, certificate));
+  return new WireEngine(options, (welcome) => openTlsDoor({ ...at, welcome }, certificate));
 }
 
 class WireEngine implements Engine {
@@ -24,27 +20,27 @@ class WireEngine implements Engine {
   readonly setCertificate: Engine["setCertificate"];
   readonly #context: WireContext;
   readonly #door: Door;
-  readonly #log: EngineOptions["log"];
   /** Whether a connection as it arrives begins with a PROXY protocol header. */
   readonly #proxyProtocol: boolean;
   readonly #open = new Set<ClientConnection>();
   /** Clients on their way in, such as in a TLS handshake: they have their part of `#maxConnections`. */
   #entering = 0;
-  readonly #accepting: Promise<void>;
   #maxConnections: number;
   #listening = true;
   /** Tells whoever waits for a connection to end, or to become idle. */
   #changed = Promise.withResolvers<void>();
 
-  constructor({ config, pool, forwarder, log, certificate }: EngineOptions, door: Door) {
-    this.#log = log;
-    this.#door = door;
-    this.address = door.address;
-    this.setCertificate = door.setCertificate;
+  /** @param open opens the door; those who come are to be welcomed */
+  constructor(
+    { config, pool, forwarder, log, certificate }: EngineOptions,
+    open: (welcome: DoorOptions["welcome"]) => Door,
+  ) {
+    this.#door = open((newcomer) => this.#welcome(newcomer)); // first: it may fail, and nobody comes before all is set
+    this.address = this.#door.address;
+    this.setCertificate = this.#door.setCertificate;
     this.#context = new WireContext({ config, pool, forwarder, log, secure: certificate !== undefined });
     this.#proxyProtocol = config.proxy.proxyProtocol && certificate === undefined;
     this.#maxConnections = config.proxy.maxConnections;
-    this.#accepting = this.#accept();
   }
 
   configure(config: Parameters<Engine["configure"]>[0]): void {
@@ -61,11 +57,12 @@ class WireEngine implements Engine {
     // Whose body is still arriving may have more connections on their way: these are told to go elsewhere.
     await this.refuseRequests();
     this.#listening = false;
-    this.#door.close();
+    const closed = this.#door.close();
+    this.#changed.resolve(); // somebody may be waiting for room
     for (const connection of this.#open) {
       if (connection.idle) connection.close();
     }
-    await this.#accepting;
+    await closed;
     while (this.#open.size + this.#entering > 0) await this.#nextChange();
     this.#context.close();
   }
@@ -74,20 +71,11 @@ class WireEngine implements Engine {
     for (const connection of this.#open) connection.close();
   }
 
-  async #accept(): Promise<void> {
-    while (this.#listening) {
-      try {
-        const arrival = await this.#door.accept();
-        await this.#untilRoom();
-        if (this.#listening) void this.#serve(arrival);
-        else arrival.close();
-      } catch (error) {
-        if (!this.#listening) return;
-        // A connection that was reset before it was accepted, or no more file descriptors.
-        this.#log.warn("connection not accepted", { reason: messageOf(error) });
-        await new Promise((resolve) => setTimeout(resolve, EXHAUSTED_MS));
-      }
-    }
+  /** Settles when the next one may come. */
+  async #welcome(newcomer: Newcomer): Promise<void> {
+    await this.#untilRoom();
+    if (this.#listening) void this.#serve(newcomer);
+    else newcomer.close();
   }
 
   /** The oldest idle connection leaves; until one is idle or ends, whoever comes next waits at the door. */
@@ -101,9 +89,9 @@ class WireEngine implements Engine {
     this.#context.onIdle = undefined;
   }
 
-  async #serve(arrival: Arrival): Promise<void> {
+  async #serve(newcomer: Newcomer): Promise<void> {
     this.#entering++;
-    const entrant = await arrival.enter();
+    const entrant = await newcomer.enter();
     this.#entering--;
     if (entrant !== undefined && this.#listening) await this.#serveEntrant(entrant);
     else entrant?.link.close();

@@ -1,7 +1,7 @@
 /** `Deno.serve` for good: the runtime's server ends when the system has no file descriptor left for a client. */
 
-import { messageOf } from "./errors.ts";
-import type { Log } from "./log.ts";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
 
 /** How long nobody is let in when the system has no more to give. */
 const EXHAUSTED_MS = 100;

@@ -1,0 +1,80 @@
+/** A connection as a stream, for `node:tls`, which encrypts whatever stream it is given. */
+
+import { Duplex } from "node:stream";
+import { closeQuietly, type Link, writeAll } from "./link.ts";
+
+/** What an idle connection is read into, and takes for as long as it lives. */
+const SMALL_BYTES = 2 * 1024;
+
+/** What it is read into while that is filled. */
+const LARGE_BYTES = 64 * 1024;
+
+/**
+ * The bytes of a link that is not encrypted. It owns the link. The runtime's TLS goes on reading when it is paused, so
+ * there is a switch of its own.
+ */
+export class LinkStream extends Duplex {
+  readonly #link: Link;
+  readonly #small = new Uint8Array(SMALL_BYTES);
+  #into = this.#small;
+  #reading = false;
+  #stopped = false;
+  #wanted = false;
+
+  constructor(link: Link) {
+    super({ allowHalfOpen: true });
+    this.#link = link;
+  }
+
+  readStart(): void {
+    this.#stopped = false;
+    if (this.#wanted) this._read();
+  }
+
+  readStop(): void {
+    this.#stopped = true;
+  }
+
+  /** As a link's. */
+  setKeepAlive(on: boolean): void {
+    this.#link.setKeepAlive?.(on);
+  }
+
+  override _read(): void {
+    this.#wanted = true;
+    if (this.#reading || this.#stopped) return;
+    this.#reading = true;
+    this.#link.read(this.#into).then(this.#arrived, this.#failed);
+  }
+
+  override _write(bytes: Uint8Array, _: string, done: (error?: Error) => void): void {
+    writeAll(this.#link, bytes).then(() => done(), done);
+  }
+
+  override _final(done: (error?: Error) => void): void {
+    this.#link.closeWrite().then(() => done(), done);
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    closeQuietly(this.#link);
+    done(error);
+  }
+
+  readonly #arrived = (count: number | null): void => {
+    this.#reading = this.#wanted = false;
+    if (this.destroyed) return;
+    if (count === null) return void this.push(null);
+    const bytes = this.#into.slice(0, count);
+    this.#into = count < this.#into.length ? this.#small : this.#into.length === LARGE_BYTES ? this.#into : large();
+    this.push(bytes);
+  };
+
+  readonly #failed = (error: Error): void => {
+    this.#reading = false;
+    this.destroy(error);
+  };
+}
+
+function large(): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(LARGE_BYTES);
+}

@@ -1,0 +1,182 @@
+/** A listener that lasts: no client and no moment of exhaustion ends it. */
+
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { isSystemExhausted } from "./exhaustion.ts";
+import { LISTEN_QUEUE } from "./listen_queue.ts";
+import { RareLine } from "./rare_line.ts";
+
+/** A client's connection as it was accepted. */
+export interface Arrival {
+  readonly link: Deno.TcpConn;
+  readonly remote: Deno.NetAddr;
+  readonly local: Deno.NetAddr;
+}
+
+export interface AcceptorOptions {
+  readonly hostname: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  /** Whether other isolates listen at the same address. */
+  readonly reusePort?: boolean;
+  readonly log: Log;
+  /**
+   * Takes a client, whose connection it owns from then on. The next one is accepted when this has settled; until then
+   * clients wait in the kernel's queue. Must not reject.
+   */
+  readonly welcome: (arrival: Arrival) => Promise<void> | void;
+  /** Told when no client can be accepted, and when clients can be again. */
+  readonly doorChanged?: (open: boolean) => void;
+  /** Opens a listener; the default is the system's. */
+  readonly listen?: (options: Deno.TcpListenOptions) => Deno.TcpListener;
+}
+
+/** How long nobody is accepted when the system has no more to give. */
+const EXHAUSTED_MS = 100;
+
+/** A rest is over when accepting has not failed again for this long: the system says at once that it has no more. */
+const PROVEN_MS = 10;
+
+/** Clients that are ready in a row hold the event loop for no longer than this. */
+const MOST_BUSY_MS = 5;
+
+/** The listener itself is gone, whoever closed it: only another one helps. */
+const GONE_CODES: ReadonlySet<unknown> = new Set(["EBADF", "ENOTSOCK"]);
+
+/**
+ * Accepts clients until it is closed. What is the affair of one client (it reset its connection before it was accepted)
+ * delays nobody else. When the system has no more to give, the acceptor rests for 100 ms. A listener that has ended is
+ * opened anew.
+ */
+export class Acceptor {
+  readonly address: Deno.NetAddr;
+  readonly #options: AcceptorOptions;
+  readonly #listen: NonNullable<AcceptorOptions["listen"]>;
+  readonly #lost: RareLine;
+  readonly #shut: RareLine;
+  readonly #accepting: Promise<void>;
+  #listener: Deno.TcpListener;
+  #closed = false;
+  #open = true;
+  #proving: ReturnType<typeof setTimeout> | undefined;
+  #resting: { readonly timer: ReturnType<typeof setTimeout>; readonly wake: () => void } | undefined;
+
+  /** @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound */
+  constructor(options: AcceptorOptions) {
+    const { log, listen = Deno.listen } = options;
+    this.#options = options;
+    this.#listen = listen;
+    this.#listener = this.#openListener(options.port);
+    this.address = this.#listener.addr;
+    this.#lost = new RareLine((reason, times) => log.debug("client lost before it was accepted", { reason, times }));
+    this.#shut = new RareLine((reason, times) => log.warn("connection not accepted", { reason, times }));
+    this.#accepting = this.#accept();
+  }
+
+  /** Closes the port at once; settles when the last client that was accepted has been welcomed. */
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      closeQuietly(this.#listener);
+      this.#wake();
+      clearTimeout(this.#proving);
+    }
+    await this.#accepting;
+    this.#lost.close();
+    this.#shut.close();
+  }
+
+  async #accept(): Promise<void> {
+    let busySince = performance.now();
+    while (!this.#closed) {
+      try {
+        const link = await this.#listener.accept();
+        this.#setOpen(true);
+        const arrival = this.#arrivalOf(link);
+        if (arrival !== undefined) await this.#options.welcome(arrival);
+      } catch (error) {
+        if (this.#closed) return;
+        await this.#failed(error);
+      }
+      // Connections and failures that are ready at once never give the event loop a turn.
+      if (performance.now() - busySince > MOST_BUSY_MS) {
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        busySince = performance.now();
+      }
+    }
+  }
+
+  /** `undefined`: the client has gone, so that the system knows nothing of it any more. */
+  #arrivalOf(link: Deno.TcpConn): Arrival | undefined {
+    try {
+      link.setNoDelay(true);
+      return { link, remote: link.remoteAddr, local: link.localAddr };
+    } catch (error) {
+      closeQuietly(link);
+      this.#lost.happened(messageOf(error));
+      return undefined;
+    }
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    const reason = messageOf(error);
+    const ended = hasEnded(error);
+    if (!ended && !isSystemExhausted(error)) return this.#lost.happened(reason);
+    this.#setOpen(false);
+    this.#shut.happened(reason);
+    if (ended) await this.#reopen();
+    else await this.#rest();
+    if (!this.#closed) this.#proving = setTimeout(() => this.#setOpen(true), PROVEN_MS);
+  }
+
+  async #reopen(): Promise<void> {
+    closeQuietly(this.#listener); // a descriptor of it may be left
+    while (!this.#closed) {
+      try {
+        this.#listener = this.#openListener(this.address.port);
+        return;
+      } catch (error) {
+        this.#shut.happened(messageOf(error));
+        await this.#rest();
+      }
+    }
+  }
+
+  #openListener(port: number): Deno.TcpListener {
+    const { hostname, reusePort = false } = this.#options;
+    return this.#listen({ hostname, port, reusePort, tcpBacklog: LISTEN_QUEUE });
+  }
+
+  async #rest(): Promise<void> {
+    await new Promise<void>((wake) => {
+      this.#resting = { timer: setTimeout(wake, EXHAUSTED_MS), wake };
+      if (this.#closed) this.#wake();
+    });
+    this.#resting = undefined;
+  }
+
+  #wake(): void {
+    clearTimeout(this.#resting?.timer);
+    this.#resting?.wake();
+  }
+
+  #setOpen(open: boolean): void {
+    clearTimeout(this.#proving);
+    if (open === this.#open) return;
+    this.#open = open;
+    this.#options.doorChanged?.(open);
+  }
+}
+
+function hasEnded(error: unknown): boolean {
+  return error instanceof Deno.errors.BadResource ||
+    (error instanceof Error && "code" in error && GONE_CODES.has(error.code));
+}
+
+function closeQuietly(resource: { close(): void }): void {
+  try {
+    resource.close();
+  } catch {
+    // it is closed already
+  }
+}

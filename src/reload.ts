@@ -1,6 +1,6 @@
 /** What a new configuration changes in a running process, and what it can't. */
 
-import type { BackendSpec, Config } from "./config/schema.ts";
+import type { BackendSpec } from "./config/schema.ts";
 import type { Backend } from "./pool/backend.ts";
 import type { ServerPool } from "./pool/server_pool.ts";
 
@@ -12,32 +12,6 @@ export interface ReloadReport {
   readonly changed: readonly string[];
   /** Settings that differ but take a restart, by path. */
   readonly restartNeeded: readonly string[];
-}
-
-/** What is bound to a listening socket or to an isolate, and so stays as it was until a restart. */
-const RESTART_SETTINGS: readonly (readonly [path: string, read: (config: Config) => unknown])[] = [
-  ["proxy.host", ({ proxy }) => proxy.host],
-  ["proxy.port", ({ proxy }) => proxy.port],
-  ["proxy.workers", ({ proxy }) => proxy.workers],
-  ["proxy.compression", ({ proxy }) => proxy.compression],
-  ["proxy.proxyProtocol", ({ proxy }) => proxy.proxyProtocol],
-  ["proxy.tls", ({ proxy }) => proxy.tls && { redirectFrom: proxy.tls.redirectFrom }], // its certificate is told apart
-  ["admin.host", ({ admin }) => admin.host],
-  ["admin.port", ({ admin }) => admin.port],
-  ["engine", ({ engine }) => engine],
-];
-
-/**
- * The settings in which a configuration differs from the one that the process was started with.
- *
- * @param newCertificate whether `proxy.tls` asks for another certificate that the engine can't change to
- */
-export function restartNeeded(started: Config, now: Config, newCertificate: boolean): string[] {
-  return RESTART_SETTINGS
-    .filter(([path, read]) =>
-      JSON.stringify(read(started)) !== JSON.stringify(read(now)) || (newCertificate && path === "proxy.tls")
-    )
-    .map(([path]) => path);
 }
 
 /**

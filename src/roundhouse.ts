@@ -4,8 +4,8 @@ import { EventFeed } from "./admin/event_feed.ts";
 import { statusView } from "./admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, startAdminServer } from "./admin/server.ts";
 import { explain, type Explanation, type SupposedRequest } from "./balancing/explain.ts";
-import { strategyName } from "./balancing/registry.ts";
 import { stickiness } from "./balancing/sticky.ts";
+import { formatStrategy } from "./config/fields.ts";
 import { isLoopback } from "./config/cross_checks.ts";
 import type { BackendSpec, Config } from "./config/schema.ts";
 import { type DataPlane, startDataPlane } from "./data_plane.ts";
@@ -20,7 +20,8 @@ import { RequestMetrics } from "./pool/request_metrics.ts";
 import { type PoolEvent, ServerPool } from "./pool/server_pool.ts";
 import { SessionTable } from "./pool/session_table.ts";
 import { SharedState } from "./pool/shared_state.ts";
-import { applyBackends, type ReloadReport, restartNeeded } from "./reload.ts";
+import { restartNeeded } from "./config/restart.ts";
+import { applyBackends, type ReloadReport } from "./reload.ts";
 import { type Authorities, changedAuthorities, readAuthorities } from "./tls/authorities.ts";
 import { checkCertificateFiles } from "./tls/check.ts";
 import { Supervisor, workerCount } from "./workers/supervisor.ts";
@@ -117,7 +118,7 @@ export class Roundhouse {
       pool: this.pool,
       version,
       startedAt: new Date(),
-      facts: () => ({ strategy: strategyName(this.#config.strategy), engine: config.engine, workers }),
+      facts: () => ({ strategy: formatStrategy(this.#config.strategy), engine: config.engine, workers }),
       isStopping: () => this.#stopping,
     };
     this.#events = new EventFeed({ pool: this.pool, status: () => statusView(status) });

@@ -1,6 +1,7 @@
 /** What one decision costs: the time of a pick for each strategy, by the number of backends. */
 import { LoadBalancer } from "../../src/balancing/load_balancer.ts";
-import { strategyFactory, strategyName } from "../../src/balancing/registry.ts";
+import { strategyFactory } from "../../src/balancing/registry.ts";
+import { formatStrategy } from "../../src/config/fields.ts";
 import type { PickRequest } from "../../src/balancing/strategy.ts";
 import { backendSpecSchema, type StrategyConfig } from "../../src/config/schema.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
@@ -66,7 +67,7 @@ function prepare(config: StrategyConfig, backends: number, requests: readonly Pi
   let picks = 0;
   while (performance.now() - startedAt < warmUpMs) picks += pickOften(balancer, requests, 256);
   const picksPerSample = Math.ceil(picks * sampleMs / warmUpMs);
-  return { strategy: strategyName(config), backends, balancer, picksPerSample, nanoseconds: [] };
+  return { strategy: formatStrategy(config), backends, balancer, picksPerSample, nanoseconds: [] };
 }
 
 /** Returns how many picks found a backend: something has to come of them, or the compiler may leave them out. */

@@ -4,7 +4,8 @@ import type { Config } from "../config/schema.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import { eligibleBackends, LoadBalancer } from "./load_balancer.ts";
-import { strategyFactory, strategyName } from "./registry.ts";
+import { formatStrategy } from "../config/fields.ts";
+import { strategyFactory } from "./registry.ts";
 import type { Stickiness } from "./sticky.ts";
 
 /** A request that might come. */
@@ -59,7 +60,7 @@ export function explain(
   return {
     backend: chosen === undefined ? null : { id: chosen.id, url: chosen.url },
     reason: reasonFor(chosen, bound, session, eligible),
-    strategy: strategyName(config),
+    strategy: formatStrategy(config),
     backends: pool.backends.map((backend) => ({
       id: backend.id,
       url: backend.url,

@@ -29,8 +29,3 @@ export function strategyFactory(config: Config["strategy"]): StrategyFactory {
       return leastLatency();
   }
 }
-
-/** The strategy's name as the configuration spells it. */
-export function strategyName(config: Config["strategy"]): string {
-  return config.kind === "header-hash" ? `header-hash:${config.header}` : config.kind;
-}

@@ -1,16 +1,7 @@
 /** What the configuration file and the admin API may say of one backend. */
 import * as z from "zod";
-import {
-  backendUrl,
-  type DeepReadonly,
-  filePath,
-  flag,
-  MAX_COUNT,
-  maxConnections,
-  section,
-  setting,
-  weight,
-} from "./fields.ts";
+import { backendUrl, type DeepReadonly, filePath, flag, MAX_COUNT, maxConnections, weight } from "./fields.ts";
+import { bareSetting, section, setting } from "./setting.ts";
 
 /** What a request to the admin API may say of a backend, each field without a default: for POST and PATCH bodies. */
 export const backendFields = { url: backendUrl, weight, maxConnections, backup: flag } as const;
@@ -21,14 +12,15 @@ const backendTls = z.strictObject({
     null,
     "File with authorities (PEM) to trust beside Mozilla's, which are built in; null for those alone.",
   ),
-  insecure: setting(flag, false, "Whether the backend's certificate goes unchecked (engine wire)."),
+  insecure: setting(flag, false, "Whether the backend's certificate goes unchecked.", { engine: "wire" }),
 });
 
 /** A backend as an object of the file; the admin API's POST body is this without `tls`. */
 export const backendSpecSchema = z.strictObject({
-  url: backendFields.url.meta({
-    description: "http:// or https:// origin with an optional base path that is put before the request's path.",
-  }),
+  url: bareSetting(
+    backendFields.url,
+    "http:// or https:// origin with an optional base path that is put before the request's path.",
+  ),
   weight: setting(weight, 1, "Share of the traffic, a whole number from 0 to 256; 0: no new traffic, except sticky."),
   maxConnections: setting(
     maxConnections,
@@ -40,10 +32,14 @@ export const backendSpecSchema = z.strictObject({
 });
 
 /** A backend in the file: a URL alone or an object. Both read as the same complete object. */
-export const backend = z.union([
-  backendUrl.transform((url) => backendSpecSchema.parse({ url })),
-  backendSpecSchema,
-], `a URL, or an object with "url"`);
+export const backend = z.codec(
+  z.union([backendUrl, backendSpecSchema], `a URL, or an object with "url"`),
+  z.custom<z.output<typeof backendSpecSchema>>(),
+  {
+    decode: (written) => typeof written === "string" ? backendSpecSchema.parse({ url: written }) : written,
+    encode: (spec) => spec,
+  },
+);
 
 /** One backend as configured. `url` is normalised; `weight` is 0 to 256; `maxConnections: null` means no limit. */
 export type BackendSpec = DeepReadonly<z.output<typeof backendSpecSchema>>;

@@ -1,5 +1,6 @@
 /** The summary of a configuration that `roundhouse check` prints. */
-import type { BackendSpec, Config, HealthConfig, StrategyConfig } from "./schema.ts";
+import { formatStatuses, formatStrategy } from "./fields.ts";
+import type { BackendSpec, Config, HealthConfig } from "./schema.ts";
 import { formatDuration, formatSize } from "./units.ts";
 
 /** What a configuration means, for people: a few short lines, without secrets. */
@@ -44,13 +45,9 @@ function describeBackend({ url, weight, maxConnections, backup, tls }: BackendSp
 }
 
 function describeStrategy({ strategy, sticky }: Config): string {
-  if (sticky === null) return strategyName(strategy);
+  if (sticky === null) return formatStrategy(strategy);
   const by = sticky.by === "cookie" ? `cookie ${sticky.cookie}` : "client address";
-  return `${strategyName(strategy)}, sticky by ${by} for ${formatDuration(sticky.timeoutMs)}`;
-}
-
-function strategyName(strategy: StrategyConfig): string {
-  return strategy.kind === "header-hash" ? `header-hash:${strategy.header}` : strategy.kind;
+  return `${formatStrategy(strategy)}, sticky by ${by} for ${formatDuration(sticky.timeoutMs)}`;
 }
 
 function describeHealth(health: HealthConfig): string {
@@ -58,8 +55,7 @@ function describeHealth(health: HealthConfig): string {
   const every = `every ${formatDuration(health.intervalMs)}, at most ${formatDuration(health.timeoutMs)} each`;
   const where = health.port === null ? "" : ` on port ${health.port}`;
   if (health.type === "tcp") return `a TCP connection${where} ${every}`;
-  const statuses = health.status.map(({ from, to }) => from === to ? `${from}` : `${from}-${to}`).join(",");
-  return `${health.method} ${health.path}${where} ${every}, status ${statuses}`;
+  return `${health.method} ${health.path}${where} ${every}, status ${formatStatuses(health.status)}`;
 }
 
 function count(amount: number, noun: string): string {

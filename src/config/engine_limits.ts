@@ -1,38 +1,25 @@
-/** Settings that only one of the engines can honour. */
+/** Settings that only one of the engines can honour, and backends that only one can reach. */
 import { backendPort, isBlockedByFetch } from "./backend_url.ts";
-import { type BackendSetting, changedPaths, type Setting } from "./changed.ts";
-import type { Config } from "./schema.ts";
+import { type Config, configSchema } from "./schema.ts";
+import { settingsOf, valuesOf } from "./setting.ts";
 import type { Problem } from "./setting_path.ts";
+import { writtenConfig } from "./written.ts";
 
-type Engine = Config["engine"];
-
-const ONLY_WIRE: readonly (Setting | BackendSetting)[] = [
-  { path: "proxy.maxConnections", read: (config) => config.proxy.maxConnections },
-  { path: "proxy.maxHeaderSize", read: (config) => config.proxy.maxHeaderBytes },
-  { path: "proxy.proxyProtocol", read: (config) => config.proxy.proxyProtocol },
-  { path: "tls.insecure", readBackend: (backend) => backend.tls.insecure },
-  { path: "timeouts.idle", read: (config) => config.timeouts.idleMs },
-  { path: "timeouts.header", read: (config) => config.timeouts.headerMs },
-  { path: "timeouts.keepAlive", read: (config) => config.timeouts.keepAliveMs },
-];
-
-const ONLY_FETCH: readonly (Setting | BackendSetting)[] = [
-  { path: "proxy.compression", read: (config) => config.proxy.compression },
-];
+const SETTINGS = settingsOf(configSchema).filter(({ engine }) => engine !== undefined);
 
 /** A problem for each setting, and each backend, that the chosen engine can't serve; it names the engine that can. */
 export function engineMismatches(config: Config): Problem[] {
-  switch (config.engine) {
-    case "fetch":
-      return [...unsupported(config, ONLY_WIRE, "fetch", "wire"), ...blockedBackends(config)];
-    case "wire":
-      return unsupported(config, ONLY_FETCH, "wire", "fetch");
-  }
-}
-
-function unsupported(config: Config, settings: readonly (Setting | BackendSetting)[], chosen: Engine, able: Engine) {
-  return settings.flatMap((setting) => changedPaths(config, setting))
-    .map((path) => ({ path, text: `not supported by engine "${chosen}", use engine "${able}"` }));
+  const written = writtenConfig(config);
+  const unsupported = SETTINGS.filter(({ engine }) => engine !== config.engine).flatMap((setting) =>
+    valuesOf(setting, written)
+      // Settings are plain values whose keys come in the schema's order, so their text tells.
+      .filter(({ value }) => JSON.stringify(value) !== JSON.stringify(setting.fallback))
+      .map(({ path }) => ({
+        path,
+        text: `not supported by engine "${config.engine}", use engine "${setting.engine}"`,
+      }))
+  );
+  return config.engine === "fetch" ? [...unsupported, ...blockedBackends(config)] : unsupported;
 }
 
 function blockedBackends(config: Config): Problem[] {

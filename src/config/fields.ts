@@ -21,22 +21,6 @@ export const MAX_COUNT = 2_147_483_647;
 /** `T` with everything in it read-only. */
 export type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
-/** A setting that may be left out: `fallback` is its default as one would write it in the file. */
-export function setting<T extends z.ZodType>(
-  kind: T,
-  fallback: z.input<T> & z.core.util.NoUndefined<z.input<T>>,
-  about: string,
-) {
-  const description = `${about} Default: ${JSON.stringify(fallback)}.`;
-  return kind.prefault(fallback).meta({ description });
-}
-
-/** A group of settings that may be left out, each of which then has its own default. */
-export function section<T extends z.ZodType>(kind: T, about: string) {
-  // Every setting of a section has a default, so an empty object is always valid input for it.
-  return kind.prefault({} as z.core.util.NoUndefined<z.input<T>>).meta({ description: about });
-}
-
 /** Something that is on or off. */
 export const flag = z.boolean();
 
@@ -69,10 +53,14 @@ export function text(pattern: RegExp, want: string) {
 export function duration(minMs: number, maxMs: number = MAX_TIMER_MS) {
   const want = `a duration from "${formatDuration(minMs)}" to "${formatDuration(maxMs)}", such as "500ms", "5s" or ` +
     `"1m30s", or a whole number of milliseconds`;
-  return z.union([text(DURATION_PATTERN, want), wholeNumber(minMs, maxMs, want)], want).transform((value, context) => {
-    const ms = parseDuration(value);
-    if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms;
-    return refuse(context, value, want);
+  const written = z.union([text(DURATION_PATTERN, want), wholeNumber(minMs, maxMs, want)], want);
+  return z.codec(written, z.custom<number>(), {
+    decode(value, context) {
+      const ms = parseDuration(value);
+      if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms;
+      return refuse(context, value, want);
+    },
+    encode: formatDuration,
   });
 }
 
@@ -80,10 +68,13 @@ export function duration(minMs: number, maxMs: number = MAX_TIMER_MS) {
 export function size(minBytes: number, maxBytes: number) {
   const want = `a size from "${formatSize(minBytes)}" to "${formatSize(maxBytes)}", such as "64KiB" or "10MB", or a ` +
     `whole number of bytes`;
-  return z.union([sizeText(want), wholeNumber(minBytes, maxBytes, want)], want).transform((value, context) => {
-    const bytes = parseSize(value);
-    if (bytes !== undefined && bytes >= minBytes && bytes <= maxBytes) return bytes;
-    return refuse(context, value, want);
+  return z.codec(z.union([sizeText(want), wholeNumber(minBytes, maxBytes, want)], want), z.custom<number>(), {
+    decode(value, context) {
+      const bytes = parseSize(value);
+      if (bytes !== undefined && bytes >= minBytes && bytes <= maxBytes) return bytes;
+      return refuse(context, value, want);
+    },
+    encode: formatSize,
   });
 }
 
@@ -91,33 +82,41 @@ export function size(minBytes: number, maxBytes: number) {
 export function sizeLimit() {
   const want = `a size such as "64KiB" or "10MB", a whole number of bytes, or "unlimited"`;
   const limit = z.union([z.literal("unlimited"), sizeText(want), wholeNumber(0, Number.MAX_SAFE_INTEGER, want)], want);
-  return limit.transform((value, context) => {
-    if (value === "unlimited") return null;
-    return parseSize(value) ?? refuse(context, value, want);
+  return z.codec(limit, z.custom<number | null>(), {
+    decode(value, context) {
+      if (value === "unlimited") return null;
+      return parseSize(value) ?? refuse(context, value, want);
+    },
+    encode: (bytes) => bytes === null ? "unlimited" : formatSize(bytes),
   });
 }
 
 const HOST_WANTED = "a host name or an IP address, without a port";
 
 /** A name or an address to listen on; IPv6 may come in brackets, which are dropped. */
-export const host = z.string(HOST_WANTED)
-  .transform((value) => value.replace(/^\[(.*)\]$/, "$1"))
-  .refine(
+export const host = z.codec(
+  z.string(HOST_WANTED),
+  z.string().refine(
     (value) => /^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$/.test(value) || ipaddr.IPv6.isValid(value),
     HOST_WANTED,
-  );
+  ),
+  { decode: (value) => value.replace(/^\[(.*)\]$/, "$1"), encode: (value) => value },
+);
 
 /** A port to listen on; 0 takes any free one. */
 export const listenPort = whole(0, 65535);
 
 /** A backend's URL, read in its one spelling (`normaliseBackendUrl`). */
-export const backendUrl = text(BACKEND_URL_PATTERN, BACKEND_URL_WANTED).transform((value, context) => {
-  try {
-    return normaliseBackendUrl(value);
-  } catch (error) {
-    if (error instanceof ConfigError) return refuse(context, value, BACKEND_URL_WANTED);
-    throw error;
-  }
+export const backendUrl = z.codec(text(BACKEND_URL_PATTERN, BACKEND_URL_WANTED), z.custom<string>(), {
+  decode(value, context) {
+    try {
+      return normaliseBackendUrl(value);
+    } catch (error) {
+      if (error instanceof ConfigError) return refuse(context, value, BACKEND_URL_WANTED);
+      throw error;
+    }
+  },
+  encode: (url) => url,
 });
 
 /** A backend's weight: 0 takes no new traffic, sticky sessions excepted. */
@@ -172,26 +171,46 @@ export const headerMap = z.record(headerName, headerValue).refine(
 
 const STATUSES_WANTED = `statuses from 100 to 599 such as "200-399" or "200,204,300-399"`;
 
-/** Statuses such as `"200-399"` or `"200,204,300-399"`, read as ranges with both ends included. */
-export const statusRanges = text(
+/** Both ends included. */
+export interface StatusRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+const statusText = text(
   /^\s*[1-5]\d\d(\s*-\s*[1-5]\d\d)?(\s*,\s*[1-5]\d\d(\s*-\s*[1-5]\d\d)?)*\s*$/,
   STATUSES_WANTED,
-).transform((value, context) => {
-  const ranges = value.split(",").map((part) => {
-    const [from = NaN, to = from] = part.split("-").map(Number);
-    return { from, to };
-  });
-  return ranges.every(({ from, to }) => from <= to) ? ranges : refuse(context, value, STATUSES_WANTED);
+);
+
+/** Statuses such as `"200-399"` or `"200,204,300-399"`, read as ranges. */
+export const statusRanges = z.codec(statusText, z.custom<StatusRange[]>(), {
+  decode(value, context) {
+    const ranges = value.split(",").map((part) => {
+      const [from = NaN, to = from] = part.split("-").map(Number);
+      return { from, to };
+    });
+    return ranges.every(({ from, to }) => from <= to) ? ranges : refuse(context, value, STATUSES_WANTED);
+  },
+  encode: formatStatuses,
 });
+
+/** As the file spells them: `"200-399"`. */
+export function formatStatuses(ranges: readonly StatusRange[]): string {
+  return ranges.map(({ from, to }) => from === to ? `${from}` : `${from}-${to}`).join(",");
+}
 
 const STRATEGIES = ["round-robin", "least-connections", "random", "ip-hash", "uri-hash", "least-latency"] as const;
 const STRATEGY_WANTED = `${STRATEGIES.map((name) => `"${name}"`).join(", ")} or "header-hash:NAME"`;
 
 /** A strategy's name, read as a tagged union; the header of `header-hash:NAME` in lower case. */
-export const strategy = z.union(
-  [z.enum(STRATEGIES, STRATEGY_WANTED), text(new RegExp(`^header-hash:${TOKEN}$`), STRATEGY_WANTED)],
-  STRATEGY_WANTED,
-).transform(toStrategy);
+export const strategy = z.codec(
+  z.union(
+    [z.enum(STRATEGIES, STRATEGY_WANTED), text(new RegExp(`^header-hash:${TOKEN}$`), STRATEGY_WANTED)],
+    STRATEGY_WANTED,
+  ),
+  z.custom<StrategyConfig>(),
+  { decode: toStrategy, encode: formatStrategy },
+);
 
 /** How a backend is chosen. `header` is a header's name in lower case. */
 export type StrategyConfig =
@@ -204,12 +223,17 @@ function toStrategy(name: string): StrategyConfig {
   return { kind: "header-hash", header: name.slice("header-hash:".length).toLowerCase() };
 }
 
+/** The strategy's name as the file spells it. */
+export function formatStrategy(strategy: StrategyConfig): string {
+  return strategy.kind === "header-hash" ? `header-hash:${strategy.header}` : strategy.kind;
+}
+
 function sizeText(want: string) {
   return text(SIZE_PATTERN, want);
 }
 
 /** Turns a value down from inside a transform. */
-function refuse(context: z.RefinementCtx, input: unknown, want: string): never {
+function refuse(context: Pick<z.core.ParsePayload, "issues">, input: unknown, want: string): never {
   context.issues.push({ code: "custom", message: want, input });
   return z.NEVER;
 }

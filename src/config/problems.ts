@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { withoutCredentials } from "./backend_url.ts";
 import { nearest } from "./nearest.ts";
+import { isSecret } from "./secrets.ts";
 import { formatPath, isWithin, type Path, type Problem, valueAt } from "./setting_path.ts";
 
 /** What came of reading a value: the complete value, or everything that is wrong with it. */
@@ -108,23 +109,6 @@ function unknownSetting(key: string, knownKeys: string): string {
   const meant = nearest(key, JSON.parse(knownKeys));
   return meant === undefined ? "unknown setting" : `unknown setting, did you mean ${JSON.stringify(meant)}?`;
 }
-
-const SECRET_HEADER = /auth|cookie|token|secret|passw|credential|signature|session|key/i;
-
-function isSecret(path: Path): boolean {
-  if (isWithin(path, ["admin", "token"])) return true;
-  const map = HEADER_MAPS.find((headers) => isWithin(path, headers));
-  if (map === undefined) return false;
-  const name = path[map.length];
-  // What stands where the map itself should be may be a whole header line.
-  return name === undefined || SECRET_HEADER.test(String(name));
-}
-
-const HEADER_MAPS: readonly Path[] = [
-  ["health", "headers"],
-  ["headers", "request", "set"],
-  ["headers", "response", "set"],
-];
 
 function shorten(text: string): string {
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;

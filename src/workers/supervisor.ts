@@ -1,5 +1,6 @@
 /** The data plane in several isolates: starts the workers, has them follow every change, replaces those that fail. */
 
+import { untilRestart } from "../config/restart.ts";
 import type { Config } from "../config/schema.ts";
 import type { DataPlane, DataPlaneOptions } from "../data_plane.ts";
 import { messageOf } from "../errors.ts";
@@ -162,10 +163,11 @@ export class Supervisor implements DataPlane {
    * the connections of clients each worker gets its share.
    */
   #workerConfig(): Config {
-    const { workers, config: { engine, proxy: { host, port, compression, proxyProtocol } } } = this.#options;
-    const maxConnections = Math.ceil(this.#config.proxy.maxConnections / workers);
-    const bound = { host, port: this.#started?.address.port ?? port, compression, proxyProtocol };
-    return { ...this.#config, engine, proxy: { ...this.#config.proxy, ...bound, maxConnections } };
+    const { workers, config: started } = this.#options;
+    const config = untilRestart(started, this.#config);
+    const port = this.#started?.address.port ?? started.proxy.port;
+    const maxConnections = Math.ceil(config.proxy.maxConnections / workers);
+    return { ...config, proxy: { ...config.proxy, port, maxConnections } };
   }
 
   #order(order: Exclude<Order, StartOrder>): Promise<unknown> {

@@ -414,7 +414,7 @@ Deno.test("files of no use are named at the start and at a reload, which then ch
   directory.writePair(pair);
   assertEquals((await proxy.roundhouse.reload()).restartNeeded, []);
   settings.proxy = { tls: { ...tls, redirectFrom: 0 } };
-  assertEquals((await proxy.roundhouse.reload()).restartNeeded, ["proxy.tls"]);
+  assertEquals((await proxy.roundhouse.reload()).restartNeeded, ["proxy.tls.redirectFrom"]);
 });
 
 Deno.test("backends with their own authority: requests and checks go by its file; others are a connect failure", async () => {

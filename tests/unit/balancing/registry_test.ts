@@ -3,7 +3,8 @@ import { ipHash } from "../../../src/balancing/ip_hash.ts";
 import { leastConnections } from "../../../src/balancing/least_connections.ts";
 import { LoadBalancer } from "../../../src/balancing/load_balancer.ts";
 import { random } from "../../../src/balancing/random.ts";
-import { strategyFactory, strategyName } from "../../../src/balancing/registry.ts";
+import { strategyFactory } from "../../../src/balancing/registry.ts";
+import { formatStrategy } from "../../../src/config/fields.ts";
 import { roundRobin } from "../../../src/balancing/round_robin.ts";
 import { uriHash } from "../../../src/balancing/uri_hash.ts";
 import { configSchema } from "../../../src/config/schema.ts";
@@ -37,8 +38,8 @@ Deno.test("strategyFactory() makes header-hash for the header that is configured
   assertEquals(new Set(places.flat()).size, 3);
 });
 
-Deno.test("strategyName() spells a strategy as the configuration does", () => {
+Deno.test("formatStrategy() spells a strategy as the configuration does", () => {
   for (const name of ["round-robin", "least-latency", "header-hash:x-tenant"]) {
-    assertEquals(strategyName(configured(name)), name);
+    assertEquals(formatStrategy(configured(name)), name);
   }
 });

@@ -33,6 +33,7 @@ const WAITING = 2; // requests in the queues of all isolates, as the limit count
 // Line of an isolate: 32-bit cells first, then 64-bit floats.
 const ACTIVE = 0;
 const QUEUED = 1;
+const HOLDING = 8;
 const REQUESTS_TOTAL = 1;
 const REQUESTS_FAILED = 2;
 const REQUESTS_RETRIED = 3;
@@ -349,6 +350,24 @@ export class SharedState {
     return sum;
   }
 
+  /** Counts a request that waits for a backend to come back: while there is one, checks come quickly. */
+  startHold(): void {
+    Atomics.add(this.#words, this.#isolateLine(this.isolate) / I32 + HOLDING, 1);
+  }
+
+  endHold(): void {
+    Atomics.sub(this.#words, this.#isolateLine(this.isolate) / I32 + HOLDING, 1);
+  }
+
+  /** Requests that wait for a backend to come back, of all isolates. */
+  holding(): number {
+    let sum = 0;
+    for (let isolate = 0; isolate < this.isolates; isolate++) {
+      sum += Atomics.load(this.#words, this.#isolateLine(isolate) / I32 + HOLDING);
+    }
+    return sum;
+  }
+
   countFailedRequest(): void {
     this.#addToIsolate(REQUESTS_FAILED);
   }
@@ -369,6 +388,7 @@ export class SharedState {
     const requests = Atomics.exchange(this.#words, line / I32 + ACTIVE, 0);
     this.#floats[line / F64 + REQUESTS_FAILED] = (this.#floats[line / F64 + REQUESTS_FAILED] ?? 0) + requests;
     Atomics.sub(this.#words, WAITING, Atomics.exchange(this.#words, line / I32 + QUEUED, 0));
+    Atomics.store(this.#words, line / I32 + HOLDING, 0);
     let connections = 0;
     for (let slot = 0; slot < MAX_BACKENDS; slot++) {
       const held = Atomics.exchange(this.#words, this.#stripe(slot, isolate) / I32 + CURRENT_CONNECTIONS, 0);

@@ -87,11 +87,13 @@ Deno.test("SharedState.reclaim() gives back what one isolate held, and nothing o
     }
     shared.requestStarted();
     assert(shared.joinQueue(2));
+    shared.startHold();
     shared.openConnection(4095);
   }
   assertEquals([one.openConnection(0), two.joinQueue(2)], [false, false], "the limits count both");
   assertEquals(control.reclaim(1), { requests: 4, connections: 4 });
   assertEquals([control.currentConnections(0), control.currentConnections(4095), control.queued()], [1, 1, 1]);
+  assertEquals(control.holding(), 1);
   assertEquals(control.requestTotals(), { total: 6, active: 2, failed: 4, retried: 0, queued: 1 });
   for (let place = 0; place < 3; place++) assert(two.openConnection(0), "the limit has its places back");
   assertEquals([two.openConnection(0), two.joinQueue(2), two.joinQueue(2)], [false, true, false]);

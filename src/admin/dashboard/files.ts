@@ -5,6 +5,7 @@ import uplotScript from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import uplotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 import api from "./api.js" with { type: "text" };
 import app from "./app.js" with { type: "text" };
+import baseStyle from "./base.css" with { type: "text" };
 import backendTable from "./backend_table.js" with { type: "text" };
 import chart from "./chart.js" with { type: "text" };
 import dialogs from "./dialogs.js" with { type: "text" };
@@ -17,16 +18,21 @@ import history from "./history.js" with { type: "text" };
 import icon from "./icon.svg" with { type: "text" };
 import page from "./index.html" with { type: "text" };
 import live from "./live.js" with { type: "text" };
+import narrowStyle from "./narrow.css" with { type: "text" };
 import operations from "./operations.js" with { type: "text" };
 import overview from "./overview.js" with { type: "text" };
-import style from "./style.css" with { type: "text" };
+import pageStyle from "./page.css" with { type: "text" };
+import panelStyle from "./panels.css" with { type: "text" };
 import verdict from "./verdict.js" with { type: "text" };
 
 /** By the path that the browser asks for. */
 export const FILES: Readonly<Record<string, string>> = {
   "/": page,
   "/dashboard/icon.svg": icon,
-  "/dashboard/style.css": style,
+  "/dashboard/base.css": baseStyle,
+  "/dashboard/page.css": pageStyle,
+  "/dashboard/panels.css": panelStyle,
+  "/dashboard/narrow.css": narrowStyle,
   "/dashboard/uplot.css": uplotStyle,
   "/dashboard/uplot.js": `${uplotScript}\nexport default uPlot;\n`,
   "/dashboard/api.js": api,

@@ -29,6 +29,8 @@ export interface DataPlaneOptions extends Securing {
   readonly log: Log;
   /** Whether other isolates serve the port too. */
   readonly reusePort: boolean;
+  /** Told when an isolate can accept no client, and when all can again. */
+  readonly doorChanged: (open: boolean) => void;
 }
 
 /** Forwarding that runs, in one isolate or in several. */
@@ -49,7 +51,7 @@ export interface DataPlane extends Omit<Engine, "configure" | "sayGoodbye"> {
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
-  const { config, pool, metrics, passive, log, certificate, reusePort } = options;
+  const { config, pool, metrics, passive, log, certificate, reusePort, doorChanged } = options;
   const { shared } = pool;
   const fixed = {
     shared,
@@ -67,7 +69,15 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     recorder: new RequestRecorder({ shared, metrics, accessLog: config.log.access ? log : undefined }),
   });
   const forwarder = new Forwarder(partsFor(config, options.sessions));
-  const engine = await engineFactory(config.engine)({ config, pool, forwarder, log, certificate, reusePort });
+  const engine = await engineFactory(config.engine)({
+    config,
+    pool,
+    forwarder,
+    log,
+    certificate,
+    reusePort,
+    doorChanged,
+  });
   return {
     address: engine.address,
     workerRestarts: 0, // an error that nobody catches in the only isolate ends the process

@@ -16,6 +16,7 @@ import { HealthMonitor } from "./health/monitor.ts";
 import { PassiveHealth } from "./health/passive.ts";
 import { ConfigError, messageOf } from "./errors.ts";
 import type { Log } from "./log.ts";
+import { Doors } from "./net/doors.ts";
 import { RequestMetrics } from "./pool/request_metrics.ts";
 import { type PoolEvent, ServerPool } from "./pool/server_pool.ts";
 import { SessionTable } from "./pool/session_table.ts";
@@ -53,6 +54,7 @@ export class Roundhouse {
   readonly #passive: PassiveHealth;
   readonly #metrics: RequestMetrics;
   readonly #events: EventFeed;
+  readonly #doors = new Doors();
   readonly #unsubscribe: () => void;
   /** What sockets and isolates were made by. */
   readonly #started: Config;
@@ -120,11 +122,13 @@ export class Roundhouse {
       startedAt: new Date(),
       facts: () => ({ strategy: formatStrategy(this.#config.strategy), engine: config.engine, workers }),
       isStopping: () => this.#stopping,
+      doorsOpen: () => this.#doors.open,
     };
     this.#events = new EventFeed({ pool: this.pool, status: () => statusView(status) });
     this.#admin = {
       ...status,
       metrics: this.#metrics,
+      doorChanged: (open) => this.#doors.set("admin", open),
       workerRestarts: () => this.workerRestarts,
       log,
       events: this.#events,
@@ -149,6 +153,7 @@ export class Roundhouse {
         passive: this.#passive,
         log: this.#log,
         certificate: this.#certificate.current,
+        doorChanged: (open: boolean) => this.#doors.set("proxy", open),
       };
       return workers === 1
         ? startDataPlane({ ...options, reusePort: false })
@@ -159,7 +164,8 @@ export class Roundhouse {
     const { host, tls } = config.proxy;
     const port = tls?.redirectFrom ?? null;
     if (port !== null) {
-      const options = { host, port, httpsPort: dataPlane.address.port, log: this.#log };
+      const doorChanged = (open: boolean) => this.#doors.set("redirect", open);
+      const options = { host, port, httpsPort: dataPlane.address.port, log: this.#log, doorChanged };
       this.#redirect = await bind("proxy", options, () => startRedirect(options), "proxy.tls.redirectFrom");
     }
     this.#adminServer = await bind("admin", config.admin, () => {

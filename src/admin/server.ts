@@ -30,6 +30,10 @@ export interface AdminOptions
   readonly facts: () => Facts;
   /** Whether a graceful stop has begun: `/readyz` is 503 from then on. */
   readonly isStopping: () => boolean;
+  /** Whether every listener can accept clients: `/readyz` is 503 otherwise. */
+  readonly doorsOpen: () => boolean;
+  /** Told when this server can accept no client, and when it can again. */
+  readonly doorChanged: (open: boolean) => void;
   /** How long a request's body may take to arrive. Default: 10 s. */
   readonly bodyDeadlineMs?: number;
 }
@@ -61,18 +65,23 @@ export function startAdminServer(options: AdminOptions): AdminServer {
   const { config, log } = options;
   let app = adminApp(options);
   const inFlight = new Set<Promise<void>>();
-  const server = new LastingServer({
-    hostname: config.host,
-    port: config.port,
-    onError: (error) => refuse(error, log, {}),
-  }, async (request, info) => {
-    const ended = info.completed.catch(() => {}).finally(() => inFlight.delete(ended));
-    inFlight.add(ended);
-    const response = await app.fetch(request, info);
-    // A stop need not wait for a client that does not read its stream to the end.
-    if (response.headers.get("content-type") === EVENT_STREAM) inFlight.delete(ended);
-    return response;
-  }, log);
+  const server = new LastingServer(
+    {
+      hostname: config.host,
+      port: config.port,
+      onError: (error) => refuse(error, log, {}),
+    },
+    async (request, info) => {
+      const ended = info.completed.catch(() => {}).finally(() => inFlight.delete(ended));
+      inFlight.add(ended);
+      const response = await app.fetch(request, info);
+      // A stop need not wait for a client that does not read its stream to the end.
+      if (response.headers.get("content-type") === EVENT_STREAM) inFlight.delete(ended);
+      return response;
+    },
+    log,
+    options.doorChanged,
+  );
   let stopped: Promise<void> | undefined;
   const stop = async () => {
     // `shutdown()` would wait for a client that never sends the rest of its body, and can't be cut short once begun.

@@ -14,6 +14,8 @@ export interface EngineOptions extends Securing {
   readonly log: Log;
   /** Whether other isolates listen at the same address: the system shares connections out among them. */
   readonly reusePort: boolean;
+  /** Told when it can accept no client, and when it can again. */
+  readonly doorChanged: (open: boolean) => void;
 }
 
 /** A proxy server that is listening. */

@@ -17,6 +17,8 @@ export interface RedirectOptions {
   /** Where HTTPS is spoken. */
   readonly httpsPort: number;
   readonly log: Log;
+  /** Told when no client can be accepted, and when clients can be again. */
+  readonly doorChanged: (open: boolean) => void;
 }
 
 /** A listener that only redirects. */
@@ -34,13 +36,18 @@ const FLUSH_MS = 10;
  *
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
-export function startRedirect({ host, port, httpsPort, log }: RedirectOptions): RedirectServer {
+export function startRedirect({ host, port, httpsPort, log, doorChanged }: RedirectOptions): RedirectServer {
   const random = new RandomHex();
   const at = { hostname: host, port, tcpBacklog: LISTEN_QUEUE };
-  const server = new LastingServer(at, (request, info) => {
-    info.completed.catch(() => {}); // a client that left
-    return answer(readHead(request, info.remoteAddr.hostname), httpsPort, random.take(16));
-  }, log);
+  const server = new LastingServer(
+    at,
+    (request, info) => {
+      info.completed.catch(() => {}); // a client that left
+      return answer(readHead(request, info.remoteAddr.hostname), httpsPort, random.take(16));
+    },
+    log,
+    doorChanged,
+  );
   return {
     address: server.address,
     async stop() {

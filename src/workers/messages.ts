@@ -75,6 +75,8 @@ export interface LogLine {
 /** From a worker, unasked. */
 export type News =
   | { readonly type: "log"; readonly lines: readonly LogLine[] }
+  /** It can accept no client, or can again. */
+  | { readonly type: "door"; readonly open: boolean }
   /** An attempt failed after its connection was made, or was answered with 5xx. */
   | { readonly type: "failure"; readonly backend: BackendName }
   /** Too many connections could not be made: the backend is out already, in shared memory. */

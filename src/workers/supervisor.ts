@@ -4,6 +4,7 @@ import { untilRestart } from "../config/restart.ts";
 import type { Config } from "../config/schema.ts";
 import type { DataPlane, DataPlaneOptions } from "../data_plane.ts";
 import { messageOf } from "../errors.ts";
+import { Doors } from "../net/doors.ts";
 import type { PassiveHealth } from "../health/passive.ts";
 import type { PoolEvent } from "../pool/server_pool.ts";
 import type { SessionTable } from "../pool/session_table.ts";
@@ -37,6 +38,8 @@ export class Supervisor implements DataPlane {
   readonly #links = new Map<number, WorkerLink>();
   readonly #restarts = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #unsubscribe: () => void;
+  /** By worker. */
+  readonly #doors: Doors;
   #config: Config;
   #sessions: SessionTable | undefined;
   #certificate: ServerCertificate | undefined;
@@ -65,6 +68,7 @@ export class Supervisor implements DataPlane {
     this.#config = options.config;
     this.#sessions = options.sessions;
     this.#certificate = options.certificate;
+    this.#doors = new Doors(options.doorChanged);
     this.#unsubscribe = options.pool.subscribe((event) => this.#poolChanged(event));
   }
 
@@ -132,7 +136,7 @@ export class Supervisor implements DataPlane {
     const name = `worker ${isolate}`;
     const createdAt = performance.now();
     const link = new WorkerLink(this.#options.workerUrl, name, {
-      news: (news) => this.#news(news),
+      news: (news) => this.#news(isolate, news),
       failed: (reason) => this.#failed(isolate, reason, performance.now() - createdAt),
     });
     this.#links.set(isolate, link);
@@ -142,6 +146,7 @@ export class Supervisor implements DataPlane {
   async #start(isolate: number): Promise<Started> {
     const started = await this.#links.get(isolate)?.start(this.#startOrder(isolate));
     if (started === undefined) throw new Error(`worker ${isolate} failed at its start`);
+    this.#doors.set(isolate, true);
     return started;
   }
 
@@ -184,8 +189,9 @@ export class Supervisor implements DataPlane {
     }
   }
 
-  #news(news: News): void {
+  #news(isolate: number, news: News): void {
     const { pool, passive, log } = this.#options;
+    if (news.type === "door") return this.#doors.set(isolate, news.open);
     if (news.type === "log") {
       for (const { level, message, fields } of news.lines) log[level](message, fields);
       return;
@@ -203,6 +209,7 @@ export class Supervisor implements DataPlane {
     this.#sessions?.releaseLockOf(isolate);
     const held = pool.shared.reclaim(isolate);
     log.error("worker failed", { worker: isolate, reason, ...held });
+    this.#doors.set(isolate, this.#links.size > 0); // the others take its clients, if there are any
     if (this.#stopping || this.#started === undefined) return;
     this.#workerRestarts++;
     const pauseMs = livedMs < RESTART_PAUSE_MS ? RESTART_PAUSE_MS : 0;

@@ -47,6 +47,7 @@ class Forwarding {
       passive,
       log,
       reusePort: true,
+      doorChanged: (open) => send({ type: "door", open }),
     });
     return new Forwarding({ isolate, pool, passive, dataPlane });
   }

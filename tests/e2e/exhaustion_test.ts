@@ -1,7 +1,8 @@
 // The program when the system has no more to give it.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { get, within } from "../conformance/engine_under_test.ts";
+import { makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw_client.ts";
@@ -14,10 +15,10 @@ const OPEN_FILES = 80;
 const HOSTS = ["127.0.0.1", "localhost"];
 
 /** A program that may not open many files, with one backend. */
-async function start(engine: string, backend: string, health: object): Promise<Program> {
+async function start(engine: string, backend: string, health: object, proxy: object = {}): Promise<Program> {
   const directory = Deno.makeTempDirSync();
   const config = `${directory}/config.json`;
-  const settings = { health, proxy: { host: "127.0.0.1", port: 0 }, admin: { port: 0 }, backends: [backend] };
+  const settings = { health, proxy: { host: "127.0.0.1", port: 0, ...proxy }, admin: { port: 0 }, backends: [backend] };
   Deno.writeTextFileSync(config, JSON.stringify(settings));
   try {
     return await Program.start(["--config", config, "--engine", engine], { openFiles: OPEN_FILES });
@@ -123,3 +124,39 @@ Deno.test("engine fetch without file descriptors for clients: requests in flight
   );
   await goesOnUnblamed(program);
 });
+
+for (
+  const { door, engine, secure = false, workers = 1 } of [
+    { door: "wire", engine: "wire" },
+    { door: "wire over TLS", engine: "wire", secure: true },
+    { door: "wire over TLS with two workers", engine: "wire", secure: true, workers: 2 },
+    { door: "fetch", engine: "fetch" },
+    { door: "fetch with two workers", engine: "fetch", workers: 2 },
+  ]
+) {
+  Deno.test(`/readyz is 503 while file descriptors are missing, and then clients are served again: ${door}`, async () => {
+    // Over TLS the listener never accepted again, while /readyz said 200 and the log nothing.
+    using directory = new TemporaryDirectory();
+    const authority = await makeAuthority();
+    const tls = secure ? directory.writePair(await makePair({ authority })) : null;
+    await using backend = HttpBackend.named("served");
+    await using program = await start(engine, backend.url, { type: "none" }, { tls, workers });
+    const port = Number(new URL(program.url).port);
+    using admin = await RawClient.connect(Number(new URL(program.adminUrl).port));
+    const ready = get("/readyz").replace("Host: x", "Host: 127.0.0.1");
+    const readiness = async () => (await within(admin.request(ready), "the admin API"))?.status;
+    assertEquals(await readiness(), 200);
+    const idle = await Promise.all(Array.from({ length: 2 * OPEN_FILES }, () => RawClient.connect(port)));
+    await waitFor(async () => await readiness() === 503, { what: "/readyz to be 503" });
+    await program.logged("connection not accepted");
+    for (const client of idle) client.close();
+    await waitFor(async () => await readiness() === 200, { what: "/readyz to be 200", timeoutMs: 15_000 });
+    for (let round = 0; round < 4; round++) { // either worker
+      using client = secure ? await RawClient.connectTls(port, authority) : await RawClient.connect(port);
+      const response = await within(client.request(get("/", "Connection: close\r\n")), "an answer");
+      assertEquals(response?.status, 200);
+    }
+    const lines = program.log.filter(({ message }) => message === "connection not accepted").length;
+    assert(lines < 30, `${lines} log lines`);
+  });
+}

@@ -616,7 +616,7 @@ Deno.test("admin answers 404 for a backend that the pool does not have", async (
 
 // --- Health and the server itself ------------------------------------------------------------------------------
 
-Deno.test("admin GET /readyz is 503 without an eligible backend and while stopping, /healthz never", async () => {
+Deno.test("admin GET /readyz is 503 without an eligible backend, with a shut listener and while stopping, /healthz never", async () => {
   await using admin = new TestAdmin();
   const backend = admin.backend();
   const statuses = async () => [
@@ -634,6 +634,10 @@ Deno.test("admin GET /readyz is 503 without an eligible backend and while stoppi
   admin.pool.update(backend, { state: "draining" }, "test");
   assertEquals(await statuses(), [503, 200]);
   admin.pool.update(backend, { state: "active" }, "test");
+  assertEquals(await statuses(), [200, 200]);
+  admin.doorsOpen = false;
+  assertEquals(await statuses(), [503, 200]);
+  admin.doorsOpen = true;
   admin.stopping = true;
   assertEquals(await statuses(), [503, 200]);
 });

@@ -24,6 +24,8 @@ export interface StatusSource {
   readonly facts: () => Facts;
   /** Whether a graceful stop has begun. */
   readonly isStopping: () => boolean;
+  /** Whether every listener can accept clients. */
+  readonly doorsOpen: () => boolean;
 }
 
 /** `GET /status`, `GET /healthz`, `GET /readyz`. */
@@ -49,8 +51,9 @@ export function statusView({ pool, version, startedAt, facts }: StatusSource) {
   };
 }
 
-function readiness({ pool, isStopping }: StatusSource): Response {
+function readiness({ pool, isStopping, doorsOpen }: StatusSource): Response {
   if (isStopping()) throw new AdminProblem(503, "roundhouse is stopping");
+  if (!doorsOpen()) throw new AdminProblem(503, "a listener can't accept clients");
   if (eligibleBackends(pool.backends).length === 0) throw new AdminProblem(503, "no backend is eligible");
   return answerJson({ status: "ready" });
 }

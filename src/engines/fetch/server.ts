@@ -16,7 +16,9 @@ import { WebSocketExchange } from "./websocket.ts";
 type Respond = (response: Response) => void;
 
 /** Starts `Deno.serve`; see `EngineFactory`. */
-export function startFetchEngine({ config, pool, forwarder, certificate, reusePort, log }: EngineOptions): Engine {
+export function startFetchEngine(
+  { config, pool, forwarder, certificate, reusePort, log, doorChanged }: EngineOptions,
+): Engine {
   const context: FetchContext = {
     clients: new BackendClients(pool),
     ...limitsOf(config),
@@ -51,7 +53,7 @@ export function startFetchEngine({ config, pool, forwarder, certificate, reusePo
     tcpBacklog: LISTEN_QUEUE,
     automaticCompression: config.proxy.compression,
   };
-  const server = new LastingServer(listening, handle, log);
+  const server = new LastingServer(listening, handle, log, doorChanged);
   return {
     address: server.address,
     configure: (config) => void Object.assign(context, limitsOf(config)),

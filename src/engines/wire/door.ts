@@ -28,6 +28,8 @@ export interface DoorOptions {
   /** Whether connections begin with a PROXY protocol header. A door with TLS reads it, a plain one leaves it. */
   readonly proxyProtocol: boolean;
   readonly log: Log;
+  /** Told when no client can be accepted, and when clients can be again. */
+  readonly doorChanged: (open: boolean) => void;
   /** Takes a client. The next one is accepted when this has settled. */
   readonly welcome: (newcomer: Newcomer) => Promise<void>;
 }

@@ -8,8 +8,15 @@ import { type Door, type DoorOptions, type Entrant, type Newcomer, openDoor } fr
 
 /** Starts listening; see `EngineFactory`. */
 export async function startWireEngine(options: EngineOptions): Promise<Engine> {
-  const { config: { proxy }, certificate, reusePort, log } = options;
-  const at = { hostname: proxy.host, port: proxy.port, reusePort, proxyProtocol: proxy.proxyProtocol, log };
+  const { config: { proxy }, certificate, reusePort, log, doorChanged } = options;
+  const at = {
+    hostname: proxy.host,
+    port: proxy.port,
+    reusePort,
+    proxyProtocol: proxy.proxyProtocol,
+    log,
+    doorChanged,
+  };
   if (certificate === undefined) return new WireEngine(options, (welcome) => openDoor({ ...at, welcome }));
   const { openTlsDoor } = await import("./tls_door.ts"); // `node:tls` takes 20 ms to load
   return new WireEngine(options, (welcome) => openTlsDoor({ ...at, welcome }, certificate));

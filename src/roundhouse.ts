@@ -64,7 +64,7 @@ export class Roundhouse {
   /** What the backends' `tls.ca` files held when they were last read. */
   #authorities: Authorities;
   #sessions: SessionTable | undefined;
-  #monitor: HealthMonitor;
+  readonly #monitor: HealthMonitor;
   #dataPlane: DataPlane | undefined;
   #redirect: RedirectServer | undefined;
   #adminServer: AdminServer | undefined;
@@ -112,7 +112,6 @@ export class Roundhouse {
     this.pool = new ServerPool(SharedState.allocate(isolates));
     this.#metrics = RequestMetrics.allocate(isolates);
     this.#unsubscribe = this.pool.subscribe((event) => logPoolEvent(log, event));
-    this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log, clock });
     const { passive, health } = config;
     this.#passive = new PassiveHealth({ pool: this.pool, config: passive, healthType: health.type, clock });
     this.#sessions = sessionsFor(config, undefined);
@@ -139,6 +138,8 @@ export class Roundhouse {
       persist: (backends) => this.#config.admin.persist && save ? save(backends) : Promise.resolve(),
     };
     applyBackends(this.pool, config.backends, { up: startsUp(config), reason: "configured" });
+    // Last, so that nobody among the first starts slowly: all of them are new alike.
+    this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log, clock });
   }
 
   async #startServers(workerUrl: URL): Promise<void> {
@@ -208,10 +209,7 @@ export class Roundhouse {
     this.#reloaded(config);
     const up = startsUp(config);
     const difference = applyBackends(this.pool, config.backends, { up, reason: "reload", newAuthorities });
-    if (JSON.stringify(before.health) !== JSON.stringify(config.health)) {
-      await this.#monitor.stop();
-      this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log: this.#log, clock: this.#clock });
-    }
+    this.#monitor.configure(config.health);
     const newCertificate = await useCertificate();
     await this.settled();
     const report = { ...difference, restartNeeded: restartNeeded(this.#started, config, newCertificate) };
@@ -266,7 +264,7 @@ export class Roundhouse {
       await this.#dataPlane?.sayGoodbye();
       this.#log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }
-    await this.#reloads; // one may be about to replace the monitor
+    await this.#reloads; // one may be about to change the pool
     await Promise.all([this.#monitor.stop(), this.#certificate.stop()]);
     this.#passive.stop();
     this.#events.close();

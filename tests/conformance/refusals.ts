@@ -87,11 +87,13 @@ export function testRefusals(engine: EngineUnderTest): void {
   });
 
   Deno.test(name("Retry-After is the time to the next health check"), async () => {
+    await using backend = new RecordingBackend();
     await using proxy = await startProxy(engine, {
-      backends: [refusedUrl()],
+      backends: [backend.url],
       health: { type: "tcp", interval: "20s", jitter: 0 },
     });
-    await waitFor(() => proxy.backends.every(({ alive }) => !alive), { what: "the first check" });
+    await waitFor(() => proxy.backend(backend.url).lastCheck !== null, { what: "the first check" });
+    proxy.roundhouse.pool.update(proxy.backend(backend.url), { state: "disabled" }, "operator"); // checks go on
     using client = await RawClient.connect(proxy.port);
     const response = await ask(client, get("/"));
     assertProblem(response, 503);

@@ -441,3 +441,16 @@ Deno.test("PassiveHealth lets a backend back in by the real clock", async () => 
   await waitFor(() => !backend.ejected, { what: "the end of the ejection" });
   passive.stop();
 });
+
+Deno.test("a backend that comes up just after the proxy is in soon, and so is one that restarts", async () => {
+  // With the default interval it was out for five seconds.
+  const url = refusedUrl();
+  await using bench = new Bench({ type: "tcp", interval: "1h" });
+  const backend = bench.add(url);
+  for (let start = 0; start < 2; start++) {
+    await waitFor(() => !backend.up, { what: "a failure" });
+    await using _backend = new HttpBackend(() => new Response("up"), Number(new URL(url).port));
+    await waitFor(() => backend.up, { what: "a check soon after" });
+    bench.pool.setUp(backend, false, "connect failed: connection refused");
+  }
+});

@@ -43,6 +43,10 @@ class FakeProbe implements Probe {
   }
 }
 
+function configOf(health: ConfigFile["health"]) {
+  return configSchema.parse({ health: { jitter: 0, ...health } }).health;
+}
+
 class Bench implements AsyncDisposable {
   readonly pool = new ServerPool(SharedState.allocate());
   readonly clock = new ManualClock();
@@ -66,7 +70,7 @@ class Bench implements AsyncDisposable {
     };
     this.monitor = new HealthMonitor({
       pool: this.pool,
-      config: configSchema.parse({ health: { jitter: 0, ...health } }).health,
+      config: configOf(health),
       log: this.log,
       probe,
       clock: this.clock,
@@ -79,6 +83,16 @@ class Bench implements AsyncDisposable {
     const backend = this.pool.add(backendSpec(`http://${name}`), "test", up);
     await settle();
     return { backend, probe: this.probe(backend) };
+  }
+
+  /** As a reload would. */
+  configure(health: ConfigFile["health"]): Promise<void> {
+    this.monitor.configure(configOf(health));
+    return settle();
+  }
+
+  get probes(): FakeProbe[] {
+    return [...this.#probes.values()];
   }
 
   probe(backend: Backend): FakeProbe {
@@ -186,7 +200,7 @@ Deno.test("HealthMonitor takes a backend down and up by the thresholds, and says
   await bench.clock.advance(1_000);
   assertEquals(bench.events, ["added: test", "down: check failed: status 503"]);
   probe.answer = PASSED;
-  await bench.clock.advance(2_000);
+  await bench.clock.advance(250 + 500);
   assert(!backend.up);
   await bench.clock.advance(1_000);
   assertEquals(bench.events.slice(2), ["up: check passed"]);
@@ -206,7 +220,7 @@ Deno.test("HealthMonitor counts anew when a failed connection has marked the bac
   await bench.clock.advance(2_000); // two of three toward down
   bench.pool.setUp(backend, false, "connect failed: connection refused");
   probe.answer = PASSED;
-  await bench.clock.advance(1_000);
+  await bench.clock.advance(250);
   assert(!backend.up, "one of two: what counted toward down must not count toward up");
   await bench.clock.advance(1_000);
   assert(backend.up);
@@ -260,6 +274,16 @@ Deno.test("HealthMonitor shows and logs each check", async () => {
   assertEquals(bench.log.lines, [
     { level: "debug", message: "check", fields: { backend: "http://a", ...PASSED } },
     { level: "debug", message: "check", fields: { backend: "http://a", ...FAILED } },
+    {
+      level: "warn",
+      message: "check failed",
+      fields: {
+        backend: "http://a",
+        error: "status 503",
+        advice: "set health.path (--health PATH) to a page that answers well instead of /, or health.status so that " +
+          '503 passes, or health.type "tcp" (--health tcp)',
+      },
+    },
   ]);
 });
 
@@ -364,4 +388,143 @@ Deno.test("HealthMonitor starts backends slowly that come back, where configured
   assertLess(backend.effectiveWeight, 10);
   await bench.clock.advance(5_000);
   assertEquals(backend.effectiveWeight, 10);
+});
+
+Deno.test("HealthMonitor checks a backend that went down after 250 ms, 500 ms, 1 s … up to the interval", async () => {
+  // A backend that came up 0.6 s after the proxy was out for 5 s.
+  await using bench = new Bench({ interval: "5s" });
+  bench.firstAnswer = FAILED;
+  const { probe, backend } = await bench.add();
+  let checks = 1;
+  for (const pause of [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]) {
+    assertEquals(bench.pool.shared.recheckAt(backend.slot), bench.clock.now() + pause);
+    await bench.clock.advance(pause - 1);
+    assertEquals(probe.checks, checks, `${pause}`);
+    await bench.clock.advance(1);
+    assertEquals(probe.checks, ++checks, `${pause}`);
+  }
+});
+
+Deno.test("HealthMonitor checks a backend soon whose connections failed between two checks", async () => {
+  await using bench = new Bench({ interval: "5s" });
+  const { probe, backend } = await bench.add();
+  await bench.clock.advance(1_000);
+  bench.pool.setUp(backend, false, "connect failed: connection refused");
+  assertEquals(bench.pool.shared.recheckAt(backend.slot), bench.clock.now() + 250);
+  await bench.clock.advance(250);
+  assertEquals([probe.checks, backend.up], [2, true]);
+  await bench.clock.advance(4_900);
+  assertEquals(probe.checks, 2);
+  // Due in 100 ms anyway: that stays.
+  bench.pool.setUp(backend, false, "connect failed: connection refused");
+  await bench.clock.advance(100);
+  assertEquals([probe.checks, backend.up], [3, true]);
+});
+
+Deno.test("HealthMonitor does not let a backend flap that passes checks and refuses requests", async () => {
+  await using bench = new Bench({ interval: "5s" });
+  const { probe, backend } = await bench.add();
+  bench.pool.subscribe(({ type }) => {
+    if (type === "up") bench.pool.setUp(backend, false, "connect failed: connection refused");
+  });
+  bench.pool.setUp(backend, false, "connect failed: connection refused");
+  await bench.clock.advance(60_000);
+  assertLess(probe.checks, 20, "each return costs requests");
+});
+
+Deno.test("HealthMonitor checks every 250 ms whoever is down while requests wait for a backend", async () => {
+  await using bench = new Bench({ interval: "5s" });
+  const well = await bench.add("well");
+  bench.firstAnswer = FAILED;
+  const { probe } = await bench.add("ill");
+  await bench.clock.advance(250 + 500 + 1_000 + 2_000);
+  assertEquals([probe.checks, well.probe.checks], [5, 1]);
+  await bench.clock.advance(1_000); // of four seconds
+  bench.pool.shared.startHold();
+  await bench.clock.advance(50);
+  assertEquals(probe.checks, 6, "at once: the last one was long ago");
+  await bench.clock.advance(1_000);
+  assertEquals([probe.checks, well.probe.checks], [10, 2]);
+  bench.pool.shared.endHold();
+  await bench.clock.advance(1_000);
+  assertLess(probe.checks, 12);
+  probe.answer = PASSED;
+  await bench.clock.advance(6_000);
+  assertEquals(bench.clock.pending, 2, "the next checks; with nobody down nobody looks for those who wait");
+});
+
+Deno.test("HealthMonitor has at most 100 checks in flight, the first spread over a second for every thousand", async () => {
+  // With 4,000 backends all first checks began at once, and half the backends counted as down.
+  await using bench = new Bench({ interval: "1h" });
+  bench.firstAnswer = null;
+  for (let n = 0; n < 2_000; n++) bench.pool.add(backendSpec(`http://b${n}`), "test");
+  const inFlight = () => bench.probes.filter((probe) => probe.inFlight === 1);
+  const checked = () => bench.probes.filter((probe) => probe.checks > 0).length;
+  await settle();
+  assertEquals(inFlight().length, 10);
+  await bench.clock.advance(50);
+  assertEquals(inFlight().length, 60);
+  await bench.clock.advance(3_000);
+  assertEquals(inFlight().length, 100);
+  for (const probe of inFlight().slice(0, 7)) await probe.finish(PASSED);
+  assertEquals([inFlight().length, checked()], [100, 107]);
+  // One that is removed while it waits takes no place, nor does it keep one that it has.
+  const [waiting] = bench.pool.backends.filter((backend) => bench.probe(backend).checks === 0);
+  const [checking] = bench.pool.backends.filter((backend) => bench.probe(backend).inFlight === 1);
+  assert(waiting !== undefined && checking !== undefined);
+  bench.pool.remove(waiting, "test");
+  bench.pool.remove(checking, "test");
+  await bench.probe(checking).finish(PASSED);
+  assertEquals([inFlight().length, checked(), bench.probe(waiting).checks], [100, 108, 0]);
+  for (const probe of bench.probes) probe.answer = PASSED;
+  for (let left = inFlight(); left.length > 0; left = inFlight()) for (const probe of left) await probe.finish(PASSED);
+  assertEquals(checked(), 1_999);
+  assertEquals(Math.max(...bench.probes.map((probe) => probe.checks)), 1);
+});
+
+Deno.test("HealthMonitor spreads first checks in the time they take, too", async () => {
+  await using bench = new Bench({ interval: "1h" });
+  for (let n = 0; n < 1_000; n++) bench.pool.add(backendSpec(`http://b${n}`), "test");
+  const checked = () => bench.probes.filter((probe) => probe.checks > 0).length;
+  for (let tenth = 1; tenth < 10; tenth++) {
+    await bench.clock.advance(tenth === 1 ? 95 : 100);
+    assertEquals(checked(), tenth * 100);
+  }
+  await bench.clock.advance(100);
+  assertEquals(checked(), 1_000);
+});
+
+Deno.test("HealthMonitor.configure() keeps who is up, and rows of checks that asked the same", async () => {
+  // A reload that changed any setting of health began all counts anew.
+  for (const [change, goesDown] of [[{ interval: "2s" }, true], [{ path: "/other" }, false]] as const) {
+    await using bench = new Bench({ interval: "1s", unhealthyThreshold: 3 });
+    const { backend } = await bench.add();
+    const down = await bench.add("down");
+    bench.pool.setUp(down.backend, false, "connect failed");
+    down.probe.answer = FAILED;
+    bench.probe(backend).answer = FAILED;
+    await bench.clock.advance(2_000);
+    bench.firstAnswer = FAILED;
+    await bench.configure({ interval: "1s", unhealthyThreshold: 3, ...change });
+    assertEquals([bench.probe(backend).checks, backend.up, down.backend.up], [1, !goesDown, false]);
+  }
+});
+
+Deno.test("HealthMonitor.configure() ends earlier checks before it makes others, and can turn them off and on", async () => {
+  await using bench = new Bench({ interval: "1s" });
+  bench.firstAnswer = null;
+  const { backend, probe } = await bench.add();
+  bench.firstAnswer = PASSED;
+  await bench.configure({ interval: "2s" });
+  const second = bench.probe(backend);
+  assertEquals([probe.cancelled, second.checks], [true, 0]);
+  await probe.finish(FAILED);
+  assertEquals([probe.closed, second.checks, backend.up], [true, 1, true]);
+  await bench.configure({ interval: "2s" });
+  assertEquals(bench.probe(backend), second, "nothing has changed");
+  bench.pool.setUp(backend, false, "test");
+  await bench.configure({ type: "none" });
+  assertEquals([backend.up, second.closed, bench.clock.pending], [true, true, 0]);
+  await bench.configure({ interval: "3s" });
+  assertEquals([bench.probe(backend).checks, backend.up], [1, true]);
 });

@@ -1,0 +1,19 @@
+/** What to set when a check fails though the backend may well be fine. */
+
+import type { HealthConfig } from "../config/schema.ts";
+import type { Observation } from "./probes.ts";
+
+/** Names the settings that decide about such a check; `undefined` where the backend alone can help. */
+export function adviceOn({ status, error }: Observation, { type, path, body }: HealthConfig): string | undefined {
+  if (type !== "http") return undefined;
+  if (status !== null && error?.startsWith("status ") === true) {
+    return `set health.path (--health PATH) to a page that answers well instead of ${path}, ` +
+      `or health.status so that ${status} passes, or health.type "tcp" (--health tcp)`;
+  }
+  if (status !== null && body !== null) return "set health.body to a text that the answer contains";
+  if (error?.startsWith("timed out") === true) return "set health.timeout if the backend needs longer";
+  if (error !== null && /certificate/i.test(error)) {
+    return "set the backend's tls.ca to who vouches for its certificate";
+  }
+  return undefined;
+}

@@ -10,6 +10,16 @@ import { testStrategyContract } from "./strategy_contract.ts";
 
 testStrategyContract("roundRobin()", roundRobin);
 
+/** How often the same comes in a row at most. */
+function longestRun(order: readonly unknown[]): number {
+  let [longest, run] = [0, 0];
+  for (const [index, item] of order.entries()) {
+    run = index > 0 && item === order[index - 1] ? run + 1 : 1;
+    longest = Math.max(longest, run);
+  }
+  return longest;
+}
+
 Deno.test("roundRobin() starts a a b a c a a with weights 5,1,1", () => {
   const balancer = new LoadBalancer(poolOf([5, 1, 1]), roundRobin);
   const order = Array.from({ length: 7 }, () => balancer.pick(pickRequest())?.url.at(-1));
@@ -53,6 +63,47 @@ Deno.test("roundRobin() spreads what one request can't use over the rest by weig
     "http://backend-3": 10,
     "http://backend-4": 5,
   });
+});
+
+// A full backend of weight 256 beside two of weight 1: its turns all went to one of the two, 171 times in a row. The
+// clients of that one waited while its twin stood idle.
+Deno.test("roundRobin() alternates the turns of a full backend among the others", () => {
+  const pool = poolOf([256, 1, 1]);
+  const balancer = new LoadBalancer(pool, roundRobin);
+  const [full] = pool.backends;
+  const order = Array.from({ length: 4 * 258 }, () => balancer.pick(rejecting(full))?.url.at(-1));
+  assertEquals(longestRun(order) <= 3, true, `${longestRun(order)} in a row`);
+  assertEquals(order.filter((url) => url === "2").length, order.length / 2);
+});
+
+Deno.test("roundRobin() spreads a full backend's turns evenly by any weights, and exactly over whole rounds", () => {
+  const weights = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 2, maxLength: 6 });
+  fc.assert(
+    fc.property(weights, (others) => {
+      const total = others.reduce((sum, weight) => sum + weight, 0);
+      const pool = poolOf([256, ...others]);
+      const [full, ...rest] = pool.backends;
+      const balancer = new LoadBalancer(pool, roundRobin);
+      const turnsOfFull: string[] = [];
+      // As many cycles as make the turns of the full one whole rounds among the others.
+      for (let pick = 0; pick < total * (256 + total); pick++) {
+        let asked = false;
+        const chosen = balancer.pick({
+          ...rejecting(full),
+          accepts: (backend) => {
+            asked ||= backend === full;
+            return backend !== full;
+          },
+        });
+        if (asked) turnsOfFull.push(chosen?.url ?? "none");
+      }
+      for (const [index, backend] of rest.entries()) {
+        const share = turnsOfFull.filter((url) => url === backend.url).length;
+        assertEquals(share, turnsOfFull.length * (others[index] ?? 0) / total);
+      }
+    }),
+    { numRuns: 20 },
+  );
 });
 
 Deno.test("roundRobin() is exact across isolates that share the memory", () => {

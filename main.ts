@@ -73,7 +73,7 @@ async function run(command: ConfiguredCommand): Promise<number> {
   if (command.watchConfig && loaded.path === null) {
     throw new ConfigError(["--watch-config: got no file, want one to watch"]);
   }
-  const logging = await setUpLog(loaded.config.log);
+  const logging = setUpLog(loaded.config.log);
   try {
     await serve(command, loaded, logging);
   } finally {
@@ -96,7 +96,7 @@ async function serve(command: ConfiguredCommand, loaded: Loaded, logging: Loggin
     workerUrl: WORKER_URL,
     save: (backends) => persistence?.save(backends) ?? Promise.resolve(),
     load: () => load(command).config,
-    reloaded: ({ log }) => void logging.configure(log),
+    reloaded: ({ log }) => logging.configure(log),
   });
   Deno.addSignalListener("SIGHUP", () => void reload(roundhouse, log));
   const watch = command.watchConfig && path !== null ? watchFile(path, () => void reload(roundhouse, log)) : undefined;

@@ -67,19 +67,20 @@ export class FrontCertificate {
   }
 
   /**
-   * Finds out what another configuration asks for, files read again. Changes nothing yet: the returned function does.
-   * It resolves with whether it takes a restart instead.
+   * Gets the certificate that another configuration asks for, files read again. Shows it to nobody yet: the returned
+   * function does, and can't fail. It returns whether that takes a restart instead.
    *
    * @throws {ConfigError} when its files are of no use
    */
-  prepare(tls: TlsConfig | null): () => Promise<boolean> {
-    if (tls === null) return () => Promise.resolve(this.#current !== undefined);
+  async prepare(tls: TlsConfig | null): Promise<() => boolean> {
+    if (tls === null) return () => this.#current !== undefined;
     const source = certificateSource(tls, new Date(this.#clock.now()));
     const differs = source.differsFrom(this.#current);
-    return async () => {
-      if (this.#show === undefined) return differs;
+    if (this.#show === undefined) return () => differs;
+    const next = differs ? await source.obtain(this.#log) : undefined;
+    return () => {
       this.#tls = tls;
-      if (differs) this.#use(await source.obtain(this.#log));
+      if (next !== undefined) this.#use(next);
       return false;
     };
   }

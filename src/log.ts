@@ -1,6 +1,6 @@
 /** The logger: LogTape behind the few calls that roundhouse makes, and the one place that knows the sink. */
 
-import { configure, getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
+import { configureSync, getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
 import { LineWriter } from "./log_writer.ts";
 
 /** Levels as the configuration spells them. */
@@ -28,13 +28,13 @@ export interface LogOptions {
 export interface Logging {
   readonly log: Log;
   /** Another level or format from now on. */
-  configure(options: LogOptions): Promise<void>;
+  configure(options: LogOptions): void;
   /** Writes what is still held back. Nothing may be logged afterwards. */
   close(): Promise<void>;
 }
 
 /** Sets the process's logging up: lines go to standard error. */
-export async function setUpLog(options: LogOptions): Promise<Logging> {
+export function setUpLog(options: LogOptions): Logging {
   let formatter = formatterFor(options);
   const log = getLogger(["roundhouse"]);
   // Not LogTape's stream sink: it holds back without limit for a slow reader, and one that is gone ends the process.
@@ -42,9 +42,10 @@ export async function setUpLog(options: LogOptions): Promise<Logging> {
     write: (bytes) => Deno.stderr.write(bytes),
     onDrop: (lines) => log.warn("log lines dropped", { lines, reason: "standard error is read too slowly" }),
   });
-  const apply = async (options: LogOptions) => {
+  const apply = (options: LogOptions) => {
     formatter = formatterFor(options);
-    await configure({
+    // Not the asynchronous kind: it fails when it is called again before it is through, as by two reloads in a row.
+    configureSync({
       reset: true,
       sinks: { stderr: (record) => writer.push(formatter(record)) },
       loggers: [
@@ -53,7 +54,7 @@ export async function setUpLog(options: LogOptions): Promise<Logging> {
       ],
     });
   };
-  await apply(options);
+  apply(options);
   return { log, configure: apply, close: () => writer.close() };
 }
 

@@ -18,11 +18,12 @@ import { ConfigError, messageOf } from "./errors.ts";
 import type { Log } from "./log.ts";
 import { Doors } from "./net/doors.ts";
 import { RequestMetrics } from "./pool/request_metrics.ts";
-import { type PoolEvent, ServerPool } from "./pool/server_pool.ts";
+import { type PoolEvent, PoolFullError, ServerPool } from "./pool/server_pool.ts";
 import { SessionTable } from "./pool/session_table.ts";
 import { SharedState } from "./pool/shared_state.ts";
 import { restartNeeded } from "./config/restart.ts";
-import { applyBackends, type ReloadReport } from "./reload.ts";
+import { Membership, type Turn, type WantedBackends } from "./pool/membership.ts";
+import type { ReloadReport } from "./reload.ts";
 import { type Authorities, changedAuthorities, readAuthorities } from "./tls/authorities.ts";
 import { checkCertificateFiles } from "./tls/check.ts";
 import { Supervisor, workerCount } from "./workers/supervisor.ts";
@@ -50,6 +51,7 @@ export class Roundhouse {
   readonly #log: Log;
   readonly #load: (() => Config) | undefined;
   readonly #reloaded: (config: Config) => void;
+  readonly #membership: Membership;
   readonly #admin: Omit<AdminOptions, "config">;
   readonly #passive: PassiveHealth;
   readonly #metrics: RequestMetrics;
@@ -64,12 +66,11 @@ export class Roundhouse {
   /** What the backends' `tls.ca` files held when they were last read. */
   #authorities: Authorities;
   #sessions: SessionTable | undefined;
-  readonly #monitor: HealthMonitor;
+  /** `undefined` until the pool has its first backends. */
+  #monitor: HealthMonitor | undefined;
   #dataPlane: DataPlane | undefined;
   #redirect: RedirectServer | undefined;
   #adminServer: AdminServer | undefined;
-  /** Settles when the reloads asked for have been done: one begins when the last has ended. */
-  #reloads: Promise<unknown> = Promise.resolve();
   #stopping = false;
 
   /**
@@ -85,6 +86,7 @@ export class Roundhouse {
     const certificate = await FrontCertificate.obtain({ tls: proxy.tls, log, clock });
     const roundhouse = new Roundhouse(options, authorities, certificate);
     try {
+      await roundhouse.#fillPool();
       await roundhouse.#startServers(options.workerUrl);
     } catch (error) {
       await roundhouse.stop();
@@ -112,6 +114,11 @@ export class Roundhouse {
     this.pool = new ServerPool(SharedState.allocate(isolates));
     this.#metrics = RequestMetrics.allocate(isolates);
     this.#unsubscribe = this.pool.subscribe((event) => logPoolEvent(log, event));
+    this.#membership = new Membership({
+      pool: this.pool,
+      persist: (backends) => this.#config.admin.persist && save ? save(backends) : Promise.resolve(),
+      settled: () => this.settled(),
+    });
     const { passive, health } = config;
     this.#passive = new PassiveHealth({ pool: this.pool, config: passive, healthType: health.type, clock });
     this.#sessions = sessionsFor(config, undefined);
@@ -131,15 +138,18 @@ export class Roundhouse {
       workerRestarts: () => this.workerRestarts,
       log,
       events: this.#events,
-      settled: () => this.settled(),
+      membership: this.#membership,
       configInForce: () => this.#config,
       explain: (request) => this.#explain(request),
       reload: () => this.reload(),
-      persist: (backends) => this.#config.admin.persist && save ? save(backends) : Promise.resolve(),
     };
-    applyBackends(this.pool, config.backends, { up: startsUp(config), reason: "configured" });
-    // Last, so that nobody among the first starts slowly: all of them are new alike.
-    this.#monitor = new HealthMonitor({ pool: this.pool, config: config.health, log, clock });
+  }
+
+  async #fillPool(): Promise<void> {
+    const { backends: specs, health } = this.#config;
+    await this.#membership.apply({ specs, up: startsUp(this.#config), reason: "configured" });
+    // Afterwards, so that nobody among the first starts slowly: all of them are new alike.
+    this.#monitor = new HealthMonitor({ pool: this.pool, config: health, log: this.#log, clock: this.#clock });
   }
 
   async #startServers(workerUrl: URL): Promise<void> {
@@ -177,16 +187,18 @@ export class Roundhouse {
   /**
    * Reads the configuration again and goes by it. No request in flight is dropped; what takes a restart is named.
    *
-   * @throws {ConfigError} when it is bad or can't be read again; nothing has changed then
+   * @throws {ConfigError} when it is bad, asks for more than there is room for or can't be read again; nothing has
+   * changed then
    */
-  reload(): Promise<ReloadReport> {
-    const report = this.#reloads.then(() => this.#reload());
-    this.#reloads = report.catch(() => {}); // whoever asked for it is told
+  async reload(): Promise<ReloadReport> {
+    const report = await this.#membership.inTurn((turn) => this.#reload(turn));
+    await this.settled();
+    this.#log.info("reload", { ...report });
+    this.#events.reloaded(report);
     return report;
   }
 
-  /** Reads, checks and applies without a pause: a change of the admin API in between would be lost. */
-  async #reload(): Promise<ReloadReport> {
+  async #reload(turn: Turn): Promise<ReloadReport> {
     if (this.#load === undefined) throw new ConfigError(["config: there is nothing to read again"]);
     const before = this.#config;
     const config = this.#load();
@@ -199,23 +211,21 @@ export class Roundhouse {
     checkCertificateFiles(config, new Date(this.#clock.now()));
     const authorities = readAuthorities(config.backends);
     const newAuthorities = changedAuthorities(this.#authorities, authorities);
-    const useCertificate = this.#certificate.prepare(config.proxy.tls);
+    const wanted = { specs: config.backends, up: startsUp(config), reason: "reload", newAuthorities };
+    const useCertificate = await this.#certificate.prepare(config.proxy.tls);
+    const sessions = sessionsFor(config, { before, table: this.#sessions });
+    await makeRoom(turn, wanted);
+    // All or nothing: from here on nothing fails, and nothing waits.
     this.#authorities = authorities;
     this.#config = config;
-    this.#sessions = sessionsFor(config, { before, table: this.#sessions });
+    this.#sessions = sessions;
     this.#dataPlane?.configure(config, this.#sessions);
     this.#adminServer?.configure(config.admin);
     this.#passive.configure(config.passive, config.health.type);
     this.#reloaded(config);
-    const up = startsUp(config);
-    const difference = applyBackends(this.pool, config.backends, { up, reason: "reload", newAuthorities });
-    this.#monitor.configure(config.health);
-    const newCertificate = await useCertificate();
-    await this.settled();
-    const report = { ...difference, restartNeeded: restartNeeded(this.#started, config, newCertificate) };
-    this.#log.info("reload", { ...report });
-    this.#events.reloaded(report);
-    return report;
+    const difference = turn.replace(wanted);
+    this.#monitor?.configure(config.health);
+    return { ...difference, restartNeeded: restartNeeded(this.#started, config, useCertificate()) };
   }
 
   #explain(request: SupposedRequest): Explanation {
@@ -264,8 +274,8 @@ export class Roundhouse {
       await this.#dataPlane?.sayGoodbye();
       this.#log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }
-    await this.#reloads; // one may be about to change the pool
-    await Promise.all([this.#monitor.stop(), this.#certificate.stop()]);
+    await this.#membership.idle(); // a reload may be about to change the pool
+    await Promise.all([this.#monitor?.stop(), this.#certificate.stop()]);
     this.#passive.stop();
     this.#events.close();
     await this.#adminServer?.stop();
@@ -282,6 +292,16 @@ export class Roundhouse {
 /** Without checks nobody would ever mark a backend up. */
 function startsUp({ health }: Config): boolean {
   return health.startUp || health.type === "none";
+}
+
+/** Names the setting when there is no room for all that a reload asks for. */
+async function makeRoom(turn: Turn, wanted: WantedBackends): Promise<void> {
+  try {
+    await turn.makeRoom(wanted);
+  } catch (error) {
+    if (!(error instanceof PoolFullError)) throw error;
+    throw new ConfigError([`backends: ${error.message}`], { cause: error });
+  }
 }
 
 /** The sessions by address: those there were, unless they last for another time now. */

@@ -39,19 +39,6 @@ export function backendView(backend: Backend): BackendView {
   };
 }
 
-/** What an operator can set about a backend; the `before` and `after` of an audit line. */
-export interface BackendSettings {
-  readonly weight: number;
-  readonly maxConnections: number | null;
-  readonly backup: boolean;
-  readonly state: BackendState;
-}
-
-/** The settings of a backend as they are now. */
-export function backendSettings({ weight, maxConnections, backup, state }: Backend): BackendSettings {
-  return { weight, maxConnections, backup, state };
-}
-
 /** An answer in JSON, status 200 and `application/json` unless `init` says otherwise. */
 export function answerJson(
   value: unknown,

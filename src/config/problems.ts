@@ -62,6 +62,10 @@ function toProblems(issue: Issue, raw: unknown, above: Path): Problem[] {
         path,
         text: `got the name ${show(path.at(-1), [])}, want ${issue.issues[0]?.message ?? issue.message}`,
       }];
+    case "too_big": {
+      const value = valueAt(raw, path);
+      return [{ path, text: `got ${Array.isArray(value) ? value.length : got()}, want ${issue.message}` }];
+    }
     default:
       return [{ path, text: `got ${got()}, want ${issue.message}` }];
   }

@@ -1,5 +1,6 @@
 /** The one schema of the configuration file: every setting with its kind, range, default and description. */
 import * as z from "zod";
+import { MAX_BACKENDS } from "./backend_limit.ts";
 import { backend } from "./backend_schema.ts";
 import {
   addressRange,
@@ -302,9 +303,9 @@ const file = z.strictObject({
   proxy: section(proxy, "The server that forwards requests."),
   admin: section(admin, "The server that shows and changes the pool."),
   backends: setting(
-    z.array(backend),
+    z.array(backend).max(MAX_BACKENDS, `at most ${MAX_BACKENDS} backends`),
     [],
-    "The servers that requests are forwarded to: URLs, or objects with more settings.",
+    `The servers that requests are forwarded to, at most ${MAX_BACKENDS}: URLs, or objects with more settings.`,
   ),
   strategy: setting(strategy, "round-robin", "How a backend is chosen: a strategy's name."),
   sticky: setting(sticky.nullable(), null, "How a client is sent to the same backend again; null: not at all."),

@@ -23,6 +23,14 @@ export interface BackendChange {
   readonly reason: string;
 }
 
+/** What an operator can set about a backend. */
+export interface BackendSettings {
+  readonly weight: number;
+  readonly maxConnections: number | null;
+  readonly backup: boolean;
+  readonly state: BackendState;
+}
+
 /** How fast old response times are forgotten, in milliseconds (the decay of the peak EWMA). */
 const LATENCY_DECAY_MS = 10_000;
 
@@ -74,6 +82,12 @@ export class Backend {
   get spec(): BackendSpec {
     const { url, weight, maxConnections, backup, tls } = this;
     return { url, weight, maxConnections, backup, tls };
+  }
+
+  /** A copy of what an operator can set, as it is now. */
+  get settings(): BackendSettings {
+    const { weight, maxConnections, backup, state } = this;
+    return { weight, maxConnections, backup, state };
   }
 
   /** The health: checks and passive observations together. */

@@ -10,7 +10,7 @@
 
 import { ERROR_CODES, type ErrorCode } from "../errors.ts";
 import type { Backend } from "./backend.ts";
-import { MAX_BACKENDS } from "./shared_state.ts";
+import { SLOTS } from "./shared_state.ts";
 
 /** Upper bounds of the histograms' buckets in milliseconds, inclusive; a last bucket takes what is longer. */
 export const BUCKET_BOUNDS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000] as const;
@@ -80,7 +80,7 @@ const QUEUE_WAITS = STICKY_MISSES + 1; // a histogram
 const BLOCK = wholeLines(QUEUE_WAITS + 1 + BUCKETS);
 
 /** The stripe behind those of the backends is for roundhouse's own answers. */
-const OWN = MAX_BACKENDS;
+const OWN = SLOTS;
 
 /** One isolate's view of the counts. */
 export class RequestMetrics {
@@ -90,9 +90,9 @@ export class RequestMetrics {
   readonly isolate: number;
   readonly #cells: Float64Array;
 
-  /** Allocates the memory for `isolates` isolates, 1 MiB each; the caller is isolate 0. */
+  /** Allocates the memory for `isolates` isolates, 2 MiB each; the caller is isolate 0. */
   static allocate(isolates = 1): RequestMetrics {
-    const cells = isolates * (BLOCK + (MAX_BACKENDS + 1) * STRIPE);
+    const cells = isolates * (BLOCK + (SLOTS + 1) * STRIPE);
     return new RequestMetrics(new SharedArrayBuffer(cells * F64), isolates, 0);
   }
 

@@ -1,8 +1,9 @@
 /** The backends: which there are, and every change of their health and state, told to whoever listens. */
 
+import { MAX_BACKENDS } from "../config/backend_limit.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import { Backend } from "./backend.ts";
-import { type BackendState, MAX_BACKENDS, type SharedState } from "./shared_state.ts";
+import { type BackendState, type SharedState, SLOTS } from "./shared_state.ts";
 
 /** What happened to a backend. */
 export type PoolEventType = "added" | "removed" | "up" | "down" | "changed" | BackendState;
@@ -28,9 +29,21 @@ export class DuplicateBackendError extends Error {
   override readonly name = "DuplicateBackendError";
 }
 
-/** The pool holds `MAX_BACKENDS` backends. */
+/** The pool holds `MAX_BACKENDS` backends, or requests to removed backends still hold too many places. */
 export class PoolFullError extends Error {
   override readonly name = "PoolFullError";
+}
+
+/** A backend, and its place in shared memory. */
+export interface PlacedBackend {
+  readonly spec: BackendSpec;
+  readonly slot: number;
+}
+
+/** Backends that leave and backends that come, in one step. */
+export interface Exchange<Added> {
+  readonly removed: readonly Backend[];
+  readonly added: readonly Added[];
 }
 
 /** The pool of one isolate. The control plane's allots the slots in shared memory; replicas are told them. */
@@ -39,7 +52,7 @@ export class ServerPool {
   #backends: readonly Backend[] = [];
   readonly #listeners = new Set<(event: PoolEvent) => void>();
   /** Slots out of use, the longest unused first, so that a slot rests before it serves another backend. */
-  readonly #freeSlots: number[] = [];
+  #freeSlots: number[] = [];
   readonly #heldSlots = new Set<number>();
   #slotsUsed = 0;
 
@@ -74,31 +87,68 @@ export class ServerPool {
    * @throws {PoolFullError} when there is no room
    */
   add(spec: BackendSpec, reason: string, up = true): Backend {
-    if (this.getByUrl(spec.url) !== undefined) throw new DuplicateBackendError(`${spec.url} is in the pool already`);
-    const slot = this.#takeSlot();
-    this.shared.resetSlot(slot);
-    this.shared.setUp(slot, up);
-    this.shared.setWeight(slot, spec.weight);
-    this.shared.setMaxConnections(slot, spec.maxConnections);
-    this.shared.setBackup(slot, spec.backup);
+    this.mustTake(spec.url);
+    const [slot = 0] = this.#takeSlots(1); // it gives as many as it is asked for
+    this.#place(slot, spec, up);
     return this.adopt(spec, slot, reason);
   }
 
-  /** Adds a backend that another isolate's pool has given a slot: how a replica follows it. */
+  /**
+   * Exchanges backends in one step: no request finds the pool half changed. Those added are up unless `up` is false;
+   * their URLs must not be in the pool afterwards already.
+   *
+   * @throws {PoolFullError} when there is no room; nothing has changed then
+   */
+  exchange({ removed, added }: Exchange<BackendSpec>, reason: string, up: boolean): void {
+    this.mustHaveRoom({ removed: removed.length, added: added.length });
+    const slots = this.#takeSlots(added.length);
+    const placed = added.map((spec, index) => ({ spec, slot: slots[index] ?? 0 })); // there are as many
+    for (const { spec, slot } of placed) this.#place(slot, spec, up);
+    this.follow({ removed, added: placed }, reason);
+  }
+
+  /** Follows an exchange of another isolate's pool, which has given slots to the new backends: a replica's part. */
+  follow({ removed, added }: Exchange<PlacedBackend>, reason: string): void {
+    this.#swap(removed, added.map(({ spec, slot }) => new Backend(spec, slot, this.shared)), reason);
+  }
+
+  /** Adds a backend that another isolate's pool has given a slot. */
   adopt(spec: BackendSpec, slot: number, reason: string): Backend {
     const backend = new Backend(spec, slot, this.shared);
-    this.#backends = [...this.#backends, backend];
-    this.#emit("added", backend, reason);
+    this.#swap([], [backend], reason);
     return backend;
   }
 
   /** Takes a backend out: no request that is not on its way there goes to it any more. Those finish. */
   remove(backend: Backend, reason: string): void {
-    if (!this.#backends.includes(backend)) return;
-    backend.inPool = false;
-    this.#backends = this.#backends.filter((other) => other !== backend);
-    this.#freeSlots.push(backend.slot);
-    this.#emit("removed", backend, reason);
+    if (this.#backends.includes(backend)) this.#swap([backend], [], reason);
+  }
+
+  /**
+   * Fails unless a backend with this URL can be added now.
+   *
+   * @throws {DuplicateBackendError} when one with the same URL is there
+   * @throws {PoolFullError} when there is no room
+   */
+  mustTake(url: string): void {
+    if (this.getByUrl(url) !== undefined) throw new DuplicateBackendError(`${url} is in the pool already`);
+    this.mustHaveRoom({ removed: 0, added: 1 });
+  }
+
+  /**
+   * Fails unless so many backends can be exchanged now.
+   *
+   * @throws {PoolFullError} when there is no room
+   */
+  mustHaveRoom({ removed, added }: { readonly removed: number; readonly added: number }): void {
+    if (this.#backends.length - removed + added > MAX_BACKENDS) {
+      throw new PoolFullError(`the pool holds at most ${MAX_BACKENDS} backends`);
+    }
+    const room = SLOTS - this.#slotsUsed + this.#freeSlots.filter((slot) => this.#isFree(slot)).length;
+    if (added <= room) return;
+    throw new PoolFullError(
+      `there is room for ${room} new backends, not for ${added}, until requests to removed ones have ended`,
+    );
   }
 
   /** The backend that has this slot, if it is the one that was meant. */
@@ -169,13 +219,40 @@ export class ServerPool {
     for (const listener of this.#listeners) listener(event);
   }
 
+  #swap(removed: readonly Backend[], added: readonly Backend[], reason: string): void {
+    const leaving = new Set(removed);
+    for (const backend of removed) {
+      backend.inPool = false;
+      this.#freeSlots.push(backend.slot);
+    }
+    this.#backends = [...this.#backends.filter((backend) => !leaving.has(backend)), ...added];
+    for (const backend of removed) this.#emit("removed", backend, reason);
+    for (const backend of added) this.#emit("added", backend, reason);
+  }
+
+  #place(slot: number, spec: BackendSpec, up: boolean): void {
+    this.shared.resetSlot(slot);
+    this.shared.setUp(slot, up);
+    this.shared.setWeight(slot, spec.weight);
+    this.shared.setMaxConnections(slot, spec.maxConnections);
+    this.shared.setBackup(slot, spec.backup);
+  }
+
+  /** There has to be room. */
+  #takeSlots(count: number): number[] {
+    const taken: number[] = [];
+    this.#freeSlots = this.#freeSlots.filter((slot) => {
+      if (taken.length === count || !this.#isFree(slot)) return true;
+      taken.push(slot);
+      return false;
+    });
+    while (taken.length < count) taken.push(this.#slotsUsed++);
+    return taken;
+  }
+
   /** A removed backend keeps its slot until its last request has ended: that request still counts down there. */
-  #takeSlot(): number {
-    const idle = this.#freeSlots.findIndex((slot) => !this.#heldSlots.has(slot) && this.shared.isIdle(slot));
-    const [freed] = idle === -1 ? [] : this.#freeSlots.splice(idle, 1);
-    if (freed !== undefined) return freed;
-    if (this.#slotsUsed === MAX_BACKENDS) throw new PoolFullError(`the pool holds at most ${MAX_BACKENDS} backends`);
-    return this.#slotsUsed++;
+  #isFree(slot: number): boolean {
+    return !this.#heldSlots.has(slot) && this.shared.isIdle(slot);
   }
 }
 

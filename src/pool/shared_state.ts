@@ -9,14 +9,18 @@
  *   8-byte stores do not tear on the processors Deno runs on.
  */
 
+import { MAX_BACKENDS } from "../config/backend_limit.ts";
 import { RetryBudget, RING_BYTES } from "./retry_budget.ts";
 
 /** Operator state as stored; the names are those of the admin API. */
 export const BACKEND_STATES = ["active", "draining", "disabled"] as const;
 export type BackendState = (typeof BACKEND_STATES)[number];
 
-/** The most backends a pool can hold at once. */
-export const MAX_BACKENDS = 4096;
+/**
+ * Places for backends. Twice as many as there may be backends: a removed one keeps its place until its last request has
+ * ended and every isolate has heard of it, and yet a reload can exchange all of them in one step.
+ */
+export const SLOTS = 2 * MAX_BACKENDS;
 
 /** Slow start raises a backend's weight in this many steps. */
 export const FULL_RAMP = 10;
@@ -95,8 +99,8 @@ export class SharedState {
 
   /** Allocates the memory for `isolates` isolates; the caller is isolate 0. */
   static allocate(isolates = 1): SharedState {
-    const lines = 1 + isolates + MAX_BACKENDS * isolates;
-    const bytes = lines * LINE + MAX_BACKENDS * BACKEND_BYTES + isolates * RING_BYTES;
+    const lines = 1 + isolates + SLOTS * isolates;
+    const bytes = lines * LINE + SLOTS * BACKEND_BYTES + isolates * RING_BYTES;
     return new SharedState(new SharedArrayBuffer(bytes), isolates, 0);
   }
 
@@ -113,8 +117,8 @@ export class SharedState {
     this.#floats = new Float64Array(buffer);
     this.#isolateLines = LINE;
     this.#backendLines = this.#isolateLines + isolates * LINE;
-    this.#stripeLines = this.#backendLines + MAX_BACKENDS * BACKEND_BYTES;
-    const rings = this.#stripeLines + MAX_BACKENDS * isolates * LINE;
+    this.#stripeLines = this.#backendLines + SLOTS * BACKEND_BYTES;
+    const rings = this.#stripeLines + SLOTS * isolates * LINE;
     this.retryBudget = new RetryBudget(buffer, rings, isolates, isolate);
   }
 
@@ -390,7 +394,7 @@ export class SharedState {
     Atomics.sub(this.#words, WAITING, Atomics.exchange(this.#words, line / I32 + QUEUED, 0));
     Atomics.store(this.#words, line / I32 + HOLDING, 0);
     let connections = 0;
-    for (let slot = 0; slot < MAX_BACKENDS; slot++) {
+    for (let slot = 0; slot < SLOTS; slot++) {
       const held = Atomics.exchange(this.#words, this.#stripe(slot, isolate) / I32 + CURRENT_CONNECTIONS, 0);
       if (held !== 0) Atomics.sub(this.#words, this.#backendWord(slot, TAKEN), held);
       connections += held;

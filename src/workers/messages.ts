@@ -1,14 +1,9 @@
 /** What the control plane and its workers say to each other: structure and news. What changes per request is shared. */
 
-import type { BackendSpec, Config } from "../config/schema.ts";
+import type { Config } from "../config/schema.ts";
 import type { Fields, Level } from "../log.ts";
+import type { PlacedBackend } from "../pool/server_pool.ts";
 import type { ServerCertificate } from "../tls/certificates.ts";
-
-/** A backend, and where in shared memory its state is. */
-export interface PlacedBackend {
-  readonly spec: BackendSpec;
-  readonly slot: number;
-}
 
 /** The sessions by address, to attach to. */
 export interface SharedSessions {
@@ -39,8 +34,8 @@ export interface StartOrder {
 /** What a worker is to do. They are carried out in the order they were sent; `start` is the first. */
 export type Order =
   | StartOrder
-  | { readonly type: "add"; readonly backend: PlacedBackend }
-  | { readonly type: "remove"; readonly slot: number }
+  /** In one step: no request finds the pool half changed. `removed` are slots. */
+  | { readonly type: "exchange"; readonly removed: readonly number[]; readonly added: readonly PlacedBackend[] }
   | { readonly type: "configure"; readonly config: Config; readonly sessions: SharedSessions | undefined }
   | { readonly type: "certificate"; readonly certificate: ServerCertificate }
   /** Nothing but an acknowledgement: all that was ordered before is done by then, and all news before it is told. */

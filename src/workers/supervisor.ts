@@ -6,7 +6,7 @@ import type { DataPlane, DataPlaneOptions } from "../data_plane.ts";
 import { messageOf } from "../errors.ts";
 import { Doors } from "../net/doors.ts";
 import type { PassiveHealth } from "../health/passive.ts";
-import type { PoolEvent } from "../pool/server_pool.ts";
+import type { PlacedBackend, PoolEvent } from "../pool/server_pool.ts";
 import type { SessionTable } from "../pool/session_table.ts";
 import type { ServerCertificate } from "../tls/certificates.ts";
 import type { News, Order, SharedSessions, Started, StartOrder } from "./messages.ts";
@@ -40,6 +40,10 @@ export class Supervisor implements DataPlane {
   readonly #unsubscribe: () => void;
   /** By worker. */
   readonly #doors: Doors;
+  /** Backends that the workers have yet to be told of, by slot. */
+  readonly #added = new Map<number, PlacedBackend>();
+  /** Slots of removed backends that the workers have yet to be told of, and what gives them back. */
+  readonly #removed = new Map<number, () => void>();
   #config: Config;
   #sessions: SessionTable | undefined;
   #certificate: ServerCertificate | undefined;
@@ -151,6 +155,7 @@ export class Supervisor implements DataPlane {
   }
 
   #startOrder(isolate: number): StartOrder {
+    this.#tellExchange(); // those that follow already; this one is told of all there are
     const { pool, metrics } = this.#options;
     const { buffer: state, isolates } = pool.shared;
     return {
@@ -176,17 +181,30 @@ export class Supervisor implements DataPlane {
   }
 
   #order(order: Exclude<Order, StartOrder>): Promise<unknown> {
+    this.#tellExchange(); // orders are carried out in the order of the changes
     const following = Array.from(this.#links.values()).filter((link) => link.following);
     return Promise.all(following.map((link) => link.order(order)));
   }
 
+  /**
+   * What changes in one moment goes to the workers in one order, so that none of them serves with half of it. A slot is
+   * held from its removal until every worker has acknowledged that.
+   */
   #poolChanged({ type, backend }: PoolEvent): void {
+    if (type !== "added" && type !== "removed") return;
     const { spec, slot } = backend;
-    if (type === "added") void this.#order({ type: "add", backend: { spec, slot } });
-    else if (type === "removed") {
-      const release = this.#options.pool.holdSlot(slot);
-      this.#order({ type: "remove", slot }).then(release);
-    }
+    if (type === "added") this.#added.set(slot, { spec, slot });
+    else if (!this.#added.delete(slot)) this.#removed.set(slot, this.#options.pool.holdSlot(slot));
+    if (this.#added.size + this.#removed.size === 1) queueMicrotask(() => this.#tellExchange());
+  }
+
+  #tellExchange(): void {
+    if (this.#added.size + this.#removed.size === 0) return;
+    const released = [...this.#removed.values()];
+    const order = { type: "exchange", removed: [...this.#removed.keys()], added: [...this.#added.values()] } as const;
+    this.#removed.clear();
+    this.#added.clear();
+    this.#order(order).then(() => released.forEach((release) => release()));
   }
 
   #news(isolate: number, news: News): void {

@@ -7,7 +7,7 @@ import { RequestMetrics } from "../pool/request_metrics.ts";
 import { ServerPool } from "../pool/server_pool.ts";
 import { SessionTable } from "../pool/session_table.ts";
 import { SharedState } from "../pool/shared_state.ts";
-import type { Numbered, Order, PlacedBackend, Report, SharedSessions, Started, StartOrder } from "./messages.ts";
+import type { Numbered, Order, Report, SharedSessions, Started, StartOrder } from "./messages.ts";
 import { RemoteLog } from "./remote_log.ts";
 import { RemotePassiveHealth } from "./remote_passive.ts";
 
@@ -67,10 +67,8 @@ class Forwarding {
   /** Settles when it has been carried out. */
   async carryOut(order: Exclude<Order, StartOrder>): Promise<void> {
     switch (order.type) {
-      case "add":
-        return this.#add(order.backend);
-      case "remove":
-        return this.#remove(order.slot);
+      case "exchange":
+        return this.#exchange(order);
       case "configure":
         log.level = order.config.log.level;
         this.#passive.configure(order.config);
@@ -90,13 +88,10 @@ class Forwarding {
     }
   }
 
-  #add({ spec, slot }: PlacedBackend): void {
-    this.#pool.adopt(spec, slot, REASON);
-  }
-
-  #remove(slot: number): void {
-    const backend = this.#pool.backends.find((backend) => backend.slot === slot);
-    if (backend !== undefined) this.#pool.remove(backend, REASON);
+  #exchange({ removed, added }: Extract<Order, { type: "exchange" }>): void {
+    const leaving = new Set(removed);
+    const backends = this.#pool.backends.filter(({ slot }) => leaving.has(slot));
+    this.#pool.follow({ removed: backends, added }, REASON);
   }
 }
 

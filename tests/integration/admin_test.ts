@@ -1,7 +1,7 @@
 // The admin server on a real socket: every route, every refusal and their order.
 
 import { assert, assertEquals, assertMatch, assertNotMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { MAX_BACKENDS } from "../../src/pool/shared_state.ts";
+import { MAX_BACKENDS } from "../../src/config/backend_limit.ts";
 import { backendStatus } from "../support/status.ts";
 import { type Sent, TestAdmin } from "../support/admin.ts";
 import { backendSpec } from "../support/pool.ts";

@@ -154,6 +154,54 @@ Deno.test("reloads asked for at once are done one after the other", async () => 
   await roundhouse.stop();
 });
 
+Deno.test("a reload that there is no room for changes nothing at all", async () => {
+  // It stopped half-way: the pool lost most of its backends, and health settings and the certificate stayed the old ones.
+  const list = (net: number) =>
+    Array.from({ length: 4096 }, (_, index) => `http://10.${net}.${index >> 8}.${index & 255}`);
+  const settings: ConfigFile = { backends: list(1) };
+  await using proxy = await TestProxy.start(settings);
+  const leases = proxy.backends.map((backend) => backend.lease());
+  settings.backends = list(2);
+  assertEquals((await postReload(proxy)).body.added.length, 4096);
+  leases.push(...proxy.backends.map((backend) => backend.lease()));
+  const { pool } = proxy.roundhouse;
+  const before = pool.backends;
+  Object.assign(settings, { backends: list(3), strategy: "random", health: { type: "tcp" }, admin: { token: "t" } });
+  const { status, body } = await postReload(proxy);
+  const reason = "backends: there is room for 0 new backends, not for 4096, until requests to removed ones have ended";
+  assertEquals([status, body.detail], [400, reason]);
+  assertEquals(pool.backends, before);
+  assertEquals((await (await fetch(`${proxy.adminUrl}/status`)).json()).strategy, "round-robin");
+  for (const lease of leases) lease?.release();
+  settings.health = { type: "none" };
+  assertEquals((await postReload(proxy)).body.removed.length, 4096);
+  assertEquals(pool.backends.map(({ url }) => url), list(3));
+});
+
+Deno.test("an exchange of all backends fails nobody, in no worker", async () => {
+  // Workers were told of each removal and each addition by itself: between them requests met an empty pool.
+  await using one = HttpBackend.named("one");
+  await using two = HttpBackend.named("two");
+  const settings: ConfigFile = { backends: [one.url] };
+  await using proxy = await TestProxy.start(settings);
+  let stop = false;
+  const statuses = new Set<number>();
+  const clients = Promise.all(Array.from({ length: 8 }, async () => {
+    while (!stop) {
+      const response = await fetch(proxy.url);
+      await response.text();
+      statuses.add(response.status);
+    }
+  }));
+  for (let round = 0; round < 100; round++) {
+    settings.backends = [round % 2 === 0 ? two.url : one.url];
+    await proxy.roundhouse.reload();
+  }
+  stop = true;
+  await clients;
+  assertEquals([...statuses], [200]);
+});
+
 Deno.test("reloads under traffic lose no request", async () => {
   await using one = HttpBackend.named("one");
   await using two = HttpBackend.named("two");

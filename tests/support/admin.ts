@@ -9,6 +9,7 @@ import { explain } from "../../src/balancing/explain.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
 import type { Backend } from "../../src/pool/backend.ts";
+import { Membership, type MembershipOptions } from "../../src/pool/membership.ts";
 import { RequestMetrics } from "../../src/pool/request_metrics.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { SharedState } from "../../src/pool/shared_state.ts";
@@ -41,11 +42,15 @@ export class TestAdmin implements AsyncDisposable {
   doorsOpen = true;
 
   constructor(
-    { urls = [BACKEND], token = null, ...options }:
+    {
+      urls = [BACKEND],
+      token = null,
+      persist = () => Promise.resolve(),
+      settled = () => Promise.resolve(),
+      ...options
+    }:
       & { urls?: readonly string[]; token?: string | null }
-      & Partial<
-        AdminOptions
-      > = {},
+      & Partial<AdminOptions & Pick<MembershipOptions, "persist" | "settled">> = {},
   ) {
     for (const url of urls) this.pool.add(backendSpec(url), "test");
     const status = {
@@ -66,8 +71,7 @@ export class TestAdmin implements AsyncDisposable {
       log: this.log,
       events: this.events,
       configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),
-      persist: () => Promise.resolve(),
-      settled: () => Promise.resolve(),
+      membership: new Membership({ pool: this.pool, persist, settled }),
       reload: () => Promise.reject(new ConfigError(["config: there is nothing to read again"])),
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
       ...options,

@@ -49,3 +49,14 @@ Deno.test("imports between rooms point one way", () => {
   }
   assertEquals(wrong, []);
 });
+
+Deno.test("nobody but its membership changes who is in a pool, and a worker that follows it", () => {
+  const writers = new Set<string>();
+  for (const room of Array.from(Deno.readDirSync(src)).filter((entry) => entry.isDirectory)) {
+    for (const file of filesOf(room.name)) {
+      const text = Deno.readTextFileSync(new URL(file, src));
+      if (/[pP]ool\.(add|adopt|exchange|follow|remove)\(/.test(text)) writers.add(file);
+    }
+  }
+  assertEquals(writers, new Set(["pool/membership.ts", "workers/worker.ts"]));
+});

@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { X509Certificate } from "node:crypto";
 import { ConfigError } from "../../src/errors.ts";
 import { FrontCertificate } from "../../src/front_certificate.ts";
@@ -54,9 +54,9 @@ Deno.test("FrontCertificate makes another self-signed one when less than 30 days
 Deno.test("FrontCertificate makes another self-signed one when a reload names other hosts, and then goes by these", async () => {
   using _directory = new StateDirectory();
   const { certificate, clock, shown } = await start(selfSigned("one.example"));
-  assertEquals(await certificate.prepare(selfSigned("ONE.example"))(), false);
+  assertEquals((await certificate.prepare(selfSigned("ONE.example")))(), false);
   assertEquals(shown, []);
-  assertEquals(await certificate.prepare(selfSigned("two.example"))(), false);
+  assertEquals((await certificate.prepare(selfSigned("two.example")))(), false);
   assertEquals(shown.map(names), ["DNS:two.example"]);
   await clock.advance(367 * DAY_MS);
   await waitFor(() => shown.length === 2, { what: "another certificate" });
@@ -69,15 +69,15 @@ Deno.test("FrontCertificate shows what the files hold at a reload, and nothing o
   const pair = await makePair();
   const tls = files(directory.writePair(pair));
   const { certificate, shown } = await start(tls);
-  assertEquals(await certificate.prepare(tls)(), false);
+  assertEquals((await certificate.prepare(tls))(), false);
   assertEquals(shown, []);
   const next = await makePair();
   Deno.writeTextFileSync(`${directory.path}/server.crt`, next.cert);
-  assertThrows(() => certificate.prepare(tls), ConfigError, "does not belong to");
+  await assertRejects(() => certificate.prepare(tls), ConfigError, "does not belong to");
   directory.writePair(next);
-  const use = certificate.prepare(tls);
+  const use = await certificate.prepare(tls);
   assertEquals(certificate.current, pair); // nothing has changed yet
-  assertEquals(await use(), false);
+  assertEquals(use(), false);
   assertEquals([shown, certificate.current], [[next], next]);
   await certificate.stop();
 });
@@ -90,9 +90,9 @@ Deno.test("FrontCertificate shows what it has checked, whatever becomes of the f
   const { certificate, shown } = await start(tls);
   const next = await makePair();
   directory.writePair(next);
-  const use = certificate.prepare(tls);
+  const use = await certificate.prepare(tls);
   directory.write("server.crt", "half a certificate");
-  assertEquals(await use(), false);
+  assertEquals(use(), false);
   assertEquals([shown, certificate.current], [[next], next]);
   await certificate.stop();
 });
@@ -103,7 +103,7 @@ Deno.test("FrontCertificate says what takes a restart: TLS on or off, and any ch
   const plain = await start(null);
   const fixed = await start(tls, { changeable: false });
   const changeable = await start(tls);
-  const restart = async ({ certificate }: typeof plain, tls: TlsConfig | null) => await certificate.prepare(tls)();
+  const restart = async ({ certificate }: typeof plain, tls: TlsConfig | null) => (await certificate.prepare(tls))();
   assertEquals([await restart(plain, null), await restart(plain, tls)], [false, true]);
   assertEquals([await restart(fixed, tls), await restart(fixed, null)], [false, true]);
   assertEquals([await restart(changeable, tls), await restart(changeable, null)], [false, true]);

@@ -1,7 +1,7 @@
 // What the admin API shows of a backend.
 
 import { assertEquals } from "@std/assert";
-import { answerJson, backendSettings, backendView } from "../../../src/admin/view.ts";
+import { answerJson, backendView } from "../../../src/admin/view.ts";
 import { poolOf } from "../../support/pool.ts";
 
 Deno.test("backendView() shows health and operator state apart, and null where nothing is known", () => {
@@ -26,11 +26,11 @@ Deno.test("backendView() shows health and operator state apart, and null where n
     latencyMs: { ewma: null },
     lastCheck: null,
   });
-  const before = backendSettings(backend);
+  const before = backend.settings;
   pool.update(backend, { weight: 1, maxConnections: null, backup: false, state: "active" }, "test");
   // A copy: an audit line keeps what was.
   assertEquals(before, { weight: 7, maxConnections: 5, backup: true, state: "draining" });
-  assertEquals(backendSettings(backend), { weight: 1, maxConnections: null, backup: false, state: "active" });
+  assertEquals(backend.settings, { weight: 1, maxConnections: null, backup: false, state: "active" });
 });
 
 Deno.test("answerJson() declares its length in bytes and forbids caching", async () => {

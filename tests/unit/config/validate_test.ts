@@ -30,6 +30,7 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   [{ nothingLikeIt: {} }, "nothingLikeIt: unknown setting"],
   [{ "a b": 1 }, '["a b"]: unknown setting'],
   [{ $schema: 1 }, "$schema: got 1, want text"],
+  [{ backends: Array(4097).fill("http://h") }, "backends: got 4097, want at most 4096 backends"],
   [{ proxy: { prot: 1 } }, 'proxy.prot: unknown setting, did you mean "port"?'],
   [{ proxy: [] }, "proxy: got an empty list, want an object"],
   [{ proxy: null }, "proxy: got null, want an object"],

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { Backend } from "../../../src/pool/backend.ts";
 import { BUCKET_BOUNDS_MS, type RequestCount, RequestMetrics } from "../../../src/pool/request_metrics.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
-import { MAX_BACKENDS, SharedState } from "../../../src/pool/shared_state.ts";
+import { SharedState, SLOTS } from "../../../src/pool/shared_state.ts";
 import { backendSpec } from "../../support/pool.ts";
 
 function request(backend: Backend | undefined, count: Partial<RequestCount> = {}): RequestCount {
@@ -19,9 +19,12 @@ function isolates(count: number): RequestMetrics[] {
 Deno.test("RequestMetrics sums what the isolates count, each backend apart", () => {
   const pool = new ServerPool(SharedState.allocate());
   // Every slot there is, so that a stripe too long or too short would show.
-  const backends = Array.from({ length: MAX_BACKENDS }, (_, port) => pool.add(backendSpec(`http://h:${port + 1}`), ""));
+  const backends = Array.from(
+    { length: SLOTS },
+    (_, port) => pool.adopt(backendSpec(`http://h:${port + 1}`), port, ""),
+  );
   const all = isolates(3);
-  const counted = [undefined, backends[0], backends[1], backends[MAX_BACKENDS - 1]];
+  const counted = [undefined, backends[0], backends[1], backends[SLOTS - 1]];
   for (const [isolate, metrics] of all.entries()) {
     for (const [index, backend] of counted.entries()) {
       for (let count = 0; count <= index + isolate; count++) metrics.countRequest(request(backend));

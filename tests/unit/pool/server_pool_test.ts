@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
 import { DuplicateBackendError, PoolFullError, ServerPool } from "../../../src/pool/server_pool.ts";
-import { MAX_BACKENDS, SharedState } from "../../../src/pool/shared_state.ts";
+import { MAX_BACKENDS } from "../../../src/config/backend_limit.ts";
+import { SharedState } from "../../../src/pool/shared_state.ts";
 import { backendSpec, poolOf } from "../../support/pool.ts";
 
 Deno.test("ServerPool.add() refuses a URL that is there and changes nothing", () => {

@@ -1,0 +1,144 @@
+// Who is in a pool: changes from everywhere, one after the other.
+
+import { assertEquals, assertRejects } from "@std/assert";
+import fc from "fast-check";
+import { MAX_BACKENDS } from "../../../src/config/backend_limit.ts";
+import type { BackendSpec } from "../../../src/config/schema.ts";
+import { DrainCalledOffError } from "../../../src/pool/drain.ts";
+import { Membership, type MembershipOptions, NotPersistedError } from "../../../src/pool/membership.ts";
+import { DuplicateBackendError, PoolFullError, type ServerPool } from "../../../src/pool/server_pool.ts";
+import { backendSpec, poolOf } from "../../support/pool.ts";
+import { settle, waitFor } from "../../support/wait.ts";
+
+function membershipOf(pool: ServerPool, options: Partial<MembershipOptions> = {}): Membership {
+  return new Membership({ pool, persist: () => Promise.resolve(), settled: () => Promise.resolve(), ...options });
+}
+
+function urlsOf(pool: ServerPool): string[] {
+  return pool.backends.map(({ url }) => url);
+}
+
+function list(prefix: string, length: number): BackendSpec[] {
+  return Array.from({ length }, (_, index) => backendSpec(`http://${prefix}-${index}`));
+}
+
+const find = (url: string) => (pool: ServerPool) => {
+  const backend = pool.getByUrl(url);
+  if (backend === undefined) throw new Error("not there");
+  return backend;
+};
+
+Deno.test("Membership makes any changes one after the other: the file and the pool agree after each, and none is lost", async () => {
+  const change = fc.record({
+    kind: fc.constantFrom("add", "remove", "drain", "weight", "reload"),
+    url: fc.constantFrom("http://a", "http://b", "http://c"),
+    weight: fc.nat(9),
+    delay: fc.nat(2),
+  });
+  await fc.assert(fc.asyncProperty(fc.array(change, { maxLength: 20 }), async (changes) => {
+    const pool = poolOf([]);
+    let file: [string, number][] = [];
+    let writers = 0;
+    const membership = membershipOf(pool, {
+      async persist(backends) {
+        assertEquals(++writers, 1);
+        for (let turn = 0; turn < (changes[backends.length]?.delay ?? 0); turn++) await settle();
+        file = backends.map(({ url, weight }) => [url, weight]);
+        writers--;
+      },
+    });
+    const agree = () => assertEquals(pool.backends.map(({ url, weight }) => [url, weight]), file);
+    await Promise.all(changes.map(async ({ kind, url, weight }) => {
+      const outcome: Promise<unknown> = kind === "add"
+        ? membership.add(backendSpec(url, { weight }), "test")
+        : kind === "weight"
+        ? membership.change(find(url), { weight }, "test")
+        : kind === "reload"
+        ? membership.inTurn((turn) => {
+          const specs = file.map(([url, weight]) => backendSpec(url, { weight }));
+          assertEquals(turn.replace({ specs, up: true, reason: "reload" }), { added: [], removed: [], changed: [] });
+        })
+        : membership.remove(find(url), {
+          drainMs: kind === "drain" ? 0 : undefined,
+          reason: "test",
+          describe: () => {},
+        });
+      await outcome.catch((error) => {
+        if (error.message !== "not there" && !(error instanceof DuplicateBackendError)) {
+          assertEquals(error.name, "UnknownBackendError");
+        }
+      });
+    }));
+    agree();
+  }));
+});
+
+Deno.test("Membership changes nothing when the file can't be written", async () => {
+  const pool = poolOf([1]);
+  const membership = membershipOf(pool, { persist: () => Promise.reject(new Error("read-only")) });
+  const [url = ""] = urlsOf(pool);
+  await assertRejects(() => membership.add(backendSpec("http://a"), "test"), NotPersistedError, "nothing has changed");
+  await assertRejects(() => membership.change(find(url), { weight: 5, state: "disabled" }, "test"), NotPersistedError);
+  const removal = { drainMs: 0, reason: "test", describe: () => {} };
+  await assertRejects(() => membership.remove(find(url), removal), NotPersistedError);
+  assertEquals(pool.backends.map(({ url, settings }) => [url, settings.weight, settings.state]), [[url, 1, "active"]]);
+  await membership.idle(); // a failure holds up nobody
+});
+
+Deno.test("Membership.apply() exchanges a full pool in one step, and waits for places that workers have yet to give up", async () => {
+  const pool = poolOf([]);
+  const held: (() => void)[] = [];
+  const sizes = new Set<number>();
+  pool.subscribe(({ type, backend }) => {
+    if (type === "removed") held.push(pool.holdSlot(backend.slot));
+    sizes.add(pool.backends.length);
+  });
+  const membership = membershipOf(pool, {
+    async settled() {
+      await settle();
+      for (const release of held.splice(0)) release();
+    },
+  });
+  for (const name of ["one", "two", "three", "four"]) {
+    const specs = list(name, MAX_BACKENDS);
+    await membership.apply({ specs, up: true, reason: "test" });
+    assertEquals(urlsOf(pool), specs.map(({ url }) => url));
+  }
+  assertEquals([...sizes], [MAX_BACKENDS]);
+});
+
+Deno.test("Membership.apply() refuses whole what there is no room for", async () => {
+  const pool = poolOf([]);
+  const membership = membershipOf(pool);
+  const want = (name: string, length = MAX_BACKENDS) =>
+    membership.apply({ specs: list(name, length), up: true, reason: "test" });
+  await want("one");
+  const leases = pool.backends.map((backend) => backend.lease());
+  await want("two");
+  leases.push(...pool.backends.map((backend) => backend.lease()));
+  const before = urlsOf(pool);
+  await assertRejects(() => want("three"), PoolFullError, "room for 0 new backends, not for 4096, until requests");
+  await assertRejects(() => want("two", MAX_BACKENDS + 1), PoolFullError, "at most 4096");
+  await assertRejects(() => membership.add(backendSpec("http://more"), "test"), PoolFullError, "at most 4096");
+  assertEquals(urlsOf(pool), before);
+  for (const lease of leases) lease?.release();
+  await want("three");
+  assertEquals(pool.getByUrl("http://three-4095")?.currentConnections, 0);
+});
+
+Deno.test("Membership.change() to active calls off a drain, even when the backend drains again by then", async () => {
+  const pool = poolOf([1, 1]);
+  const [backend] = pool.backends;
+  if (backend === undefined) throw new Error("the pool is empty");
+  const lease = backend.lease();
+  const membership = membershipOf(pool);
+  const removal = membership.remove(find(backend.url), { drainMs: 60_000, reason: "test", describe: () => {} });
+  await waitFor(() => backend.state === "draining", { what: "the drain" });
+  await Promise.all([
+    membership.change(find(backend.url), { state: "active" }, "test"),
+    membership.change(find(backend.url), { state: "draining" }, "test"),
+  ]);
+  await assertRejects(() => removal, DrainCalledOffError, "was made active again, so it stays");
+  assertEquals([backend.inPool, backend.state], [true, "draining"]);
+  lease?.release();
+});

@@ -91,7 +91,7 @@ function supposedRequests(): readonly PickRequest[] {
       ["X-Trace", "0"],
     ];
     const head = { method: "GET", target, authority: "bench", headers, bodyBytes: 0, peer: client, secure: false };
-    return new Journey(head, { headers: [], requestId: "", client, traceId: "" });
+    return new Journey(head, { headers: [], requestId: "", client, secure: false, traceId: "" });
   });
 }
 

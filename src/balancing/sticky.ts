@@ -9,10 +9,12 @@ import type { SessionTable } from "../pool/session_table.ts";
 /** What stickiness may know of a request. */
 export interface StickyRequest {
   readonly client: string;
-  /** Whether the client's connection is encrypted. */
+  /** Whether the client's own connection is encrypted, here or at a trusted proxy. */
   readonly secure: boolean;
   header(name: string): string | undefined;
 }
+
+type CookieConfig = Extract<Config["sticky"], { by: "cookie" }>;
 
 /** Binds clients to backends. Knows nothing of health: who asks decides whether the backend may still serve. */
 export interface Stickiness {
@@ -31,7 +33,7 @@ export function stickiness(
   table: SessionTable | undefined,
 ): Stickiness | undefined {
   if (config === null) return undefined;
-  if (config.by === "cookie") return new CookieStickiness(config.cookie, config.timeoutMs, pool);
+  if (config.by === "cookie") return new CookieStickiness(config, pool);
   return table === undefined ? undefined : new AddressStickiness(table, pool);
 }
 
@@ -43,14 +45,20 @@ export function stickiness(
 export class CookieStickiness implements Stickiness {
   readonly #cookie: string;
   readonly #timeoutMs: number;
+  /** `null`: where the client's connection is encrypted. */
+  readonly #secure: boolean | null;
+  /** All but `Secure`, as they stand behind each value. */
+  readonly #attributes: string;
   readonly #pool: ServerPool;
   readonly #now: () => number;
   #named: { readonly of: readonly Backend[]; readonly byName: ReadonlyMap<string, Backend> } | undefined;
   readonly #names = new WeakMap<Backend, string>();
 
-  constructor(cookie: string, timeoutMs: number, pool: ServerPool, now: () => number = Date.now) {
-    this.#cookie = cookie;
-    this.#timeoutMs = timeoutMs;
+  constructor(config: CookieConfig, pool: ServerPool, now: () => number = Date.now) {
+    this.#cookie = config.cookie;
+    this.#timeoutMs = config.timeoutMs;
+    this.#secure = config.secure;
+    this.#attributes = attributesOf(config);
     this.#pool = pool;
     this.#now = now;
   }
@@ -71,9 +79,8 @@ export class CookieStickiness implements Stickiness {
     const renewable = backend.state === "active" && backend.weight > 0;
     if (session?.name === name && (session.ageMs < this.#timeoutMs / 2 || !renewable)) return undefined;
     const givenAt = Math.floor(this.#now() / 1000).toString(36);
-    const maxAge = Math.ceil(this.#timeoutMs / 1000);
-    const secure = request.secure ? "; Secure" : "";
-    return `${this.#cookie}=${name}.${givenAt}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure}`;
+    const secure = this.#secure ?? request.secure ? "; Secure" : "";
+    return `${this.#cookie}=${name}.${givenAt}${this.#attributes}${secure}`;
   }
 
   /** What the client's cookie says; `undefined` when it has none, a malformed one, or one past its time. */
@@ -131,6 +138,14 @@ export class AddressStickiness implements Stickiness {
     return place && this.#pool.getBySlot(place.slot, place.generation);
   }
 }
+
+/** RFC 6265bis §4.1. */
+function attributesOf({ timeoutMs, path, domain, sameSite }: CookieConfig): string {
+  const scope = domain === null ? "" : `; Domain=${domain}`;
+  return `; Path=${path}${scope}; Max-Age=${Math.ceil(timeoutMs / 1000)}; HttpOnly; SameSite=${SAME_SITE[sameSite]}`;
+}
+
+const SAME_SITE = { lax: "Lax", strict: "Strict", none: "None" } as const;
 
 /** The value of one cookie of a `Cookie` header; the first where it is there twice. */
 function cookieValue(header: string | undefined, name: string): string | undefined {

@@ -21,6 +21,7 @@ export function brokenRules(config: Config, context: CheckContext): Problem[] {
     ...uselessPersist(config, context),
     ...sharedPorts(config, context),
     ...bodyOfHead(config),
+    ...insecureNone(config),
   ];
 }
 
@@ -99,6 +100,12 @@ function sharedPorts({ proxy, admin }: Config, { nameOf, isTrusted }: CheckConte
 function bodyOfHead({ health }: Config): Problem[] {
   if (health.type !== "http" || health.body === null || health.method !== "HEAD") return [];
   return [{ path: ["health", "body"], text: "can't be checked with health.method HEAD, whose answers have no body" }];
+}
+
+/** Browsers drop such a cookie. */
+function insecureNone({ sticky }: Config): Problem[] {
+  if (sticky?.by !== "cookie" || sticky.sameSite !== "none" || sticky.secure !== false) return [];
+  return [{ path: ["sticky", "secure"], text: `got false, want true or null, since sticky.sameSite is "none"` }];
 }
 
 function overlap(one: string, other: string): boolean {

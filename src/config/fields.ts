@@ -161,6 +161,18 @@ export const headerName = text(new RegExp(`^${TOKEN}$`), HEADER_NAME_WANTED)
 /** A cookie's name. */
 export const cookieName = text(new RegExp(`^${TOKEN}$`), "a cookie name (letters, digits and !#$%&'*+-.^_`|~)");
 
+const COOKIE_DOMAIN_WANTED = `a domain such as "example.com"`;
+
+/** The domain of a cookie; a leading dot means nothing (RFC 6265bis §5.6.3) and is dropped. */
+export const cookieDomain = z.codec(
+  text(/^\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/, COOKIE_DOMAIN_WANTED),
+  z.custom<string>(),
+  { decode: (value) => value.replace(/^\./, "").toLowerCase(), encode: (value) => value },
+);
+
+/** The path of a cookie, as it stands in `Set-Cookie`. */
+export const cookiePath = text(/^\/[!-:<-~]*$/, `a path that begins with "/", without spaces or ";"`);
+
 const headerValue = text(/^[\t\x20-\x7e\x80-\xff]*$/, "text without control characters, of the characters of Latin-1");
 
 /** Headers by name. The same name in two spellings of its case is refused: which one counts would be chance. */

@@ -4,7 +4,9 @@ import { MAX_BACKENDS } from "./backend_limit.ts";
 import { backend } from "./backend_schema.ts";
 import {
   addressRange,
+  cookieDomain,
   cookieName,
+  cookiePath,
   type DeepReadonly,
   duration,
   filePath,
@@ -32,8 +34,14 @@ export { backendFields, type BackendSpec, backendSpecSchema } from "./backend_sc
 export { normaliseBackendUrl } from "./backend_url.ts";
 export type { StrategyConfig } from "./fields.ts";
 
-/** What the cookie of sessions is called where nothing else is said. */
-const DEFAULT_COOKIE = "roundhouse";
+/** The cookie of sessions where nothing else is said. */
+const DEFAULT_COOKIE: StickyCookie = {
+  cookie: "roundhouse",
+  sameSite: "lax",
+  secure: null,
+  domain: null,
+  path: "/",
+};
 
 /** Cookies may live longer than a timer can run; browsers keep them for 400 days at most. */
 const MAX_STICKY_MS = 400 * 86_400_000;
@@ -146,23 +154,50 @@ const admin = z.strictObject({
   persist: setting(flag, false, "Whether changes made through the admin API are written to this file."),
 });
 
+/** What clients that stick by cookie are given. */
+interface StickyCookie {
+  readonly cookie: string;
+  readonly sameSite: "lax" | "strict" | "none";
+  /** `null`: where the client's connection is encrypted. */
+  readonly secure: boolean | null;
+  /** `null`: the host that the client asked. */
+  readonly domain: string | null;
+  readonly path: string;
+}
+
 /** How clients stick to a backend. */
 type Sticky =
-  | { readonly by: "cookie"; readonly cookie: string; readonly timeoutMs: number }
+  | ({ readonly by: "cookie"; readonly timeoutMs: number } & StickyCookie)
   | { readonly by: "ip"; readonly timeoutMs: number };
 
 const stickyKeys = z.strictObject({
   by: setting(z.enum(["cookie", "ip"]), "cookie", "What a client is recognised by: cookie or ip."),
-  cookie: setting(cookieName.optional(), DEFAULT_COOKIE, "Name of the cookie."),
+  cookie: setting(cookieName, DEFAULT_COOKIE.cookie, "Name of the cookie."),
   timeout: setting(duration(1000, MAX_STICKY_MS), "30m", "How long a client keeps its backend, 1s to 400d."),
+  sameSite: setting(
+    z.enum(["lax", "strict", "none"]),
+    DEFAULT_COOKIE.sameSite,
+    "Which requests that begin at other sites carry the cookie: lax, strict or none (RFC 6265bis); none wants Secure.",
+  ),
+  secure: setting(
+    flag.nullable(),
+    DEFAULT_COOKIE.secure,
+    "Whether the cookie is Secure; null: where the client's connection is encrypted, here or at a trusted proxy.",
+  ),
+  domain: setting(
+    cookieDomain.nullable(),
+    DEFAULT_COOKIE.domain,
+    "Domain that the cookie is for, its subdomains included; null: the host alone that the client asked.",
+  ),
+  path: setting(cookiePath, DEFAULT_COOKIE.path, "Path that the cookie is for; begins with a slash."),
 });
 
-/** The cookie's name means nothing where clients stick by address. */
+/** What a cookie is like means nothing where clients stick by address. */
 const sticky = z.codec(stickyKeys, z.custom<Sticky>(), {
-  decode({ by, cookie = DEFAULT_COOKIE, timeout }): Sticky {
-    return by === "cookie" ? { by, cookie, timeoutMs: timeout } : { by, timeoutMs: timeout };
+  decode({ by, timeout: timeoutMs, ...cookie }): Sticky {
+    return by === "cookie" ? { by, ...cookie, timeoutMs } : { by, timeoutMs };
   },
-  encode: ({ timeoutMs, ...rest }) => ({ ...rest, timeout: timeoutMs }) as z.output<typeof stickyKeys>,
+  encode: ({ timeoutMs, ...rest }) => ({ ...DEFAULT_COOKIE, ...rest, timeout: timeoutMs }),
 });
 
 const health = renamed(

@@ -19,6 +19,8 @@ export interface ForwardedRequest {
   readonly requestId: string;
   /** The client's address, as `trustForwarded` yields it. */
   readonly client: string;
+  /** Whether the client's own connection is encrypted: the one that arrives here, or by the word of a trusted proxy. */
+  readonly secure: boolean;
   /** Of the trace that the request is part of: 32 hexadecimal digits. */
   readonly traceId: string;
 }
@@ -133,14 +135,21 @@ export function forwardRequest(
   }
 
   const client = forwardedFor === undefined ? request.peer : trust.client(forwardedFor, request.peer);
+  const protocol = forwardedProto ?? (request.secure ? "https" : "http");
   const id = requestId || random.take(16);
   kept.push(
     ["x-forwarded-for", forwardedFor === undefined ? request.peer : `${forwardedFor}, ${request.peer}`],
-    ["x-forwarded-proto", forwardedProto ?? (request.secure ? "https" : "http")],
+    ["x-forwarded-proto", protocol],
     ["x-forwarded-host", forwardedHost ?? authority],
     ["x-request-id", id],
   );
-  return { headers: applyRules(kept, rules), requestId: id, client, traceId };
+  return { headers: applyRules(kept, rules), requestId: id, client, secure: isHttps(protocol), traceId };
+}
+
+/** Of a list that several proxies have made the first is the client's. */
+function isHttps(protocol: string): boolean {
+  const end = protocol.indexOf(",");
+  return (end === -1 ? protocol : protocol.slice(0, end)).trim().toLowerCase() === "https";
 }
 
 /** Returns the headers for the client: the backend's less the hop-by-hop ones, `X-Request-Id`, the operator's rules. */

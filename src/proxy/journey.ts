@@ -9,6 +9,7 @@ export class Journey implements PickRequest {
   /** The client's address, as `trustForwarded` yields it. */
   readonly client: string;
   readonly target: string;
+  /** Whether the client's own connection is encrypted. */
   readonly secure: boolean;
   /** The backends that were tried, in order. */
   readonly tried: Backend[] = [];
@@ -19,7 +20,7 @@ export class Journey implements PickRequest {
   constructor(request: RequestHead, forwarded: ForwardedRequest) {
     this.client = forwarded.client;
     this.target = request.target;
-    this.secure = request.secure;
+    this.secure = forwarded.secure;
     this.#headers = request.headers;
   }
 

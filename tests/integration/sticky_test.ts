@@ -112,3 +112,39 @@ Deno.test("by address, all requests of a client go to one backend, whatever come
   assertEquals(first.filter((by) => by === "one").length, 10); // new ones take turns
   for (let round = 0; round < 3; round++) assertEquals(await Promise.all(clients.map(from)), first);
 });
+
+// The cookie's attributes were fixed. A page in another site's frame, or an app under two subdomains, lost its session
+// with each request.
+Deno.test("the cookie's attributes are the configured ones", async () => {
+  await using one = HttpBackend.named("one");
+  const cases: [NonNullable<ConfigFile["sticky"]>, RegExp][] = [
+    [{ sameSite: "strict" }, /^roundhouse=[^;]+; Path=\/; Max-Age=1800; HttpOnly; SameSite=Strict$/],
+    [{ sameSite: "none", secure: true }, /; Path=\/; Max-Age=1800; HttpOnly; SameSite=None; Secure$/],
+    [
+      { domain: ".Example.com", path: "/app" },
+      /; Path=\/app; Domain=example\.com; Max-Age=1800; HttpOnly; SameSite=Lax$/,
+    ],
+  ];
+  for (const [settings, expected] of cases) {
+    await using proxy = await TestProxy.start({ sticky: settings, backends: [one.url] });
+    assertMatch((await ask(proxy)).setCookie ?? "", expected);
+  }
+});
+
+// Behind another proxy that speaks HTTPS to clients the cookie lacked Secure: it went out over plain HTTP, too.
+Deno.test("the cookie is Secure where a trusted proxy says https, and only by a trusted one's word", async () => {
+  await using one = HttpBackend.named("one");
+  const secure = async (trustForwarded: string[], protocol: string, settings = {}) => {
+    const file: ConfigFile = { proxy: { trustForwarded }, sticky: settings, backends: [one.url] };
+    await using proxy = await TestProxy.start(file);
+    const response = await fetch(proxy.url, { headers: { "x-forwarded-proto": protocol } });
+    await response.text();
+    return (response.headers.get("set-cookie") ?? "").endsWith("; Secure");
+  };
+  assertEquals(await secure(["127.0.0.1"], "https"), true);
+  assertEquals(await secure(["127.0.0.1"], "HTTPS, http"), true); // the first is the client's
+  assertEquals(await secure(["127.0.0.1"], "http, https"), false);
+  assertEquals(await secure([], "https"), false);
+  assertEquals(await secure(["127.0.0.1"], "https", { secure: false }), false);
+  assertEquals(await secure([], "http", { secure: true }), true);
+});

@@ -157,10 +157,18 @@ Deno.test("configSchema reads every setting in every form", () => {
 
 Deno.test("configSchema reads stickiness and TLS as the reference shows them", () => {
   const { sticky, proxy } = configSchema.parse({
-    sticky: { by: "cookie", cookie: "roundhouse", timeout: "30m" },
+    sticky: { by: "cookie", cookie: "roundhouse", timeout: "30m", sameSite: "none", domain: ".Example.com" },
     proxy: { tls: { cert: "cert.pem", key: "key.pem" } },
   });
-  assertEquals(sticky, { by: "cookie", cookie: "roundhouse", timeoutMs: 1_800_000 });
+  assertEquals(sticky, {
+    by: "cookie",
+    cookie: "roundhouse",
+    timeoutMs: 1_800_000,
+    sameSite: "none",
+    secure: null,
+    domain: "example.com",
+    path: "/",
+  });
   assertEquals(proxy.tls, { kind: "files", cert: "cert.pem", key: "key.pem", redirectFrom: null });
 });
 

@@ -75,7 +75,15 @@ Deno.test("showConfig() spells what has several forms", () => {
     tls: { ca: null, insecure: false },
   });
   assertEquals(at(config, "strategy"), "header-hash:x-user");
-  assertEquals(at(config, "sticky"), { by: "ip", timeout: "1m30s" });
+  assertEquals(at(config, "sticky"), {
+    by: "ip",
+    cookie: "roundhouse",
+    timeout: "1m30s",
+    sameSite: "lax",
+    secure: null,
+    domain: null,
+    path: "/",
+  });
   assertEquals(at(config, "health", "status"), "200,204,300-399");
 });
 
@@ -189,6 +197,10 @@ const configFile: fc.Arbitrary<ConfigFile> = some({
     by: fc.constantFrom("cookie" as const, "ip" as const),
     cookie: fc.constantFrom("a", "roundhouse"),
     timeout: fc.integer({ min: 1000, max: 400 * 86_400_000 }),
+    sameSite: fc.constantFrom("lax" as const, "strict" as const, "none" as const),
+    secure: fc.constantFrom(true, false, null),
+    domain: fc.constantFrom(null, "example.com", ".A.example"),
+    path: fc.constantFrom("/", "/app/"),
   })),
   engine: fc.constantFrom("fetch" as const, "wire" as const),
   health: some({

@@ -134,6 +134,12 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
     { health: { body: "ok", method: "HEAD" } },
     "health.body: can't be checked with health.method HEAD, whose answers have no body",
   ],
+  [
+    { sticky: { sameSite: "none", secure: false } },
+    'sticky.secure: got false, want true or null, since sticky.sameSite is "none"',
+  ],
+  [{ sticky: { domain: "a b" } }, 'sticky.domain: got "a b", want a domain such as "example.com"'],
+  [{ sticky: { path: "/a;b" } }, 'sticky.path: got "/a;b", want a path that begins with "/", without spaces or ";"'],
   [{ health: { headers: { "a b": "x" } } }, `health.headers["a b"]: got the name "a b", ${NAME_WANTED}`],
   [{ health: { headers: { "X-A": "x\n" } } }, `health.headers.X-A: got "x\\n", ${VALUE_WANTED}`],
   [

@@ -4,6 +4,7 @@ import { backendPort, isBlockedByFetch } from "../config/backend_url.ts";
 import type { HealthConfig } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
 import { isExhaustion } from "../net/exhaustion.ts";
+import { withinLimit } from "../net/fair_limit.ts";
 import type { Backend } from "../pool/backend.ts";
 import { trustFor } from "../tls/authorities.ts";
 
@@ -154,12 +155,12 @@ async function contains(body: ReadableStream<Uint8Array>, wanted: string): Promi
   return false;
 }
 
-/** A check with a limit of time, from the first byte sent to the last one needed. */
+/** A check with a limit of time that our own lateness does not use up, from the first byte sent to the last one needed. */
 function timed(timeoutMs: number, inspect: (signal: AbortSignal) => Promise<Finding>): Probe["check"] {
   return async (cancelled) => {
     const startedAt = performance.now();
-    const signal = AbortSignal.any([cancelled, AbortSignal.timeout(timeoutMs)]);
-    const finding = await inspect(signal).catch((thrown: unknown): Finding => {
+    const inspected = withinLimit(timeoutMs, (limit) => inspect(AbortSignal.any([cancelled, limit])));
+    const finding = await inspected.catch((thrown: unknown): Finding => {
       const failure = { status: null, error: failureText(thrown, timeoutMs) };
       return isExhaustion(thrown) ? { ...failure, inconclusive: true } : failure;
     });

@@ -193,7 +193,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
 
   get brokenOff(): ProxyError | undefined {
     if (this.#clientGone) return clientGone();
-    return this.#requestLimit?.signal.aborted === true ? requestTimeout() : undefined;
+    return this.#requestLimit?.passed === true ? requestTimeout() : undefined;
   }
 
   get #clientGone(): boolean {

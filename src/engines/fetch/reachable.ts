@@ -1,16 +1,14 @@
 /** Whether a backend takes connections at all. */
 
 import { isExhaustion } from "../../net/exhaustion.ts";
+import { withinLimit } from "../../net/fair_limit.ts";
 import type { Backend } from "../../pool/backend.ts";
 
 /** Dials once; `false` when no connection is made within `limitMs`, unless it is for lack of our own means. */
 export async function isReachable(backend: Backend, limitMs: number): Promise<boolean> {
   try {
-    const connection = await Deno.connect({
-      hostname: backend.hostname,
-      port: backend.port,
-      signal: AbortSignal.timeout(limitMs),
-    });
+    const { hostname, port } = backend;
+    const connection = await withinLimit(limitMs, (signal) => Deno.connect({ hostname, port, signal }));
     connection.close();
     return true;
   } catch (error) {

@@ -77,9 +77,9 @@ export function startFetchEngine(
 
 function limitsOf({ timeouts, proxy }: Config): FetchLimits {
   return {
-    responseDeadline: new Deadline(timeouts.responseMs),
-    connectDeadline: new Deadline(timeouts.connectMs),
-    requestDeadline: timeouts.requestMs === 0 ? undefined : new Deadline(timeouts.requestMs),
+    responseDeadline: new Deadline(timeouts.responseMs, { startsAnew: true }),
+    connectDeadline: new Deadline(timeouts.connectMs, { startsAnew: true }),
+    requestDeadline: timeouts.requestMs === 0 ? undefined : new Deadline(timeouts.requestMs, { startsAnew: false }),
     maxBodyBytes: proxy.maxBodyBytes ?? Infinity,
   };
 }

@@ -32,9 +32,9 @@ export class WireContext {
   readonly headerTimeouts = new TimeoutQueue(0);
   readonly keepAliveTimeouts = new TimeoutQueue(0);
   readonly lingerTimeouts = new TimeoutQueue(LINGER_MS);
-  readonly connectTimeouts = new TimeoutQueue(0);
-  readonly responseTimeouts = new TimeoutQueue(0);
-  readonly idleTimeouts = new TimeoutQueue(0);
+  readonly connectTimeouts = new TimeoutQueue(0, { startsAnew: true });
+  readonly responseTimeouts = new TimeoutQueue(0, { startsAnew: true });
+  readonly idleTimeouts = new TimeoutQueue(0, { startsAnew: true });
   readonly requestTimeouts = new TimeoutQueue(0);
   /** Called when a client's connection becomes idle, while somebody waits for the place that it takes. */
   onIdle: (() => void) | undefined;

@@ -116,6 +116,48 @@ Deno.test("TimeoutQueue: what a timeout starts or stops in its own queue counts,
   assertEquals(time.timers.size, 0);
 });
 
+Deno.test("TimeoutQueue gives those at their end one more turn, in which what has come counts", () => {
+  using time = new FakeTime();
+  const queue = new TimeoutQueue(100);
+  const [answered, waiting] = [new Entry(), new Entry()];
+  queue.start(answered);
+  queue.start(waiting);
+  time.advance(20);
+  time.stall(500);
+  const [look] = time.timers.values();
+  time.timers.clear();
+  look?.callback();
+  assertEquals([answered.timeouts, waiting.timeouts, time.timers.size], [0, 0, 1]);
+  answered.stopClock();
+  time.advance(0);
+  assertEquals([answered.timeouts, waiting.timeouts, time.timers.size], [0, 1, 0]);
+});
+
+Deno.test("TimeoutQueue starts limits anew, each once, where this program ran late by more than a quarter", () => {
+  using time = new FakeTime();
+  const queue = new TimeoutQueue(320, { startsAnew: true });
+  const [early, late] = [new Entry(), new Entry()];
+  queue.start(early);
+  time.advance(100);
+  time.stall(400);
+  queue.start(late); // it has seen nothing of the stall
+  time.advance(300);
+  assertEquals([early.timeouts, late.timeouts], [0, 0]);
+  time.advance(60);
+  assertEquals([early.timeouts, late.timeouts], [1, 1], "anew since the stall");
+  queue.start(early);
+  time.advance(100);
+  for (let stalls = 0; stalls < 2; stalls++) {
+    time.stall(400);
+    time.advance(0);
+  }
+  time.advance(200);
+  time.stall(400);
+  time.advance(0);
+  assertEquals(early.timeouts, 2, "once");
+  assertEquals([queue.oldest, time.timers.size], [undefined, 0]);
+});
+
 Deno.test("TimeoutQueue runs on the system's clock, and a limit of 0 is none", async () => {
   const queue = new TimeoutQueue(5);
   const none = new TimeoutQueue(0);

@@ -1,0 +1,10 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/** A backend in an isolate of its own, which answers on time whatever the test's isolate does; `?after=` milliseconds. */
+
+const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+  const after = Number(new URL(request.url).searchParams.get("after"));
+  if (after > 0) await new Promise((resolve) => setTimeout(resolve, after));
+  return new Response("on time");
+});
+self.postMessage(server.addr.port);

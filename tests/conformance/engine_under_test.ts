@@ -22,8 +22,6 @@ export interface Deviations {
   readonly joinsRepeatedHeaders: boolean;
   /** Header names arrive in lower case and sorted. */
   readonly sortsHeaders: boolean;
-  /** Request bodies arrive chunked. */
-  readonly chunksRequestBodies: boolean;
   /** `accept`, `accept-language` and `user-agent` are added where absent. */
   readonly addsRequestHeaders: boolean;
   /** Methods that the fetch standard knows arrive in upper case. */

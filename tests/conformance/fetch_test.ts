@@ -9,7 +9,6 @@ testConformance({
     rewritesTargets: true,
     joinsRepeatedHeaders: true,
     sortsHeaders: true,
-    chunksRequestBodies: true,
     addsRequestHeaders: true,
     upperCasesMethods: true,
     refusesGetWithBody: true,

@@ -9,7 +9,6 @@ testConformance({
     rewritesTargets: false,
     joinsRepeatedHeaders: false,
     sortsHeaders: false,
-    chunksRequestBodies: false,
     addsRequestHeaders: false,
     upperCasesMethods: false,
     refusesGetWithBody: false,

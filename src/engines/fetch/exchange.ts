@@ -82,7 +82,8 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     this.#clientSignal = request.signal;
     this.#completed = completed;
     if (head.bodyBytes !== 0 && request.body !== null && this.refusal === undefined) {
-      this.#body = new RequestBody(request.body, context.maxBodyBytes, this);
+      const limits = { lengthBytes: head.bodyBytes, maxBytes: context.maxBodyBytes };
+      this.#body = new RequestBody(request.body, limits, this);
       context.uploads++;
       this.#uploading = true;
     }
@@ -111,7 +112,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
       const response = await fetch(urlFor(backend, target), {
         method,
         headers: fetchHeaders(headers, this.request.tracedByRuntime),
-        body: this.#body?.stream() ?? null,
+        body: this.#body?.outgoing() ?? null,
         redirect: "manual",
         signal: this.#attempt.signal,
         client: reuse ? clients.pooled(backend) : clients.fresh(backend),

@@ -1,6 +1,7 @@
 /** Bodies of responses in one piece, for where streaming them would do harm and they come at once anyway. */
 
 import { messageOf } from "../../errors.ts";
+import { Compactor } from "./chunk_reader.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -17,6 +18,7 @@ export const MOST_GATHERED_BYTES = 65_536;
 export async function gather(body: ReadableStream<Bytes>, patienceMs: number): Promise<Gathered> {
   const reader = body.getReader();
   const parts: Bytes[] = [];
+  const compactor = new Compactor();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(resolve, patienceMs, undefined);
@@ -27,7 +29,7 @@ export async function gather(body: ReadableStream<Bytes>, patienceMs: number): P
       const read = await Promise.race([reading, late]);
       if (read === undefined) return resumed(parts, reader, reading);
       if (read.done) return joined(parts);
-      parts.push(read.value);
+      parts.push(compactor.compact(read.value));
       size += read.value.length;
     }
     return resumed(parts, reader);

@@ -1,12 +1,24 @@
 /** The client's request body on its way to a backend, or to the next one if the first could not be reached. */
 
 import { messageOf } from "../../errors.ts";
+import { ChunkReader } from "./chunk_reader.ts";
+import { SizedBody } from "./sized_body.ts";
 
 /**
  * Before it has a connection, `fetch` reads ahead until it holds this many bytes, and then one chunk more. Measured on
  * Deno 2.9.6: 67 chunks of 1,000 bytes, 5 of 16 KiB, 2 of 64 KiB or more.
  */
 const READ_AHEAD_BYTES = 65_536;
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What a client's body is allowed and said to be. */
+export interface RequestBodyLimits {
+  /** What its head says; `undefined`: nothing. */
+  readonly lengthBytes: number | undefined;
+  /** The most that may arrive; past it the body fails as `tooLarge`. */
+  readonly maxBytes: number;
+}
 
 /** What happens to a body, told to the exchange it belongs to. */
 export interface RequestBodyListener {
@@ -20,25 +32,26 @@ export interface RequestBodyListener {
  * can't be used twice, and what `fetch` had read of it before the connection failed would be lost.
  */
 export class RequestBody {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: ChunkReader;
+  readonly #lengthBytes: number | undefined;
   readonly #listener: RequestBodyListener;
   readonly #maxBytes: number;
   #receivedBytes = 0;
-  readonly #kept: Uint8Array[] = [];
+  readonly #kept: Bytes[] = [];
   #keptBytes = 0;
   #replayable = true;
   #ended = false;
   #abandoned = false;
   #failure: unknown;
   /** Which stream is the current one: an abandoned attempt's must not take chunks from its successor. */
-  #current: ReadableStream<Uint8Array> | undefined;
+  #current: ReadableStream<Bytes> | undefined;
   /** The read under way, shared: an abandoned stream's chunk belongs to the next one. */
   #reading: Promise<void> | undefined;
 
-  /** @param maxBytes the most that may arrive; past it the body fails as `tooLarge` */
-  constructor(source: ReadableStream<Uint8Array>, maxBytes: number, listener: RequestBodyListener) {
-    this.#reader = source.getReader();
-    this.#maxBytes = maxBytes;
+  constructor(source: ReadableStream<Bytes>, limits: RequestBodyLimits, listener: RequestBodyListener) {
+    this.#reader = new ChunkReader(source);
+    this.#lengthBytes = limits.lengthBytes;
+    this.#maxBytes = limits.maxBytes;
     this.#listener = listener;
   }
 
@@ -67,10 +80,14 @@ export class RequestBody {
     return this.#receivedBytes > this.#maxBytes;
   }
 
-  /** A new stream from the beginning. Only while `replayable`. */
-  stream(): ReadableStream<Uint8Array> {
+  /** What `fetch` is given, from the beginning. Only while `replayable`. */
+  outgoing(): ReadableStream<Bytes> | SizedBody {
+    return this.#lengthBytes === undefined ? this.#stream() : new SizedBody(this.#lengthBytes, () => this.#stream());
+  }
+
+  #stream(): ReadableStream<Bytes> {
     let next = 0;
-    const stream = new ReadableStream<Uint8Array>({
+    const stream = new ReadableStream<Bytes>({
       pull: async (controller) => {
         if (stream !== this.#current) return controller.close();
         if (this.#abandoned) throw givenUp();
@@ -114,9 +131,9 @@ export class RequestBody {
 
   async #read(): Promise<void> {
     try {
-      const { value, done } = await this.#reader.read();
-      if (done) this.#end();
-      else this.#keep(value);
+      const chunk = await this.#reader.read();
+      if (chunk === undefined) this.#end();
+      else this.#keep(chunk);
     } catch (error) {
       this.#failure = error;
       this.#end();
@@ -125,7 +142,7 @@ export class RequestBody {
     }
   }
 
-  #keep(chunk: Uint8Array): void {
+  #keep(chunk: Bytes): void {
     this.#receivedBytes += chunk.length;
     if (this.tooLarge) throw new Error("the body is larger than allowed");
     this.#kept.push(chunk);

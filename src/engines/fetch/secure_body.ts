@@ -1,5 +1,6 @@
 /** Request bodies over TLS, where the runtime does not tell HTTP/2 from HTTP/1.1. */
 
+import { ChunkReader } from "./chunk_reader.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 
 /**
@@ -17,9 +18,8 @@ function isLookedInto({ method, headers, bodyBytes }: FetchRequestHead): boolean
  * with an empty chunked body, and could not be tried again.
  */
 export async function settleBody(head: FetchRequestHead, request: Request) {
-  const reader = request.body?.getReader();
-  if (reader === undefined) return { head: { ...head, bodyBytes: 0 }, request };
-  const whole = new WholeBody(reader, head.bodyBytes, request.signal);
+  if (request.body === null) return { head: { ...head, bodyBytes: 0 }, request };
+  const whole = new WholeBody(new ChunkReader(request.body), head.bodyBytes, request.signal);
   if (isLookedInto(head) && await whole.isEmpty()) return { head: { ...head, bodyBytes: 0 }, request };
   // Carries the body and the client's signal; the rest is in the head.
   return {
@@ -36,14 +36,14 @@ const LATE_SIGNAL_TURNS = 2;
  * client's signal a little later: passed on like that, half an upload would be stored as a whole one.
  */
 class WholeBody {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
+  readonly #reader: ChunkReader;
   readonly #bodyBytes: number | undefined;
   readonly #signal: AbortSignal;
   #received = 0;
   #ahead: Promise<Uint8Array<ArrayBuffer> | undefined> | undefined;
 
   constructor(
-    reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
+    reader: ChunkReader,
     bodyBytes: number | undefined,
     signal: AbortSignal,
   ) {
@@ -74,10 +74,10 @@ class WholeBody {
   /** The next bytes, at least one; `undefined` at the end of the whole body. */
   async #read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
     while (true) {
-      const { value, done } = await this.#reader.read();
-      if (done) break;
-      this.#received += value.length;
-      if (value.length > 0) return value; // an empty one may come first
+      const chunk = await this.#reader.read();
+      if (chunk === undefined) break;
+      this.#received += chunk.length;
+      if (chunk.length > 0) return chunk; // an empty one may come first
     }
     for (let turn = 0; this.#bodyBytes === undefined && turn < LATE_SIGNAL_TURNS; turn++) {
       await new Promise((resolve) => setTimeout(resolve, 0));

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { relayBesideUpload } from "../../../../src/engines/fetch/early_response.ts";
 import { RequestBody } from "../../../../src/engines/fetch/request_body.ts";
 import { fed } from "../../../support/fed_stream.ts";
@@ -6,13 +6,23 @@ import { settle } from "../../../support/wait.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
+function requestBody(source: ReadableStream<Uint8Array<ArrayBuffer>>): RequestBody {
+  return new RequestBody(source, { lengthBytes: undefined, maxBytes: Infinity }, { bodyEnded: () => {} });
+}
+
+function outgoing(body: RequestBody): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const stream = body.outgoing();
+  assert(stream instanceof ReadableStream);
+  return stream;
+}
+
 Deno.test("relayBesideUpload() cuts the response only once no read of the upload is under way", async () => {
   // Cut before, the runtime left the client's socket open for ever.
   const client = fed();
-  const upload = new RequestBody(client.stream, Infinity, { bodyEnded: () => {} });
+  const upload = requestBody(client.stream);
   const backend = fed();
   const relayed = relayBesideUpload(backend.stream, upload).getReader();
-  const toBackend = upload.stream().getReader();
+  const toBackend = outgoing(upload).getReader();
   const sent = toBackend.read();
   sent.catch(() => {});
   backend.push(bytes("half"));
@@ -32,10 +42,10 @@ Deno.test("relayBesideUpload() cuts the response only once no read of the upload
 Deno.test("relayBesideUpload() gives the upload up when the response has ended or its client has left", async () => {
   for (const how of ["end", "leave"]) {
     const client = fed();
-    const upload = new RequestBody(client.stream, Infinity, { bodyEnded: () => {} });
+    const upload = requestBody(client.stream);
     const backend = fed();
     const relayed = relayBesideUpload(backend.stream, upload).getReader();
-    const sent = upload.stream().getReader().read();
+    const sent = outgoing(upload).getReader().read();
     sent.catch(() => {});
     if (how === "end") {
       backend.end();

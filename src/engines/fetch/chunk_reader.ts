@@ -1,0 +1,73 @@
+/** Reads the runtime's streams without keeping its large buffers alive for a few bytes. */
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** How much the runtime reads at once. */
+const BUFFER_BYTES = 65_536;
+
+/** A buffer that is at most this much larger than what is in it is not worth a copy. */
+const MOST_SLACK_BYTES = 16_384;
+
+/** Chunks up to this size share a buffer. */
+const MOST_SHARED_BYTES = 1024;
+const SHARED_BYTES = 16_384;
+
+/**
+ * Reads a body chunk by chunk, small ones into memory of their own size. Each read of the runtime brings a buffer of
+ * 64 KiB, which even a single byte in it keeps alive: kept as they come, 30,000 chunks of one byte hold 1.9 GB. And let go
+ * of, they are garbage faster than it is collected: so one buffer serves all small reads, where the stream allows it.
+ */
+export class ChunkReader {
+  readonly #source: ReadableStreamBYOBReader | undefined;
+  readonly #plain: ReadableStreamDefaultReader<Bytes> | undefined;
+  readonly #compactor = new Compactor();
+  #spare: ArrayBuffer | undefined;
+
+  constructor(stream: ReadableStream<Bytes>) {
+    try {
+      this.#source = stream.getReader({ mode: "byob" });
+    } catch {
+      this.#plain = stream.getReader(); // not a stream of bytes: what the runtime had whole, or one of ours
+    }
+  }
+
+  /** The next chunk; `undefined`: the end. */
+  async read(): Promise<Bytes | undefined> {
+    if (this.#source === undefined) {
+      const chunk = (await this.#plain?.read())?.value;
+      return chunk === undefined ? undefined : this.#compactor.compact(chunk);
+    }
+    const buffer = this.#spare ?? new ArrayBuffer(BUFFER_BYTES);
+    this.#spare = undefined;
+    const { value, done } = await this.#source.read(new Uint8Array(buffer));
+    if (done || value === undefined) return undefined;
+    const chunk = this.#compactor.compact(value);
+    if (chunk !== value) this.#spare = value.buffer;
+    return chunk;
+  }
+
+  /** Gives up the rest. */
+  async cancel(reason?: unknown): Promise<void> {
+    await (this.#source ?? this.#plain)?.cancel(reason);
+  }
+}
+
+/** Copies chunks that are small beside the buffers that they lie in. */
+export class Compactor {
+  #shared: Bytes | undefined;
+  #used = 0;
+
+  /** The same bytes, in memory of about their size. */
+  compact(chunk: Bytes): Bytes {
+    if (chunk.buffer.byteLength - chunk.length <= MOST_SLACK_BYTES) return chunk;
+    if (chunk.length > MOST_SHARED_BYTES) return chunk.slice();
+    if (this.#shared === undefined || this.#used + chunk.length > SHARED_BYTES) {
+      this.#shared = new Uint8Array(SHARED_BYTES);
+      this.#used = 0;
+    }
+    const copy = this.#shared.subarray(this.#used, this.#used + chunk.length);
+    copy.set(chunk);
+    this.#used += chunk.length;
+    return copy;
+  }
+}

@@ -32,6 +32,7 @@ Usage:
 Options:
   -c, --config FILE        configuration file, - for standard input  [config.json if it exists]
   -b, --backend URL        a backend; repeatable; replaces the file's list
+      --health PATH        how backends are checked: a path, tcp or none  [from the file]
       --host HOST          where the proxy listens                   [from the file]
   -p, --port PORT          its port, 0 for any free one              [from the file]
       --admin-host HOST    where the admin server listens            [from the file]
@@ -56,6 +57,7 @@ const TEXT_FLAGS = [
   "port",
   "admin-host",
   "admin-port",
+  "health",
   "strategy",
   "engine",
   "workers",
@@ -115,6 +117,7 @@ function overridesFrom(flags: Record<string, unknown>): Overrides {
     port: numberFlag(flags, "port"),
     adminHost: textFlag(flags, "admin-host"),
     adminPort: numberFlag(flags, "admin-port"),
+    health: healthFlag(flags),
     strategy: textFlag(flags, "strategy"),
     engine: textFlag(flags, "engine"),
     workers: flags["workers"] === "auto" ? "auto" : numberFlag(flags, "workers"),
@@ -149,6 +152,12 @@ function numberFlag(flags: Record<string, unknown>, name: string): number | unde
   if (text === undefined) return undefined;
   if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--${name} wants a whole number, got ${text}`);
   return Number(text);
+}
+
+function healthFlag(flags: Record<string, unknown>): string | undefined {
+  const health = textFlag(flags, "health");
+  if (health === undefined || health === "tcp" || health === "none" || health.startsWith("/")) return health;
+  throw new UsageError(`--health wants a path that begins with /, tcp or none, got ${health}`);
 }
 
 function needValue(name: string, value: unknown): string {

@@ -1,4 +1,5 @@
 /** The summary of a configuration that `roundhouse check` prints. */
+import { checkedPath, passingStatuses } from "./checked.ts";
 import { formatStatuses, formatStrategy } from "./fields.ts";
 import type { BackendSpec, Config, HealthConfig } from "./schema.ts";
 import { formatDuration, formatSize } from "./units.ts";
@@ -55,7 +56,10 @@ function describeHealth(health: HealthConfig): string {
   const every = `every ${formatDuration(health.intervalMs)}, at most ${formatDuration(health.timeoutMs)} each`;
   const where = health.port === null ? "" : ` on port ${health.port}`;
   if (health.type === "tcp") return `a TCP connection${where} ${every}`;
-  return `${health.method} ${health.path}${where} ${every}, status ${formatStatuses(health.status)}`;
+  const how = health.tls === null ? "" : health.tls ? " over TLS" : " without TLS";
+  return `${health.method} ${checkedPath(health)}${where}${how} ${every}, status ${
+    formatStatuses(passingStatuses(health))
+  }`;
 }
 
 function count(amount: number, noun: string): string {

@@ -14,6 +14,8 @@ export interface Overrides {
   readonly port?: number | undefined;
   readonly adminHost?: string | undefined;
   readonly adminPort?: number | undefined;
+  /** A path for HTTP checks, `tcp` or `none`. */
+  readonly health?: string | undefined;
   readonly strategy?: string | undefined;
   readonly engine?: string | undefined;
   /** 1 to 256, or `"auto"`. */
@@ -118,6 +120,8 @@ function override(raw: unknown, { flags, env }: LoadOptions): Origin[] {
     ["--admin-host", ["admin", "host"], flags.adminHost],
     ["--admin-port", ["admin", "port"], flags.adminPort],
     ["ROUNDHOUSE_ADMIN_TOKEN", ["admin", "token"], nonEmpty(env("ROUNDHOUSE_ADMIN_TOKEN"))],
+    ["--health", ["health", "type"], flags.health?.startsWith("/") ? "http" : flags.health],
+    ["--health", ["health", "path"], flags.health?.startsWith("/") ? flags.health : undefined],
     ["--strategy", ["strategy"], flags.strategy],
     ["--engine", ["engine"], flags.engine],
     ["--log-level", ["log", "level"], flags.logLevel],

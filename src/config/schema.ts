@@ -207,11 +207,18 @@ const health = renamed(
       "http",
       "Kind of check: http, tcp (a connection is enough) or none.",
     ),
-    path: setting(probePath, "/", "Path that is asked for, with an optional query; begins with a slash.", {
-      secret: "in-query",
-    }),
+    path: setting(
+      probePath.nullable(),
+      null,
+      "Path that is asked for, with an optional query; begins with a slash; null for / and a wider status.",
+      { secret: "in-query" },
+    ),
     method: setting(probeMethod, "GET", "Method of the check, in capitals."),
-    status: setting(statusRanges, "200-399", "Statuses that pass: ranges and numbers from 100 to 599, with commas."),
+    status: setting(
+      statusRanges.nullable(),
+      null,
+      "Statuses that pass: ranges and numbers from 100 to 599, with commas; null for 200-399, or 200-499 without a path.",
+    ),
     body: setting(
       text(/[^]/, "text that is not empty, or null").nullable(),
       null,
@@ -222,6 +229,11 @@ const health = renamed(
       whole(1, 65535, ", or null").nullable(),
       null,
       "Port that is checked, 1 to 65535; null for the backend's own.",
+    ),
+    tls: setting(
+      flag.nullable(),
+      null,
+      "Whether http checks use TLS; null for as the backend's URL says.",
     ),
     interval: setting(duration(1), "5s", "Time from one check to the next, at least 1ms."),
     timeout: setting(duration(1), "2s", "Longest time for one check, at least 1ms."),

@@ -275,6 +275,6 @@ export class HealthMonitor {
 }
 
 /** What checks ask of a backend, beside its own settings: a row of answers to something else is no row. */
-function question({ type, path, method, status, body, headers, port, timeoutMs }: HealthConfig): string {
-  return JSON.stringify([type, path, method, status, body, headers, port, timeoutMs]);
+function question({ type, path, method, status, body, headers, port, tls, timeoutMs }: HealthConfig): string {
+  return JSON.stringify([type, path, method, status, body, headers, port, tls, timeoutMs]);
 }

@@ -1,6 +1,7 @@
 /** The kinds of health check: how one backend is asked once whether it is well. */
 
 import { backendPort, isBlockedByFetch } from "../config/backend_url.ts";
+import { checkedPath, passingStatuses } from "../config/checked.ts";
 import type { HealthConfig } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
 import { isExhaustion } from "../net/exhaustion.ts";
@@ -64,11 +65,12 @@ function httpProbe(backend: Backend, config: HealthConfig): Probe {
   const { method, timeoutMs, body: wanted } = config;
   const url = checkUrl(backend, config);
   const headers = checkHeaders(config);
+  const passing = passingStatuses(config);
   const asker = askerOf(backend, url);
   return {
     check: timed(timeoutMs, async (signal) => {
       const { status, body } = await asker.ask(url, { method, headers, signal });
-      const passes = config.status.some(({ from, to }) => status >= from && status <= to);
+      const passes = passing.some(({ from, to }) => status >= from && status <= to);
       if (passes && wanted !== null) return { status, error: await bodyError(body, wanted, timeoutMs) };
       // The head decides, and a body may be an endless stream. Its connection is not kept anyway.
       await body?.cancel().catch(() => {});
@@ -104,10 +106,11 @@ function askerOf({ tls }: Backend, url: string): Asker {
 }
 
 /** Where a backend is checked: base path and path are joined as those of a request would be. */
-function checkUrl({ origin, basePath }: Backend, { port, path }: HealthConfig): string {
-  const url = new URL(origin);
-  if (port !== null) url.port = String(port);
-  return url.origin + basePath + path;
+function checkUrl({ origin, basePath, hostname, port: ownPort }: Backend, health: HealthConfig): string {
+  const isSecure = health.tls ?? origin.startsWith("https:");
+  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+  const url = new URL(`${isSecure ? "https" : "http"}://${host}:${health.port ?? ownPort}`);
+  return url.origin + basePath + checkedPath(health);
 }
 
 function checkHeaders(config: HealthConfig): Headers {

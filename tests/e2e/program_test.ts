@@ -50,6 +50,17 @@ Deno.test("-b is enough to start; requests take turns; SIGTERM ends with status 
   assertEquals(await program.stdout(), "");
 });
 
+Deno.test("--health says how backends are checked", async () => {
+  for (const [health, line] of [["/up", "GET /up every"], ["tcp", "a TCP connection every"], ["none", "no checks"]]) {
+    const { code, stdout } = await runProgram(["check", "-b", "http://a", "--health", health ?? ""]);
+    assertEquals(code, 0);
+    assertStringIncludes(stdout, `health     ${line}`);
+  }
+  const { code, stderr } = await runProgram(["check", "-b", "http://a", "--health", "udp"]);
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, "--health wants a path that begins with /, tcp or none, got udp");
+});
+
 Deno.test("a configuration file with comments, ${NAME} and durations is used whole", async () => {
   await using backend = HttpBackend.named("from the file");
   await using file = await configFile(`{

@@ -1,12 +1,13 @@
 // Health checks on real sockets: what each kind of check finds, and the monitor that makes them.
 
 import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertMatch } from "@std/assert";
-import { type ConfigFile, configSchema } from "../../src/config/schema.ts";
+import { type BackendSpec, type ConfigFile, configSchema } from "../../src/config/schema.ts";
 import { HealthMonitor } from "../../src/health/monitor.ts";
 import { PassiveHealth } from "../../src/health/passive.ts";
 import { type Observation, type Probe, PROBES } from "../../src/health/probes.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { SharedState } from "../../src/pool/shared_state.ts";
+import { HttpsBackend, makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { RecordingLog } from "../support/log.ts";
 import { backendSpec, poolOf } from "../support/pool.ts";
@@ -20,16 +21,16 @@ function configOf(health: HealthSettings) {
 }
 
 /** The probe of a backend at `url`. */
-function probeOf(url: string, health: HealthSettings): Probe {
-  const backend = new ServerPool(SharedState.allocate()).add(backendSpec(url), "test");
+function probeOf(url: string, health: HealthSettings, tls = backendSpec(url).tls): Probe {
+  const backend = new ServerPool(SharedState.allocate()).add(backendSpec(url, { tls }), "test");
   const config = configOf(health);
   if (config.type === "none") throw new Error("there is no such probe");
   return PROBES[config.type](backend, config);
 }
 
 /** One check of a backend at `url`. */
-async function check(url: string, health: HealthSettings = {}): Promise<Observation> {
-  const probe = probeOf(url, health);
+async function check(url: string, health: HealthSettings = {}, tls?: BackendSpec["tls"]): Promise<Observation> {
+  const probe = probeOf(url, health, tls);
   try {
     return await probe.check(new AbortController().signal);
   } finally {
@@ -167,6 +168,65 @@ Deno.test("an http check goes by the status alone, redirects included, where no 
     const want = passes ? passed(status) : failed(`status ${status}`, status);
     assertEquals(await finding(backend.url, { status: ranges }), want);
     assertEquals(backend.connections.length, 1, "a redirect is not followed");
+  }
+});
+
+Deno.test("an http check of / passes with anything but 5xx where nobody named a path", async () => {
+  // `roundhouse -b http://api` answered 503 for ever where `/` was 404, 401 or 426.
+  const cases: [status: number, health: HealthSettings, passes: boolean][] = [
+    ...[200, 302, 401, 404, 426, 499].map((status): [number, HealthSettings, boolean] => [status, {}, true]),
+    [500, {}, false],
+    [503, { path: null, status: null }, false],
+    [404, { path: "/" }, false],
+    [404, { path: "/health" }, false],
+    [302, { path: "/health" }, true],
+    [404, { status: "200-399" }, false],
+  ];
+  for (const [status, health, passes] of cases) {
+    await using backend = RawBackend.answering(`HTTP/1.1 ${status} Some\r\ncontent-length: 0\r\n\r\n`);
+    const want = passes ? passed(status) : failed(`status ${status}`, status);
+    assertEquals(await finding(backend.url, health), want, JSON.stringify(health));
+  }
+});
+
+Deno.test("a check that fails says in the log what to set", async () => {
+  const cases: [answer: string, health: HealthSettings, advice: RegExp][] = [
+    [
+      "404 Not Found",
+      { path: "/up" },
+      /^set health\.path \(--health PATH\).* instead of \/up, .*health\.status .* 404 passes/,
+    ],
+    ["200 OK", { body: "well" }, /^set health\.body /],
+  ];
+  for (const [answer, health, advice] of cases) {
+    await using backend = RawBackend.answering(`HTTP/1.1 ${answer}\r\ncontent-length: 0\r\n\r\n`);
+    await using bench = new Bench(health);
+    const added = bench.add(backend.url);
+    await waitFor(() => !added.up, { what: "a failed check" });
+    assertMatch(String(bench.log.of("check failed")[0]?.fields["advice"]), advice);
+  }
+});
+
+Deno.test("health.tls checks an HTTPS backend's other port plainly, and the reverse", async () => {
+  const authority = await makeAuthority();
+  using directory = new TemporaryDirectory();
+  const ca = directory.write("ca.pem", authority.cert);
+  await using secure = new HttpsBackend(await makePair({ authority }), () => new Response("secure"));
+  await using plain = HttpBackend.named("plain");
+  const tls = { ca, insecure: false };
+  const securePort = Number(new URL(secure.url).port);
+  const secureUrl = `https://localhost:${securePort}`;
+  const cases: [url: string, health: HealthSettings, ok: boolean][] = [
+    [secureUrl, {}, true],
+    [secureUrl, { tls: true }, true],
+    [secureUrl, { tls: false }, false],
+    [secureUrl, { port: plain.port }, false],
+    [secureUrl, { port: plain.port, tls: false, status: "200-399" }, true],
+    [`http://localhost:${plain.port}`, { port: securePort, tls: true }, true],
+    [`http://localhost:${plain.port}`, { port: securePort }, false],
+  ];
+  for (const [url, health, ok] of cases) {
+    assertEquals((await check(url, health, tls)).ok, ok, `${url} ${JSON.stringify(health)}`);
   }
 });
 

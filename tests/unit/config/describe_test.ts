@@ -13,7 +13,7 @@ Deno.test("describeConfig() sums up what a configuration means", () => {
     "           http://b/base, weight 2",
     "strategy   round-robin",
     "engine     fetch, 1 worker",
-    "health     GET / every 5s, at most 2s each, status 200-399",
+    "health     GET / every 5s, at most 2s each, status 200-499",
     "timeouts   connect 2s, response 30s, request unlimited, shutdown 30s",
     "retries    at most 2 for a request, 20% of all requests",
     "body size  unlimited",

@@ -91,6 +91,20 @@ Deno.test("loadConfig() reads real files, and the example is valid", () => {
   ]);
 });
 
+Deno.test("loadConfig() takes a path, tcp or none for how backends are checked", () => {
+  const files = { "config.json": `{ "health": { "type": "none", "path": "/file", "interval": "9s" } }` };
+  const checks = [undefined, "/flag", "tcp", "none"].map((health) => {
+    const { type, path, intervalMs } = loadConfig(given({ flags: { health } }, files)).config.health;
+    return [type, path, intervalMs];
+  });
+  assertEquals(checks, [
+    ["none", "/file", 9000],
+    ["http", "/flag", 9000],
+    ["tcp", "/file", 9000],
+    ["none", "/file", 9000],
+  ]);
+});
+
 Deno.test("loadConfig() puts flags before environment before file", () => {
   const files = { "config.json": `{ "log": { "level": "warn" }, "admin": { "token": "file" } }` };
   const variables = { ROUNDHOUSE_LOG_LEVEL: "error", ROUNDHOUSE_ADMIN_TOKEN: "env" };

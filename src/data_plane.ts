@@ -34,15 +34,13 @@ export interface DataPlaneOptions extends Securing {
 }
 
 /** Forwarding that runs, in one isolate or in several. */
-export interface DataPlane extends Omit<Engine, "configure" | "sayGoodbye"> {
+export interface DataPlane extends Omit<Engine, "configure"> {
   /** Isolates that failed and were replaced. */
   readonly workerRestarts: number;
   /** Goes by another configuration from the next request on; what takes a restart stays as it was. */
   configure(config: Config, sessions: SessionTable | undefined): void;
   /** Settles when every isolate goes by all that was changed before, here and in the pool. */
   settled(): Promise<void>;
-  /** As an engine's; settles when it has been said. Isolates that serve alone end with it. */
-  sayGoodbye(): Promise<void>;
 }
 
 /**
@@ -85,10 +83,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     refuseRequests: () => engine.refuseRequests(),
     stop: () => engine.stop(),
     settled: () => Promise.resolve(),
-    sayGoodbye() {
-      engine.sayGoodbye();
-      return Promise.resolve();
-    },
+    sayGoodbye: () => engine.sayGoodbye(),
     configure(config, sessions) {
       fixed.queue.configure(config.queue);
       forwarder.configure(partsFor(config, sessions));

@@ -24,9 +24,13 @@ import { SharedState } from "./pool/shared_state.ts";
 import { restartNeeded } from "./config/restart.ts";
 import { Membership, type Turn, type WantedBackends } from "./pool/membership.ts";
 import type { ReloadReport } from "./reload.ts";
+import { settlesWithin } from "./settles_within.ts";
 import { type Authorities, changedAuthorities, readAuthorities } from "./tls/authorities.ts";
 import { checkCertificateFiles } from "./tls/check.ts";
 import { Supervisor, workerCount } from "./workers/supervisor.ts";
+
+/** How long what is still open has to be told that it ends, and to be cut. */
+const GOODBYE_LIMIT_MS = 1000;
 
 export interface RoundhouseOptions {
   readonly config: Config;
@@ -263,15 +267,10 @@ export class Roundhouse {
    */
   async stop(): Promise<boolean> {
     this.#stopping = true;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const limit = new Promise<false>((resolve) => {
-      timer = setTimeout(resolve, this.#config.timeouts.shutdownMs, false);
-    });
-    const drained = await Promise.race([this.#drain(), limit]);
-    clearTimeout(timer);
+    const drained = await settlesWithin(this.#drain(), this.#config.timeouts.shutdownMs);
     if (!drained) {
       const { active } = this.pool.shared.requestTotals(); // before they end
-      await this.#dataPlane?.sayGoodbye();
+      await settlesWithin(Promise.resolve(this.#dataPlane?.sayGoodbye()), GOODBYE_LIMIT_MS);
       this.#log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }
     await this.#membership.idle(); // a reload may be about to change the pool
@@ -283,9 +282,8 @@ export class Roundhouse {
     return drained;
   }
 
-  async #drain(): Promise<true> {
+  async #drain(): Promise<void> {
     await Promise.all([this.#dataPlane?.stop(), this.#redirect?.stop()]);
-    return true;
   }
 }
 

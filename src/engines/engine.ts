@@ -39,8 +39,11 @@ export interface Engine {
    * Settles when nothing is left. Whoever can't wait ends the isolate.
    */
   stop(): Promise<void>;
-  /** Time is up for what is still open: tells WebSockets that the proxy goes away, as far as the protocol has words. */
-  sayGoodbye(): void;
+  /**
+   * Time is up for what is still open: tells WebSockets that the proxy goes away, as far as the protocol has words, and
+   * cuts what the engine can cut. Settles when those have ended; whoever can't wait ends the isolate.
+   */
+  sayGoodbye(): Promise<void>;
 }
 
 /**

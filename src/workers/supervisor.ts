@@ -9,6 +9,7 @@ import type { PassiveHealth } from "../health/passive.ts";
 import type { PlacedBackend, PoolEvent } from "../pool/server_pool.ts";
 import type { SessionTable } from "../pool/session_table.ts";
 import type { ServerCertificate } from "../tls/certificates.ts";
+import { settlesWithin } from "../settles_within.ts";
 import type { News, Order, SharedSessions, Started, StartOrder } from "./messages.ts";
 import { claimPort } from "./port_claim.ts";
 import { WorkerLink } from "./worker_link.ts";
@@ -117,12 +118,7 @@ export class Supervisor implements DataPlane {
   }
 
   async sayGoodbye(): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const limit = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, GOODBYE_LIMIT_MS);
-    });
-    await Promise.race([this.#order({ type: "goodbye" }), limit]);
-    clearTimeout(timer);
+    await settlesWithin(this.#order({ type: "goodbye" }), GOODBYE_LIMIT_MS);
     this.#end();
   }
 

@@ -7,6 +7,7 @@ import { RequestMetrics } from "../pool/request_metrics.ts";
 import { ServerPool } from "../pool/server_pool.ts";
 import { SessionTable } from "../pool/session_table.ts";
 import { SharedState } from "../pool/shared_state.ts";
+import { settlesWithin } from "../settles_within.ts";
 import type { Numbered, Order, Report, SharedSessions, Started, StartOrder } from "./messages.ts";
 import { RemoteLog } from "./remote_log.ts";
 import { RemotePassiveHealth } from "./remote_passive.ts";
@@ -30,7 +31,6 @@ class Forwarding {
   readonly #pool: ServerPool;
   readonly #passive: RemotePassiveHealth;
   readonly #dataPlane: DataPlane;
-  #stopped: Promise<void> | undefined;
 
   static async start({ config, certificate, memory, sessions, backends }: StartOrder): Promise<Forwarding> {
     const { state, metrics, isolates, isolate } = memory;
@@ -80,11 +80,9 @@ class Forwarding {
       case "refuse":
         return await this.#dataPlane.refuseRequests();
       case "stop":
-        return await (this.#stopped ??= this.#dataPlane.stop());
+        return await this.#dataPlane.stop();
       case "goodbye":
-        await this.#dataPlane.sayGoodbye();
-        this.#stopped ??= this.#dataPlane.stop(); // it has not been told where a body was still arriving
-        return await Promise.race([this.#stopped, new Promise<void>((resolve) => setTimeout(resolve, GOODBYE_MS))]);
+        return void await settlesWithin(this.#dataPlane.sayGoodbye(), GOODBYE_MS);
     }
   }
 

@@ -1,6 +1,6 @@
 // Engine wire stops gracefully: what is under way ends well, what is idle does not delay, what is late is cut.
 
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import type { ConfigFile } from "../../src/config/schema.ts";
 import { ask, get, within } from "../conformance/engine_under_test.ts";
 import { TestProxy } from "../support/proxy.ts";
@@ -113,6 +113,8 @@ for (const workers of [1, 2]) {
     await waitFor(() => backend.connections.length === 3, { what: "all three" });
     assertEquals(await within(proxy.roundhouse.stop(), "the stop"), false);
     assertEquals(proxy.log.of("requests cut").map(({ fields }) => fields["active"]), [3]);
+    // The port stayed open until a moment after the stop, where the upload's end had to be waited for first.
+    await assertRejects(() => RawClient.connect(proxy.port), Deno.errors.ConnectionRefused);
     for (const client of [tunnel, answer, upload]) await within(client.rest(), "the client's side to end");
     await waitFor(() => ended === 3, { what: "the backend's sides to end" });
     await proxy.idle();

@@ -69,8 +69,9 @@ export function startFetchEngine(
       await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
       context.clients.close();
     },
-    sayGoodbye() {
+    async sayGoodbye() {
       for (const bridge of context.bridges) bridge.goAway();
+      await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended)); // the rest the end of the process cuts
     },
   };
 }

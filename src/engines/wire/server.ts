@@ -34,6 +34,7 @@ class WireEngine implements Engine {
   #entering = 0;
   #maxConnections: number;
   #listening = true;
+  #stopped: Promise<void> | undefined;
   /** Tells whoever waits for a connection to end, or to become idle. */
   #changed = Promise.withResolvers<void>();
 
@@ -60,7 +61,16 @@ class WireEngine implements Engine {
     await uploadsEnd(this.#context);
   }
 
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    return this.#stopped ??= this.#stop();
+  }
+
+  async sayGoodbye(): Promise<void> {
+    for (const connection of this.#open) connection.close();
+    await this.stop(); // whoever waited for those, such as the port for an upload's end, goes on now
+  }
+
+  async #stop(): Promise<void> {
     // Whose body is still arriving may have more connections on their way: these are told to go elsewhere.
     await this.refuseRequests();
     this.#listening = false;
@@ -72,10 +82,6 @@ class WireEngine implements Engine {
     await closed;
     while (this.#open.size + this.#entering > 0) await this.#nextChange();
     this.#context.close();
-  }
-
-  sayGoodbye(): void {
-    for (const connection of this.#open) connection.close();
   }
 
   /** Settles when the next one may come. */

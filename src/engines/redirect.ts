@@ -43,7 +43,7 @@ export function startRedirect({ host, port, httpsPort, log, doorChanged }: Redir
     at,
     (request, info) => {
       info.completed.catch(() => {}); // a client that left
-      return answer(readHead(request, info.remoteAddr.hostname), httpsPort, random.take(16));
+      return answer(readHead(request, info.remoteAddr.hostname, false), httpsPort, random.take(16));
     },
     log,
     doorChanged,

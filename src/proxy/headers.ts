@@ -1,7 +1,7 @@
 /** Which headers cross the proxy, and which it sets: RFC 9110 §7.6.1 and the `X-Forwarded-*` convention. */
 
 import type { ForwardedTrust } from "./forwarded.ts";
-import { HeaderTable } from "./header_table.ts";
+import { dashed, HeaderTable } from "./header_table.ts";
 import type { RandomHex } from "./ids.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
 import { startTrace, traceIdOf } from "./trace.ts";
@@ -49,12 +49,23 @@ const REQUEST_HEADERS = new HeaderTable(
     "x-forwarded-host": "forwarded-host",
     "forwarded": "believed",
     "x-real-ip": "believed",
-    "x-forwarded-port": "believed",
+    "x-original-url": "believed",
+    "x-rewrite-url": "believed",
+    "proxy": "believed",
+    "client-cert": "believed",
+    "client-cert-chain": "believed",
     "x-request-id": "request-id",
     "traceparent": "traceparent",
     "tracestate": "tracestate",
   },
+  "drop", // a trusted proxy spells them as usual: another spelling is what it did not look at
 );
+
+/** What begins so is believed of a trusted peer alone, whatever follows. */
+const FORWARDED_PREFIX = "x-forwarded-";
+
+/** What speaks of the client's rights comes in the head, where everyone looks for it (RFC 9110 §6.5.1). */
+const NEVER_REQUEST_TRAILERS = new HeaderTable({ "authorization": "drop", "cookie": "drop" });
 
 const RESPONSE_HEADERS = new HeaderTable({ ...HOP_BY_HOP, "x-request-id": "drop" });
 
@@ -82,7 +93,7 @@ export function forwardRequest(
 
   for (const pair of request.headers) {
     const value = pair[1];
-    switch (REQUEST_HEADERS.get(pair[0])) {
+    switch (REQUEST_HEADERS.get(pair[0]) ?? forwardedEntry(pair[0])) {
       case undefined:
         headers.push(pair);
         continue;
@@ -143,7 +154,13 @@ export function forwardRequest(
     ["x-forwarded-host", forwardedHost ?? authority],
     ["x-request-id", id],
   );
-  return { headers: applyRules(kept, rules), requestId: id, client, secure: isHttps(protocol), traceId };
+  return {
+    headers: applyRules(kept, rules, governsRequest),
+    requestId: id,
+    client,
+    secure: isHttps(protocol),
+    traceId,
+  };
 }
 
 /** Of a list that several proxies have made the first is the client's. */
@@ -152,11 +169,23 @@ function isHttps(protocol: string): boolean {
   return (end === -1 ? protocol : protocol.slice(0, end)).trim().toLowerCase() === "https";
 }
 
+/** Whether a trailer of a request is dropped: what a head is not believed, or the operator removes or sets. */
+export function dropsRequestTrailer(name: string, rules: HeaderRules): boolean {
+  if (REQUEST_HEADERS.get(name) !== undefined || forwardedEntry(name) !== undefined) return true;
+  if (NEVER_REQUEST_TRAILERS.get(name) !== undefined) return true;
+  return governsRequest(name, rules);
+}
+
+/** Whether a trailer of a response is dropped. */
+export function dropsResponseTrailer(name: string, rules: HeaderRules): boolean {
+  return RESPONSE_HEADERS.get(name) !== undefined || governsResponse(name, rules);
+}
+
 /** Returns the headers for the client: the backend's less the hop-by-hop ones, `X-Request-Id`, the operator's rules. */
 export function forwardResponse(response: ResponseHead, requestId: string, rules: HeaderRules): HeaderPair[] {
   const headers = endToEnd(response);
   headers.push(["x-request-id", requestId]);
-  return applyRules(headers, rules);
+  return applyRules(headers, rules, governsResponse);
 }
 
 /** Returns the headers of a 1xx for the client: the backend's less the hop-by-hop ones. */
@@ -208,15 +237,30 @@ function withoutNamed(headers: HeaderPair[], connection: string): HeaderPair[] {
   return kept;
 }
 
-function applyRules(headers: HeaderPair[], rules: HeaderRules): HeaderPair[] {
+/** What to do with `X-Forwarded-` and anything behind it. */
+function forwardedEntry(name: string): "believed" | "drop" | undefined {
+  if (name.length < FORWARDED_PREFIX.length || (name.charCodeAt(0) | 0x20) !== 0x78) return undefined;
+  const lower = name.toLowerCase();
+  if (lower.startsWith(FORWARDED_PREFIX) && !lower.includes("_")) return "believed";
+  return dashed(lower).startsWith(FORWARDED_PREFIX) ? "drop" : undefined;
+}
+
+/** @param governs whether a header of this name goes, or makes room for the operator's own */
+function applyRules(headers: HeaderPair[], rules: HeaderRules, governs: typeof governsResponse): HeaderPair[] {
   if (rules.set.length === 0 && rules.remove.size === 0) return headers;
-  const replaced = new Set(rules.set.map(([name]) => name));
-  const kept = headers.filter(([name]) => {
-    const lower = name.toLowerCase();
-    return !rules.remove.has(lower) && !replaced.has(lower);
-  });
+  const kept = headers.filter(([name]) => !governs(name, rules));
   kept.push(...rules.set);
   return kept;
+}
+
+function governsResponse(name: string, rules: HeaderRules): boolean {
+  const lower = name.toLowerCase();
+  return rules.remove.has(lower) || rules.set.some((pair) => pair[0] === lower);
+}
+
+/** A client's other spelling of such a name is governed too: many backends take it for the same header. */
+function governsRequest(name: string, rules: HeaderRules): boolean {
+  return governsResponse(name, rules) || (name.includes("_") && governsResponse(dashed(name), rules));
 }
 
 /** The one thing that a `TE` may say to the next. */

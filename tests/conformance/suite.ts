@@ -1,6 +1,7 @@
 /** The conformance suite: what the proxy promises of HTTP, on a given engine. A new engine joins with one call. */
 
 import { testBodies } from "./bodies.ts";
+import { testClaims } from "./claims.ts";
 import { testCompression } from "./compression.ts";
 import { testCounts } from "./counts.ts";
 import type { EngineUnderTest } from "./engine_under_test.ts";
@@ -22,6 +23,7 @@ export function testConformance(engine: EngineUnderTest): void {
   testRefusals(engine);
   testResponses(engine);
   testHeaders(engine);
+  testClaims(engine);
   testBodies(engine);
   testCompression(engine);
   testRetries(engine);

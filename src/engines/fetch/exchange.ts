@@ -302,7 +302,8 @@ function statusFor({ status }: Response): number {
 const UNFETCHABLE: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
 
 /** What `fetch` can't carry. */
-function refusalOf(request: FetchRequestHead): ProxyError | undefined {
+export function refusalOf(request: FetchRequestHead): ProxyError | undefined {
+  if (request.malformed !== undefined) return refuse("bad_request", request.malformed);
   if (request.hasForeignCoding) return refuse("not_implemented", "Only the transfer coding chunked is supported.");
   const method = request.method.toUpperCase();
   if (UNFETCHABLE.has(method) && (request.method !== method || method === "TRACK")) {

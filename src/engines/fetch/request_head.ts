@@ -5,6 +5,8 @@ import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
 
 /** A head as this engine reads it. */
 export interface FetchRequestHead extends RequestHead {
+  /** Why nothing can be done with the request; `undefined`: it is well-formed. */
+  readonly malformed: string | undefined;
   /** Whether the client asks for a WebSocket (RFC 6455 §4.1). */
   readonly wantsWebSocket: boolean;
   /** Whether the body is encoded in a way that `Deno.serve` does not undo, and that nobody would tell the backend of. */
@@ -19,10 +21,10 @@ export interface FetchRequestHead extends RequestHead {
  * Reads the head without a `URL` object: `request.url` is the scheme, the authority and the target as sent.
  *
  * @param peer the address at the other end of the connection
+ * @param secure whether that is encrypted: the scheme is what the client says in an absolute-form target or `:scheme`
  */
-export function readHead(request: Request, peer: string): FetchRequestHead {
+export function readHead(request: Request, peer: string, secure: boolean): FetchRequestHead {
   const { url, method } = request;
-  const secure = url.startsWith("https:");
   const headers: HeaderPair[] = [];
   request.headers.forEach(pushPair, headers); // iterating would make an object for each step
   let host: string | undefined;
@@ -61,9 +63,15 @@ export function readHead(request: Request, peer: string): FetchRequestHead {
         break;
     }
   }
-  const authority = readAuthority(url, secure ? 8 : 7, host);
-  const rest = url.slice((secure ? 8 : 7) + authority.length);
+  const authorityAt = behindScheme(url);
+  const authority = readAuthority(url, authorityAt, host);
+  const rest = url.slice(authorityAt + authority.length);
   return {
+    malformed: authorityAt === 0 || (rest === "" && url.endsWith("*"))
+      ? "The request target is malformed."
+      : secure && host !== undefined && host !== authority && !isSameHost(host, authority)
+      ? ":authority and Host differ."
+      : undefined,
     method,
     target: method === "OPTIONS" && rest === "/*" ? "/" : rest.startsWith("/") ? rest : `/${rest}`,
     // Plain HTTP without `Host` is the client's mistake; over HTTP/2 the authority is the URL's.
@@ -87,6 +95,18 @@ function pushPair(this: HeaderPair[], value: string, name: string): void {
 /** Whether the options of `Connection` let the protocol change: without, `Upgrade` means nothing (RFC 9110 §7.8). */
 function isUpgrade(connection: string): boolean {
   return connection.toLowerCase().split(",").some((option) => option.trim() === "upgrade");
+}
+
+/** Where the authority begins; 0 where the scheme is none that a proxy knows. */
+function behindScheme(url: string): number {
+  if (url.startsWith("http://")) return 7;
+  const scheme = url.slice(0, url.indexOf("://")).toLowerCase();
+  return scheme === "https" || scheme === "http" ? scheme.length + 3 : 0;
+}
+
+/** Over HTTP/2, where both are given, they have to agree (RFC 9113 §8.3.1). */
+function isSameHost(host: string, authority: string): boolean {
+  return host.toLowerCase() === authority.toLowerCase();
 }
 
 /** The authority in `request.url`: `Host` as sent, or with an absolute-form target that target's. */

@@ -33,9 +33,10 @@ export function startFetchEngine(
     await forwarder.handle(new FetchExchange(settled.head, settled.request, completed, context, respond));
   };
   const traced = runtimePropagates((name) => Deno.env.get(name));
+  const secure = certificate !== undefined;
   const handle: Deno.ServeHandler<Deno.NetAddr> = (request, info) => {
     const { promise, resolve } = Promise.withResolvers<Response>();
-    const read = readHead(request, info.remoteAddr.hostname);
+    const read = readHead(request, info.remoteAddr.hostname, secure);
     const head = traced ? withRuntimeTrace(read) : read;
     const { completed } = info;
     void (head.wantsWebSocket

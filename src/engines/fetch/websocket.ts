@@ -6,7 +6,7 @@ import { clientGone, type Exchange, type Relayed } from "../../proxy/exchange.ts
 import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import { CLIENT_GONE, type Problem } from "../../proxy/problem.ts";
 import { Bridge } from "./bridge.ts";
-import { type FetchContext, refuse, UNSEEN } from "./exchange.ts";
+import { type FetchContext, refusalOf, refuse, UNSEEN } from "./exchange.ts";
 import { fromFetchError, fromHandshakeError, refusedStatus } from "./fetch_error.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { urlFor } from "./target_url.ts";
@@ -34,7 +34,7 @@ export class WebSocketExchange implements Exchange<Handshake> {
     readonly context: FetchContext,
     readonly respond: (response: Response) => void,
   ) {
-    this.refusal = context.stopping ? refuse("stopping", "The proxy is shutting down.") : undefined;
+    this.refusal = context.stopping ? refuse("stopping", "The proxy is shutting down.") : refusalOf(request);
   }
 
   get brokenOff(): ProxyError | undefined {

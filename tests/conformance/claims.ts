@@ -1,0 +1,116 @@
+/** What a client may say of itself, and what it may not: its address, its scheme, the host that it asks for. */
+
+import { assertEquals } from "@std/assert";
+import { RawClient } from "../support/raw_client.ts";
+import { RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
+import { ask, type EngineUnderTest, get, startProxy, unharmed } from "./engine_under_test.ts";
+
+/** What only a trusted proxy may say, beside `X-Forwarded-For`, `-Proto` and `-Host`. */
+const CLAIMS = [
+  "X-Forwarded-Port",
+  "X-Forwarded-User",
+  "Forwarded",
+  "X-Real-IP",
+  "X-Original-URL",
+  "X-Rewrite-URL",
+  "Proxy",
+  "Client-Cert",
+  "Client-Cert-Chain",
+];
+
+/** Set by the proxy, whatever was said. */
+const OWN = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Request-Id"];
+
+/** Every way to write `_` for some of the dashes, but for none. */
+function underscored(name: string): string[] {
+  const [first = "", ...rest] = name.split("-");
+  const spellings = rest.reduce((all, word) => all.flatMap((one) => [`${one}-${word}`, `${one}_${word}`]), [first]);
+  return spellings.slice(1);
+}
+
+/** Names as a backend takes them that knows no difference between `-` and `_` (WSGI, CGI, PHP). */
+function asVariables(headers: readonly (readonly [string, string])[]): string[] {
+  return headers.map(([name]) => name.toUpperCase().replaceAll("-", "_"));
+}
+
+export function testClaims(engine: EngineUnderTest): void {
+  const name = (what: string) => `${engine.name}: claims: ${what}`;
+
+  // `X_Forwarded_For: 6.6.6.6`, `Proxy: evil` and `X-Original-URL: /admin` of any client reached backends, and WSGI, CGI
+  // and PHP take them for what the proxy says: addresses were forged, outgoing requests diverted, rules by path avoided.
+  Deno.test(
+    name("what an untrusted client says in the proxy's place never arrives, with _ for - neither"),
+    async () => {
+      await using backend = new RecordingBackend();
+      await using proxy = await startProxy(engine, { backends: [backend.url] });
+      using client = await RawClient.connect(proxy.port);
+      const forged = [...CLAIMS.flatMap((claim) => [claim, ...underscored(claim)]), ...OWN.flatMap(underscored)];
+      for (const spelled of [forged, forged.map((one) => one.toLowerCase()), forged.map((one) => one.toUpperCase())]) {
+        await ask(client, get("/forged", spelled.map((one) => `${one}: forged\r\n`).join("")));
+        const { headers } = backend.last;
+        assertEquals(headers.filter(([, value]) => value.includes("forged")), []);
+        const variables = asVariables(headers);
+        for (const own of OWN) {
+          const variable = own.toUpperCase().replaceAll("-", "_");
+          assertEquals(variables.filter((one) => one === variable).length, 1, own);
+        }
+      }
+      // What merely resembles one of them crosses.
+      const alike = ["X_Forwarded", "X-Forwarded", "Xx-Real-Ip", "Proxy-Kept", "Client_Certs", "X_Real_Id"];
+      await ask(client, get("/alike", alike.map((one) => `${one}: kept\r\n`).join("")));
+      assertEquals(alike.filter((one) => valuesOf(backend.last, one.toLowerCase())[0] !== "kept"), []);
+      await unharmed({ proxy, client, backend, what: "forged headers" });
+    },
+  );
+
+  // A trusted proxy that knows nothing of `X_Real_IP` passes on what its client wrote there.
+  Deno.test(name("a trusted proxy is believed in the usual spelling alone"), async () => {
+    await using backend = new RecordingBackend();
+    const settings = { backends: [backend.url], proxy: { trustForwarded: ["127.0.0.1"] } };
+    await using proxy = await startProxy(engine, settings);
+    using client = await RawClient.connect(proxy.port);
+    const said = CLAIMS.map((claim) => `${claim}: said\r\n`).join("");
+    const forged = CLAIMS.flatMap(underscored).map((one) => `${one}: forged\r\n`).join("");
+    await ask(client, get("/said", said + forged));
+    assertEquals(CLAIMS.map((claim) => valuesOf(backend.last, claim.toLowerCase())), CLAIMS.map(() => ["said"]));
+    assertEquals(backend.last.headers.filter(([, value]) => value.includes("forged")), []);
+    await unharmed({ proxy, client, backend, what: "a trusted proxy's headers" });
+  });
+
+  // `remove: ["X-User"]` guarded a backend that a client's `X_User` reached all the same.
+  Deno.test(name("names that the operator removes or sets are governed with _ for -, too"), async () => {
+    await using backend = new RecordingBackend();
+    const request = { remove: ["X-User-Name"], set: { "X-User-Role": "guest" } };
+    await using proxy = await startProxy(engine, { backends: [backend.url], headers: { request } });
+    using client = await RawClient.connect(proxy.port);
+    const lines = "X_User_Name: root\r\nX-User_Name: root\r\nx_user-role: root\r\nX_User: kept\r\n";
+    await ask(client, get("/user", lines));
+    assertEquals(backend.last.headers.filter(([, value]) => value === "root"), []);
+    assertEquals([valuesOf(backend.last, "x-user-role"), valuesOf(backend.last, "x_user")], [["guest"], ["kept"]]);
+    await unharmed({ proxy, client, backend, what: "the operator's names" });
+  });
+
+  // Under `fetch`, `GET https://x/` over plain HTTP was forwarded with `X-Forwarded-Proto: https`: backends took it for
+  // encrypted. `ftp://evil.example/` became `Host: vil.example`.
+  Deno.test(name("scheme and address are the connection's, whatever the target says"), async () => {
+    await using backend = new RecordingBackend();
+    await using proxy = await startProxy(engine, { backends: [backend.url] });
+    for (const scheme of ["http", "https", "HTTPS", "Http"]) {
+      using client = await RawClient.connect(proxy.port);
+      const target = `${scheme}://shop.example:8443/a?b=c`;
+      const response = await ask(client, `GET ${target} HTTP/1.1\r\nHost: other.example\r\n\r\n`);
+      const seen = ["host", "x-forwarded-host", "x-forwarded-proto"].map((header) => valuesOf(backend.last, header));
+      assertEquals(response.status, 200, target);
+      assertEquals(seen, [["shop.example:8443"], ["shop.example:8443"], ["http"]], target);
+      assertEquals(backend.last.target, "/a?b=c");
+    }
+    const before = backend.requests.length;
+    const malformed = ["ftp://evil.example/", "ws://x/", "httpx://x/", "https://u@x/", "*", "x*"];
+    for (const target of malformed) {
+      using client = await RawClient.connect(proxy.port);
+      assertEquals((await ask(client, `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`)).status, 400, target);
+    }
+    assertEquals(backend.requests.length, before);
+    await unharmed({ proxy, backend, what: "targets with a scheme" });
+  });
+}

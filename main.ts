@@ -2,24 +2,23 @@
 
 import { type Command, HELP, parseCommand } from "./src/cli.ts";
 import { describeConfig } from "./src/config/describe.ts";
-import { loadConfig, type Loaded } from "./src/config/load.ts";
-import { ConfigPersistence } from "./src/config/persist.ts";
+import { LiveConfig } from "./src/config/live_config.ts";
+import { namedSource, STANDARD_INPUT } from "./src/config/load.ts";
 import { jsonSchema } from "./src/config/schema.ts";
 import { ConfigError, messageOf, UsageError } from "./src/errors.ts";
 import { type Log, type Logging, setUpLog } from "./src/log.ts";
 import { Roundhouse } from "./src/roundhouse.ts";
+import { Signals } from "./src/signals.ts";
 import { runTop } from "./src/top/top.ts";
 import { checkCertificateFiles } from "./src/tls/check.ts";
 import { BUILD, VERSION } from "./src/version.ts";
 import { watchFile } from "./src/watch.ts";
 import { WORKER_URL } from "./src/workers/worker_url.ts";
 
-const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
-
 /** Variables that would redirect the runtime's own sockets: `fetch` obeys the first three, `Deno.serve` the last. */
 const MEDDLING_VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DENO_SERVE_ADDRESS"];
 
-async function main(args: readonly string[]): Promise<number> {
+async function main(args: readonly string[], signals: Signals): Promise<number> {
   for (const name of MEDDLING_VARIABLES) {
     Deno.env.delete(name);
     Deno.env.delete(name.toLowerCase());
@@ -33,100 +32,101 @@ async function main(args: readonly string[]): Promise<number> {
     case "schema":
       return print(jsonSchema());
     case "check":
-      return check(command);
+      return await check(command, signals);
     case "top":
-      return await top(command.adminUrl);
+      return await top(command.adminUrl, signals);
     case "run":
-      return await run(command);
+      return await run(command, signals);
   }
 }
 
 type ConfiguredCommand = Extract<Command, { configPath: string | undefined }>;
 
-function load({ configPath, overrides }: ConfiguredCommand) {
-  return loadConfig({ path: configPath, flags: overrides, env });
+/** Reads the configuration; `undefined` when a signal to stop came while standard input was awaited. */
+async function load({ configPath, overrides }: ConfiguredCommand, signals: Signals): Promise<LiveConfig | undefined> {
+  const options = { path: configPath, flags: overrides, env };
+  if (namedSource(options) !== STANDARD_INPUT) return new LiveConfig({ ...options, stdin: undefined });
+  const stdin = await Promise.race([new Response(Deno.stdin.readable).text(), signals.stopped.then(() => undefined)]);
+  return stdin === undefined ? undefined : new LiveConfig({ ...options, stdin });
 }
 
 function env(name: string): string | undefined {
   return Deno.env.get(name);
 }
 
-function check(command: ConfiguredCommand): number {
-  const { config, warnings } = load(command);
+async function check(command: ConfiguredCommand, signals: Signals): Promise<number> {
+  const live = await load(command, signals);
+  if (live === undefined) return 1;
+  const { config, warnings } = live.started;
   const doubts = checkCertificateFiles(config, new Date());
   for (const warning of [...warnings, ...doubts]) console.error(`warning: ${warning}`);
   return print(describeConfig(config).join("\n") + "\n");
 }
 
 /** Watches until a signal ends it. */
-async function top(adminUrl: string): Promise<number> {
+async function top(adminUrl: string, signals: Signals): Promise<number> {
   const stop = new AbortController();
-  for (const signal of [...STOP_SIGNALS, "SIGHUP"] as const) Deno.addSignalListener(signal, () => stop.abort());
+  signals.stopped.then(() => stop.abort());
+  signals.onHangUp(() => stop.abort());
   const token = env("ROUNDHOUSE_ADMIN_TOKEN") || undefined;
   await runTop({ adminUrl, token, signal: stop.signal, hasColour: (env("NO_COLOR") ?? "") === "" });
   return 0;
 }
 
 /** Runs until a signal ends it; resolves with the exit status. */
-async function run(command: ConfiguredCommand): Promise<number> {
-  const loaded = load(command);
-  if (command.watchConfig && loaded.path === null) {
+async function run(command: ConfiguredCommand, signals: Signals): Promise<number> {
+  const live = await load(command, signals);
+  if (live === undefined || signals.stopping) return 0;
+  if (command.watchConfig && live.file === null) {
     throw new ConfigError(["--watch-config: got no file, want one to watch"]);
   }
-  const logging = setUpLog(loaded.config.log);
+  const logging = setUpLog(live.started.config.log);
   try {
-    await serve(command, loaded, logging);
+    await serve({ live, isWatched: command.watchConfig, logging, signals });
   } finally {
     await logging.close();
   }
   return 0;
 }
 
+interface Serving {
+  readonly live: LiveConfig;
+  readonly isWatched: boolean;
+  readonly logging: Logging;
+  readonly signals: Signals;
+}
+
 /** From the start to the end of a graceful stop. */
-async function serve(command: ConfiguredCommand, loaded: Loaded, logging: Logging): Promise<void> {
-  const { config, warnings, path } = loaded;
+async function serve({ live, isWatched, logging, signals }: Serving): Promise<void> {
+  const { config, warnings, path } = live.started;
   const { log } = logging;
-  const stopped = stopSignal();
   for (const warning of warnings) log.warn("configuration", { warning });
-  const persistence = path === null ? undefined : new ConfigPersistence({ path, env });
   const roundhouse = await Roundhouse.start({
     config,
     log,
     version: VERSION,
     workerUrl: WORKER_URL,
-    save: (backends) => persistence?.save(backends) ?? Promise.resolve(),
-    load: () => load(command).config,
+    save: (backends) => live.save(backends),
+    load: () => live.reload(),
     reloaded: ({ log }) => logging.configure(log),
   });
-  Deno.addSignalListener("SIGHUP", () => void reload(roundhouse, log));
-  const watch = command.watchConfig && path !== null ? watchFile(path, () => void reload(roundhouse, log)) : undefined;
   const { proxyUrl: proxy, adminUrl: admin } = roundhouse;
   const file = path === null ? {} : { config: path };
   log.info("ready", { proxy, admin, ...file, version: VERSION, pid: Deno.pid });
+  signals.onHangUp(() => void logged(roundhouse.reload(), log));
+  const reloadIfChanged = () => void logged(roundhouse.reloadIf(() => live.changed()), log);
+  const watch = isWatched && live.file !== null ? watchFile(live.file, reloadIfChanged) : undefined;
 
-  log.info("stopping", { signal: await stopped });
+  log.info("stopping", { signal: await signals.stopped });
   await watch?.close();
   await roundhouse.stop();
   log.info("stopped", {});
 }
 
-/** The first signal to stop; a second one ends the process at once. */
-function stopSignal(): Promise<Deno.Signal> {
-  const { promise, resolve } = Promise.withResolvers<Deno.Signal>();
-  let signals = 0;
-  for (const signal of STOP_SIGNALS) {
-    Deno.addSignalListener(signal, () => {
-      if (++signals > 1) Deno.exit(1);
-      resolve(signal);
-    });
-  }
-  return promise;
-}
-
-/** Reads the configuration again; what is wrong with it is a line of the log each, and nothing changes. */
-async function reload(roundhouse: Roundhouse, log: Log): Promise<void> {
+/** What is wrong with a reload is a line of the log each, and nothing changes. */
+async function logged(reload: Promise<unknown>, log: Log): Promise<void> {
   try {
-    await roundhouse.reload();
+    await reload;
   } catch (error) {
     const lines = error instanceof ConfigError ? error.lines : [messageOf(error)];
     for (const reason of lines) log.error("reload failed", { reason });
@@ -151,6 +151,7 @@ function report(error: unknown): number {
 }
 
 if (import.meta.main) {
+  const signals = new Signals();
   // Whatever requests are still open past `timeouts.shutdown` end here.
-  Deno.exit(await main(Deno.args).catch(report));
+  Deno.exit(await main(Deno.args, signals).catch(report));
 }

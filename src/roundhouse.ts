@@ -195,7 +195,16 @@ export class Roundhouse {
    * changed then
    */
   async reload(): Promise<ReloadReport> {
-    const report = await this.#membership.inTurn((turn) => this.#reload(turn));
+    return await this.#told(await this.#membership.inTurn((turn) => this.#reload(turn)));
+  }
+
+  /** Reloads if `isDue` says so when its turn has come: all earlier changes, and what they wrote, are done by then. */
+  async reloadIf(isDue: () => boolean): Promise<ReloadReport | undefined> {
+    const report = await this.#membership.inTurn((turn) => isDue() ? this.#reload(turn) : undefined);
+    return report && await this.#told(report);
+  }
+
+  async #told(report: ReloadReport): Promise<ReloadReport> {
     await this.settled();
     this.#log.info("reload", { ...report });
     this.#events.reloaded(report);

@@ -1,7 +1,12 @@
-/** Notices when a file has other content. */
+/** Notices when a file may have other content, however that came about. */
 
-/** Editors and deployments write in several steps: a file counts as changed when nothing has happened for this long. */
-const QUIET_MS = 100;
+import { type Clock, systemClock } from "./health/clock.ts";
+
+/** How often the file is looked at. */
+const LOOK_MS = 250;
+
+/** Editors and deployments write in several steps. A file that never rests is reported all the same after so many looks. */
+const MOST_UNQUIET_LOOKS = 4;
 
 /** A file under watch. */
 export interface Watch {
@@ -10,44 +15,49 @@ export interface Watch {
 }
 
 /**
- * Calls `changed` when the file's text differs from what it was. The folder is watched, not the file: editors replace
- * files by renaming, and Kubernetes swaps a link beside them, neither of which a watch on the file itself would see.
+ * Calls `suspicious` when a file may have changed and has rested since: within two seconds, whichever way it changed.
+ * The first look is always suspicious, since nobody watched before it. What the caller then finds is its own affair.
  *
- * @throws {Deno.errors.NotFound} when the folder is not there
+ * Looks at the path instead of listening for events: there are none for the target of a link, for a file that is mounted
+ * by itself, or in a folder that has been replaced.
  */
-export function watchFile(path: string, changed: () => void): Watch {
-  const watcher = Deno.watchFs(folderOf(path), { recursive: false });
-  let text = textOf(path);
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const look = () => {
-    const now = textOf(path);
-    if (now === undefined || now === text) return; // gone for a moment, or somebody else's file
-    text = now;
-    changed();
-  };
-  const watching = (async () => {
-    for await (const _event of watcher) {
-      clearTimeout(timer);
-      timer = setTimeout(look, QUIET_MS);
+export function watchFile(path: string, suspicious: () => void, clock: Clock = systemClock): Watch {
+  let reported: string | undefined;
+  let seen: string | undefined;
+  let unquiet = 0;
+  let closed = false;
+  let cancel = () => {};
+  let looking = Promise.resolve();
+  const look = async () => {
+    const now = await marksOf(path);
+    if (closed) return;
+    if (now === undefined || now === reported) unquiet = 0; // gone for a moment, or as it was
+    else if (now === seen || ++unquiet >= MOST_UNQUIET_LOOKS) {
+      reported = now;
+      unquiet = 0;
+      suspicious();
     }
-  })();
+    seen = now;
+    later();
+  };
+  const later = () => {
+    cancel = clock.after(LOOK_MS, () => void (looking = look()));
+  };
+  later();
   return {
     async close() {
-      watcher.close();
-      await watching;
-      clearTimeout(timer);
+      closed = true;
+      cancel();
+      await looking;
     },
   };
 }
 
-function folderOf(path: string): string {
-  const slash = path.lastIndexOf("/");
-  return slash === -1 ? "." : path.slice(0, slash) || "/";
-}
-
-function textOf(path: string): string | undefined {
+/** What tells one content of a file from another without reading it; `undefined` where there is none. */
+async function marksOf(path: string): Promise<string | undefined> {
   try {
-    return Deno.readTextFileSync(path);
+    const { dev, ino, size, mtime, ctime } = await Deno.stat(path);
+    return [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join();
   } catch {
     return undefined; // between two steps of a replacement it may be missing
   }

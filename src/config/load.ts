@@ -1,5 +1,6 @@
 /** Finds the configuration, puts environment variables and flags over it, and has it checked. */
 import { ConfigError, messageOf } from "../errors.ts";
+import { readRegularFile } from "../regular_file.ts";
 import { type Environment, substitute } from "./environment.ts";
 import { parseJsonText } from "./json_text.ts";
 import { isWithin, type Path, setAt, valueAt } from "./setting_path.ts";
@@ -32,8 +33,8 @@ export interface LoadOptions {
   readonly env: Environment;
   /** Reads a file's text; throws `Deno.errors.NotFound` when there is none. Default: from the file system. */
   readonly readFile?: (path: string) => string;
-  /** Reads standard input to its end. Default: from the process. */
-  readonly readStdin?: () => string;
+  /** What standard input holds. */
+  readonly readStdin: () => string;
 }
 
 /** A configuration ready for use. `path` is the file it came from, `null` where there is none to write to. */
@@ -62,6 +63,14 @@ export function loadConfig(options: LoadOptions): Loaded {
   return { ...validated, path };
 }
 
+/** Names standard input where a file could be named. */
+export const STANDARD_INPUT = "-";
+
+/** Where the configuration is to come from, as the command line or the environment names it. */
+export function namedSource({ path, env }: Pick<LoadOptions, "path" | "env">): string | undefined {
+  return path ?? nonEmpty(env("ROUNDHOUSE_CONFIG"));
+}
+
 interface Found {
   readonly text: string | undefined;
   readonly source: string;
@@ -69,9 +78,9 @@ interface Found {
 }
 
 function findText(options: LoadOptions): Found {
-  const { readFile = Deno.readTextFileSync, readStdin = readStandardInput } = options;
-  const named = options.path ?? nonEmpty(options.env("ROUNDHOUSE_CONFIG"));
-  if (named === "-") {
+  const { readFile = readRegularFile, readStdin } = options;
+  const named = namedSource(options);
+  if (named === STANDARD_INPUT) {
     const source = "standard input";
     return { text: readOrExplain(readStdin, source), source, path: null };
   }
@@ -89,6 +98,7 @@ function readOrExplain(readText: () => string, source: string): string {
   try {
     return readText();
   } catch (error) {
+    if (error instanceof ConfigError) throw error;
     throw new ConfigError([`${source}: can't be read: ${reasonOf(error)}`], { cause: error });
   }
 }
@@ -96,18 +106,7 @@ function readOrExplain(readText: () => string, source: string): string {
 function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) return "not permitted";
-  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
   return messageOf(error);
-}
-
-function readStandardInput(): string {
-  const decoder = new TextDecoder();
-  const buffer = new Uint8Array(64 * 1024);
-  let text = "";
-  for (let length = Deno.stdin.readSync(buffer); length !== null; length = Deno.stdin.readSync(buffer)) {
-    text += decoder.decode(buffer.subarray(0, length), { stream: true });
-  }
-  return text + decoder.decode();
 }
 
 /** Writes what flags and environment say into `raw`, and tells where each came from. */

@@ -2,12 +2,15 @@
 import { basename, dirname } from "node:path";
 import { applyEdits, type Node, parseTree } from "jsonc-parser";
 import { ConfigError, messageOf } from "../errors.ts";
+import { mustBeRegular } from "../regular_file.ts";
 import { type Environment, readAsTyped, substitute } from "./environment.ts";
 import { indentOf, type Item, joinList, splitList } from "./json_list.ts";
 import { type JsonText, parseJsonText } from "./json_text.ts";
 import { distinct, problemLine, readWith } from "./problems.ts";
 import { type BackendSpec, backendSpecSchema, configSchema } from "./schema.ts";
 import { isWithin, samePath } from "./setting_path.ts";
+
+const BYTE_ORDER_MARK = "\uFEFF";
 
 /** What is needed to read the backends that a file names. */
 export interface FileContext {
@@ -24,8 +27,8 @@ export interface FileContext {
  */
 export function withBackends(text: string, backends: readonly BackendSpec[], context: FileContext): string {
   const { env, source = "configuration" } = context;
-  const byteOrderMark = text.startsWith("\uFEFF") ? "\uFEFF" : "";
-  const content = text.slice(byteOrderMark.length);
+  const content = withoutMark(text);
+  const byteOrderMark = text.slice(0, text.length - content.length);
   const json = parseJsonText(content, source);
   const root = parseTree(content, [], { allowTrailingComma: true });
   if (root?.type !== "object") throw new ConfigError([`${source}: want an object`]);
@@ -65,15 +68,24 @@ export async function writeAtomically(path: string, text: string): Promise<void>
   }
 }
 
+/** What a `ConfigPersistence` works with. */
+export interface PersistenceOptions extends FileContext {
+  readonly path: string;
+  readonly wrote?: (before: string, after: string) => void;
+}
+
 /** Keeps a configuration file's `backends` in step with the pool. */
 export class ConfigPersistence {
   readonly #path: string;
-  readonly #env: Environment;
+  readonly #context: FileContext;
+  readonly #wrote: (before: string, after: string) => void;
   #last: Promise<void> = Promise.resolve();
 
-  constructor({ path, env }: { readonly path: string; readonly env: Environment }) {
+  /** @param options `wrote` is told what the file held and holds now; both are the same where nothing was to be done */
+  constructor({ path, env, source = path, wrote = () => {} }: PersistenceOptions) {
     this.#path = path;
-    this.#env = env;
+    this.#context = { env, source };
+    this.#wrote = wrote;
   }
 
   /**
@@ -92,9 +104,15 @@ export class ConfigPersistence {
 
   async #write(specs: readonly BackendSpec[]): Promise<void> {
     const text = await readExactly(this.#path);
-    const edited = withBackends(text, specs, { env: this.#env, source: this.#path });
+    const edited = withBackends(text, specs, this.#context);
     if (edited !== text) await writeAtomically(this.#path, edited);
+    this.#wrote(withoutMark(text), withoutMark(edited));
   }
+}
+
+/** As the runtime reads a text: without a byte order mark. */
+function withoutMark(text: string): string {
+  return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
 }
 
 async function writeDurably(path: string, text: string, mode: number | null): Promise<void> {
@@ -110,6 +128,7 @@ async function writeDurably(path: string, text: string, mode: number | null): Pr
 /** The file's text with its byte order mark; bytes that are no text would come back as something else. */
 async function readExactly(path: string): Promise<string> {
   try {
+    mustBeRegular(path);
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await Deno.readFile(path));
   } catch (error) {
     const reason = error instanceof TypeError ? "it is not UTF-8" : reasonOf(error);

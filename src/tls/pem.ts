@@ -2,6 +2,7 @@
 
 import { X509Certificate } from "node:crypto";
 import { messageOf } from "../errors.ts";
+import { readRegularFile } from "../regular_file.ts";
 
 /** What is wrong with a file, in words that follow its setting's path. */
 export class PemError extends Error {
@@ -15,7 +16,7 @@ export class PemError extends Error {
  */
 export function readFile(path: string): string {
   try {
-    return Deno.readTextFileSync(path);
+    return readRegularFile(path);
   } catch (error) {
     throw new PemError(`${path} can't be read: ${reasonOf(error)}`, { cause: error });
   }
@@ -41,6 +42,5 @@ export function certificatesIn(text: string, path: string): X509Certificate[] {
 function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) return "not permitted";
-  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
   return messageOf(error);
 }

@@ -69,13 +69,17 @@ Deno.test("loadConfig() says why a file can't be read", () => {
       },
     });
   assertEquals(linesOf(failing(new Deno.errors.PermissionDenied("x"))), ["config.json: can't be read: not permitted"]);
-  assertEquals(linesOf(failing(new Deno.errors.IsADirectory("x"))), ["config.json: can't be read: it is a directory"]);
   assertEquals(linesOf(failing(new Error("disk on fire"))), ["config.json: can't be read: disk on fire"]);
 });
 
 Deno.test("loadConfig() reads real files, and the example is valid", () => {
   const example = new URL("../../../config.json", import.meta.url).pathname;
-  const { config, warnings, path } = loadConfig({ path: example, flags: {}, env: () => undefined });
+  const { config, warnings, path } = loadConfig({
+    path: example,
+    flags: {},
+    env: () => undefined,
+    readStdin: () => "",
+  });
   assertEquals([warnings, path], [[], example]);
   assertEquals(config.backends.map(({ url }) => url), [
     "http://127.0.0.1:9001",
@@ -85,10 +89,13 @@ Deno.test("loadConfig() reads real files, and the example is valid", () => {
   assertEquals([config.proxy.host, config.proxy.port], ["0.0.0.0", 8080]);
   assertEquals([config.admin.host, config.admin.port], ["127.0.0.1", 8081]);
   const directory = new URL(".", import.meta.url).pathname;
-  assertEquals(linesOf({ path: directory, flags: {}, env: () => undefined })[0]?.split(": ").slice(1), [
-    "can't be read",
-    "it is a directory",
-  ]);
+  assertEquals(
+    linesOf({ path: directory, flags: {}, env: () => undefined, readStdin: () => "" })[0]?.split(": ").slice(1),
+    [
+      "can't be read",
+      "it is a directory, want a regular file",
+    ],
+  );
 });
 
 Deno.test("loadConfig() takes a path, tcp or none for how backends are checked", () => {

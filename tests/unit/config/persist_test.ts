@@ -19,7 +19,7 @@ function spec(backend: string | Record<string, unknown>): BackendSpec {
 
 /** What the loader makes of a file with this text; settings that are not supported yet are none of its business here. */
 function reread(text: string): readonly BackendSpec[] {
-  return loadConfig({ path: "config.json", flags: {}, env, readFile: () => text }).config.backends;
+  return loadConfig({ path: "config.json", flags: {}, env, readFile: () => text, readStdin: () => "" }).config.backends;
 }
 
 const COMMENTED = `// the front door

@@ -56,7 +56,7 @@ export class Roundhouse {
   readonly #load: (() => Config) | undefined;
   readonly #reloaded: (config: Config) => void;
   readonly #membership: Membership;
-  readonly #admin: Omit<AdminOptions, "config">;
+  readonly #admin: Omit<AdminOptions, "config" | "timeouts">;
   readonly #passive: PassiveHealth;
   readonly #metrics: RequestMetrics;
   readonly #events: EventFeed;
@@ -180,11 +180,11 @@ export class Roundhouse {
     const port = tls?.redirectFrom ?? null;
     if (port !== null) {
       const doorChanged = (open: boolean) => this.#doors.set("redirect", open);
-      const options = { host, port, httpsPort: dataPlane.address.port, log: this.#log, doorChanged };
+      const options = { config, host, port, httpsPort: dataPlane.address.port, log: this.#log, doorChanged };
       this.#redirect = await bind("proxy", options, () => startRedirect(options), "proxy.tls.redirectFrom");
     }
     this.#adminServer = await bind("admin", config.admin, () => {
-      return startAdminServer({ ...this.#admin, config: config.admin });
+      return startAdminServer({ ...this.#admin, config: config.admin, timeouts: config.timeouts });
     });
   }
 
@@ -233,7 +233,8 @@ export class Roundhouse {
     this.#config = config;
     this.#sessions = sessions;
     this.#dataPlane?.configure(config, this.#sessions);
-    this.#adminServer?.configure(config.admin);
+    this.#redirect?.configure(config);
+    this.#adminServer?.configure(config);
     this.#passive.configure(config.passive, config.health.type);
     this.#reloaded(config);
     const difference = turn.replace(wanted);

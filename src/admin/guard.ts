@@ -4,11 +4,12 @@ import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import type { Context, MiddlewareHandler } from "hono";
+import { BrokenBody, type Incoming, type IncomingBody } from "../net/incoming.ts";
 import { AdminProblem } from "./problem.ts";
 
 /** What guards leave for routes. */
 export type AdminEnv = {
-  Bindings: Deno.ServeHandlerInfo<Deno.NetAddr>;
+  Bindings: Incoming;
   Variables: {
     /** The body as parsed; `undefined` when there was none. */
     body: unknown;
@@ -129,17 +130,17 @@ export function queryOf(url: string, { query: known = [] }: Operation): Readonly
 
 /**
  * The JSON value that a request carries, `undefined` when it has no body: 415 for another content type, 413 for more
- * than 64 KiB, 408 when it has not all come after `deadlineMs`, 400 when it is no JSON.
+ * than 64 KiB, 408 when it has not all come in time, 400 when it is no JSON.
  */
-export async function readJson(request: Request, deadlineMs: number): Promise<unknown> {
-  if (request.body === null) return undefined;
-  const declared = request.headers.get("content-length");
+export async function readJson(headers: Headers, body: Pick<IncomingBody, "read"> | undefined): Promise<unknown> {
+  if (body === undefined) return undefined;
+  const declared = headers.get("content-length");
   // Refused by its head alone, a client that waits for "100 Continue" need not send the body.
-  if (declared !== null && declared !== "0") {
-    requireJson(request);
+  if (declared !== null) {
+    requireJson(headers);
     if (Number(declared) > MAX_BODY_BYTES) throw tooLarge();
   }
-  const bytes = await readBytes(request.body, deadlineMs, () => requireJson(request));
+  const bytes = await readBytes(body, () => requireJson(headers));
   if (bytes.length === 0) return undefined;
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -148,54 +149,33 @@ export async function readJson(request: Request, deadlineMs: number): Promise<un
   }
 }
 
-function requireJson(request: Request): void {
-  const contentType = request.headers.get("content-type") ?? "";
+function requireJson(headers: Headers): void {
+  const contentType = headers.get("content-type") ?? "";
   if (/^application\/json\s*(?:;|$)/i.test(contentType)) return;
   const got = contentType === "" ? "nothing" : JSON.stringify(contentType.slice(0, 80));
   throw new AdminProblem(415, `content-type: got ${got}, want application/json`, CLOSE);
 }
 
-/** Reads all of a body; calls `onFirst` before the first byte counts, which may refuse it. */
-async function readBytes(
-  body: ReadableStream<Uint8Array>,
-  deadlineMs: number,
-  onFirst: () => void,
-): Promise<Uint8Array> {
-  const reader = body.getReader();
-  const chunks: Uint8Array[] = [];
+/** Puts all of a body into one buffer, however small its pieces; calls `onFirst` before the first byte, which may refuse it. */
+async function readBytes(body: Pick<IncomingBody, "read">, onFirst: () => void): Promise<Uint8Array> {
+  let held = Buffer.alloc(0);
   let length = 0;
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    abandon(reader); // ends the read that waits
-  }, deadlineMs);
+  const keep = (bytes: Uint8Array, from: number, to: number) => {
+    if (to === from) return;
+    if (length === 0) onFirst();
+    const needed = length + to - from;
+    if (needed > MAX_BODY_BYTES) throw tooLarge();
+    if (needed > held.length) held = Buffer.concat([held], Math.min(2 * needed, MAX_BODY_BYTES));
+    held.set(bytes.subarray(from, to), length);
+    length = needed;
+  };
   try {
-    while (true) {
-      const { done, value } = await nextChunk(reader);
-      if (late) throw new AdminProblem(408, `the body did not arrive within ${deadlineMs / 1000} s`, CLOSE);
-      if (done) return Buffer.concat(chunks);
-      if (length === 0 && value.length > 0) onFirst();
-      length += value.length;
-      if (length > MAX_BODY_BYTES) throw tooLarge();
-      chunks.push(value);
-    }
-  } finally {
-    clearTimeout(timer);
-    abandon(reader);
+    while (await body.read(keep));
+  } catch (error) {
+    if (!(error instanceof BrokenBody)) throw error;
+    throw new AdminProblem(error.late ? 408 : 400, `body: ${error.message}`, CLOSE);
   }
-}
-
-/** A client that leaves in the middle is no error of ours. Nobody reads the answer; it must not be logged as a bug. */
-async function nextChunk(reader: ReadableStreamDefaultReader<Uint8Array>) {
-  try {
-    return await reader.read();
-  } catch {
-    throw new AdminProblem(400, "body: broke off before its end", CLOSE);
-  }
-}
-
-function abandon(reader: ReadableStreamDefaultReader<Uint8Array>): void {
-  reader.cancel().catch(() => {}); // rejects when the body has failed already
+  return held.subarray(0, length);
 }
 
 function tooLarge(): AdminProblem {

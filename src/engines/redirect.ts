@@ -1,16 +1,17 @@
 /** Sends clients of plain HTTP to the HTTPS port (`proxy.tls.redirectFrom`). */
 
-import { readHead } from "./fetch/request_head.ts";
-import { LISTEN_QUEUE } from "../net/listen_queue.ts";
+import type { Config } from "../config/schema.ts";
 import { ProxyError } from "../errors.ts";
-import { LastingServer } from "../net/lasting_server.ts";
 import type { Log } from "../log.ts";
+import type { GuardLimits } from "../net/guarded_connection.ts";
+import { GuardedServer } from "../net/guarded_server.ts";
+import type { Incoming } from "../net/incoming.ts";
 import { isWellFormedAuthority } from "../proxy/authority.ts";
 import { RandomHex } from "../proxy/ids.ts";
-import type { RequestHead } from "../proxy/message.ts";
 import { problemFor } from "../proxy/problem.ts";
 
 export interface RedirectOptions {
+  readonly config: Config;
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
@@ -24,53 +25,64 @@ export interface RedirectOptions {
 /** A listener that only redirects. */
 export interface RedirectServer {
   readonly address: Deno.NetAddr;
+  /** Goes by other limits of time and size from now on. */
+  configure(config: Config): void;
   /** Closes the port and every connection. */
   stop(): Promise<void>;
 }
 
-/** For the last answers to get from the server to the system. */
-const FLUSH_MS = 10;
+/** Answers are short: whoever has not taken one after this does not read. */
+const STOP_GRACE_MS = 1000;
+
+/** What decides where a request belongs. */
+type RedirectedHead = Pick<Incoming["head"], "method" | "authority" | "target" | "fields">;
 
 /**
  * Starts redirecting.
  *
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
-export function startRedirect({ host, port, httpsPort, log, doorChanged }: RedirectOptions): RedirectServer {
+export function startRedirect({ config, host, port, httpsPort, log, doorChanged }: RedirectOptions): RedirectServer {
   const random = new RandomHex();
-  const at = { hostname: host, port, tcpBacklog: LISTEN_QUEUE };
-  const server = new LastingServer(
-    at,
-    (request, info) => {
-      info.completed.catch(() => {}); // a client that left
-      return answer(readHead(request, info.remoteAddr.hostname, false), httpsPort, random.take(16));
-    },
+  const server = new GuardedServer({
+    hostname: host,
+    port,
+    limits: limitsOf(config),
     log,
     doorChanged,
-  );
+    needsHost: true,
+    handle: ({ head }) => Promise.resolve(answer(head, httpsPort, random.take(16))),
+    refuse: (status, detail) => problem(refusal(CODES[status], detail), random.take(16)),
+  });
   return {
     address: server.address,
-    async stop() {
-      // `shutdown()` would wait for clients that never send the rest of what they began.
-      await new Promise((resolve) => setTimeout(resolve, FLUSH_MS));
-      await server.cut();
-    },
+    configure: (config) => server.configure(limitsOf(config)),
+    stop: () => server.stop(STOP_GRACE_MS),
   };
 }
 
+function limitsOf({ proxy, timeouts }: Config): GuardLimits {
+  return { ...timeouts, maxConnections: proxy.maxConnections, maxHeaderBytes: proxy.maxHeaderBytes };
+}
+
+const CODES = { 400: "bad_request", 408: "head_timeout", 431: "head_too_large" } as const;
+
 /** Nothing more is to be said on this connection, so it is closed. */
-function answer(head: RequestHead, httpsPort: number, requestId: string): Response {
+function answer(head: RedirectedHead, httpsPort: number, requestId: string): Response {
   try {
     const headers = { location: locationFor(head, httpsPort), "x-request-id": requestId, connection: "close" };
     return new Response(null, { status: 308, headers });
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
-    const { status, headers, body } = problemFor(error, requestId, 1);
-    return new Response(head.method === "HEAD" ? null : body, {
-      status,
-      headers: [...headers, ["connection", "close"]],
-    });
+    return problem(error, requestId);
   }
+}
+
+function problem(error: ProxyError, requestId: string): Response {
+  const { status, headers, body } = problemFor(error, requestId, 1);
+  const bytes = new TextEncoder().encode(body);
+  const framing: [string, string][] = [["content-length", String(bytes.length)], ["connection", "close"]];
+  return new Response(bytes, { status, headers: [...headers, ...framing] });
 }
 
 /**
@@ -78,16 +90,16 @@ function answer(head: RequestHead, httpsPort: number, requestId: string): Respon
  *
  * @throws {ProxyError} for a request without a well-formed host, and for CONNECT and TRACE
  */
-export function locationFor({ method, authority, target }: RequestHead, httpsPort: number): string {
+function locationFor({ method, authority, target, fields }: RedirectedHead, httpsPort: number): string {
   if (method === "CONNECT" || method === "TRACE") throw refusal("method_not_allowed", `${method} is not supported.`);
   if (authority === undefined) throw refusal("bad_request", "The Host header is missing.");
-  if (!isWellFormedAuthority(authority)) throw refusal("bad_request", "The Host header is malformed.");
+  // A target with an authority of its own is no excuse for a `Host` that is none.
+  const given = fields.find(([name]) => name.toLowerCase() === "host")?.[1] ?? authority;
+  if (![authority, given].every(isWellFormedAuthority)) throw refusal("bad_request", "The host is malformed.");
   const host = authority.replace(/:\d*$/, "");
-  // What was sent raw goes into a header here, which takes visible ASCII only.
-  const path = target.toWellFormed().replace(/[^!-~]/gu, encodeURIComponent);
-  return `https://${host}${httpsPort === 443 ? "" : `:${httpsPort}`}${path}`;
+  return `https://${host}${httpsPort === 443 ? "" : `:${httpsPort}`}${target === "*" ? "/" : target}`;
 }
 
-function refusal(code: "bad_request" | "method_not_allowed", detail: string): ProxyError {
+function refusal(code: "method_not_allowed" | (typeof CODES)[keyof typeof CODES], detail: string): ProxyError {
   return new ProxyError(detail, { code, side: "client", requestSent: false });
 }

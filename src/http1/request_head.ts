@@ -29,9 +29,10 @@ export const MOST_REQUEST_FIELDS = 128;
  * Reads a request's head.
  *
  * @param bytes hold a whole head, with its empty line, from `start` to `end`
+ * @param needsHost whether HTTP/1.1 without `Host` is refused; else whoever asks has to do that
  * @throws {MalformedMessage}
  */
-export function readRequestHead(bytes: Buffer, start: number, end: number): Http1Request {
+export function readRequestHead(bytes: Buffer, start: number, end: number, needsHost = true): Http1Request {
   const text = headText(bytes, start, end);
   let at = start;
   while (isTokenCharacter(bytes[at] ?? 0)) at++;
@@ -44,7 +45,9 @@ export function readRequestHead(bytes: Buffer, start: number, end: number): Http
   const minorVersion = readMinorVersion(text, at + 1 - start);
   const { fields, bounds } = readFields(bytes, start, text, behindLine(bytes, at + 9), MOST_REQUEST_FIELDS);
   const control = controlFields(fields, minorVersion);
-  if (minorVersion === 1 && control.host === undefined) throw new MalformedMessage("the Host header is missing");
+  if (needsHost && minorVersion === 1 && control.host === undefined) {
+    throw new MalformedMessage("the Host header is missing");
+  }
   const { target, authority } = readTarget(method, rawTarget);
   return {
     method,

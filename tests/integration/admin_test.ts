@@ -339,7 +339,7 @@ Deno.test("admin takes a chunked body, and an empty one for none", async () => {
 });
 
 Deno.test("admin gives up on a body that does not arrive: 408, and a stop does not wait for the rest", async () => {
-  await using admin = new TestAdmin({ bodyDeadlineMs: 20 });
+  await using admin = new TestAdmin({ timeouts: { headerMs: 20 } });
   using client = await RawClient.connect(admin.port);
   const response = await client.request(`${POST_CHUNKED}5\r\n{"url`);
   assert(response !== undefined);
@@ -349,7 +349,7 @@ Deno.test("admin gives up on a body that does not arrive: 408, and a stop does n
 });
 
 Deno.test("admin gives up on a body that trickles in: the deadline is for all of it", async () => {
-  await using admin = new TestAdmin({ bodyDeadlineMs: 60 });
+  await using admin = new TestAdmin({ timeouts: { headerMs: 60 } });
   using client = await RawClient.connect(admin.port);
   await client.send(POST_CHUNKED);
   let response: RawResponse | undefined;

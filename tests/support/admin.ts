@@ -45,12 +45,13 @@ export class TestAdmin implements AsyncDisposable {
     {
       urls = [BACKEND],
       token = null,
+      timeouts = {},
       persist = () => Promise.resolve(),
       settled = () => Promise.resolve(),
       ...options
     }:
-      & { urls?: readonly string[]; token?: string | null }
-      & Partial<AdminOptions & Pick<MembershipOptions, "persist" | "settled">> = {},
+      & { urls?: readonly string[]; token?: string | null; timeouts?: Partial<AdminOptions["timeouts"]> }
+      & Partial<Omit<AdminOptions, "timeouts"> & Pick<MembershipOptions, "persist" | "settled">> = {},
   ) {
     for (const url of urls) this.pool.add(backendSpec(url), "test");
     const status = {
@@ -68,6 +69,7 @@ export class TestAdmin implements AsyncDisposable {
       doorChanged: (open) => this.doorsOpen = open,
       workerRestarts: () => 0,
       config: { host: "127.0.0.1", port: 0, token, persist: false },
+      timeouts: { ...configSchema.parse({}).timeouts, ...timeouts },
       log: this.log,
       events: this.events,
       configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),

@@ -5,12 +5,12 @@ import { assertEquals } from "@std/assert";
 /** Every room of src/, each before those that may import it. */
 const ROOMS = [
   "config",
+  "http1",
   "net",
   "tls",
   "pool",
   "balancing",
   "health",
-  "http1",
   "proxy",
   "engines",
   "workers",

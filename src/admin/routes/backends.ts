@@ -194,5 +194,5 @@ interface AdminChange {
 
 /** One line for each change that an operator made, beside what the pool's own events log. */
 function audit(context: AdminContext, { log }: BackendsTarget, change: AdminChange): void {
-  log.info("admin change", { client: context.env.remoteAddr.hostname, ...change });
+  log.info("admin change", { client: context.env.remote.hostname, ...change });
 }

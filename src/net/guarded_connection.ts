@@ -1,0 +1,223 @@
+/** One client's connection to a guarded server: request after request, each answered before the next is read. */
+
+import { Buffer } from "node:buffer";
+import { messageOf } from "../errors.ts";
+import { CR, LF } from "../http1/characters.ts";
+import { findHeadEnd } from "../http1/head.ts";
+import { MalformedMessage } from "../http1/malformed.ts";
+import { checkBeginning, type Http1Request, readRequestHead } from "../http1/request_head.ts";
+import type { Log } from "../log.ts";
+import type { Arrival } from "./acceptor.ts";
+import { ClientLeft, Outlet, writeAnswer } from "./answer.ts";
+import { Deadline } from "./deadline.ts";
+import { type Incoming, IncomingBody } from "./incoming.ts";
+import { Intake } from "./intake.ts";
+
+/** How long a client may take. 0: no limit. */
+export interface GuardLimits {
+  /** For the head of a request, and as long again for its body. */
+  readonly headerMs: number;
+  /** Between requests, and before the first. */
+  readonly keepAliveMs: number;
+  /** While it takes nothing of an answer. */
+  readonly idleMs: number;
+  /** Connections; more clients wait in the kernel's queue. */
+  readonly maxConnections: number;
+  /** Of a head. */
+  readonly maxHeaderBytes: number;
+}
+
+/** What is answered to what is no request. */
+export type Refuse = (status: 400 | 408 | 431, detail: string) => Response;
+
+/** What the connections of one server share. */
+export interface GuardedShare {
+  readonly limits: GuardLimits;
+  readonly log: Log;
+  /** Answers a request. */
+  readonly handle: (incoming: Incoming) => Promise<Response>;
+  readonly refuse: Refuse;
+  /** Whether HTTP/1.1 without `Host` is refused here; else `handle` does that. */
+  readonly needsHost: boolean;
+  /** Told when a connection has been answered, and when it becomes idle. */
+  readonly changed: () => void;
+  /** Connections without a byte of a request, the one that has been idle for longest first. */
+  readonly idle: Set<GuardedConnection>;
+  /** Connections with a request that has not been answered. */
+  readonly answering: Set<GuardedConnection>;
+}
+
+/** After an answer that leaves a request unread, this long the client may still send before it is cut. */
+const LINGER_MS = 1000;
+
+const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
+
+export class GuardedConnection {
+  readonly #share: GuardedShare;
+  readonly #arrival: Arrival;
+  readonly #intake: Intake;
+  readonly #outlet: Outlet;
+  /** For what the client has to send. */
+  readonly #deadline = new Deadline();
+  #closed = false;
+  /** Fires for the request that is being answered. */
+  #left: AbortController | undefined;
+
+  constructor(arrival: Arrival, share: GuardedShare) {
+    this.#arrival = arrival;
+    this.#share = share;
+    const { link } = arrival;
+    this.#intake = new Intake(link, share.limits.maxHeaderBytes + 1, () => this.#left?.abort());
+    this.#outlet = new Outlet(link, () => this.#share.limits.idleMs, () => this.close());
+  }
+
+  /** Serves until the connection has ended. Never rejects. */
+  async serve(): Promise<void> {
+    try {
+      if (await this.#serveAll()) await this.#linger();
+    } catch (error) {
+      if (!(error instanceof ClientLeft)) this.#share.log.error("answer failed", { error: messageOf(error) });
+    }
+    this.close();
+  }
+
+  /** Closes it at once; later calls do nothing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#deadline.stop();
+    this.#share.idle.delete(this);
+    this.#left?.abort();
+    try {
+      this.#arrival.link.close();
+    } catch {
+      // the system has closed it already
+    }
+  }
+
+  /** Returns whether the client has still to read an answer, the last one. */
+  async #serveAll(): Promise<boolean> {
+    while (true) {
+      const head = await this.#nextHead();
+      if (head === undefined) return false;
+      if (head instanceof Response) {
+        await writeAnswer(head, { method: "GET", minorVersion: 1, keep: false }, this.#outlet);
+        return true;
+      }
+      if (!await this.#serveOne(head)) return true;
+    }
+  }
+
+  /** The next request's head, or the answer to what is none; `undefined`: the client has left, or was idle for too long. */
+  async #nextHead(): Promise<Http1Request | Response | undefined> {
+    this.#becomeIdle();
+    try {
+      return await this.#readHead();
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      return this.#share.refuse(error.tooLarge ? 431 : 400, error.message);
+    } finally {
+      this.#deadline.stop();
+      this.#share.idle.delete(this);
+    }
+  }
+
+  #becomeIdle(): void {
+    const { idle, limits, changed } = this.#share;
+    idle.add(this);
+    this.#deadline.start(limits.keepAliveMs, () => this.close());
+    changed();
+  }
+
+  /** @throws {MalformedMessage} */
+  async #readHead(): Promise<Http1Request | Response | undefined> {
+    const { limits, idle, refuse, needsHost } = this.#share;
+    const intake = this.#intake;
+    let late = false;
+    for (let seen = 0; !this.#closed; await intake.more()) {
+      if (this.#skipEmptyLines()) seen = 0;
+      const end = findHeadEnd(intake.bytes, intake.start, intake.start + seen, intake.end);
+      seen = intake.unread;
+      if ((end === -1 ? seen : end - intake.start) > limits.maxHeaderBytes) {
+        throw new MalformedMessage("The request's head is too large.", { tooLarge: true });
+      }
+      if (end !== -1) {
+        const { start } = intake;
+        intake.start = end;
+        return readRequestHead(intake.bytes, start, end, needsHost);
+      }
+      if (late) return refuse(408, "The request's head did not arrive in time.");
+      if (intake.ended) return undefined;
+      if (seen === 0 || (seen === 1 && intake.bytes[intake.start] === CR)) continue; // it may be an empty line's
+      checkBeginning(intake.bytes, intake.start, intake.end);
+      if (!idle.delete(this)) continue;
+      this.#deadline.start(limits.headerMs, () => {
+        late = true;
+        intake.wake();
+      });
+    }
+    return undefined;
+  }
+
+  /** Before a request line they are to be ignored (RFC 9112 §2.2). Returns whether there were any. */
+  #skipEmptyLines(): boolean {
+    const intake = this.#intake;
+    const { start } = intake;
+    while (intake.unread >= 2 && intake.bytes[intake.start] === CR && intake.bytes[intake.start + 1] === LF) {
+      intake.start += 2;
+    }
+    return intake.start > start;
+  }
+
+  /** Returns whether another request may follow. */
+  async #serveOne(head: Http1Request): Promise<boolean> {
+    const { handle, answering, changed } = this.#share;
+    const left = this.#left = new AbortController();
+    if (this.#closed || this.#intake.ended) left.abort();
+    const body = this.#bodyOf(head);
+    const { remote, local } = this.#arrival;
+    answering.add(this);
+    try {
+      const response = await handle({ head, remote, local, body, signal: left.signal });
+      // What has no length may be a stream without an end: nobody has to wait for that.
+      if (response.body !== null && !response.headers.has("content-length")) {
+        answering.delete(this);
+        changed();
+      }
+      const keep = head.keepAlive && (body === undefined || body.skip());
+      return await writeAnswer(response, { method: head.method, minorVersion: head.minorVersion, keep }, this.#outlet);
+    } finally {
+      answering.delete(this);
+      changed();
+      this.#left = undefined;
+    }
+  }
+
+  #bodyOf({ framing, fields, minorVersion }: Http1Request): IncomingBody | undefined {
+    if (framing.kind === "length" && framing.bytes === 0) return undefined;
+    const waits = minorVersion === 1 && fields.some(([name, value]) => {
+      return name.toLowerCase() === "expect" && value.toLowerCase() === "100-continue";
+    });
+    return new IncomingBody(framing, {
+      intake: this.#intake,
+      limitMs: this.#share.limits.headerMs,
+      // A client that does not take it has left, which is seen where its body should come from.
+      invite: waits ? () => this.#outlet.write(CONTINUE).catch(() => this.close()) : undefined,
+    });
+  }
+
+  /**
+   * The end of what is sent, and a while for the client to read it: closed at once with bytes unread, the connection
+   * would be reset, and the answer lost (RFC 9112 §9.6).
+   */
+  async #linger(): Promise<void> {
+    const intake = this.#intake;
+    if (this.#closed || intake.ended) return;
+    this.#deadline.start(LINGER_MS, () => this.close());
+    await this.#arrival.link.closeWrite().catch(() => {}); // it is closed already
+    while (!intake.ended) {
+      intake.start = intake.end;
+      await intake.more();
+    }
+  }
+}

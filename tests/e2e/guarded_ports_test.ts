@@ -1,0 +1,55 @@
+// The program, when clients of the ports beside its own take more file descriptors than it has.
+
+import { assertEquals } from "@std/assert";
+import { makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
+import { HttpBackend } from "../support/http_backend.ts";
+import { Program } from "../support/program.ts";
+import { RawClient } from "../support/raw_client.ts";
+import { waitFor } from "../support/wait.ts";
+
+/** One that nobody listens on; the log does not tell where redirects are answered. */
+function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  listener.close();
+  return listener.addr.port;
+}
+
+Deno.test("unfinished heads on the redirect port and at the admin API end, and HTTPS is served again", async () => {
+  // 505 of them took every descriptor for as long as they liked, and HTTPS with them.
+  await using backend = HttpBackend.named("served");
+  using directory = new TemporaryDirectory();
+  const authority = await makeAuthority();
+  const redirectFrom = freePort();
+  const tls = { ...directory.writePair(await makePair({ authority })), redirectFrom };
+  const settings = {
+    proxy: { host: "127.0.0.1", port: 0, tls },
+    admin: { port: 0 },
+    backends: [backend.url],
+    timeouts: { header: "1s" },
+    health: { type: "none" },
+  };
+  const config = directory.write("config.json", JSON.stringify(settings));
+  await using program = await Program.start(["--config", config, "--engine", "wire", "--workers", "1"], {
+    openFiles: 80,
+  });
+  const clients: RawClient[] = [];
+  const served = async () => {
+    try {
+      using client = await RawClient.connectTls(Number(new URL(program.url).port), authority);
+      return (await client.request("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"))?.status === 200;
+    } catch {
+      return false;
+    }
+  };
+  for (const port of [redirectFrom, Number(new URL(program.adminUrl).port)]) {
+    for (let count = 0; count < 120; count++) {
+      const client = await RawClient.connect(port);
+      clients.push(client);
+      await client.send("GET / HTTP/1.1\r\nHost: a\r\n").catch(() => {}); // it was cut already
+    }
+    await program.logged("connection not accepted");
+    await waitFor(served, { what: `HTTPS to be served beside port ${port}`, timeoutMs: 20_000 });
+  }
+  for (const client of clients) client.close();
+  assertEquals(program.log.filter(({ level }) => level === "error"), []);
+});

@@ -2,6 +2,7 @@
 
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { closeQuietly } from "./close_quietly.ts";
 import { isSystemExhausted } from "./exhaustion.ts";
 import { LISTEN_QUEUE } from "./listen_queue.ts";
 import { RareLine } from "./rare_line.ts";
@@ -98,9 +99,10 @@ export class Acceptor {
         if (this.#closed) return;
         await this.#failed(error);
       }
-      // Connections and failures that are ready at once never give the event loop a turn.
+      // Connections and failures that are ready at once never give the event loop a turn; only a timer lets it look at
+      // other sockets, too.
       if (performance.now() - busySince > MOST_BUSY_MS) {
-        await new Promise<void>((resolve) => setImmediate(resolve));
+        await new Promise<void>((resolve) => setTimeout(resolve, 0));
         busySince = performance.now();
       }
     }
@@ -171,12 +173,4 @@ export class Acceptor {
 function hasEnded(error: unknown): boolean {
   return error instanceof Deno.errors.BadResource ||
     (error instanceof Error && "code" in error && GONE_CODES.has(error.code));
-}
-
-function closeQuietly(resource: { close(): void }): void {
-  try {
-    resource.close();
-  } catch {
-    // it is closed already
-  }
 }

@@ -10,7 +10,8 @@ import type { WireContext } from "./context.ts";
 import { WireExchange } from "./exchange.ts";
 import { CLOSE_LINE, responseHead } from "./heads.ts";
 import { Inlet, type InletListener } from "./inlet.ts";
-import { closeQuietly, type Link, writeAll } from "./link.ts";
+import { closeQuietly } from "../../net/close_quietly.ts";
+import { type Link, writeAll } from "./link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
 import { type ClientAddress, wireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
@@ -64,11 +65,7 @@ export class ClientConnection extends Timed implements InletListener {
       this.#isUnknown = false;
     }
     try {
-      while (!this.#closed && !this.inlet.ended && !this.#leaving) {
-        const head = this.#readHead();
-        if (head === undefined) await this.inlet.more();
-        else if (!await this.#serveOne(head)) break;
-      }
+      await this.#serveAll();
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error;
       this.stopClock();
@@ -200,6 +197,28 @@ export class ClientConnection extends Timed implements InletListener {
     }
   }
 
+  /**
+   * Pauses only behind what is more than a request and its answer: requests in a row, a head in pieces, empty lines.
+   *
+   * @throws {MalformedMessage}
+   */
+  async #serveAll(): Promise<void> {
+    const { inlet } = this;
+    const { pace } = this.#context;
+    let waits = 0;
+    while (!this.#closed && !inlet.ended && !this.#leaving) {
+      const head = this.#readHead();
+      if (head === undefined) {
+        if (waits++ > 0) await pace.pause();
+        await inlet.more();
+        continue;
+      }
+      waits = 0;
+      if (!await this.#serveOne(head)) return;
+      if (inlet.unread > 0) await pace.pause();
+    }
+  }
+
   /** Returns whether another request may follow. */
   async #serveOne(head: Http1Request): Promise<boolean> {
     const exchange = new WireExchange(wireRequest(head, this.#address), this, this.#context);
@@ -234,6 +253,7 @@ export class ClientConnection extends Timed implements InletListener {
     while (!inlet.ended) {
       inlet.start = inlet.end;
       await inlet.more();
+      await this.#context.pace.pause();
     }
   }
 }

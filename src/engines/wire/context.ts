@@ -2,6 +2,7 @@
 
 import type { Config } from "../../config/schema.ts";
 import type { Log } from "../../log.ts";
+import type { Pace } from "../../net/pace.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
 import type { Forwarder } from "../../proxy/exchange.ts";
 import { BackendConnections } from "./backend_connections.ts";
@@ -15,6 +16,7 @@ export interface WireContextOptions {
   readonly forwarder: Forwarder;
   readonly log: Log;
   readonly secure: boolean;
+  readonly pace: Pace;
 }
 
 /** After an answer that leaves a request unread, this long the client may still send before it is cut. */
@@ -28,6 +30,8 @@ export class WireContext {
   readonly backends: BackendConnections;
   readonly buffers = new LargeBuffers();
   readonly turns = new Turns();
+  /** Whoever moves bytes in a loop asks it before each part. */
+  readonly pace: Pace;
   /** For a client's head, its idle connection, its lingering; a backend's head; a body's next byte; all of a request. */
   readonly headerTimeouts = new TimeoutQueue(0);
   readonly keepAliveTimeouts = new TimeoutQueue(0);
@@ -47,7 +51,8 @@ export class WireContext {
   /** Requests whose bodies are still arriving. */
   uploads = 0;
 
-  constructor({ config, pool, forwarder, log, secure }: WireContextOptions) {
+  constructor({ config, pool, forwarder, log, secure, pace }: WireContextOptions) {
+    this.pace = pace;
     this.forwarder = forwarder;
     this.log = log;
     this.secure = secure;
@@ -70,6 +75,7 @@ export class WireContext {
 
   close(): void {
     this.backends.close();
+    this.pace[Symbol.dispose]();
     const queues = [this.headerTimeouts, this.keepAliveTimeouts, this.lingerTimeouts, this.connectTimeouts];
     for (const queue of [...queues, this.responseTimeouts, this.idleTimeouts, this.requestTimeouts]) queue.close();
   }

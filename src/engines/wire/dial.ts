@@ -2,7 +2,8 @@
 
 import type { Backend } from "../../pool/backend.ts";
 import { trustFor } from "../../tls/authorities.ts";
-import { closeQuietly, type Link } from "./link.ts";
+import { closeQuietly } from "../../net/close_quietly.ts";
+import type { Link } from "./link.ts";
 
 /** Connects to a backend, encrypted where its URL says so. Rejects when `signal` fires first. */
 export async function dial(backend: Backend, signal: AbortSignal): Promise<Link> {

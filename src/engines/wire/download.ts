@@ -85,6 +85,8 @@ export class Download {
         if (this.#framing.kind !== "until-close" || inlet.error !== undefined) return "broken";
         return this.#transfer !== "into-chunks" || await this.#client.send(LAST_CHUNK) ? "whole" : "client_gone";
       }
+      const pause = this.#context.pace.pause();
+      if (pause !== undefined) await pause;
       const part = this.#nextPart();
       if (part === undefined) return "malformed";
       this.#waitForClient();

@@ -289,6 +289,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
 
   async #passInformational({ status, reason, fields }: Http1Response): Promise<void> {
     this.#informed = true;
+    await this.#context.pace.pause(); // there may be no end to them
     if (this.request.minorVersion === 0) return; // HTTP/1.0 knows none (RFC 9110 §15.2)
     const head = responseHead({ status, reason }, forwardInformational({ status, headers: fields }), "nothing", "");
     await this.#client.sendInTime(Buffer.from(head, "latin1"));
@@ -315,7 +316,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     const opened = await this.#client.sendInTime(Buffer.from(responseHead(head, headers, "nothing", lines), "latin1"));
     // A WebSocket has said goodbye by then; in other protocols one side may be done and the other go on for long.
     const lingering = this.request.upgrade?.toLowerCase() === "websocket" ? this.#context.lingerTimeouts : undefined;
-    const tunnel = new Tunnel(this.#client, connection, lingering);
+    const tunnel = new Tunnel(this.#client, connection, this.#context.pace, lingering);
     const { bytesIn, bytesOut } = opened ? await tunnel.run() : { bytesIn: 0, bytesOut: 0 };
     this.#tunnelBytesIn = bytesIn;
     this.#release(false);

@@ -10,15 +10,6 @@ interface KeptAlive {
   setKeepAlive(on: boolean): void;
 }
 
-/** Closes a connection that may be closed already. */
-export function closeQuietly(link: Pick<Link, "close">): void {
-  try {
-    link.close();
-  } catch {
-    // it is closed already
-  }
-}
-
 /**
  * Writes all of `bytes`. They must not change before it settles.
  *

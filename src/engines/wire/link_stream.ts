@@ -1,7 +1,8 @@
 /** A connection as a stream, for `node:tls`, which encrypts whatever stream it is given. */
 
 import { Duplex } from "node:stream";
-import { closeQuietly, type Link, writeAll } from "./link.ts";
+import { closeQuietly } from "../../net/close_quietly.ts";
+import { type Link, writeAll } from "./link.ts";
 
 /** What an idle connection is read into, and takes for as long as it lives. */
 const SMALL_BYTES = 2 * 1024;

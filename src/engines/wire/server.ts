@@ -1,5 +1,6 @@
 /** The `wire` engine's front door: the listener, and how many may come in. */
 
+import { Pace } from "../../net/pace.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { uploadsEnd } from "../uploads.ts";
 import { ClientConnection } from "./client_connection.ts";
@@ -17,9 +18,17 @@ export async function startWireEngine(options: EngineOptions): Promise<Engine> {
     log,
     doorChanged,
   };
-  if (certificate === undefined) return new WireEngine(options, (welcome) => openDoor({ ...at, welcome }));
-  const { openTlsDoor } = await import("./tls_door.ts"); // `node:tls` takes 20 ms to load
-  return new WireEngine(options, (welcome) => openTlsDoor({ ...at, welcome }, certificate));
+  const { openTlsDoor } = certificate === undefined ? {} : await import("./tls_door.ts"); // `node:tls` takes 20 ms to load
+  const pace = await Pace.start();
+  try {
+    return new WireEngine(options, pace, (welcome) => {
+      if (certificate === undefined || openTlsDoor === undefined) return openDoor({ ...at, welcome });
+      return openTlsDoor({ ...at, welcome }, certificate);
+    });
+  } catch (error) {
+    pace[Symbol.dispose]();
+    throw error;
+  }
 }
 
 class WireEngine implements Engine {
@@ -41,12 +50,13 @@ class WireEngine implements Engine {
   /** @param open opens the door; those who come are to be welcomed */
   constructor(
     { config, pool, forwarder, log, certificate }: EngineOptions,
+    pace: Pace,
     open: (welcome: DoorOptions["welcome"]) => Door,
   ) {
     this.#door = open((newcomer) => this.#welcome(newcomer)); // first: it may fail, and nobody comes before all is set
     this.address = this.#door.address;
     this.setCertificate = this.#door.setCertificate;
-    this.#context = new WireContext({ config, pool, forwarder, log, secure: certificate !== undefined });
+    this.#context = new WireContext({ config, pool, forwarder, log, secure: certificate !== undefined, pace });
     this.#proxyProtocol = config.proxy.proxyProtocol && certificate === undefined;
     this.#maxConnections = config.proxy.maxConnections;
   }

@@ -1,7 +1,9 @@
 /** Two connections that have become one: bytes cross both ways until both sides have ended. */
 
+import type { Pace } from "../../net/pace.ts";
 import type { Inlet } from "./inlet.ts";
-import { closeQuietly, type Link, writeAll } from "./link.ts";
+import { closeQuietly } from "../../net/close_quietly.ts";
+import { type Link, writeAll } from "./link.ts";
 import { Timed, type TimeoutQueue } from "./timeouts.ts";
 
 export interface TunnelSide {
@@ -13,6 +15,7 @@ export interface TunnelSide {
 export class Tunnel extends Timed {
   readonly #client: TunnelSide;
   readonly #backend: TunnelSide;
+  readonly #pace: Pace;
   readonly #lingering: TimeoutQueue | undefined;
   #ended = 0;
 
@@ -20,10 +23,11 @@ export class Tunnel extends Timed {
    * @param lingering how long the second side may be silent once the first has ended; `undefined`: for ever, since it
    * may have much to say to an end that only listens
    */
-  constructor(client: TunnelSide, backend: TunnelSide, lingering: TimeoutQueue | undefined) {
+  constructor(client: TunnelSide, backend: TunnelSide, pace: Pace, lingering: TimeoutQueue | undefined) {
     super();
     this.#client = client;
     this.#backend = backend;
+    this.#pace = pace;
     this.#lingering = lingering;
   }
 
@@ -52,6 +56,8 @@ export class Tunnel extends Timed {
       while (inlet.unread > 0 || !inlet.ended) {
         if (inlet.unread === 0) {
           await inlet.more();
+          const pause = this.#pace.pause();
+          if (pause !== undefined) await pause;
           continue;
         }
         const { start, end } = inlet;

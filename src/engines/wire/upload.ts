@@ -79,6 +79,8 @@ export class Upload extends Timed {
     const inlet = this.#inlet;
     while (!this.done) {
       if (inlet.unread === 0 && !await this.#wait()) return;
+      const pause = this.#context.pace.pause();
+      if (pause !== undefined) await pause;
       const to = this.#readOn(inlet.end);
       if (to === undefined) return;
       const part = inlet.bytes.subarray(inlet.start, to);

@@ -7,6 +7,7 @@ import { ProxyError } from "../../../../src/errors.ts";
 import type { Forwarder } from "../../../../src/proxy/exchange.ts";
 import { problemFor } from "../../../../src/proxy/problem.ts";
 import { FakeLink } from "../../../support/fake_link.ts";
+import { Pace } from "../../../../src/net/pace.ts";
 import { RecordingLog } from "../../../support/log.ts";
 import { poolOf } from "../../../support/pool.ts";
 import { waitFor } from "../../../support/wait.ts";
@@ -24,6 +25,7 @@ function serve(handle: (exchange: WireExchange) => Promise<void>, timeouts: { re
     forwarder: { handle, refuse: () => problemFor(TOO_LATE, "id", 1) } as unknown as Forwarder,
     log: new RecordingLog(),
     secure: false,
+    pace: new Pace(undefined),
   });
   const connection = new ClientConnection(link, { peer: "192.0.2.1", secure: false, local: "127.0.0.1:80" }, context);
   const served = connection.serve({ proxyProtocol: false });

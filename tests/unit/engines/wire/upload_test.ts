@@ -9,6 +9,7 @@ import { Upload } from "../../../../src/engines/wire/upload.ts";
 import type { BodyFraming } from "../../../../src/http1/body.ts";
 import { FakeLink } from "../../../support/fake_link.ts";
 import { concat } from "../../../support/raw_client.ts";
+import { Pace } from "../../../../src/net/pace.ts";
 
 class Clock extends Timed {
   timedOut(): void {}
@@ -25,6 +26,7 @@ function uploadOf(framing: BodyFraming, takes: (bytes: Uint8Array) => Promise<bo
     maxBodyBytes,
     buffers: new LargeBuffers(),
     idleTimeouts: new TimeoutQueue(0),
+    pace: new Pace(undefined),
   } as unknown as WireContext;
   const connection = { send: takes } as BackendConnection;
   const upload = new Upload(framing, inlet, context, {

@@ -304,6 +304,7 @@ const UNFETCHABLE: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
 /** What `fetch` can't carry. */
 export function refusalOf(request: FetchRequestHead): ProxyError | undefined {
   if (request.malformed !== undefined) return refuse("bad_request", request.malformed);
+  if (Number.isNaN(request.bodyBytes)) return refuse("bad_request", "More than one Content-Length.");
   if (request.hasForeignCoding) return refuse("not_implemented", "Only the transfer coding chunked is supported.");
   const method = request.method.toUpperCase();
   if (UNFETCHABLE.has(method) && (request.method !== method || method === "TRACK")) {

@@ -132,8 +132,9 @@ export class RequestBody {
   async #read(): Promise<void> {
     try {
       const chunk = await this.#reader.read();
-      if (chunk === undefined) this.#end();
-      else this.#keep(chunk);
+      if (chunk !== undefined) this.#keep(chunk);
+      else if (this.#receivedBytes < (this.#lengthBytes ?? 0)) throw new Error("the client broke off"); // over HTTP/2
+      else this.#end();
     } catch (error) {
       this.#failure = error;
       this.#end();

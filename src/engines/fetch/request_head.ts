@@ -2,6 +2,7 @@
 
 import { isWellFormedAuthority } from "../../proxy/authority.ts";
 import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
+import { mayHaveBody } from "./unsaid_body.ts";
 
 /** A head as this engine reads it. */
 export interface FetchRequestHead extends RequestHead {
@@ -11,6 +12,8 @@ export interface FetchRequestHead extends RequestHead {
   readonly wantsWebSocket: boolean;
   /** Whether the body is encoded in a way that `Deno.serve` does not undo, and that nobody would tell the backend of. */
   readonly hasForeignCoding: boolean;
+  /** Whether there may be a body of which no header tells, as over HTTP/2. */
+  readonly bodyUnsaid: boolean;
   /** Whether this may be HTTP/1.0 asking to keep the connection: the runtime does not tell the version. */
   readonly mayBeKeptHttp10: boolean;
   /** Whether the runtime adds a `traceparent` to each `fetch` for it, which another one beside it would spoil. */
@@ -28,8 +31,8 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
   const headers: HeaderPair[] = [];
   request.headers.forEach(pushPair, headers); // iterating would make an object for each step
   let host: string | undefined;
-  // Without a length there is none over HTTP/1.1; over HTTP/2, which the runtime does not tell apart, there may be.
-  let bodyBytes: number | undefined = secure && method !== "GET" && method !== "HEAD" ? undefined : 0;
+  let bodyBytes: number | undefined;
+  let bodySaid = false;
   let upgrade: string | undefined;
   let connection = "";
   let key: string | undefined;
@@ -42,11 +45,13 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
         host = value;
         break;
       case "content-length":
-        bodyBytes = Number(value);
+        bodyBytes = Number(value); // not a number: several, for the request to be refused by it
+        bodySaid = true;
         break;
       case "transfer-encoding":
         hasForeignCoding = value.toLowerCase() !== "chunked";
         bodyBytes = undefined;
+        bodySaid = true;
         break;
       case "upgrade":
         upgrade = value;
@@ -64,6 +69,9 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
     }
   }
   const authorityAt = behindScheme(url);
+  // An upgrade takes the connection as it is.
+  const bodyUnsaid = !bodySaid && upgrade === undefined && mayHaveBody(request);
+  if (!bodySaid && !bodyUnsaid) bodyBytes = 0;
   const authority = readAuthority(url, authorityAt, host);
   const rest = url.slice(authorityAt + authority.length);
   return {
@@ -83,6 +91,7 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
     wantsWebSocket: upgrade?.toLowerCase() === "websocket" && isUpgrade(connection) && key !== undefined &&
       method === "GET",
     hasForeignCoding,
+    bodyUnsaid,
     mayBeKeptHttp10: keepAlive && !acceptsEncodings,
     tracedByRuntime: false,
   };

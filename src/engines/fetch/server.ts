@@ -10,7 +10,7 @@ import { Deadline } from "./deadline.ts";
 import { type FetchContext, FetchExchange, type FetchLimits } from "./exchange.ts";
 import { type FetchRequestHead, readHead } from "./request_head.ts";
 import { runtimePropagates, withRuntimeTrace } from "./runtime_trace.ts";
-import { settleBody } from "./secure_body.ts";
+import { settleBody } from "./settle_body.ts";
 import { WebSocketExchange } from "./websocket.ts";
 
 type Respond = (response: Response) => void;
@@ -26,7 +26,7 @@ export function startFetchEngine(
     stopping: false,
     uploads: 0,
   };
-  const handleSecureBody = async (head: FetchRequestHead, req: Request, completed: Promise<void>, respond: Respond) => {
+  const handleOddBody = async (head: FetchRequestHead, req: Request, completed: Promise<void>, respond: Respond) => {
     context.uploads++;
     const settled = await settleBody(head, req);
     context.uploads--;
@@ -41,8 +41,8 @@ export function startFetchEngine(
     const { completed } = info;
     void (head.wantsWebSocket
       ? forwarder.handle(new WebSocketExchange(head, request, completed, context, resolve))
-      : head.secure && head.bodyBytes !== 0 && !context.stopping
-      ? handleSecureBody(head, request, completed, resolve)
+      : (head.secure || head.bodyUnsaid) && head.bodyBytes !== 0 && !context.stopping
+      ? handleOddBody(head, request, completed, resolve)
       : forwarder.handle(new FetchExchange(head, request, completed, context, resolve)));
     return promise;
   };

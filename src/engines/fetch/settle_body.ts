@@ -1,15 +1,14 @@
-/** Request bodies over TLS, where the runtime does not tell HTTP/2 from HTTP/1.1. */
+/** Request bodies that may have come over HTTP/2, which the runtime does not tell from HTTP/1.1. */
 
 import { ChunkReader } from "./chunk_reader.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 
 /**
- * Methods whose body is looked at before anything else happens when no header says whether there is one. POST nearly
- * always has one, and what CONNECT and TRACE bring is refused.
+ * Whether a body is looked at before anything else happens. POST over TLS nearly always has one, and what CONNECT and
+ * TRACE bring is refused.
  */
-function isLookedInto({ method, headers, bodyBytes }: FetchRequestHead): boolean {
-  return bodyBytes === undefined && method !== "POST" && method !== "CONNECT" && method !== "TRACE" &&
-    !headers.some(([name]) => name === "transfer-encoding");
+function isLookedInto({ method, bodyUnsaid, secure }: FetchRequestHead): boolean {
+  return bodyUnsaid && (method !== "POST" || !secure) && method !== "CONNECT" && method !== "TRACE";
 }
 
 /**

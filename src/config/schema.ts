@@ -244,7 +244,7 @@ const health = renamed(
     slowStart: setting(
       duration(0),
       "0s",
-      "Time over which a returning backend's weight rises from one tenth; 0s: off.",
+      "Time over which the weight of a new or returning backend rises from one tenth; 0s: off.",
     ),
   }),
   { interval: "intervalMs", timeout: "timeoutMs", slowStart: "slowStartMs" },
@@ -263,7 +263,11 @@ const passive = renamed(
       "Answers of 5xx and failures within the window, 0 to 1000000, that eject a backend; 0: off.",
     ),
     window: setting(duration(1), "10s", "Time over which server errors are counted, at least 1ms."),
-    ejectFor: setting(duration(1), "10s", "How long an ejected backend stays out, at least 1ms."),
+    ejectFor: setting(
+      duration(1),
+      "10s",
+      "How long an ejected backend stays out, at least 1ms; up to ten times as long when it repeats.",
+    ),
     maxEjected: setting(fraction(0, 1), 1, "Most backends ejected at a time, as a part of all from 0 to 1."),
   }),
   { window: "windowMs", ejectFor: "ejectForMs" },

@@ -1,10 +1,11 @@
 /** Passive health: what requests tell about a backend, and when that takes it out. */
 
 import type { Config, HealthConfig } from "../config/schema.ts";
-import { formatDuration } from "../config/units.ts";
+import { formatDuration, MAX_TIMER_MS } from "../config/units.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { canSpare } from "./spare.ts";
 
 type PassiveConfig = Config["passive"];
 
@@ -20,8 +21,15 @@ export interface PassiveHealthOptions {
 /** Who is told of attempts that failed by a backend's fault. */
 export type FailureReports = Pick<PassiveHealth, "connectFailed" | "failed" | "serverError">;
 
-/** A backend that is out for `ejectFor`. */
+/** An ejection repeats when the last one ended no longer ago than this many times `ejectFor`, … */
+const REPEATS_WITHIN = 10;
+
+/** … and lasts for this many times `ejectFor` at most. */
+const LONGEST = 10;
+
+/** A backend that is out for a time. */
 interface Ejection {
+  readonly lastsMs: number;
   /** Only those for failed requests are limited by `maxEjected`. */
   readonly cause: "failures" | "connections";
   readonly cancelTimer: () => void;
@@ -36,6 +44,8 @@ export class PassiveHealth {
   #failures = new WeakMap<Backend, RecentFailures>();
   /** The longest out first. */
   readonly #ejections = new Map<Backend, Ejection>();
+  /** Those that are over. */
+  readonly #lastEjections = new WeakMap<Backend, { readonly lastedMs: number; readonly endedAtMs: number }>();
   readonly #unsubscribe: () => void;
   #stopped = false;
 
@@ -44,8 +54,9 @@ export class PassiveHealth {
     this.#clock = clock;
     this.#config = config;
     this.#checked = healthType !== "none";
-    this.#unsubscribe = pool.subscribe((event) => {
-      if (event.type === "removed") this.#removed(event.backend);
+    this.#unsubscribe = pool.subscribe(({ type, backend }) => {
+      if (type === "removed") this.#removed(backend);
+      if (type !== "up" && type !== "added" && type !== "active") this.#keepOne();
     });
   }
 
@@ -62,7 +73,9 @@ export class PassiveHealth {
     const { connectFailures } = this.#config;
     if (connectFailures === 0 || backend.countConnectFailure() < connectFailures || !this.#concerns(backend)) return;
     if (this.#checked) this.#pool.setUp(backend, false, `connect failed: ${reason}`);
-    else if (!backend.ejected) this.#eject(backend, "connections", `connect failed: ${reason}`);
+    else if (!backend.ejected && canSpare(this.#pool.backends, backend)) {
+      this.#eject(backend, "connections", `connect failed: ${reason}`);
+    }
   }
 
   /**
@@ -76,6 +89,7 @@ export class PassiveHealth {
     if (!this.#checked) this.#pool.setUp(backend, true, "health checks are off");
     if ((!this.#checked || backend.ejected) && !this.#ejections.has(backend)) {
       this.#eject(backend, "connections", reason);
+      this.#keepOne(); // others may have gone since that isolate looked
     }
   }
 
@@ -111,23 +125,45 @@ export class PassiveHealth {
     const sinceMs = failures.record(nowMs);
     if (!isTooMany({ sinceMs, nowMs, windowMs }) || !this.#concerns(backend)) return;
     if (this.#ejectedForFailures().length >= ejectionLimit(this.#pool.backends.length, maxEjected)) return;
+    if (!canSpare(this.#pool.backends, backend)) return;
     const count = serverErrors === 1 ? "1 failure" : `${serverErrors} failures`;
     this.#eject(backend, "failures", `ejected: ${count} in ${formatDuration(windowMs)}`);
   }
 
   #eject(backend: Backend, cause: Ejection["cause"], reason: string): void {
-    const { ejectForMs } = this.#config;
-    const cancelTimer = this.#clock.after(ejectForMs, () => this.#endEjection(backend));
-    this.#ejections.set(backend, { cause, cancelTimer });
-    this.#pool.shared.setEjectedUntil(backend.slot, this.#clock.now() + ejectForMs);
+    const lastsMs = this.#ejectionMs(backend);
+    const cancelTimer = this.#clock.after(lastsMs, () => this.#endEjection(backend));
+    this.#ejections.set(backend, { cause, lastsMs, cancelTimer });
+    this.#pool.shared.setEjectedUntil(backend.slot, this.#clock.now() + lastsMs);
     this.#pool.setEjected(backend, true, reason);
   }
 
-  #endEjection(backend: Backend): void {
+  /** Twice as long as the last one if that has not been over for long: who fails at each return costs requests. */
+  #ejectionMs(backend: Backend): number {
+    const { ejectForMs } = this.#config;
+    const last = this.#lastEjections.get(backend);
+    if (last === undefined || this.#clock.now() - last.endedAtMs > REPEATS_WITHIN * ejectForMs) return ejectForMs;
+    return Math.min(Math.max(2 * last.lastedMs, ejectForMs), LONGEST * ejectForMs, MAX_TIMER_MS);
+  }
+
+  #endEjection(backend: Backend, reason = "ejection ended"): void {
+    const lastedMs = this.#ejections.get(backend)?.lastsMs ?? 0;
+    this.#lastEjections.set(backend, { lastedMs, endedAtMs: this.#clock.now() });
     this.#forget(backend);
     this.#pool.shared.clearConnectFailures(backend.slot);
     this.#pool.shared.setEjectedUntil(backend.slot, 0);
-    this.#pool.setEjected(backend, false, "ejection ended");
+    this.#pool.setEjected(backend, false, reason);
+  }
+
+  /** Lets in who has been ejected for longest, where nobody else takes requests any more. */
+  #keepOne(): void {
+    const { backends } = this.#pool;
+    if (this.#ejections.size === 0 || backends.some((backend) => backend.selectable)) return;
+    for (const [backend] of this.#ejections) {
+      if (backend.up && backend.state === "active" && backend.weight > 0) {
+        return this.#endEjection(backend, "ejection ended: no other backend is left");
+      }
+    }
   }
 
   #removed(backend: Backend): void {

@@ -1,4 +1,4 @@
-/** Slow start: a backend that comes back gets its weight in steps, so that it can warm up. */
+/** Slow start: a backend that is new or comes back gets its weight in steps, so that it can warm up. */
 
 import type { Backend } from "../pool/backend.ts";
 import type { PoolEvent, ServerPool } from "../pool/server_pool.ts";
@@ -14,7 +14,7 @@ export interface SlowStartOptions {
 }
 
 /**
- * Lets each backend that comes up after having been down, or out by ejection, have one tenth of its weight in the
+ * Lets each backend that is added, or comes up after having been down or ejected, have one tenth of its weight in the
  * first tenth of the duration, two in the second, and so on. Works from its creation to `stop`; one that is created
  * later takes over where a ramp stands.
  */
@@ -45,10 +45,10 @@ export class SlowStart {
   }
 
   #poolChanged({ type, backend }: PoolEvent): void {
-    if (type !== "up" && type !== "down" && type !== "removed") return;
+    if (type !== "added" && type !== "up" && type !== "down" && type !== "removed") return;
     this.#cancels.get(backend)?.();
     this.#cancels.delete(backend);
-    if (type !== "up") return;
+    if (type !== "up" && !(type === "added" && backend.alive)) return;
     this.#pool.setRamp(backend, 1);
     this.#climb(backend);
   }

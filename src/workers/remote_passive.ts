@@ -3,7 +3,8 @@
 import type { Config } from "../config/schema.ts";
 import type { FailureReports } from "../health/passive.ts";
 import type { Backend } from "../pool/backend.ts";
-import type { SharedState } from "../pool/shared_state.ts";
+import type { ServerPool } from "../pool/server_pool.ts";
+import { canSpare } from "../health/spare.ts";
 import type { News } from "./messages.ts";
 
 /**
@@ -12,12 +13,12 @@ import type { News } from "./messages.ts";
  */
 export class RemotePassiveHealth implements FailureReports {
   #config: Pick<Config, "passive" | "health">;
-  readonly #shared: SharedState;
+  readonly #pool: ServerPool;
   readonly #send: (news: News) => void;
 
-  constructor(config: Pick<Config, "passive" | "health">, shared: SharedState, send: (news: News) => void) {
+  constructor(config: Pick<Config, "passive" | "health">, pool: ServerPool, send: (news: News) => void) {
     this.#config = config;
-    this.#shared = shared;
+    this.#pool = pool;
     this.#send = send;
   }
 
@@ -31,7 +32,7 @@ export class RemotePassiveHealth implements FailureReports {
     if (connectFailures === 0 || backend.countConnectFailure() < connectFailures || !backend.inPool) return;
     const wasAlive = backend.alive;
     if (!this.#takeOut(backend)) return; // it was out
-    this.#shared.bumpEpoch();
+    this.#pool.shared.bumpEpoch();
     this.#send({ type: "took-out", backend: nameOf(backend), reason: `connect failed: ${reason}`, wasAlive });
   }
 
@@ -45,10 +46,17 @@ export class RemotePassiveHealth implements FailureReports {
   }
 
   /** Where nothing checks it is an ejection, whose end the control plane brings. */
-  #takeOut({ slot }: Backend): boolean {
-    if (this.#config.health.type !== "none") return this.#shared.setUp(slot, false);
-    if (!this.#shared.setEjected(slot, true)) return false;
-    this.#shared.setEjectedUntil(slot, Date.now() + this.#config.passive.ejectForMs);
+  #takeOut(backend: Backend): boolean {
+    const { backends, shared } = this.#pool;
+    const { slot } = backend;
+    if (this.#config.health.type !== "none") return shared.setUp(slot, false);
+    if (!canSpare(backends, backend) || !shared.setEjected(slot, true)) return false;
+    if (!canSpare(backends, backend)) { // another isolate took the other one out at the same moment
+      shared.setEjected(slot, false);
+      shared.bumpEpoch();
+      return false;
+    }
+    shared.setEjectedUntil(slot, Date.now() + this.#config.passive.ejectForMs);
     return true;
   }
 }

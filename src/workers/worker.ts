@@ -37,7 +37,7 @@ class Forwarding {
     const pool = new ServerPool(SharedState.attach(state, isolates, isolate));
     for (const { spec, slot } of backends) pool.adopt(spec, slot, REASON);
     log.level = config.log.level;
-    const passive = new RemotePassiveHealth(config, pool.shared, send);
+    const passive = new RemotePassiveHealth(config, pool, send);
     const dataPlane = await startDataPlane({
       config,
       certificate,

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
 import { RawBackend } from "../support/raw_backend.ts";
-import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
+import { RawClient, textOf } from "../support/raw_client.ts";
 import { echoOf, RecordingBackend } from "../support/raw_recorder.ts";
 import { acceptWebSocket, closeFrame, textFrame, webSocketHandshake } from "../support/raw_websocket.ts";
 import {
@@ -252,12 +252,10 @@ export function testTimeouts(engine: EngineUnderTest): void {
       client.close();
       await proxy.idle();
     }
-    // With nobody else to ask: 502, and 503 once it is marked down.
+    // With nobody else to ask, and no checks that would let it back in, it stays the one that is asked.
     await using alone = await startProxy(engine, { backends: [full.url], timeouts: { connect: 150 } });
     using client = await RawClient.connect(alone.port);
-    assertEquals((await ask(client, get("/"))).status, 502);
-    const refused = await ask(client, get("/"));
-    assertEquals([refused.status, Number(headerOf(refused, "retry-after")) >= 1], [503, true]);
+    for (let request = 0; request < 2; request++) assertEquals((await ask(client, get("/"))).status, 502);
     client.close();
     await alone.idle();
   });

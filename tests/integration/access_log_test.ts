@@ -75,6 +75,9 @@ for (const engine of ["fetch", "wire"] as const) {
       ]
     ) {
       using client = await RawClient.connect(proxy.port);
+      if (request.startsWith("HEAD")) {
+        proxy.roundhouse.pool.update(proxy.backend(refused), { state: "disabled" }, "test");
+      }
       answers.push(await client.request(request));
     }
     const shown = (await lines(proxy)).map(({ status, backend, attempts, bytesOut, error }) => {

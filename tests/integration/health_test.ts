@@ -490,7 +490,7 @@ Deno.test("HealthMonitor leaves a removed backend alone", async () => {
 });
 
 Deno.test("PassiveHealth lets a backend back in by the real clock", async () => {
-  const pool = poolOf([1]);
+  const pool = poolOf([1, 1]);
   const config = configSchema.parse({ passive: { serverErrors: 2, ejectFor: "40ms" } }).passive;
   const passive = new PassiveHealth({ pool, config, healthType: "none" });
   const [backend] = pool.backends;

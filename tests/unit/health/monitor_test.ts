@@ -377,6 +377,8 @@ Deno.test("HealthMonitor with type none checks nobody and lets in whom earlier c
 Deno.test("HealthMonitor starts backends slowly that come back, where configured", async () => {
   await using bench = new Bench({ interval: "1s", slowStart: "10s" });
   const { probe, backend } = await bench.add();
+  assertEquals(backend.effectiveWeight, 1, "a new one, too");
+  await bench.clock.advance(10_000);
   assertEquals(backend.effectiveWeight, 10);
   probe.answer = FAILED;
   await bench.clock.advance(1_000);

@@ -20,7 +20,7 @@ function passiveConfig(settings: Settings) {
 }
 
 /** A pool of `backends` backends, with what is told of them as `TYPE NUMBER: REASON`. */
-function setUp(settings: Settings = {}, { backends = 1, healthType = "http" as "http" | "none" } = {}) {
+function setUp(settings: Settings = {}, { backends = 2, healthType = "http" as "http" | "none" } = {}) {
   const pool = poolOf(Array<number>(backends).fill(1));
   const clock = new ManualClock();
   const events: string[] = [];
@@ -183,7 +183,7 @@ Deno.test("PassiveHealth never ejects more than maxEjected of the backends, roun
 });
 
 Deno.test("PassiveHealth ejects nobody of a pool that maxEjected rounds down to 0", () => {
-  const { passive, backend, events } = setUp({ serverErrors: 1, maxEjected: 0.9 });
+  const { passive, backend, events } = setUp({ serverErrors: 1, maxEjected: 0.4 });
   for (let time = 0; time < 10; time++) passive.serverError(backend, 500);
   assertEquals(events, []);
 });
@@ -206,7 +206,7 @@ Deno.test("PassiveHealth leaves ejections alone that a smaller pool still allows
 });
 
 Deno.test("PassiveHealth does not count what refused connections toward maxEjected", () => {
-  const { pool, passive, events } = setUp({ serverErrors: 1, maxEjected: 0.5 }, { backends: 2, healthType: "none" });
+  const { pool, passive, events } = setUp({ serverErrors: 1, maxEjected: 0.5 }, { backends: 3, healthType: "none" });
   passive.connectFailed(at(pool, 0), "connection refused");
   passive.serverError(at(pool, 1), 500);
   assertEquals(events.length, 2);
@@ -275,6 +275,7 @@ Deno.test("PassiveHealth ejects exactly when a model with all failures does", as
         const { passive, backend, clock } = setUp({ serverErrors, window: "1s", ejectFor: "700ms" });
         let failures: number[] = [];
         let outUntil = -Infinity;
+        let lasts = 700;
         for (const pause of pauses) {
           await clock.advance(pause);
           passive.failed(backend, "connection lost");
@@ -282,7 +283,9 @@ Deno.test("PassiveHealth ejects exactly when a model with all failures does", as
           if (now >= outUntil) {
             failures = [...failures, now];
             if (failures.filter((time) => now - time <= 1000).length >= serverErrors) {
-              outUntil = now + 700;
+              // Repeated within ten times 700 ms it lasts twice as long, up to ten times.
+              lasts = now - outUntil > 7000 ? 700 : Math.min(2 * lasts, 7000);
+              outUntil = now + lasts;
               failures = [];
             }
           }
@@ -292,6 +295,60 @@ Deno.test("PassiveHealth ejects exactly when a model with all failures does", as
     ),
     { numRuns: 60 },
   );
+});
+
+Deno.test("PassiveHealth ejects for twice as long each time that it repeats soon, up to ten times ejectFor", async () => {
+  const { pool, passive, backend, clock } = setUp({ serverErrors: 1, ejectFor: "1s" });
+  const ejected = async () => {
+    passive.serverError(backend, 500);
+    const lasts = pool.shared.ejectedUntil(backend.slot) - clock.now();
+    await clock.advance(lasts - 1);
+    assert(backend.ejected);
+    await clock.advance(1);
+    assert(!backend.ejected);
+    return lasts;
+  };
+  for (const lasts of [1_000, 2_000, 4_000, 8_000, 10_000, 10_000]) assertEquals(await ejected(), lasts);
+  await clock.advance(10_000);
+  assertEquals(await ejected(), 10_000, "within ten times ejectFor of the last");
+  await clock.advance(10_001);
+  assertEquals(await ejected(), 1_000);
+});
+
+Deno.test("PassiveHealth never ejects the last eligible backend, for whatever reason", () => {
+  for (const healthType of ["http", "none"] as const) {
+    for (const out of ["down", "disabled", "weight 0"] as const) {
+      const { pool, passive, backend } = setUp({ serverErrors: 1 }, { healthType });
+      const other = at(pool, 1);
+      if (out === "down") pool.setUp(other, false, "check failed");
+      else pool.update(other, out === "disabled" ? { state: "disabled" } : { weight: 0 }, "operator");
+      for (let time = 0; time < 5; time++) {
+        passive.serverError(backend, 500);
+        if (healthType === "none") passive.connectFailed(backend, "connection refused");
+      }
+      assertEquals(backend.alive, true, `${healthType}, ${out}`);
+      // A worker may have taken it out at the moment when the other one went.
+      pool.shared.setEjected(backend.slot, true);
+      passive.tookOut(backend, "connect failed: refused", true);
+      assertEquals(backend.alive, true, `${healthType}, ${out}`);
+    }
+  }
+});
+
+Deno.test("PassiveHealth ends the longest ejection when nobody else is left", async () => {
+  for (const out of ["down", "disabled", "weight 0", "removed"] as const) {
+    const { pool, passive, clock, events } = setUp({ serverErrors: 1 }, { backends: 3 });
+    passive.serverError(at(pool, 1), 500);
+    await clock.advance(1);
+    passive.serverError(at(pool, 0), 500);
+    const last = at(pool, 2);
+    if (out === "down") pool.setUp(last, false, "check failed");
+    else if (out === "removed") pool.remove(last, "operator");
+    else pool.update(last, out === "disabled" ? { state: "disabled" } : { weight: 0 }, "operator");
+    assertEquals(events.at(-1), "up 2: ejection ended: no other backend is left", out);
+    assertEquals([at(pool, 0).alive, clock.pending], [false, 1]);
+    passive.stop();
+  }
 });
 
 Deno.test("isTooMany() counts both ends of the window, and nothing before there are enough failures", () => {

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { SlowStart } from "../../../src/health/slow_start.ts";
 import type { Backend } from "../../../src/pool/backend.ts";
 import type { ServerPool } from "../../../src/pool/server_pool.ts";
-import { poolOf } from "../../support/pool.ts";
+import { backendSpec, poolOf } from "../../support/pool.ts";
 import { ManualClock } from "../../support/wait.ts";
 
 /** A pool of one backend of weight 3 with a slow start of a second. */
@@ -37,6 +37,16 @@ Deno.test("SlowStart gives a returning backend a tenth more of its weight each t
   }
   assertEquals(weights, [3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 30]);
   assertEquals(clock.pending, 0);
+});
+
+Deno.test("SlowStart gives a new backend a tenth of its weight first, unless it is down", () => {
+  const { pool, clock } = setUp();
+  const added = pool.add(backendSpec("http://added"), "operator");
+  assertEquals([pool.shared.ramp(added.slot), clock.pending], [1, 1]);
+  const down = pool.add(backendSpec("http://down"), "operator", false);
+  assertEquals([pool.shared.ramp(down.slot), clock.pending], [10, 1]);
+  pool.setUp(down, true, "check passed");
+  assertEquals([pool.shared.ramp(down.slot), clock.pending], [1, 2]);
 });
 
 Deno.test("SlowStart tells every isolate of each step", async () => {

@@ -5,11 +5,11 @@ import { RemotePassiveHealth } from "../../../src/workers/remote_passive.ts";
 import { poolOf } from "../../support/pool.ts";
 
 function setUp(settings: { passive?: object; health?: object }) {
-  const pool = poolOf([1]);
+  const pool = poolOf([1, 1]);
   const [backend] = pool.backends;
   assert(backend !== undefined);
   const news: News[] = [];
-  const passive = new RemotePassiveHealth(configSchema.parse(settings), pool.shared, (said) => news.push(said));
+  const passive = new RemotePassiveHealth(configSchema.parse(settings), pool, (said) => news.push(said));
   return { pool, backend, passive, news, name: { slot: backend.slot, generation: backend.generation } };
 }
 
@@ -50,4 +50,13 @@ Deno.test("RemotePassiveHealth leaves a backend alone that has been removed, and
   const never = setUp({ passive: { connectFailures: 0 } });
   never.passive.connectFailed(never.backend, "refused");
   assertEquals([news, never.news, never.backend.alive], [[], [], true]);
+});
+
+Deno.test("RemotePassiveHealth never takes out the last backend where nothing checks", () => {
+  const { pool, passive, news } = setUp({ health: { type: "none" } });
+  for (const backend of pool.backends) {
+    for (let time = 0; time < 3; time++) passive.connectFailed(backend, "refused");
+  }
+  assertEquals(pool.backends.map(({ alive }) => alive), [false, true]);
+  assertEquals(news.length, 1);
 });

@@ -64,8 +64,7 @@ export class CookieStickiness implements Stickiness {
   }
 
   find(request: StickyRequest): Backend | undefined {
-    const session = this.#read(request);
-    return session === undefined ? undefined : this.#byName().get(session.name);
+    return this.#read(request)?.backend;
   }
 
   peek(request: StickyRequest): Backend | undefined {
@@ -74,24 +73,37 @@ export class CookieStickiness implements Stickiness {
 
   bind(request: StickyRequest, backend: Backend): string | undefined {
     const session = this.#read(request);
-    const name = this.#nameOf(backend);
     // A backend that drains keeps its sessions only until they time out: a client that keeps coming would never leave.
     const renewable = backend.state === "active" && backend.weight > 0;
-    if (session?.name === name && (session.ageMs < this.#timeoutMs / 2 || !renewable)) return undefined;
+    if (session?.backend === backend && (session.ageMs < this.#timeoutMs / 2 || !renewable)) return undefined;
     const givenAt = Math.floor(this.#now() / 1000).toString(36);
     const secure = this.#secure ?? request.secure ? "; Secure" : "";
-    return `${this.#cookie}=${name}.${givenAt}${this.#attributes}${secure}`;
+    return `${this.#cookie}=${this.#nameOf(backend)}.${givenAt}${this.#attributes}${secure}`;
   }
 
-  /** What the client's cookie says; `undefined` when it has none, a malformed one, or one past its time. */
-  #read(request: StickyRequest): { name: string; ageMs: number } | undefined {
-    const value = cookieValue(request.header("cookie"), this.#cookie);
-    if (value === undefined) return undefined;
+  /** What the first of the client's cookies says that names a backend of the pool and is not past its time. */
+  #read(request: StickyRequest): { backend: Backend; ageMs: number } | undefined {
+    const header = request.header("cookie");
+    if (header === undefined) return undefined;
+    // Another path, or another site of the same domain, may have set one of the same name.
+    for (let start = 0; start < header.length;) {
+      let end = header.indexOf(";", start);
+      if (end === -1) end = header.length;
+      const value = valueIn(header, start, end, this.#cookie);
+      const session = value === undefined ? undefined : this.#sessionOf(value);
+      if (session !== undefined) return session;
+      start = end + 1;
+    }
+    return undefined;
+  }
+
+  #sessionOf(value: string): { backend: Backend; ageMs: number } | undefined {
     const dot = value.indexOf(".");
     const ageMs = this.#now() - parseInt(value.slice(dot + 1), 36) * 1000;
     // A clock a little behind that of the process that gave it out is no reason to lose the session.
     if (dot === -1 || !(ageMs < this.#timeoutMs) || ageMs < -this.#timeoutMs) return undefined;
-    return { name: value.slice(0, dot), ageMs: Math.max(ageMs, 0) };
+    const backend = this.#byName().get(value.slice(0, dot));
+    return backend && { backend, ageMs: Math.max(ageMs, 0) };
   }
 
   #byName(): ReadonlyMap<string, Backend> {
@@ -147,17 +159,9 @@ function attributesOf({ timeoutMs, path, domain, sameSite }: CookieConfig): stri
 
 const SAME_SITE = { lax: "Lax", strict: "Strict", none: "None" } as const;
 
-/** The value of one cookie of a `Cookie` header; the first where it is there twice. */
-function cookieValue(header: string | undefined, name: string): string | undefined {
-  if (header === undefined) return undefined;
-  for (let start = 0; start < header.length;) {
-    let end = header.indexOf(";", start);
-    if (end === -1) end = header.length;
-    while (header.charCodeAt(start) === 0x20) start++;
-    if (header.startsWith(name, start) && header.charCodeAt(start + name.length) === 0x3d) {
-      return header.slice(start + name.length + 1, end).trim();
-    }
-    start = end + 1;
-  }
-  return undefined;
+/** The value of the cookie that stands between `start` and `end` of a `Cookie` header, if it has this name. */
+function valueIn(header: string, start: number, end: number, name: string): string | undefined {
+  while (header.charCodeAt(start) === 0x20) start++;
+  if (!header.startsWith(name, start) || header.charCodeAt(start + name.length) !== 0x3d) return undefined;
+  return header.slice(start + name.length + 1, end).trim();
 }

@@ -25,10 +25,13 @@ export class Journey implements PickRequest {
   }
 
   header(name: string): string | undefined {
+    let value: string | undefined;
     for (const pair of this.#headers) {
-      if (pair[0].toLowerCase() === name) return pair[1];
+      if (pair[0].length !== name.length || pair[0].toLowerCase() !== name) continue;
+      // As RFC 9110 §5.3 and RFC 9113 §8.2.3 join lines: the same value, whether the engine has joined them or not.
+      value = value === undefined ? pair[1] : `${value}${name === "cookie" ? "; " : ", "}${pair[1]}`;
     }
-    return undefined;
+    return value;
   }
 
   accepts(backend: Backend): boolean {

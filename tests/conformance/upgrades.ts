@@ -36,6 +36,23 @@ export function testUpgrades(engine: EngineUnderTest): void {
   const name = (what: string) => `${engine.name}: upgrades: ${what}`;
   const { deviations } = engine;
 
+  // Under `fetch` a 101 had none of them: a client that began with a WebSocket never stuck to its backend.
+  Deno.test(name("a 101 carries X-Request-Id, the session's cookie and the operator's headers"), async () => {
+    await using backend = upgrading((connection) => connection.toEnd());
+    await using proxy = await startProxy(engine, {
+      backends: [backend.url],
+      sticky: { by: "cookie" },
+      headers: { response: { set: { "X-Served": "yes" }, remove: ["X-Gone"] } },
+    });
+    using client = await RawClient.connect(proxy.port);
+    const response = await ask(client, webSocketHandshake("/", "X-Request-Id: my-id\r\n"));
+    assertEquals(response.status, 101);
+    assertEquals([headerOf(response, "x-request-id"), headerOf(response, "x-served")], ["my-id", "yes"]);
+    assert(headerOf(response, "set-cookie")?.startsWith("roundhouse="), response.head);
+    client.close();
+    await proxy.idle();
+  });
+
   Deno.test(name("a WebSocket's handshake reaches the backend, and the backend's choice the client"), async () => {
     await using backend = upgrading(async (connection) => {
       await connection.read();

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
+import { RawClient, textOf } from "../support/raw_client.ts";
 import type { ConfigFile } from "../../src/config/schema.ts";
 
 const sticky: ConfigFile = { sticky: { by: "cookie", cookie: "session", timeout: "1h" } };
@@ -147,4 +148,52 @@ Deno.test("the cookie is Secure where a trusted proxy says https, and only by a 
   assertEquals(await secure([], "https"), false);
   assertEquals(await secure(["127.0.0.1"], "https", { secure: false }), false);
   assertEquals(await secure([], "http", { secure: true }), true);
+});
+
+// Under `wire` only the first `Cookie` line was read, which HTTP/2 clients behind other proxies split; and a cookie of
+// the same name from another path or site hid the session: such a client never stuck.
+Deno.test("a session is found in any Cookie line, and behind others of its name", async () => {
+  await using one = HttpBackend.named("one");
+  await using two = HttpBackend.named("two");
+  await using proxy = await TestProxy.start({ ...sticky, backends: [one.url, two.url] });
+  const first = await ask(proxy);
+  const good = pairOf(first.setCookie);
+  const stranger = `session=${"0".repeat(24)}.${good.split(".")[1]}`;
+  const lines = [
+    [`session=other; ${good}`],
+    [stranger, good],
+    ["a=1", "session=", `xsession=1; ${good}; session=last`],
+    [`${good}`, "session=other"],
+  ];
+  for (const cookies of lines) {
+    const head = cookies.map((cookie) => `Cookie: ${cookie}\r\n`).join("");
+    for (let request = 0; request < 3; request++) {
+      using client = await RawClient.connect(proxy.port);
+      const response = await client.request(`GET / HTTP/1.1\r\nHost: x\r\n${head}\r\n`);
+      assert(response !== undefined);
+      assertEquals([textOf(response), /^set-cookie:/im.test(response.head)], [first.by, false], head);
+    }
+  }
+});
+
+// `wire` hashed the first line alone, `fetch` all of them joined: behind both, a client changed its backend.
+Deno.test("header-hash goes by all lines of the header, the same in both engines", async () => {
+  const names = Array.from({ length: 8 }, (_, index) => `b${index}`);
+  await using stack = new AsyncDisposableStack();
+  const backends = names.map((name) => stack.use(HttpBackend.named(name)).url);
+  const strategy = "header-hash:X-Key" as const;
+  const proxies = [];
+  for (const engine of ["fetch", "wire"] as const) {
+    proxies.push(stack.use(await TestProxy.start({ engine, strategy, backends })));
+  }
+  for (const keys of [["a"], ["a", "b"], ["a", "", "c"], ["x, y", "z"], ["\u00e9", "b"], ["b", "a"], ["a", "c"]]) {
+    const lines = keys.map((key) => `X-Key: ${key}\r\n`).join("");
+    const answers = [];
+    for (const proxy of proxies) {
+      using client = await RawClient.connect(proxy.port);
+      const response = await client.request(`GET / HTTP/1.1\r\nHost: x\r\n${lines}\r\n`);
+      answers.push(response && textOf(response));
+    }
+    assertEquals(answers[0], answers[1], lines);
+  }
 });

@@ -76,6 +76,9 @@ export class WebSocketExchange implements Exchange<Handshake> {
       return { ...UNSEEN, failure: clientGone() };
     }
     const { socket: client, response } = this.#accept(socket);
+    for (const [name, value] of headers) {
+      if (!isHandshakes(name)) response.headers.append(name, value);
+    }
     const bridge = new Bridge(client, socket, early);
     this.context.bridges.add(bridge);
     this.upgrade.signal.addEventListener("abort", () => bridge.clientGone());
@@ -170,6 +173,13 @@ export class WebSocketExchange implements Exchange<Handshake> {
       throw new ProxyError(`Bad WebSocket handshake: ${messageOf(error)}`, options);
     }
   }
+}
+
+/** Whether a header belongs to the handshake or the framing, which are the runtime's: the operator may set any. */
+function isHandshakes(name: string): boolean {
+  const lower = name.toLowerCase();
+  return lower === "connection" || lower === "upgrade" || lower === "content-length" ||
+    lower === "transfer-encoding" || lower.startsWith("sec-websocket-");
 }
 
 /** Closes a backend's socket that no client will listen to. */

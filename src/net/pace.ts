@@ -19,6 +19,8 @@ export class Pace implements Disposable {
   readonly #waiting: (() => void)[] = [];
   #rangAt = 0;
   #ringing = false;
+  #closed = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #doorbell: Doorbell | undefined;
 
   /** Without a doorbell a timer has to do, for which the processor is idle for 2 ms. */
@@ -32,26 +34,31 @@ export class Pace implements Disposable {
 
   /** To be asked before each part of the work. `undefined`: go on at once; else go on when it settles. */
   pause(): Promise<void> | undefined {
-    if (performance.now() - this.#rangAt < MOST_BUSY_MS) return undefined;
+    if (this.#closed || performance.now() - this.#rangAt < MOST_BUSY_MS) return undefined;
     if (this.#ringing) return new Promise((resolve) => this.#waiting.push(resolve));
     this.#ring();
     return undefined;
   }
 
+  /** Nobody waits any more. */
   [Symbol.dispose](): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
     this.#doorbell?.[Symbol.dispose]();
-    this.#doorbell = undefined;
+    for (const goOn of this.#waiting.splice(0)) goOn();
   }
 
   #ring(): void {
     this.#ringing = true;
     this.#rangAt = performance.now();
-    if (this.#doorbell === undefined) setTimeout(this.#heard, 0);
+    if (this.#doorbell === undefined) this.#timer = setTimeout(this.#heard, 0);
     else this.#doorbell.ring().then(this.#heard, this.#broken);
   }
 
   readonly #broken = (): void => {
-    this[Symbol.dispose]();
+    if (this.#closed) return;
+    this.#doorbell?.[Symbol.dispose]();
+    this.#doorbell = undefined;
     this.#ring();
   };
 
@@ -59,7 +66,7 @@ export class Pace implements Disposable {
   readonly #heard = async (): Promise<void> => {
     this.#ringing = false;
     const begun = performance.now();
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 && !this.#closed) {
       if (performance.now() - begun >= MOST_BUSY_MS) {
         if (!this.#ringing) this.#ring();
         return;

@@ -55,6 +55,20 @@ Deno.test("Pace goes on without its doorbell when that breaks", async () => {
   assert(await working > 0);
 });
 
+Deno.test("Pace that is closed while its doorbell rings leaves nothing behind, and nobody waiting", async () => {
+  for (const doorbell of [await Doorbell.install(), undefined]) {
+    const pace = new Pace(doorbell);
+    assertEquals(pace.pause(), undefined); // it rings from now on
+    for (const begun = performance.now(); performance.now() - begun < 10;);
+    const pause = pace.pause();
+    assert(pause !== undefined);
+    pace[Symbol.dispose]();
+    await pause;
+    assertEquals(pace.pause(), undefined);
+    await settle();
+  }
+});
+
 Deno.test("Doorbell rings once the runtime has looked, again and again", async () => {
   using doorbell = await Doorbell.install();
   assert(doorbell !== undefined);

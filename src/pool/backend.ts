@@ -31,6 +31,12 @@ export interface BackendSettings {
   readonly state: BackendState;
 }
 
+/** A WebSocket or tunnel to a backend: it may last for ever. */
+export interface LastingConnection {
+  /** Its backend has left: closes it on both sides. */
+  goAway(): void;
+}
+
 /** How fast old response times are forgotten, in milliseconds (the decay of the peak EWMA). */
 const LATENCY_DECAY_MS = 10_000;
 
@@ -58,6 +64,9 @@ export class Backend {
   readonly checks = { passed: 0, failed: 0 };
   /** Whether it may get requests at all; a request that waited may still know it after its removal. */
   inPool = true;
+  /** Whether it has drained on its way out, so that WebSockets and tunnels to it end. */
+  drained = false;
+  readonly #lasting = new Set<LastingConnection>();
   /** Control plane only. */
   lastCheck: CheckResult | null = null;
   /** Control plane only. */
@@ -161,6 +170,19 @@ export class Backend {
   /** Counts a connection until the lease is released; `undefined` at `maxConnections` and once it is removed. */
   lease(): Lease | undefined {
     return this.inPool && this.#shared.openConnection(this.slot) ? new Lease(this, this.#shared) : undefined;
+  }
+
+  /** Tells a WebSocket or tunnel of this isolate when it has to end, until the returned function is called. */
+  joinLasting(connection: LastingConnection): () => void {
+    this.#lasting.add(connection);
+    if (this.drained) connection.goAway(); // it was on its way when the drain ended
+    return () => this.#lasting.delete(connection);
+  }
+
+  /** Its drain has ended: nobody waits any longer for what may last for ever. */
+  endLasting(): void {
+    this.drained = true;
+    for (const connection of this.#lasting) connection.goAway();
   }
 
   /** A response head came: `latencyMs` after the attempt began. */

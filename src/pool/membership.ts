@@ -186,7 +186,7 @@ export class Membership {
     if (!backend.inPool) throw new UnknownBackendError("the pool has no such backend");
     await this.#save(this.#specs().filter(({ url }) => url !== backend.url));
     const removed = { before: drain?.before ?? backend.settings, description: describe(backend) };
-    this.#pool.remove(backend, reason);
+    this.#pool.remove(backend, reason, { drained: drain !== undefined });
     return removed;
   }
 

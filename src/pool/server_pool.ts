@@ -119,9 +119,14 @@ export class ServerPool {
     return backend;
   }
 
-  /** Takes a backend out: no request that is not on its way there goes to it any more. Those finish. */
-  remove(backend: Backend, reason: string): void {
-    if (this.#backends.includes(backend)) this.#swap([backend], [], reason);
+  /**
+   * Takes a backend out: no request that is not on its way there goes to it any more. Those finish; WebSockets and
+   * tunnels do too, unless it has drained: then their time is over.
+   */
+  remove(backend: Backend, reason: string, { drained = false }: { readonly drained?: boolean } = {}): void {
+    if (!this.#backends.includes(backend)) return;
+    if (drained) backend.endLasting();
+    this.#swap([backend], [], reason);
   }
 
   /**

@@ -1,9 +1,10 @@
 /** A certificate that the proxy makes itself, kept from one start to the next so that clients meet the same one. */
 
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import ipaddr from "ipaddr.js";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { readRegularFile } from "../regular_file.ts";
 import type { ServerCertificate } from "./certificates.ts";
 
 /** What a certificate is made or kept for. */
@@ -45,14 +46,15 @@ export function stateDirectory(env: (name: string) => string | undefined): strin
 export async function selfSignedCertificate(options: SelfSignedOptions): Promise<ServerCertificate> {
   const { names, now, log } = options;
   const directory = keepingPlace(options);
-  const kept = directory === undefined ? undefined : read(directory);
+  const files = directory === undefined ? undefined : filesFor(directory, names);
+  const kept = files === undefined ? undefined : read(files);
   if (kept !== undefined && serves(kept, names, now)) return kept;
   const made = await make(names, now);
   const expires = new Date(new X509Certificate(made.cert).validTo).toISOString();
   log.info("certificate made", { names: names.join(","), expires });
-  if (directory !== undefined) {
+  if (directory !== undefined && files !== undefined) {
     try {
-      keep(made, directory);
+      keep(made, directory, files);
     } catch (error) {
       notKept(log, directory, messageOf(error));
     }
@@ -78,14 +80,21 @@ function notKept(log: Log, directory: string | undefined, reason: string): void 
   log.warn("certificate not kept", { directory, reason, consequence: "the next start makes another one" });
 }
 
-function paths(directory: string): { readonly cert: string; readonly key: string } {
-  return { cert: `${directory}/self-signed.crt`, key: `${directory}/self-signed.key` };
+interface Files {
+  readonly cert: string;
+  readonly key: string;
 }
 
-function read(directory: string): ServerCertificate | undefined {
-  const { cert, key } = paths(directory);
+/** Each set of names has files of its own, so that several proxies of one user keep one each. */
+function filesFor(directory: string, names: readonly string[]): Files {
+  const set = [...new Set(names.map(oneSpelling))].sort().join();
+  const digest = createHash("sha256").update(set).digest("hex").slice(0, 12);
+  return { cert: `${directory}/self-signed-${digest}.crt`, key: `${directory}/self-signed-${digest}.key` };
+}
+
+function read({ cert, key }: Files): ServerCertificate | undefined {
   try {
-    return { cert: Deno.readTextFileSync(cert), key: Deno.readTextFileSync(key) };
+    return { cert: readRegularFile(cert), key: readRegularFile(key) };
   } catch {
     return undefined; // none yet, or of no use: another one takes its place
   }
@@ -145,10 +154,9 @@ async function make(names: readonly string[], now: Date): Promise<ServerCertific
 }
 
 /** Each file appears whole or not at all; a pair of two makes does not fit and is made anew. */
-function keep({ cert, key }: ServerCertificate, directory: string): void {
+function keep({ cert, key }: ServerCertificate, directory: string, to: Files): void {
   Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   Deno.chmodSync(directory, 0o700); // it may have been there
-  const to = paths(directory);
   replaceFile(to.key, key, 0o600);
   replaceFile(to.cert, cert, 0o644);
 }

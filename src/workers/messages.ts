@@ -31,11 +31,18 @@ export interface StartOrder {
   readonly backends: readonly PlacedBackend[];
 }
 
+/** A backend that leaves. */
+export interface RemovedBackend {
+  readonly slot: number;
+  /** Whether its drain is over, so that WebSockets and tunnels to it end. */
+  readonly drained: boolean;
+}
+
 /** What a worker is to do. They are carried out in the order they were sent; `start` is the first. */
 export type Order =
   | StartOrder
-  /** In one step: no request finds the pool half changed. `removed` are slots. */
-  | { readonly type: "exchange"; readonly removed: readonly number[]; readonly added: readonly PlacedBackend[] }
+  /** In one step: no request finds the pool half changed. */
+  | { readonly type: "exchange"; readonly removed: readonly RemovedBackend[]; readonly added: readonly PlacedBackend[] }
   | { readonly type: "configure"; readonly config: Config; readonly sessions: SharedSessions | undefined }
   | { readonly type: "certificate"; readonly certificate: ServerCertificate }
   /** Nothing but an acknowledgement: all that was ordered before is done by then, and all news before it is told. */

@@ -44,7 +44,7 @@ export class Supervisor implements DataPlane {
   /** Backends that the workers have yet to be told of, by slot. */
   readonly #added = new Map<number, PlacedBackend>();
   /** Slots of removed backends that the workers have yet to be told of, and what gives them back. */
-  readonly #removed = new Map<number, () => void>();
+  readonly #removed = new Map<number, { readonly drained: boolean; readonly release: () => void }>();
   #config: Config;
   #sessions: SessionTable | undefined;
   #certificate: ServerCertificate | undefined;
@@ -188,19 +188,22 @@ export class Supervisor implements DataPlane {
    */
   #poolChanged({ type, backend }: PoolEvent): void {
     if (type !== "added" && type !== "removed") return;
-    const { spec, slot } = backend;
+    const { spec, slot, drained } = backend;
     if (type === "added") this.#added.set(slot, { spec, slot });
-    else if (!this.#added.delete(slot)) this.#removed.set(slot, this.#options.pool.holdSlot(slot));
+    else if (!this.#added.delete(slot)) {
+      this.#removed.set(slot, { drained, release: this.#options.pool.holdSlot(slot) });
+    }
     if (this.#added.size + this.#removed.size === 1) queueMicrotask(() => this.#tellExchange());
   }
 
   #tellExchange(): void {
     if (this.#added.size + this.#removed.size === 0) return;
-    const released = [...this.#removed.values()];
-    const order = { type: "exchange", removed: [...this.#removed.keys()], added: [...this.#added.values()] } as const;
+    const held = [...this.#removed.values()];
+    const removed = Array.from(this.#removed, ([slot, { drained }]) => ({ slot, drained }));
+    const order = { type: "exchange", removed, added: [...this.#added.values()] } as const;
     this.#removed.clear();
     this.#added.clear();
-    this.#order(order).then(() => released.forEach((release) => release()));
+    this.#order(order).then(() => held.forEach(({ release }) => release()));
   }
 
   #news(isolate: number, news: News): void {

@@ -87,8 +87,11 @@ class Forwarding {
   }
 
   #exchange({ removed, added }: Extract<Order, { type: "exchange" }>): void {
-    const leaving = new Set(removed);
+    const leaving = new Map(removed.map(({ slot, drained }) => [slot, drained]));
     const backends = this.#pool.backends.filter(({ slot }) => leaving.has(slot));
+    for (const backend of backends) {
+      if (leaving.get(backend.slot) === true) backend.endLasting();
+    }
     this.#pool.follow({ removed: backends, added }, REASON);
   }
 }

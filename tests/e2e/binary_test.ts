@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
 import DENO_JSON from "../../deno.json" with { type: "json" };
-import { clientFor } from "../support/certificates.ts";
+import { clientFor, keptCertificate } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { type Finished, Program, type ProgramOptions, runProgram } from "../support/program.ts";
 
@@ -132,7 +132,7 @@ test("the built file makes a self-signed certificate too, and speaks HTTP/2 with
     env: { STATE_DIRECTORY: state },
   });
   const ready = await program.logged("ready");
-  using client = clientFor("HTTP/2", { cert: await Deno.readTextFile(`${state}/tls/self-signed.crt`) });
+  using client = clientFor("HTTP/2", { cert: keptCertificate(state) });
   assertEquals(await (await fetch(String(ready["proxy"]), { client })).text(), "over HTTP/2");
 });
 

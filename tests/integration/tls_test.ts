@@ -6,6 +6,7 @@ import { ConfigError } from "../../src/errors.ts";
 import {
   clientFor,
   HttpsBackend,
+  keptCertificate,
   makeAuthority,
   makePair,
   StateDirectory,
@@ -468,7 +469,7 @@ Deno.test("selfSigned keeps its certificate in STATE_DIRECTORY from one start to
   };
   const first = await TestProxy.start(settings);
   await first.roundhouse.stop();
-  const cert = Deno.readTextFileSync(`${directory.path}/tls/self-signed.crt`);
+  const cert = keptCertificate(directory.path);
   assertEquals(first.log.of("certificate made").length, 1);
   await using second = await TestProxy.start(settings);
   assertEquals(second.log.of("certificate made").length, 0);

@@ -52,6 +52,57 @@ async function open(proxy: TestProxy, options: { protocols?: string[]; headers?:
   return socket;
 }
 
+/** Removes a backend with a drain; resolves with the status. */
+async function removeAfter(proxy: TestProxy, url: string, drain: string): Promise<number> {
+  const response = await fetch(`${proxy.adminUrl}/backends?url=${url}&drain=${drain}`, { method: "DELETE" });
+  await response.body?.cancel();
+  return response.status;
+}
+
+Deno.test("the WebSockets of a removed backend close when its drain ends, in every worker, and nobody else's", async () => {
+  // They stayed for as long as both sides liked: a backend that had been removed for a deployment never got rid of them.
+  const { backend, closed } = socketBackend();
+  await using _backend = backend;
+  const other = socketBackend();
+  await using _other = other.backend;
+  await using proxy = await TestProxy.start({ backends: [backend.url, other.backend.url] });
+  const sockets = await Promise.all(Array.from({ length: 12 }, () => open(proxy)));
+  const gone = proxy.backend(backend.url);
+  assertEquals(gone.currentConnections, 6);
+  assertEquals(await removeAfter(proxy, backend.url, "50ms"), 200);
+  const closedClients = () => sockets.filter(({ readyState }) => readyState === WebSocket.CLOSED).length;
+  const timeoutMs = 20_000; // the closing handshake may take a while where other work is in its way
+  await waitFor(() => closed.length === 6 && closedClients() === 6, { what: "both sides to close", timeoutMs });
+  await waitFor(() => gone.currentConnections === 0, { what: "the count to return to 0", timeoutMs });
+  const alive = sockets.filter(({ readyState }) => readyState === WebSocket.OPEN);
+  for (const socket of alive) {
+    const answer = nextMessage(socket);
+    socket.send("still there");
+    assertEquals(await answer, "still there");
+    const end = nextClose(socket);
+    socket.close();
+    await end;
+  }
+  await proxy.idle();
+});
+
+Deno.test("the WebSockets of a backend that is removed without a drain go on", async () => {
+  const { backend } = socketBackend();
+  await using _backend = backend;
+  await using proxy = await TestProxy.start({ backends: [backend.url] });
+  const socket = await open(proxy);
+  const gone = proxy.backend(backend.url);
+  const response = await fetch(`${proxy.adminUrl}/backends?url=${backend.url}`, { method: "DELETE" });
+  await response.body?.cancel();
+  const answer = nextMessage(socket);
+  socket.send("still there");
+  assertEquals(await answer, "still there");
+  const end = nextClose(socket);
+  socket.close();
+  await end;
+  await waitFor(() => gone.currentConnections === 0, { what: "the count to return to 0" });
+});
+
 function nextMessage(socket: WebSocket): Promise<string | ArrayBuffer> {
   return new Promise((resolve) => socket.addEventListener("message", ({ data }) => resolve(data), { once: true }));
 }

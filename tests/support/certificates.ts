@@ -70,6 +70,14 @@ export class TemporaryDirectory implements Disposable {
   }
 }
 
+/** The text of the one self-signed certificate that is kept where state is. */
+export function keptCertificate(state: string): string {
+  const folder = `${state}/tls`;
+  const names = Array.from(Deno.readDirSync(folder), ({ name }) => name).filter((name) => name.endsWith(".crt"));
+  if (names.length !== 1) throw new Error(`${folder} has ${names.length} certificates`);
+  return Deno.readTextFileSync(`${folder}/${names[0]}`);
+}
+
 /** A directory that is where state is kept, for as long as the test runs. */
 export class StateDirectory extends TemporaryDirectory {
   readonly #before = Deno.env.get("STATE_DIRECTORY");

@@ -17,6 +17,8 @@ const PING_SECONDS = 120;
 /** What a backend said to the handshake: a socket, or the status of its refusal. */
 interface Handshake extends ResponseHead {
   readonly socket?: WebSocket;
+  /** Whose socket it is. */
+  readonly backend?: Backend;
   /** Messages that came before the client's side was open. */
   readonly early?: MessageEvent["data"][];
 }
@@ -63,7 +65,7 @@ export class WebSocketExchange implements Exchange<Handshake> {
     }
   }
 
-  async relay({ status, socket, early = [] }: Handshake, headers: HeaderPair[]): Promise<Relayed> {
+  async relay({ status, backend, socket, early = [] }: Handshake, headers: HeaderPair[]): Promise<Relayed> {
     if (socket === undefined) {
       this.respond(new Response(null, { status, headers }));
       await this.completed.catch(() => {}); // an end like any other
@@ -83,7 +85,9 @@ export class WebSocketExchange implements Exchange<Handshake> {
     this.context.bridges.add(bridge);
     this.upgrade.signal.addEventListener("abort", () => bridge.clientGone());
     this.respond(response);
+    const leave = backend?.joinLasting(bridge);
     await bridge.ended;
+    leave?.();
     this.context.bridges.delete(bridge);
     return UNSEEN;
   }
@@ -122,7 +126,7 @@ export class WebSocketExchange implements Exchange<Handshake> {
     const socket = this.#dial(backend, headers);
     const early: MessageEvent["data"][] = [];
     socket.onmessage = ({ data }) => early.push(data);
-    socket.onopen = () => resolve({ status: 101, headers: [], socket, early });
+    socket.onopen = () => resolve({ status: 101, headers: [], socket, backend, early });
     socket.onerror = (event) => resolve(event instanceof ErrorEvent ? event.message : "");
     const giveUp = () => socket.close();
     signal.addEventListener("abort", giveUp);

@@ -317,7 +317,9 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     // A WebSocket has said goodbye by then; in other protocols one side may be done and the other go on for long.
     const lingering = this.request.upgrade?.toLowerCase() === "websocket" ? this.#context.lingerTimeouts : undefined;
     const tunnel = new Tunnel(this.#client, connection, this.#context.pace, lingering);
+    const leave = connection.backend.joinLasting(tunnel);
     const { bytesIn, bytesOut } = opened ? await tunnel.run() : { bytesIn: 0, bytesOut: 0 };
+    leave();
     this.#tunnelBytesIn = bytesIn;
     this.#release(false);
     this.#client.close();

@@ -44,6 +44,10 @@ export class Tunnel extends Timed {
     return { bytesIn, bytesOut };
   }
 
+  goAway(): void {
+    this.#cut();
+  }
+
   timedOut(): void {
     this.#cut();
   }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { X509Certificate } from "node:crypto";
 import { selfSignedCertificate, stateDirectory } from "../../../src/tls/self_signed.ts";
 import { TemporaryDirectory } from "../../support/certificates.ts";
@@ -33,11 +33,10 @@ Deno.test("selfSignedCertificate() keeps one in files of its own and takes it ag
   const get = (now: Date, names = NAMES) => selfSignedCertificate({ names, directory: state, now, log });
   const first = await get(START);
   const mode = (path: string) => (Deno.statSync(path).mode ?? 0) & 0o777;
-  assertEquals([mode(`${state}/tls`), mode(`${state}/tls/self-signed.key`)], [0o700, 0o600]);
-  assertEquals([...Deno.readDirSync(`${state}/tls`)].map(({ name }) => name).sort(), [
-    "self-signed.crt",
-    "self-signed.key",
-  ]);
+  const files = () => [...Deno.readDirSync(`${state}/tls`)].map(({ name }) => `${state}/tls/${name}`).sort();
+  const [cert = "", key = "", ...more] = files();
+  assertEquals([mode(`${state}/tls`), mode(cert), mode(key), more], [0o700, 0o644, 0o600, []]);
+  assertMatch(`${cert} ${key}`, /self-signed-([0-9a-f]{12})\.crt .*self-signed-\1\.key$/);
   assertEquals(await get(after(0)), first);
   assertEquals(await get(after(365), ["::1", "LOCALHOST", "proxy.example", "127.0.0.1"]), first);
   assertEquals(log.of("certificate made").length, 1);
@@ -45,18 +44,28 @@ Deno.test("selfSignedCertificate() keeps one in files of its own and takes it ag
   const renewed = await get(after(367)); // less than 30 days left
   assertNotEquals(renewed, first);
   assertEquals(await get(after(367)), renewed);
-  const fewer = await get(after(367), ["localhost"]);
-  assertNotEquals(fewer, renewed);
-  const early = await get(START, ["localhost"]); // not valid yet: the clock was set back
-  assertNotEquals(early, fewer);
+  const early = await get(START); // not valid yet: the clock was set back
+  assertNotEquals(early, renewed);
 
-  Deno.writeTextFileSync(`${state}/tls/self-signed.key`, renewed.key); // another certificate's
-  const repaired = await get(START, ["localhost"]);
+  Deno.writeTextFileSync(key, renewed.key); // another certificate's
+  const repaired = await get(START);
   assertNotEquals(repaired, early);
-  Deno.writeTextFileSync(`${state}/tls/self-signed.crt`, "damaged");
-  assertNotEquals(await get(START, ["localhost"]), repaired);
-  assertEquals(log.of("certificate made").length, 6);
+  Deno.writeTextFileSync(cert, "damaged");
+  assertNotEquals(await get(START), repaired);
+  assertEquals([log.of("certificate made").length, files()], [5, [cert, key]]);
   assertEquals(log.of("certificate not kept"), []);
+});
+
+Deno.test("selfSignedCertificate() keeps one for each set of names: two proxies of one user leave each other theirs", async () => {
+  // They shared one file, and each start put its own certificate in the place of the other's.
+  using directory = new TemporaryDirectory();
+  const log = new RecordingLog();
+  const get = (names: string[]) => selfSignedCertificate({ names, directory: directory.path, now: START, log });
+  const one = await get(["one.example", "localhost"]);
+  const other = await get(["other.example"]);
+  assertEquals(await get(["LOCALHOST", "one.example"]), one);
+  assertEquals(await get(["other.example"]), other);
+  assertEquals(log.of("certificate made").length, 2);
 });
 
 Deno.test("selfSignedCertificate() goes on in memory where it can't write", async () => {

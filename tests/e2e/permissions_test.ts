@@ -1,0 +1,37 @@
+// The program with the permissions that the README and `deno task start` give it, and no more.
+
+import { assertEquals } from "@std/assert";
+import { TemporaryDirectory } from "../support/certificates.ts";
+import { HttpBackend } from "../support/http_backend.ts";
+import { Program } from "../support/program.ts";
+
+const root = new URL("../../", import.meta.url).pathname;
+
+/** The command lines, as they are written down. */
+const LINES = {
+  "deno task start": JSON.parse(Deno.readTextFileSync(`${root}deno.json`)).tasks.start.command as string,
+  "the README's narrow one":
+    /^deno run .*--allow-read=.* main\.ts(?= )/m.exec(Deno.readTextFileSync(`${root}README.md`))
+      ?.[0] ?? "",
+};
+
+for (const [name, line] of Object.entries(LINES)) {
+  for (const [engine, workers] of [["fetch", 1], ["wire", 2]] as const) {
+    Deno.test(`with the permissions of ${name}, engine ${engine} with ${workers} serves, and nothing is written`, async () => {
+      // The runtime warned about permissions in a file at each start, and they let it write everywhere.
+      assertEquals([line.startsWith("deno run --no-prompt --allow-"), / -[PA] |write/.test(line)], [true, false], line);
+      await using backend = HttpBackend.named("served");
+      using directory = new TemporaryDirectory();
+      const config = directory.write("config.json", JSON.stringify({ backends: [backend.url] }));
+      const command = line.replace("deno", Deno.execPath()).replace("/etc/roundhouse", directory.path);
+      const binary = directory.write("roundhouse", `#!/bin/sh\ncd ${root}\nexec ${command} "$@"\n`);
+      Deno.chmodSync(binary, 0o755);
+      const args = ["-c", config, "-p", "0", "--admin-port", "0", "--engine", engine, "--workers", String(workers)];
+      await using program = await Program.start(args, { binary });
+      assertEquals(await (await fetch(program.url)).text(), "served");
+      const reload = await fetch(`${program.adminUrl}/reload`, { method: "POST" });
+      assertEquals([reload.status, (await reload.json()).restartNeeded], [200, []]);
+      assertEquals(program.log.filter(({ level }) => ["stderr", "warn", "error"].includes(level)), []);
+    });
+  }
+}

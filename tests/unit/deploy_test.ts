@@ -1,0 +1,42 @@
+// The files of deploy/: what whoever copies them relies on.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+
+const read = (path: string) => Deno.readTextFileSync(new URL(`../../${path}`, import.meta.url));
+
+Deno.test("the systemd unit limits what a flood can take, and sets nothing twice", () => {
+  // It had no limit of memory: the whole machine ran out of it, not one service.
+  const directives = read("deploy/roundhouse.service").split("\n").filter((line) => /^[A-Z]\w+=/.test(line));
+  const names = directives.map((line) => line.slice(0, line.indexOf("=")));
+  for (const name of ["MemoryMax", "TasksMax", "LimitNOFILE", "NoNewPrivileges", "ProtectSystem"]) {
+    assertEquals(names.filter((other) => other === name).length, 1, name);
+  }
+  assert(directives.includes("Restart=on-failure"), "who is ended for its memory is started anew");
+});
+
+Deno.test("the Kubernetes manifest holds no token, and keeps the admin port from strangers", () => {
+  // A token that stands in the file is the token of everybody who applies it unchanged.
+  const documents = read("deploy/kubernetes.yaml").split(/^---$/m);
+  const kinds = documents.map((text) => /^kind: (\w+)$/m.exec(text)?.[1]);
+  assertEquals(kinds, ["ConfigMap", "Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"]);
+  const [config = "", deployment = "", service = "", , policy = ""] = documents;
+  assertMatch(config, /"token": "\$\{ROUNDHOUSE_ADMIN_TOKEN\}"/);
+  assertMatch(deployment, /secretKeyRef: \{ name: roundhouse, key: admin-token \}/);
+  assertEquals(/optional/.test(deployment), false, "no pod may start without the Secret");
+  assertEquals(/admin|8081/.test(service), false);
+  assertMatch(policy, /- ports: \[\{ port: http \}\]\n {4}- ports: \[\{ port: admin \}\]\n {6}from:/);
+});
+
+Deno.test("the Dockerfile builds from pinned images and from what it may see", () => {
+  // It took a file that only some hosts can build, and whatever image was called stable that day.
+  const text = read("deploy/Dockerfile");
+  const images = new Map(
+    Array.from(text.matchAll(/^ARG (\w+)=(\S+)$/gm), ([, name = "", image = ""]) => [name, image]),
+  );
+  const used = Array.from(text.matchAll(/^FROM \$\{(\w+)\}/gm), ([, name = ""]) => images.get(name) ?? "");
+  assertEquals([used.length, text.match(/^FROM /gm)?.length], [2, 2]);
+  for (const image of used) assertMatch(image, /(:.*\d+\.\d+\.\d+|-\d{8}\b|@sha256:)/);
+  const copied = Array.from(text.matchAll(/^COPY (?!--)(.+) \S+$/gm), ([, names = ""]) => names.split(" ")).flat();
+  const seen = read("deploy/Dockerfile.dockerignore").trim().split("\n");
+  assertEquals(seen.sort(), ["*", ...copied.map((name) => `!${name}`)].sort());
+});

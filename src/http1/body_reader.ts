@@ -1,7 +1,7 @@
 /** Follows a body through its bytes, however it is framed, so that whoever relays it knows where it ends. */
 
 import type { BodyFraming } from "./body.ts";
-import { ChunkedReader, type DataListener, type TrailerRule } from "./chunked.ts";
+import { ChunkedReader, type DataListener } from "./chunked.ts";
 
 export interface BodyReader {
   /** Bytes of data so far, without any framing. */
@@ -9,7 +9,7 @@ export interface BodyReader {
   /** Whether the body has come whole; never, for one that ends with its connection. */
   readonly done: boolean;
   /**
-   * Reads on; returns where the body's bytes end, or `end` while it goes on.
+   * Reads on; returns where the body's bytes end, or `end` while it goes on. May change bytes of the framing in place.
    *
    * @param onData told where data is, less the framing
    * @throws {MalformedMessage}
@@ -17,16 +17,13 @@ export interface BodyReader {
   read(bytes: Uint8Array, start: number, end: number, onData?: DataListener): number;
 }
 
-/**
- * @param mostTrailerBytes longer trailers are refused
- * @param refusesTrailer see `ChunkedReader`
- */
-export function bodyReader(framing: BodyFraming, mostTrailerBytes: number, refusesTrailer?: TrailerRule): BodyReader {
+/** @param mostTrailerBytes longer trailers are refused */
+export function bodyReader(framing: BodyFraming, mostTrailerBytes: number): BodyReader {
   switch (framing.kind) {
     case "length":
       return new LengthReader(framing.bytes);
     case "chunked":
-      return new ChunkedReader(mostTrailerBytes, refusesTrailer);
+      return new ChunkedReader(mostTrailerBytes);
     case "until-close":
       return new LengthReader(Infinity);
   }

@@ -6,6 +6,7 @@ import {
   CR,
   EQUALS,
   hexValue,
+  isSpace,
   isTokenCharacter,
   isValueCharacter,
   LF,
@@ -34,6 +35,10 @@ const TRAILER_VALUE = 15;
 const TRAILER_LF = 16;
 const END_LF = 17;
 const DONE = 18;
+const EXTENSION_SPACE = 19;
+
+/** Stands where a space stood that nobody should send. */
+const FILLER = 0x78; // "x"
 
 /** A chunk's line may hold this much beside data: an extension without end is not a licence to send for ever. */
 const MOST_LINE_BYTES = 4096;
@@ -65,9 +70,6 @@ const NEVER_TRAILERS: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Whether a trailer is refused. */
-export type TrailerRule = (name: string) => boolean;
-
 /** Told where data of the body is, for whoever has to take it out of its chunks. */
 export type DataListener = (bytes: Uint8Array, from: number, to: number) => void;
 
@@ -79,7 +81,6 @@ export class ChunkedReader {
   /** Bytes of data so far, without the framing. */
   dataBytes = 0;
   readonly #mostTrailerBytes: number;
-  readonly #refusesTrailer: TrailerRule | undefined;
   #state: number = SIZE_START;
   #left = 0;
   #lineBytes = 0;
@@ -87,13 +88,9 @@ export class ChunkedReader {
   #trailerBytes = 0;
   #trailerName = "";
 
-  /**
-   * @param mostTrailerBytes longer trailers are refused
-   * @param refusesTrailer whether a trailer of this name is refused, beside those that never may be one
-   */
-  constructor(mostTrailerBytes: number, refusesTrailer?: TrailerRule) {
+  /** @param mostTrailerBytes longer trailers are refused */
+  constructor(mostTrailerBytes: number) {
     this.#mostTrailerBytes = mostTrailerBytes;
-    this.#refusesTrailer = refusesTrailer;
   }
 
   /** Whether the body has come whole. */
@@ -102,7 +99,8 @@ export class ChunkedReader {
   }
 
   /**
-   * Reads on; returns where the body ends, or `end` while it goes on.
+   * Reads on; returns where the body ends, or `end` while it goes on. Spaces around the `;` of an extension are written
+   * over, so that what goes on is well-formed.
    *
    * @throws {MalformedMessage}
    */
@@ -116,16 +114,19 @@ export class ChunkedReader {
         this.#left -= to - at;
         at = to;
         if (this.#left === 0) this.#state = DATA_CR;
-      } else this.#step(bytes[at++] ?? 0);
+      } else this.#step(bytes, at++);
     }
     return at;
   }
 
-  #step(code: number): void {
+  #step(bytes: Uint8Array, at: number): void {
+    const code = bytes[at] ?? 0;
     switch (this.#state) {
       case SIZE_START:
       case SIZE:
-        return this.#sizeByte(code);
+        return this.#sizeByte(code, bytes, at);
+      case EXTENSION_SPACE:
+        return this.#spaceByte(code, bytes, at);
       case EXTENSION_NAME_START:
       case EXTENSION_NAME:
       case EXTENSION_VALUE_START:
@@ -133,7 +134,7 @@ export class ChunkedReader {
       case EXTENSION_QUOTED:
       case EXTENSION_ESCAPED:
       case EXTENSION_QUOTED_END:
-        this.#extensionByte(code);
+        this.#extensionByte(code, bytes, at);
         return this.#countLine();
       case SIZE_END:
         expect(code, LF, "a chunk size");
@@ -153,7 +154,7 @@ export class ChunkedReader {
     }
   }
 
-  #sizeByte(code: number): void {
+  #sizeByte(code: number, bytes: Uint8Array, at: number): void {
     const digit = hexValue(code);
     if (digit >= 0) {
       if (this.#state === SIZE_START) {
@@ -166,24 +167,25 @@ export class ChunkedReader {
       return this.#countLine();
     }
     if (this.#state === SIZE_START) throw new MalformedMessage("a chunk size is malformed");
-    this.#sizePartEnd(code, "a chunk size is malformed");
+    this.#sizePartEnd(code, bytes, at, "a chunk size is malformed");
   }
 
-  /** `;name`, `;name=token` or `;name="quoted"`, without the spaces that RFC 9112 §7.1.1 allows and nobody sends. */
-  #extensionByte(code: number): void {
+  /** `;name`, `;name=token` or `;name="quoted"`, without the spaces that RFC 9112 §7.1.1 allows around `=`. */
+  #extensionByte(code: number, bytes: Uint8Array, at: number): void {
     switch (this.#state) {
       case EXTENSION_NAME_START:
+        if (isSpace(code)) return void (bytes[at] = FILLER);
         this.#state = EXTENSION_NAME;
         return require(isTokenCharacter(code));
       case EXTENSION_NAME:
         if (code === EQUALS) this.#state = EXTENSION_VALUE_START;
-        else if (!isTokenCharacter(code)) this.#sizePartEnd(code);
+        else if (!isTokenCharacter(code)) this.#sizePartEnd(code, bytes, at);
         return;
       case EXTENSION_VALUE_START:
         this.#state = code === QUOTE ? EXTENSION_QUOTED : EXTENSION_VALUE;
         return require(code === QUOTE || isTokenCharacter(code));
       case EXTENSION_VALUE:
-        if (!isTokenCharacter(code)) this.#sizePartEnd(code);
+        if (!isTokenCharacter(code)) this.#sizePartEnd(code, bytes, at);
         return;
       case EXTENSION_QUOTED:
         if (code === QUOTE) this.#state = EXTENSION_QUOTED_END;
@@ -193,15 +195,29 @@ export class ChunkedReader {
         this.#state = EXTENSION_QUOTED;
         return require(isValueCharacter(code));
       case EXTENSION_QUOTED_END:
-        return this.#sizePartEnd(code);
+        return this.#sizePartEnd(code, bytes, at);
     }
   }
 
   /** Behind the size, and behind each extension. */
-  #sizePartEnd(code: number, problem = EXTENSION_MALFORMED): void {
+  #sizePartEnd(code: number, bytes: Uint8Array, at: number, problem = EXTENSION_MALFORMED): void {
     if (code === SEMICOLON) this.#state = EXTENSION_NAME_START;
     else if (code === CR) this.#state = SIZE_END;
-    else throw new MalformedMessage(problem);
+    else if (isSpace(code)) {
+      bytes[at] = SEMICOLON;
+      this.#state = EXTENSION_SPACE;
+    } else throw new MalformedMessage(problem);
+  }
+
+  /**
+   * A space that stood before a `;` is the `;` now; the rest, and the `;` itself, become part of the extension's name.
+   * Recipients ignore extensions that they don't know, but not all of them take the spaces.
+   */
+  #spaceByte(code: number, bytes: Uint8Array, at: number): void {
+    if (code === SEMICOLON) this.#state = EXTENSION_NAME_START;
+    else if (!isSpace(code)) throw new MalformedMessage("a chunk size is malformed");
+    bytes[at] = FILLER;
+    this.#countLine();
   }
 
   #trailerByte(code: number): void {
@@ -238,7 +254,7 @@ export class ChunkedReader {
   }
 
   #endTrailerName(): void {
-    if (NEVER_TRAILERS.has(this.#trailerName.toLowerCase()) || this.#refusesTrailer?.(this.#trailerName) === true) {
+    if (NEVER_TRAILERS.has(this.#trailerName.toLowerCase())) {
       throw new MalformedMessage(`${this.#trailerName} in the trailers`);
     }
     this.#state = TRAILER_VALUE;

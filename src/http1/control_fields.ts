@@ -21,9 +21,14 @@ export interface ControlFields {
 /**
  * Reads the control fields.
  *
+ * @param sender whose: a server may say its length twice, if it is the same each time (RFC 9110 §8.6)
  * @throws {MalformedMessage} when a field stands twice that may stand once, or the framing is malformed
  */
-export function controlFields(fields: readonly Field[], minorVersion: number): ControlFields {
+export function controlFields(
+  fields: readonly Field[],
+  minorVersion: number,
+  sender: "client" | "server",
+): ControlFields {
   let length: number | undefined;
   let transferEncoding: string | undefined;
   let host: string | undefined;
@@ -43,7 +48,11 @@ export function controlFields(fields: readonly Field[], minorVersion: number): C
         if (isNamed(name, "connection")) connection = joined(connection, field[1]);
         break;
       case 14:
-        if (isNamed(name, "content-length")) length = parseLength(once(length, field[1], "Content-Length"));
+        if (isNamed(name, "content-length")) {
+          length = sender === "server"
+            ? sameLength(length, field[1])
+            : parseLength(once(length, field[1], "Content-Length"));
+        }
         break;
       case 17:
         if (isNamed(name, "transfer-encoding")) {
@@ -85,6 +94,15 @@ function withoutSpaces(option: string): string {
   while (start < end && isSpace(option.charCodeAt(start))) start++;
   while (end > start && isSpace(option.charCodeAt(end - 1))) end--;
   return option.slice(start, end);
+}
+
+function sameLength(before: number | undefined, value: string): number {
+  const lengths = value.includes(",") ? value.split(",").map((item) => parseLength(withoutSpaces(item))) : undefined;
+  const length = lengths?.[0] ?? parseLength(value);
+  if (lengths?.some((other) => other !== length) || (before !== undefined && before !== length)) {
+    throw new MalformedMessage("more than one Content-Length");
+  }
+  return length;
 }
 
 function once(before: unknown, value: string, name: string): string {

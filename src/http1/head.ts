@@ -23,6 +23,31 @@ export interface FieldSection {
  * @throws {MalformedMessage} at a line that ends in LF alone, unless the head is whole: then whoever reads it refuses it
  */
 export function findHeadEnd(bytes: Uint8Array, start: number, from: number, end: number): number {
+  const found = behindEmptyLine(bytes, start, from, end);
+  if (found === -1) refuseBareLf(bytes, start, from, end);
+  return found;
+}
+
+/** As `findHeadEnd`, for the head of a response: lines may end in LF alone, as some servers write them (RFC 9112 §2.2). */
+export function findResponseHeadEnd(bytes: Uint8Array, start: number, from: number, end: number): number {
+  const found = behindEmptyLine(bytes, start, from, end);
+  return found === -1 ? behindLooseEmptyLine(bytes, start, from, end) : found;
+}
+
+/**
+ * Where the first empty line ends, whatever ends lines. Where LF alone does, a body may hold what looks like the end of a
+ * head: only this finds the head's own.
+ */
+export function behindLooseEmptyLine(bytes: Uint8Array, start: number, from: number, end: number): number {
+  for (let at = Math.max(from, start + 1); at < end; at++) {
+    if (bytes[at] !== LF) continue;
+    const lineEnd = bytes[at - 1] === CR ? at - 2 : at - 1;
+    if (lineEnd >= start && bytes[lineEnd] === LF) return at + 1;
+  }
+  return -1;
+}
+
+function behindEmptyLine(bytes: Uint8Array, start: number, from: number, end: number): number {
   // CR LF CR LF are four bytes, so that a byte which is none of these rules out every place that covers it.
   let at = Math.max(from, start + 3);
   while (at < end) {
@@ -33,7 +58,6 @@ export function findHeadEnd(bytes: Uint8Array, start: number, from: number, end:
     else if (bytes[at - 1] === CR && bytes[at - 2] === LF && bytes[at - 3] === CR) return at + 1;
     else at += 2;
   }
-  refuseBareLf(bytes, start, from, end);
   return -1;
 }
 

@@ -44,7 +44,7 @@ export function readRequestHead(bytes: Buffer, start: number, end: number, needs
   const rawTarget = text.slice(targetAt - start, at - start);
   const minorVersion = readMinorVersion(text, at + 1 - start);
   const { fields, bounds } = readFields(bytes, start, text, behindLine(bytes, at + 9), MOST_REQUEST_FIELDS);
-  const control = controlFields(fields, minorVersion);
+  const control = controlFields(fields, minorVersion, "client");
   if (needsHost && minorVersion === 1 && control.host === undefined) {
     throw new MalformedMessage("the Host header is missing");
   }

@@ -1,10 +1,10 @@
 /** Reads the head of a response (RFC 9112 §4). */
 
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import { type BodyFraming, NO_BODY, UNTIL_CLOSE } from "./body.ts";
 import { CR, isValueCharacter, SP } from "./characters.ts";
 import { controlFields } from "./control_fields.ts";
-import { behindLine, type FieldSection, headText, readFields } from "./head.ts";
+import { behindLine, behindLooseEmptyLine, type FieldSection, headText, readFields } from "./head.ts";
 import { MalformedMessage } from "./malformed.ts";
 import { readMinorVersion } from "./request_head.ts";
 
@@ -13,6 +13,8 @@ export interface Http1Response extends FieldSection {
   readonly status: number;
   /** The words behind the status, as they were sent. */
   readonly reason: string;
+  /** How many bytes it took. */
+  readonly bytes: number;
   readonly framing: BodyFraming;
   /** Whether the server keeps its connection. */
   readonly keepAlive: boolean;
@@ -21,13 +23,29 @@ export interface Http1Response extends FieldSection {
 }
 
 /**
- * Reads a response's head.
+ * Reads a response's head. Lines that end in LF alone are read as what they are meant to be, and are in `text` as they
+ * should have been sent.
  *
  * @param bytes hold a whole head, with its empty line, from `start` to `end`
  * @param method of the request: an answer to HEAD has no body
  * @throws {MalformedMessage}
  */
 export function readResponseHead(bytes: Buffer, start: number, end: number, method: string): Http1Response {
+  try {
+    return readWellFormed(bytes, start, end, method);
+  } catch (error) {
+    const looseEnd = error instanceof MalformedMessage ? behindLooseEmptyLine(bytes, start, start, end) : -1;
+    if (looseEnd === -1) throw error;
+    const given = headText(bytes, start, looseEnd);
+    const text = given.replace(/\r?\n/g, "\r\n");
+    if (text === given) throw error;
+    const mended = Buffer.from(text, "latin1");
+    return { ...readWellFormed(mended, 0, mended.length, method), bytes: looseEnd - start };
+  }
+}
+
+function readWellFormed(bytes: Buffer, start: number, end: number, method: string): Http1Response {
+  if (bytes[end - 4] !== CR || bytes[end - 2] !== CR) throw new MalformedMessage("a line ends without CR");
   const text = headText(bytes, start, end);
   const minorVersion = readMinorVersion(text, 0);
   if (text.charCodeAt(8) !== SP) throw new MalformedMessage("the status line is malformed");
@@ -39,7 +57,7 @@ export function readResponseHead(bytes: Buffer, start: number, end: number, meth
   while (isValueCharacter(bytes[at] ?? 0)) at++;
   const reason = text.slice(reasonAt - start, at - start);
   const { fields, bounds } = readFields(bytes, start, text, behindLine(bytes, at), Infinity);
-  const control = controlFields(fields, minorVersion);
+  const control = controlFields(fields, minorVersion, "server");
   const bodyless = method === "HEAD" || status < 200 || status === 204 || status === 304;
   return {
     status,
@@ -47,6 +65,7 @@ export function readResponseHead(bytes: Buffer, start: number, end: number, meth
     fields,
     text,
     bounds,
+    bytes: end - start,
     framing: bodyless ? NO_BODY : control.framing ?? UNTIL_CLOSE,
     keepAlive: minorVersion === 1 ? !control.close : control.keepAlive && !control.close,
     upgrade: control.upgrade ? control.protocol : undefined,

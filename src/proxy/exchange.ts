@@ -9,13 +9,7 @@ import type { Backend, Lease } from "../pool/backend.ts";
 import type { SharedState } from "../pool/shared_state.ts";
 import { isWellFormedAuthority } from "./authority.ts";
 import type { ForwardedTrust } from "./forwarded.ts";
-import {
-  type ForwardedRequest,
-  forwardRequest,
-  forwardResponse,
-  type HeaderRules,
-  refusesRequestTrailer,
-} from "./headers.ts";
+import { type ForwardedRequest, forwardRequest, forwardResponse, type HeaderRules } from "./headers.ts";
 import type { RandomHex } from "./ids.ts";
 import { Journey } from "./journey.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
@@ -35,6 +29,8 @@ export interface Exchange<Response extends ResponseHead> {
   readonly bytesIn: number | null;
   /** Whether all of the request body that was handed out can be handed out again. */
   readonly bodyReplayable: boolean;
+  /** Whether a 1xx of a backend has gone to the client: no other backend may begin again. */
+  readonly informed: boolean;
   /** Waits until there is time for the request; `undefined`: there is now. For engines that have to see to it. */
   waitForTurn?(): Promise<void> | undefined;
   /** Sends the request to a backend; resolves with its response's head. Rejects with a `ProxyError` only. */
@@ -53,6 +49,8 @@ export interface Relayed {
   readonly bytesOut: number | null;
   /** What broke the body off, if the client did not get all of it. */
   readonly failure: ProxyError | undefined;
+  /** Whether the failure came before anything went to the client, so that it can still get an answer. */
+  readonly unsaid?: boolean;
 }
 
 /** How requests are forwarded, in the configuration's terms. */
@@ -132,11 +130,6 @@ export class Forwarder {
     return problem;
   }
 
-  /** Whether a request may not have a trailer of this name. */
-  refusesTrailer(name: string): boolean {
-    return refusesRequestTrailer(name, this.#parts.rules.requestHeaders);
-  }
-
   async #forward<Response extends ResponseHead>(
     exchange: Exchange<Response>,
     forwarded: ForwardedRequest,
@@ -159,7 +152,8 @@ export class Forwarder {
         }
         if (next === undefined) {
           const headers = this.#responseHeaders(response, forwarded, journey, lease.backend);
-          const { bytesOut, failure } = await exchange.relay(response, headers);
+          const { bytesOut, failure, unsaid } = await exchange.relay(response, headers);
+          if (failure !== undefined && unsaid === true) throw failure;
           if (failure !== undefined) this.#blame(lease.backend, forwarded.requestId, failure, "response cut");
           return { status, backend: lease.backend, bytesOut, failure };
         }
@@ -247,6 +241,7 @@ export class Forwarder {
       method: exchange.request.method,
       hasBody: exchange.request.bodyBytes !== 0,
       bodyReplayable: exchange.bodyReplayable,
+      informed: exchange.informed,
       attempts: journey.tried.length,
       maxRetries: rules.maxRetries,
       failure,

@@ -83,6 +83,7 @@ export function forwardRequest(
   const authority = request.authority ?? "";
   const headers: HeaderPair[] = [];
   let hostGiven = false;
+  let teGiven = false;
   let connection: string | undefined;
   let forwardedFor: string | undefined;
   let forwardedProto: string | undefined;
@@ -107,7 +108,10 @@ export function forwardRequest(
         connection = connection === undefined ? value : `${connection},${value}`;
         continue;
       case "te":
-        if (isTrailers(value)) headers.push(pair);
+        if (request.takesTrailers && !teGiven && namesTrailers(value)) {
+          headers.push(value === "trailers" ? pair : [pair[0], "trailers"]);
+          teGiven = true;
+        }
         continue;
       case "trailer":
         if (request.carriesTrailers) headers.push(pair);
@@ -169,11 +173,16 @@ function isHttps(protocol: string): boolean {
   return (end === -1 ? protocol : protocol.slice(0, end)).trim().toLowerCase() === "https";
 }
 
-/** Whether a request may not have such a trailer: the proxy governs the name, or the operator removes or sets it. */
-export function refusesRequestTrailer(name: string, rules: HeaderRules): boolean {
+/** Whether a trailer of a request is dropped: what a head is not believed, or the operator removes or sets. */
+export function dropsRequestTrailer(name: string, rules: HeaderRules): boolean {
   if (REQUEST_HEADERS.get(name) !== undefined || forwardedEntry(name) !== undefined) return true;
   if (NEVER_REQUEST_TRAILERS.get(name) !== undefined) return true;
   return governsRequest(name, rules);
+}
+
+/** Whether a trailer of a response is dropped. */
+export function dropsResponseTrailer(name: string, rules: HeaderRules): boolean {
+  return RESPONSE_HEADERS.get(name) !== undefined || governsResponse(name, rules);
 }
 
 /** Returns the headers for the client: the backend's less the hop-by-hop ones, `X-Request-Id`, the operator's rules. */
@@ -197,12 +206,10 @@ function endToEnd(response: ResponseHead): HeaderPair[] {
         headers.push(pair);
         continue;
       case "drop":
+      case "te":
         continue;
       case "connection":
         connection = connection === undefined ? pair[1] : `${connection},${pair[1]}`;
-        continue;
-      case "te":
-        if (isTrailers(pair[1])) headers.push(pair);
         continue;
       case "trailer":
         if (response.carriesTrailers) headers.push(pair);
@@ -258,9 +265,9 @@ function governsRequest(name: string, rules: HeaderRules): boolean {
   return governsResponse(name, rules) || (name.includes("_") && governsResponse(dashed(name), rules));
 }
 
-/** The one thing that a `TE` may say to the next. */
-function isTrailers(te: string): boolean {
-  return te.trim().toLowerCase() === "trailers";
+/** Whether a `TE` says that trailers are welcome, alone or among transfer codings (RFC 9110 §10.1.4). */
+function namesTrailers(te: string): boolean {
+  return te.split(",").some((member) => member.trim().toLowerCase() === "trailers");
 }
 
 /** 1 to 128 characters from `A-Za-z0-9._-`. */

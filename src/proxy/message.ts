@@ -19,6 +19,8 @@ export interface RequestHead {
   readonly secure: boolean;
   /** Whether trailers cross with the body; without them no `Trailer` is passed on. */
   readonly carriesTrailers?: boolean;
+  /** Whether trailers of the answer can cross; without that no `TE` is passed on. */
+  readonly takesTrailers?: boolean;
 }
 
 /** A response without its body. */

@@ -19,6 +19,8 @@ export interface RetryQuestion {
   readonly hasBody: boolean;
   /** Whether all of the body that was handed out can be handed out again. True where there is none. */
   readonly bodyReplayable: boolean;
+  /** Whether the client has been told something of the answer by a 1xx: another backend's would contradict it. */
+  readonly informed: boolean;
   /** Attempts made so far, from 1. */
   readonly attempts: number;
   /** How often a request may be tried again: `retries.attempts`. */
@@ -33,7 +35,7 @@ export interface RetryQuestion {
  */
 export function mayRetry(question: RetryQuestion): boolean {
   const { failure, method, hasBody } = question;
-  if (question.attempts > question.maxRetries) return false;
+  if (question.attempts > question.maxRetries || question.informed) return false;
   const repeatable = IDEMPOTENT.has(method) && !hasBody;
   if (typeof failure === "number") return repeatable;
   switch (failure.code) {

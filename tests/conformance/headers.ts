@@ -55,25 +55,29 @@ export function testHeaders(engine: EngineUnderTest): void {
     await unharmed({ proxy, client, backend, what: "hop-by-hop headers" });
   });
 
-  Deno.test(name("TE: trailers alone is passed on"), async () => {
+  Deno.test(name("TE: trailers is passed on where trailers are, alone and named by Connection"), async () => {
+    // Without its Connection option a backend may not believe it (RFC 9110 section 10.1.4); in a list it vanished.
     await using backend = new RecordingBackend();
     await using proxy = await startProxy(engine, { backends: [backend.url] });
     using client = await RawClient.connect(proxy.port);
-    const cases: [string, string | undefined][] = [
-      ["TE: trailers\r\nConnection: TE\r\n", "trailers"],
-      ["TE: trailers\r\n", "trailers"],
-      ["TE: Trailers\r\n", "trailers"],
-      ["TE: gzip\r\n", undefined],
-      ["TE: gzip;q=0.5\r\nConnection: te\r\n", undefined],
+    const cases: [string, boolean][] = [
+      ["TE: trailers\r\nConnection: TE\r\n", true],
+      ["TE: trailers\r\n", true],
+      ["TE: Trailers\r\n", true],
+      ["TE: trailers, gzip\r\n", true],
+      ["TE: gzip, trailers\r\nConnection: close, te\r\n", true],
+      ["TE: gzip\r\nTE: trailers\r\nTE: trailers\r\n", true],
+      ["TE: gzip\r\n", false],
+      ["TE: trailersx\r\n", false],
+      ["TE: gzip;q=0.5\r\nConnection: te\r\n", false],
     ];
     for (const [lines, wanted] of cases) {
+      using client = await RawClient.connect(proxy.port);
       await ask(client, get("/te", lines));
-      assertEquals(valuesOf(backend.last, "te")[0]?.toLowerCase(), wanted, lines);
-    }
-    // Of several only trailers may cross.
-    for (const lines of ["TE: trailers, gzip\r\n", "TE: gzip\r\nTE: trailers\r\n"]) {
-      await ask(client, get("/te", lines));
-      assert(valuesOf(backend.last, "te").every((value) => value === "trailers"), lines);
+      const passed = wanted && !engine.deviations.dropsTrailers;
+      assertEquals(valuesOf(backend.last, "te"), passed ? ["trailers"] : [], lines);
+      const options = valuesOf(backend.last, "connection").join().toLowerCase().split(/[ ,]+/);
+      assertEquals(options.includes("te"), passed, lines);
     }
     await unharmed({ proxy, client, backend, what: "TE" });
   });

@@ -246,6 +246,7 @@ export function testSmuggling(engine: EngineUnderTest): void {
       '1;a="b;c"\r\na\r\n0\r\n\r\n',
       "1;a=b;c=d\r\na\r\n0;e\r\n\r\n",
       "01\r\na\r\n00\r\n\r\n",
+      ...(engine.deviations.hasForeignParser ? [] : ["1 ; x=y\r\na\r\n0 ;z\r\n\r\n", "1; x\r\na\r\n0\r\n\r\n"]),
     ];
     for (const body of bodies) {
       using client = await RawClient.connect(proxy.port);

@@ -14,10 +14,10 @@ const LINES = `(?:${TOKEN}:${TEXT}\\r\\n)*`;
 
 const HEAD = new RegExp(`(${TOKEN}) ([\\x21-\\x22\\x24-\\x7e]+) HTTP/1\\.([01])\\r\\n(${LINES})\\r\\n`, "y");
 const QUOTED_BEGUN = '"(?:[\\t \\x21\\x23-\\x5b\\x5d-\\x7e\\x80-\\xff]|\\\\[\\t\\x20-\\x7e\\x80-\\xff])*';
-const EXTENSIONS = `(?:;${TOKEN}(?:=(?:${TOKEN}|${QUOTED_BEGUN}"))?)*`;
+const EXTENSIONS = `(?:[ \\t]*;[ \\t]*${TOKEN}(?:=(?:${TOKEN}|${QUOTED_BEGUN}"))?)*`;
 const CHUNK_LINE = new RegExp(`([0-9A-Fa-f]+)${EXTENSIONS}\\r\\n`, "y");
 const CHUNK_LINE_BEGUN = new RegExp(
-  `^(?:([0-9A-Fa-f]+)${EXTENSIONS}(?:\\r|;(?:${TOKEN}(?:=(?:${QUOTED_BEGUN}\\\\?)?)?)?)?)?$`,
+  `^(?:([0-9A-Fa-f]+)${EXTENSIONS}(?:\\r|[ \\t]+|[ \\t]*;[ \\t]*(?:${TOKEN}(?:=(?:${QUOTED_BEGUN}\\\\?)?)?)?)?)?$`,
 );
 const NO_CONTROL_FIELD = "(?!(?:content-length|transfer-encoding|host|connection|upgrade):)";
 const TRAILER_LINES = LINES.replace("(?:", `(?:${NO_CONTROL_FIELD}`);
@@ -32,7 +32,7 @@ class Refused extends Error {}
 
 /** Reads requests until one is refused. */
 export function oracleRequests(text: string): ReadStream<Http1Request> {
-  const stream: ReadStream<Http1Request> = { messages: [], refused: undefined };
+  const stream: ReadStream<Http1Request> = { messages: [], refused: undefined, passed: "" };
   let at = 0;
   try {
     while (true) {
@@ -42,9 +42,10 @@ export function oracleRequests(text: string): ReadStream<Http1Request> {
         if (/\r\n\r\n|^\n|[^\r]\n/.test(rest)) throw new Refused("no head");
         return stream;
       }
-      const message: ReadMessage<Http1Request> = { head: headOf(found), body: "", end: undefined };
+      const bodyAt = at + found[0].length;
+      const message: ReadMessage<Http1Request> = { head: headOf(found), bodyAt, body: "", end: undefined };
       stream.messages.push(message);
-      readBody(message, text, at + found[0].length);
+      readBody(message, text, bodyAt);
       if (message.end === undefined) return stream;
       at = message.end;
     }

@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import type { BodyFraming } from "../../src/http1/body.ts";
 import { ChunkedReader } from "../../src/http1/chunked.ts";
-import { findHeadEnd } from "../../src/http1/head.ts";
+import { findHeadEnd, findResponseHeadEnd } from "../../src/http1/head.ts";
 import { MalformedMessage } from "../../src/http1/malformed.ts";
 import { type Http1Request, readRequestHead } from "../../src/http1/request_head.ts";
 import { type Http1Response, readResponseHead } from "../../src/http1/response_head.ts";
@@ -11,6 +11,8 @@ import { type Http1Response, readResponseHead } from "../../src/http1/response_h
 /** A head and as much of the body as has come. */
 export interface ReadMessage<Head> {
   readonly head: Head;
+  /** Where its body begins in the stream. */
+  readonly bodyAt: number;
   /** Each byte a character. */
   body: string;
   /** Where it ends in the stream; `undefined`: it goes on. */
@@ -22,6 +24,8 @@ export interface ReadStream<Head> {
   readonly messages: ReadMessage<Head>[];
   /** Why it was read no further. */
   refused: string | undefined;
+  /** The stream as it goes on: what the codec mends in bodies is mended. The codec's alone. */
+  passed: string;
 }
 
 /** Trailers may take this much. */
@@ -29,12 +33,18 @@ export const MOST_TRAILER_BYTES = 1024;
 
 /** Reads requests until one is refused. */
 export function readRequests(pieces: readonly Buffer[]): ReadStream<Http1Request> {
-  return readStream(pieces, readRequestHead);
+  return readStream(pieces, findHeadEnd, (bytes, start, end) => ({
+    head: readRequestHead(bytes, start, end),
+    bodyAt: end,
+  }));
 }
 
 /** Reads answers to requests with `method` until one is refused. */
 export function readResponses(pieces: readonly Buffer[], method: string): ReadStream<Http1Response> {
-  return readStream(pieces, (bytes, start, end) => readResponseHead(bytes, start, end, method));
+  return readStream(pieces, findResponseHeadEnd, (bytes, start, end) => {
+    const head = readResponseHead(bytes, start, end, method);
+    return { head, bodyAt: start + head.bytes };
+  });
 }
 
 /** The bytes of a text whose characters are all below 256. */
@@ -44,9 +54,10 @@ export function latin1(text: string): Buffer {
 
 function readStream<Head extends { readonly framing: BodyFraming }>(
   pieces: readonly Buffer[],
-  readHead: (bytes: Buffer, start: number, end: number) => Head,
+  findEnd: typeof findHeadEnd,
+  readHead: (bytes: Buffer, start: number, end: number) => Pick<ReadMessage<Head>, "head" | "bodyAt">,
 ): ReadStream<Head> {
-  const stream: ReadStream<Head> = { messages: [], refused: undefined };
+  const stream: ReadStream<Head> = { messages: [], refused: undefined, passed: "" };
   // Room behind what has come holds what an earlier use of the buffer left: it must never be looked at.
   const bytes = Buffer.alloc(pieces.reduce((sum, { length }) => sum + length, 64), "\r\n");
   let start = 0;
@@ -59,13 +70,13 @@ function readStream<Head extends { readonly framing: BodyFraming }>(
       end += piece.copy(bytes, end);
       while (start < end || message !== undefined) {
         if (message === undefined) {
-          const headEnd = findHeadEnd(bytes, start, Math.max(start, looked), end);
+          const headEnd = findEnd(bytes, start, Math.max(start, looked), end);
           looked = end;
           if (headEnd === -1) break;
-          message = { head: readHead(bytes, start, headEnd), body: "", end: undefined };
+          message = { ...readHead(bytes, start, headEnd), body: "", end: undefined };
           stream.messages.push(message);
           body = bodyOf(message, bytes);
-          start = headEnd;
+          start = message.bodyAt;
         }
         start = body?.(start, end) ?? start;
         if (message.end === undefined) break;
@@ -77,6 +88,7 @@ function readStream<Head extends { readonly framing: BodyFraming }>(
     if (!(error instanceof MalformedMessage)) throw error;
     stream.refused = error.message;
   }
+  stream.passed = bytes.toString("latin1", 0, end);
   return stream;
 }
 

@@ -52,6 +52,7 @@ const RESENDABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 export class FetchExchange implements Exchange<Response>, RequestBodyListener, DeadlineListener, EventListenerObject {
   readonly request: FetchRequestHead;
   readonly refusal: ProxyError | undefined;
+  readonly informed = false; // `fetch` drops them
   readonly #context: FetchContext;
   readonly #body: RequestBody | undefined;
   readonly #respond: (response: Response) => void;
@@ -345,10 +346,14 @@ function fetchHeaders(headers: readonly HeaderPair[], tracedByRuntime: boolean):
 /** Refuses what can't be passed on: an unasked 101, a status that `Response` does not know, two framings at once. */
 function checkResponse(response: Response): void {
   const { status, headers } = response;
+  const coding = headers.get("transfer-encoding");
   const problem = status < 200 || status > 599
     ? `malformed response: status ${status}`
-    : headers.has("transfer-encoding") && headers.has("content-length")
+    : coding !== null && headers.has("content-length")
     ? "malformed response: Transfer-Encoding and Content-Length"
+    // `fetch` takes off "chunked" alone, and passes what is encoded otherwise on as if it were the body.
+    : coding !== null && coding.toLowerCase() !== "chunked"
+    ? "malformed response: a Transfer-Encoding other than chunked"
     : undefined;
   if (problem === undefined) return;
   response.body?.cancel().catch(() => {}); // it goes nowhere

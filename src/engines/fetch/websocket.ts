@@ -27,6 +27,7 @@ interface Handshake extends ResponseHead {
 export class WebSocketExchange implements Exchange<Handshake> {
   readonly refusal: ProxyError | undefined;
   readonly bodyReplayable = true;
+  readonly informed = false;
   readonly bytesIn = null;
 
   constructor(

@@ -1,7 +1,7 @@
 /** One connection to a backend. */
 
 import { Buffer } from "node:buffer";
-import { findHeadEnd } from "../../http1/head.ts";
+import { findResponseHeadEnd } from "../../http1/head.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
 import { type Http1Response, readResponseHead } from "../../http1/response_head.ts";
 import type { Backend } from "../../pool/backend.ts";
@@ -88,7 +88,7 @@ export class BackendConnection extends Timed implements InletListener {
    */
   readHead(method: string, maxBytes: number): Http1Response | undefined {
     const { inlet } = this;
-    const end = findHeadEnd(inlet.bytes, inlet.start, inlet.start + this.#seen, inlet.end);
+    const end = findResponseHeadEnd(inlet.bytes, inlet.start, inlet.start + this.#seen, inlet.end);
     if (end === -1) {
       this.#seen = inlet.unread;
       if (this.#seen > maxBytes) throw new MalformedMessage("the head is too large");
@@ -98,7 +98,7 @@ export class BackendConnection extends Timed implements InletListener {
     }
     if (end - inlet.start > maxBytes) throw new MalformedMessage("the head is too large");
     const head = readResponseHead(inlet.bytes, inlet.start, end, method);
-    inlet.start = end;
+    inlet.start += head.bytes;
     this.#seen = 0;
     return head;
   }

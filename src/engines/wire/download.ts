@@ -22,6 +22,8 @@ const LARGE_BYTES = 128 * 1024;
 export class Download {
   /** What is wrong with a malformed body. */
   fault = "";
+  /** Whether the client has been sent anything. */
+  begun = false;
   /** Whether the clock runs for the client, who is to take bytes, and not for the backend. */
   waitsForClient = false;
   readonly #connection: BackendConnection;
@@ -58,6 +60,7 @@ export class Download {
   run(head: string): Promise<DownloadEnd> {
     const part = this.#nextPart();
     if (part === undefined) return Promise.resolve("malformed");
+    this.begun = true;
     this.#waitForClient();
     return this.#relay(this.#client.send(this.#inFront(head, part), this.#clock));
   }

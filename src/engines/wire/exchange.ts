@@ -7,7 +7,6 @@ import type { Http1Response } from "../../http1/response_head.ts";
 import { encodeHead } from "../../http1/writer.ts";
 import type { Backend } from "../../pool/backend.ts";
 import type { Exchange, Relayed } from "../../proxy/exchange.ts";
-import { climbsOut } from "../../proxy/base_path.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
@@ -48,8 +47,8 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   #cancelled: Cancelled | undefined;
   #givenUp: GivenUp | undefined;
   #tunnelled = false;
-  /** Whether a 1xx has come: the backend has begun to answer. */
-  #informed = false;
+  /** Whether a 1xx has come: a backend has begun to answer. */
+  informed = false;
   #tunnelBytesIn = 0;
   #faultDetail = "";
 
@@ -97,7 +96,6 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
 
   attempt(backend: Backend, headers: HeaderPair[]): Promise<WireResponse> {
     this.#givenUp = undefined;
-    this.#informed = false;
     if (this.brokenOff !== undefined) return Promise.reject(this.brokenOff);
     const connection = this.#context.backends.takeIdle(backend, this.#safe);
     return connection === undefined
@@ -233,7 +231,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   #readHead(connection: BackendConnection): Http1Response | undefined {
     const head = connection.readHead(this.request.method, this.#context.maxHeaderBytes);
     if (head === undefined && connection.inlet.ended) {
-      throw this.#informed ? new MalformedMessage("nothing behind a 1xx") : new NoAnswer();
+      throw this.informed ? new MalformedMessage("nothing behind a 1xx") : new NoAnswer();
     }
     return head;
   }
@@ -271,7 +269,8 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     if (this.#cancelled !== undefined) throw new NoAnswer();
     const { request } = this;
     const target = { method: request.method, target: targetFor(connection.backend, request.target) };
-    const head = requestHead(target, headers, request.framing, upgradeLines(request.upgrade), request.section);
+    const lines = connectionLines(request.upgrade, takesTrailers(headers));
+    const head = requestHead(target, headers, request.framing, lines, request.section);
     const upload = this.#upload;
     const { out } = connection;
     const length = encodeHead(head, out);
@@ -289,7 +288,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   }
 
   async #passInformational({ status, reason, fields }: Http1Response): Promise<void> {
-    this.#informed = true;
+    this.informed = true;
     await this.#context.pace.pause(); // there may be no end to them
     if (this.request.minorVersion === 0) return; // HTTP/1.0 knows none (RFC 9110 §15.2)
     const head = responseHead({ status, reason }, forwardInformational({ status, headers: fields }), "nothing", "");
@@ -306,6 +305,10 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
     const reusable = failure === undefined && head.keepAlive && head.framing.kind !== "until-close";
     this.#release(reusable && !this.#uploading);
     if (failure !== undefined || this.#uploading) this.keepsClient = false;
+    if (!download.begun) {
+      this.#download = undefined;
+      return { bytesOut: 0, failure, unsaid: true };
+    }
     if (failure !== undefined) this.#client.close();
     return { bytesOut: download.bytesOut, failure };
   }
@@ -381,18 +384,21 @@ function isInformational({ status }: Http1Response): boolean {
   return status < 200 && status !== 101;
 }
 
-/** @throws {ProxyError} when the target would lead out of the backend's base path */
 function targetFor({ basePath }: Backend, target: string): string {
-  if (basePath === "") return target;
-  if (climbsOut(target)) {
-    const options = { code: "bad_request", side: "client", requestSent: false } as const;
-    throw new ProxyError("The request target leads out of the backend's base path.", options);
-  }
   return target === "*" ? target : basePath + target;
 }
 
-function upgradeLines(upgrade: string | undefined): string {
-  return upgrade === undefined ? "" : `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
+/** `TE` is the connection's own, and so has to be named in `Connection` (RFC 9110 §10.1.4). */
+function connectionLines(upgrade: string | undefined, te: boolean): string {
+  if (upgrade === undefined) return te ? "Connection: TE\r\n" : "";
+  return `Connection: Upgrade${te ? ", TE" : ""}\r\nUpgrade: ${upgrade}\r\n`;
+}
+
+function takesTrailers(headers: readonly HeaderPair[]): boolean {
+  for (const [name] of headers) {
+    if (name.length === 2 && name.toLowerCase() === "te") return true;
+  }
+  return false;
 }
 
 /** Whether a backend switches to nothing but what its client asked for (RFC 9110 §7.8). */

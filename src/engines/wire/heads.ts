@@ -40,6 +40,12 @@ export function responseHead(
   return `HTTP/1.1 ${status} ${reason}\r\n${fieldLines(headers, section, told, true)}${lines}\r\n`;
 }
 
+/** A length that was said several times in one line is the same each time. */
+function firstOf(length: string): string {
+  const end = length.indexOf(",");
+  return end === -1 ? length : length.slice(0, end).trimEnd();
+}
+
 /**
  * A length stands where it stood, with the value that is true. Fields that cross unchanged stay the lines that they were,
  * and those that follow each other are copied together.
@@ -52,6 +58,7 @@ function fieldLines(
 ): string {
   const bytes = typeof told === "object" && told.kind === "length" ? told.bytes : undefined;
   let length = bytes === undefined ? "" : String(bytes);
+  let isTold = false;
   let lines = "";
   let next = 0; // in `fields`
   let runStart = 0;
@@ -61,8 +68,9 @@ function fieldLines(
     let value = pair[1];
     let changed = false;
     if (name.length === 14 && name.toLowerCase() === "content-length") {
-      const said = told === "as-given" ? value : length;
+      const said = told === "as-given" ? (isTold ? "" : firstOf(value)) : length;
       length = ""; // told once
+      isTold = true;
       if (said === "") continue;
       changed = said !== value;
       value = said;

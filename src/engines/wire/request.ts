@@ -35,6 +35,7 @@ export function wireRequest(head: Http1Request, { peer, secure, local }: ClientA
     peer,
     secure,
     carriesTrailers: framing.kind === "chunked",
+    takesTrailers: head.minorVersion === 1,
     minorVersion: head.minorVersion,
     framing,
     keepAlive: head.keepAlive,

@@ -17,13 +17,12 @@ const RUNS = 10_000;
 Deno.test("codec accepts no request that llhttp refuses or reads otherwise", () => {
   fc.assert(
     fc.property(hostileRequests.map(withoutTabs), (text) => {
-      let at = 0;
-      const { messages, refused } = readRequests([latin1(text)]);
+      const { messages, refused, passed } = readRequests([latin1(text)]);
       for (const message of messages) {
         const { method, authority = "", minorVersion, fields } = message.head;
         if (!METHODS.has(method)) break; // llhttp has a list
         if (!isWellFormedAuthority(authority)) break; // refused by the proxy
-        const theirs = readWithLlhttp("REQUEST", latin1(text.slice(at)));
+        const theirs = readWithLlhttp("REQUEST", latin1(passedOn(message, passed)));
         if (refused !== undefined && message.end === undefined) break; // its body is refused
         assertEquals(theirs.error, undefined);
         assertEquals(
@@ -31,8 +30,7 @@ Deno.test("codec accepts no request that llhttp refuses or reads otherwise", () 
           { method, minorVersion, fields },
         );
         assertEquals(originForm(theirs), message.head.target);
-        assertSameBody(message, theirs, at);
-        at = message.end ?? at;
+        assertSameBody(message, theirs);
       }
     }),
     { numRuns: RUNS },
@@ -42,33 +40,38 @@ Deno.test("codec accepts no request that llhttp refuses or reads otherwise", () 
 Deno.test("codec accepts no response that llhttp refuses or reads otherwise", () => {
   fc.assert(
     fc.property(hostileResponses.map(withoutTabs), (text) => {
-      let at = 0;
-      const { messages, refused } = readResponses([latin1(text)], "GET");
+      const { messages, refused, passed } = readResponses([latin1(text)], "GET");
       for (const message of messages) {
         const { status, reason, fields } = message.head;
         // llhttp reads a body there, RFC 9112 §6.3 none; the proxy passes neither field on.
         if (status < 200 && fields.some(([name]) => /^(content-length|transfer-encoding)$/i.test(name))) break;
-        const theirs = readWithLlhttp("RESPONSE", latin1(text.slice(at)));
+        // Said more than once, it goes on once.
+        if (fields.filter(([name]) => /^content-length$/i.test(name)).length > 1) break;
+        if (fields.some(([name, value]) => /^content-length$/i.test(name) && value.includes(","))) break;
+        const theirs = readWithLlhttp("RESPONSE", latin1(passedOn(message, passed)));
         if (refused !== undefined && message.end === undefined) break; // its body is refused
         assertEquals(theirs.error, undefined);
         assertEquals(
           { status: theirs.status, reason: theirs.reason, fields: withoutSpaces(theirs.fields) },
           { status, reason, fields },
         );
-        assertSameBody(message, theirs, at);
-        at = message.end ?? at;
+        assertSameBody(message, theirs);
       }
     }),
     { numRuns: RUNS },
   );
 });
 
+/** A message, and what follows it, as they go on: what the codec reads kindly is mended by then. */
+function passedOn({ head, bodyAt }: ReadMessage<Pick<Http1Request, "text">>, passed: string): string {
+  return head.text + passed.slice(bodyAt);
+}
+
 function assertSameBody(
-  message: ReadMessage<Pick<Http1Request, "keepAlive">>,
+  message: ReadMessage<Pick<Http1Request, "keepAlive" | "text">>,
   theirs: LlhttpMessage,
-  at: number,
 ) {
-  const end = message.end === undefined ? undefined : message.end - at;
+  const end = message.end === undefined ? undefined : message.end - message.bodyAt + message.head.text.length;
   assertEquals({ end: theirs.end, body: theirs.body }, { end, body: message.body });
   if (end !== undefined && message.head.keepAlive) assert(theirs.keepAlive, "the connection does not go on");
 }

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { type BodyFraming, CHUNKED, NO_BODY, UNTIL_CLOSE } from "../../../src/http1/body.ts";
+import { findResponseHeadEnd } from "../../../src/http1/head.ts";
 import { type Http1Response, readResponseHead } from "../../../src/http1/response_head.ts";
 import { latin1 } from "../../support/http1_stream.ts";
 import { assertMalformed } from "../../support/malformed.ts";
@@ -20,6 +21,7 @@ Deno.test("readResponseHead() reads everything that an engine has to know", () =
       fields: [["Server", "x"], ["CONTENT-LENGTH", "12"], ["Set-Cookie", "a"], ["set-cookie", "a"]],
       text,
       bounds: [25, 36, 56, 71, 86],
+      bytes: text.length,
       framing: { kind: "length", bytes: 12 },
       keepAlive: true,
       upgrade: undefined,
@@ -47,7 +49,7 @@ Deno.test("readResponseHead() refuses malformed status lines", () => {
     ["HTTP/1.1 200-OK", /status/],
     ["HTTP/1.1 200 O\0K", /control/],
     ["HTTP/1.1 200 O\rK", /control/],
-    ["HTTP/1.1 200 O\nK", /control/],
+    ["HTTP/1.1 200 O\nK", /colon/],
     ["HTTP/1.1 200 O\x7fK", /control/],
     ["HTTP/1.2 200 OK", /version/],
     ["HTTP/2 200 OK", /version/],
@@ -85,7 +87,7 @@ Deno.test("readResponseHead() knows how the body is framed (RFC 9112 §6.3)", ()
 
 Deno.test("readResponseHead() refuses malformed framing even where there is no body", () => {
   for (const [status, method] of [[200, "GET"], [200, "HEAD"], [204, "GET"], [304, "GET"]] as const) {
-    for (const line of ["Content-Length: x", "Content-Length: 1\r\nContent-Length: 1", "Transfer-Encoding: gzip"]) {
+    for (const line of ["Content-Length: x", "Content-Length: 1\r\nContent-Length: 2", "Transfer-Encoding: gzip"]) {
       assertMalformed(() => read(`HTTP/1.1 ${status} x\r\n${line}\r\n\r\n`, method), /./, `${status} ${line}`);
     }
   }
@@ -102,4 +104,35 @@ Deno.test("readResponseHead() knows whether the connection goes on, and what a 1
 
 Deno.test("readResponseHead() takes any number of fields", () => {
   assertEquals(read(`HTTP/1.1 200 OK\r\n${"Set-Cookie: a\r\n".repeat(500)}\r\n`).fields.length, 500);
+});
+
+// `python3 -m http.server --cgi` passes a script's lines on as they are, in LF alone: each such page was 502.
+Deno.test("readResponseHead() reads lines that end in LF alone, and gives them as they should have been", () => {
+  const text = "HTTP/1.0 200 OK\r\nServer: x\r\nContent-Type: text/plain\nX: 1\nContent-Length: 3\n\r\n";
+  for (const given of [text, text.replaceAll("\r", ""), text.replace("\n\r\n", "\n\n")]) {
+    const head = read(given);
+    assertEquals(head.text, text.replace(/\r?\n/g, "\r\n"));
+    assertEquals(head.bytes, given.length);
+    assertEquals(head.fields.map(([name]) => name), ["Server", "Content-Type", "X", "Content-Length"]);
+    assertEquals(
+      head.fields.map((_, index) => head.text.slice(head.bounds[index], head.bounds[index + 1]))[1],
+      "Content-Type: text/plain\r\n",
+    );
+    assertEquals(head.framing, { kind: "length", bytes: 3 });
+  }
+});
+
+Deno.test("readResponseHead() finds the end of a head in LF alone before what looks like one in the body", () => {
+  const head = "HTTP/1.0 200 OK\nContent-Length: 9\n\n";
+  const bytes = latin1(`${head}a\r\n\r\nbcd`);
+  const end = findResponseHeadEnd(bytes, 0, 0, bytes.length);
+  assertEquals(readResponseHead(bytes, 0, end, "GET").bytes, head.length);
+  assertEquals(findResponseHeadEnd(bytes, 0, 0, head.length), head.length);
+  assertEquals(findResponseHeadEnd(bytes, 0, 0, head.length - 1), -1);
+});
+
+Deno.test("readResponseHead() stays strict in all else", () => {
+  for (const head of ["HTTP/1.1 200 OK\nX: a\rb\n\n", "HTTP/1.1 200 OK\n folded\n\n", "HTTP/1.1 200 OK\nX : y\n\n"]) {
+    assertMalformed(() => read(head), /./, JSON.stringify(head));
+  }
 });

@@ -73,9 +73,16 @@ Deno.test("forwardRequest() does not let Connection name what the proxy sets", (
   for (const name of named.split(", ")) assertEquals(valuesOf(headers, name).length, 1, name);
 });
 
-Deno.test("forwardRequest() keeps `TE: trailers` alone", () => {
-  assertEquals(valuesOf(forward([["te", "Trailers"]]).headers, "te"), ["Trailers"]);
-  assertEquals(valuesOf(forward([["te", "trailers, deflate"]]).headers, "te"), []);
+Deno.test("forwardRequest() keeps of TE that trailers are welcome, where they can cross", () => {
+  const te = (...values: string[]) => {
+    const pairs = values.map((value): HeaderPair => ["te", value]);
+    return valuesOf(forward(pairs, [], NO_RULES, { takesTrailers: true }).headers, "te");
+  };
+  for (const values of [["Trailers"], ["trailers, deflate"], ["gzip", "gzip;q=0.1,\ttrailers ", "trailers"]]) {
+    assertEquals(te(...values), ["trailers"], `${values}`);
+  }
+  assertEquals(te("deflate", "trailers;q=1"), []);
+  assertEquals(valuesOf(forward([["te", "trailers"]]).headers, "te"), []);
 });
 
 Deno.test("forwardRequest() replaces what an untrusted client claims about itself", () => {

@@ -12,6 +12,7 @@ function ask(question: Partial<RetryQuestion>): boolean {
     method: "GET",
     hasBody: false,
     bodyReplayable: true,
+    informed: false,
     attempts: 1,
     maxRetries: 2,
     failure: failure("connection_lost", true),

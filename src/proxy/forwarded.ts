@@ -42,8 +42,8 @@ export class ForwardedTrust {
     let client = peer;
     const chain = forwardedFor.split(",");
     for (let hop = chain.length - 1; hop >= 0; hop--) {
-      const address = (chain[hop] ?? "").trim();
-      if (!ipaddr.isValid(address)) return client;
+      const address = addressIn((chain[hop] ?? "").trim());
+      if (address === undefined) return client;
       client = ipaddr.process(address).toString(); // one spelling: hashes and sessions go by it
       if (!this.trusts(client)) return client;
     }
@@ -55,4 +55,29 @@ export class ForwardedTrust {
     const parsed = ipaddr.process(address); // an IPv4 address in IPv6 clothes counts as IPv4
     return this.#ranges.some((range) => parsed.kind() === range[0].kind() && parsed.match(range));
   }
+}
+
+/** The address in an entry, which may have a port, or brackets; `undefined`: it is malformed. Octal numbers are none. */
+function addressIn(entry: string): string | undefined {
+  const bracket = entry.startsWith("[") ? entry.indexOf("]") : -1;
+  if (bracket !== -1) {
+    const address = entry.slice(1, bracket);
+    return isPort(entry.slice(bracket + 1)) && ipaddr.IPv6.isValid(address) ? address : undefined;
+  }
+  const colon = entry.indexOf(":");
+  const isIpv6 = colon !== -1 && entry.includes(":", colon + 1);
+  if (isIpv6) return ipaddr.IPv6.isValid(entry) ? entry : undefined;
+  const address = colon === -1 ? entry : entry.slice(0, colon);
+  const hasPort = colon === -1 || isPort(entry.slice(colon));
+  return hasPort && ipaddr.IPv4.isValidFourPartDecimal(address) ? address : undefined;
+}
+
+/** Nothing, or a colon and at most five digits. */
+function isPort(text: string): boolean {
+  if (text === "") return true;
+  if (text.length < 2 || text.length > 6 || text.charCodeAt(0) !== 0x3a) return false;
+  for (let at = 1; at < text.length; at++) {
+    if (text.charCodeAt(at) < 0x30 || text.charCodeAt(at) > 0x39) return false;
+  }
+  return true;
 }

@@ -4,6 +4,7 @@ import type { Config } from "../../config/schema.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { LastingServer } from "../../net/lasting_server.ts";
 import { LISTEN_QUEUE } from "../../net/listen_queue.ts";
+import { peerAddress } from "../../net/peer.ts";
 import { uploadsEnd } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";
@@ -36,7 +37,7 @@ export function startFetchEngine(
   const secure = certificate !== undefined;
   const handle: Deno.ServeHandler<Deno.NetAddr> = (request, info) => {
     const { promise, resolve } = Promise.withResolvers<Response>();
-    const read = readHead(request, info.remoteAddr.hostname, secure);
+    const read = readHead(request, peerAddress(info.remoteAddr.hostname), secure);
     const head = traced ? withRuntimeTrace(read) : read;
     const { completed } = info;
     void (head.wantsWebSocket

@@ -2,6 +2,7 @@
 
 import { Pace } from "../../net/pace.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
+import { peerAddress } from "../../net/peer.ts";
 import { uploadsEnd } from "../uploads.ts";
 import { ClientConnection } from "./client_connection.ts";
 import { WireContext } from "./context.ts";
@@ -122,7 +123,7 @@ class WireEngine implements Engine {
   }
 
   async #serveEntrant({ link, remote, local }: Entrant): Promise<void> {
-    const address = { peer: remote.hostname, secure: this.#context.secure, local: authorityOf(local) };
+    const address = { peer: peerAddress(remote.hostname), secure: this.#context.secure, local: authorityOf(local) };
     const connection = new ClientConnection(link, address, this.#context);
     this.#open.add(connection);
     await connection.serve({ proxyProtocol: this.#proxyProtocol });

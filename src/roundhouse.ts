@@ -186,6 +186,9 @@ export class Roundhouse {
     this.#adminServer = await bind("admin", config.admin, () => {
       return startAdminServer({ ...this.#admin, config: config.admin, timeouts: config.timeouts });
     });
+    // The time that requests wait for the first backend begins when they can come.
+    for (const { alive, slot } of this.pool.backends) if (!alive) this.pool.shared.setDownSince(slot, Date.now());
+    this.pool.shared.bumpEpoch();
   }
 
   /**

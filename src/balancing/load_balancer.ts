@@ -18,6 +18,7 @@ export class LoadBalancer {
   #backends: readonly Backend[] | undefined;
   #strategy: Strategy | undefined;
   #eligible: readonly Backend[] = [];
+  #lostAt = 0;
 
   constructor(
     pool: ServerPool,
@@ -35,6 +36,15 @@ export class LoadBalancer {
     return this.#eligible;
   }
 
+  /**
+   * When the last backend was marked down, in milliseconds since the Unix epoch, while none is eligible; 0: never. Those
+   * that an operator has taken out don't count.
+   */
+  get lostAt(): number {
+    this.#current();
+    return this.#lostAt;
+  }
+
   /** Returns the backend whose turn it is, or `undefined` when the request accepts none of the eligible ones. */
   pick(request: PickRequest): Backend | undefined {
     return this.#current()?.pick(request);
@@ -47,6 +57,7 @@ export class LoadBalancer {
     if (epoch !== this.#epoch || backends !== this.#backends) {
       const candidates = eligibleCandidates(backends);
       this.#eligible = candidates.map((candidate) => candidate.backend);
+      this.#lostAt = candidates.length === 0 ? latestLoss(backends) : 0;
       this.#strategy = candidates.length === 0 ? undefined : this.#factory(candidates, this.#context);
       this.#epoch = epoch;
       this.#backends = backends;
@@ -60,6 +71,14 @@ export function eligibleBackends(backends: readonly Backend[]): readonly Backend
   const selectable = backends.filter((backend) => backend.selectable);
   const primaries = selectable.filter((backend) => !backend.backup);
   return primaries.length > 0 ? primaries : selectable;
+}
+
+function latestLoss(backends: readonly Backend[]): number {
+  let latest = 0;
+  for (const { alive, state, weight, downSince } of backends) {
+    if (!alive && state === "active" && weight > 0) latest = Math.max(latest, downSince);
+  }
+  return latest;
 }
 
 /** With the smallest weights that have the right ratio. */

@@ -323,8 +323,13 @@ const queue = renamed(
       "Most requests that wait while all backends are at maxConnections, 0 to 1000000; 0: no queue.",
     ),
     timeout: setting(duration(0), "1s", "Longest wait in the queue."),
+    hold: setting(
+      duration(0),
+      "3s",
+      "How long requests wait for a backend to come back after the last one was marked down; 0: not at all.",
+    ),
   }),
-  { timeout: "timeoutMs" },
+  { timeout: "timeoutMs", hold: "holdMs" },
 );
 
 const headerChanges = z.strictObject({

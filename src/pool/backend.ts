@@ -104,6 +104,11 @@ export class Backend {
     return this.#shared.isUp(this.slot) && !this.#shared.isEjected(this.slot);
   }
 
+  /** When it was last marked down, in milliseconds since the Unix epoch; 0: never. */
+  get downSince(): number {
+    return this.#shared.downSince(this.slot);
+  }
+
   /** What checks and connections say, whatever ejections say. */
   get up(): boolean {
     return this.#shared.isUp(this.slot);

@@ -54,6 +54,7 @@ const MAX_CONNECTIONS = 6; // 0: none
 const GENERATION = 7;
 const RECHECK_AT = 4; // float; milliseconds since the Unix epoch: the next health check; 0: none is planned
 const EJECTED_UNTIL = 5; // float; the same for the end of an ejection
+const DOWN_SINCE = 6; // float; the same for when it was last marked down
 // … the second changes with every request.
 const TAKEN = LINE / I32; // connections of all isolates, as the limit counts them
 const CONNECT_FAILURES = LINE / I32 + 1;
@@ -166,6 +167,7 @@ export class SharedState {
 
   /** Returns whether this call changed it, so that one of several racing isolates reports the change. */
   setUp(slot: number, up: boolean): boolean {
+    if (!up && !this.isEjected(slot) && this.isUp(slot)) this.setDownSince(slot, Date.now());
     return this.#exchangeBackend(slot, DOWN, up ? 0 : 1);
   }
 
@@ -174,6 +176,7 @@ export class SharedState {
   }
 
   setEjected(slot: number, ejected: boolean): boolean {
+    if (ejected && !this.isEjected(slot) && this.isUp(slot)) this.setDownSince(slot, Date.now());
     return this.#exchangeBackend(slot, EJECTED, ejected ? 1 : 0);
   }
 
@@ -247,6 +250,15 @@ export class SharedState {
 
   setEjectedUntil(slot: number, atMs: number): void {
     this.#floats[this.#backendFloat(slot, EJECTED_UNTIL)] = atMs;
+  }
+
+  /** When a backend was last marked down, in milliseconds since the Unix epoch; 0: never. */
+  downSince(slot: number): number {
+    return this.#floats[this.#backendFloat(slot, DOWN_SINCE)] ?? 0;
+  }
+
+  setDownSince(slot: number, atMs: number): void {
+    this.#floats[this.#backendFloat(slot, DOWN_SINCE)] = atMs;
   }
 
   /**

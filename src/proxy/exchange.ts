@@ -193,7 +193,7 @@ export class Forwarder {
     return undefined;
   }
 
-  /** Waits while backends that could serve the request are full; fails, with `failure` if given, where none could. */
+  /** Waits while backends that could serve the request are full, or all were lost just now; fails, with `failure` if given, where none could. */
   async #waitForRoom<Response extends ResponseHead>(
     exchange: Exchange<Response>,
     journey: Journey,
@@ -205,7 +205,15 @@ export class Forwarder {
       get hopeless() {
         if (exchange.brokenOff !== undefined) return exchange.brokenOff;
         if (journey.sticksTo !== undefined) return undefined;
-        return balancer.eligible.every((backend) => journey.tried.includes(backend)) ? failure : undefined;
+        const { eligible } = balancer;
+        if (eligible.length === 0 && queue.holds(balancer.lostAt)) {
+          journey.forgiveAll();
+          return undefined;
+        }
+        return eligible.every((backend) => journey.hasTried(backend)) ? failure : undefined;
+      },
+      get held() {
+        return journey.sticksTo === undefined && balancer.eligible.length === 0;
       },
     };
     if (waiter.hopeless !== undefined) throw waiter.hopeless;

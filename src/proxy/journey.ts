@@ -11,8 +11,10 @@ export class Journey implements PickRequest {
   readonly target: string;
   /** Whether the client's own connection is encrypted. */
   readonly secure: boolean;
-  /** The backends that were tried, in order. */
+  /** The backends that were tried, in order; one that was lost and came back may be there twice. */
   readonly tried: Backend[] = [];
+  /** How many of `tried` no longer keep the request from going there again. */
+  #forgiven = 0;
   /** Whom the client's session names, whatever became of it. */
   session: Backend | undefined;
   readonly #headers: readonly HeaderPair[];
@@ -35,13 +37,23 @@ export class Journey implements PickRequest {
   }
 
   accepts(backend: Backend): boolean {
-    return !this.tried.includes(backend) && backend.hasRoom;
+    return !this.hasTried(backend) && backend.hasRoom;
+  }
+
+  /** Whether the request was at this backend, and has not been forgiven since. */
+  hasTried(backend: Backend): boolean {
+    return this.tried.includes(backend, this.#forgiven);
+  }
+
+  /** All backends were lost: whichever comes back is as good as another that was not tried. */
+  forgiveAll(): void {
+    this.#forgiven = this.tried.length;
   }
 
   /** The session's backend while it may serve it: draining or of weight 0 it keeps its sessions, disabled or down not. */
   get sticksTo(): Backend | undefined {
     const backend = this.session;
     if (!backend?.inPool || !backend.alive || backend.state === "disabled") return undefined;
-    return this.tried.includes(backend) ? undefined : backend;
+    return this.hasTried(backend) ? undefined : backend;
   }
 }

@@ -1,4 +1,4 @@
-/** Where requests wait while every backend that could serve them is at `maxConnections`. */
+/** Where requests wait: for room while all backends are at `maxConnections`, or for a backend to come back. */
 
 import { ProxyError } from "../errors.ts";
 import type { Lease } from "../pool/backend.ts";
@@ -14,12 +14,15 @@ export interface Waiter {
   tryLease(): Lease | undefined;
   /** Why waiting is pointless now, if it is: no backend is left, or the client has gone. */
   readonly hopeless: ProxyError | undefined;
+  /** Whether it waits for a backend to come back: `queue.timeout` does not apply then. */
+  readonly held: boolean;
 }
 
 interface Place {
   readonly waiter: Waiter;
   readonly since: number;
-  readonly until: number;
+  until: number;
+  held: boolean;
   readonly admit: (lease: Lease) => void;
   readonly refuse: (error: ProxyError) => void;
 }
@@ -29,6 +32,8 @@ export interface QueueLimits {
   /** The most requests that wait at once, of all isolates; 0: no queue. */
   readonly size: number;
   readonly timeoutMs: number;
+  /** How long after the last backend was marked down requests wait for one to come back. */
+  readonly holdMs: number;
 }
 
 /** The queue of one isolate: first in, first out. Its size counts over all isolates. */
@@ -50,6 +55,12 @@ export class RequestQueue {
     this.#limits = limits;
   }
 
+  /** Whether requests still wait for a backend, when the last one was marked down at `lostAtMs`. */
+  holds(lostAtMs: number): boolean {
+    const goneMs = Date.now() - lostAtMs;
+    return this.#limits.size > 0 && goneMs >= 0 && goneMs < this.#limits.holdMs;
+  }
+
   /** Waits for a place; rejects with a `ProxyError` when the queue is full, the wait too long or waiting pointless. */
   wait(waiter: Waiter): Promise<Lease> {
     const { size, timeoutMs } = this.#limits;
@@ -59,7 +70,9 @@ export class RequestQueue {
       return promise;
     }
     const since = performance.now();
-    this.#places.push({ waiter, since, until: since + timeoutMs, admit, refuse });
+    const place = { waiter, since, until: since + timeoutMs, held: false, admit, refuse };
+    this.#holdOrNot(place, since);
+    this.#places.push(place);
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS);
     return promise;
   }
@@ -82,6 +95,7 @@ export class RequestQueue {
     const now = performance.now();
     for (let index = 0; index < this.#places.length;) {
       const place = this.#places[index];
+      if (place !== undefined) this.#holdOrNot(place, now);
       const error = place?.waiter.hopeless ??
         (place !== undefined && now > place.until ? queueError("queue.timeout has passed") : undefined);
       if (place === undefined || error === undefined) {
@@ -94,8 +108,19 @@ export class RequestQueue {
     this.wake();
   }
 
+  /** Backends may come back full, and those that are full may be lost: each time another kind of wait begins. */
+  #holdOrNot(place: Place, now: number): void {
+    const { held } = place.waiter;
+    if (held === place.held) return;
+    place.held = held;
+    place.until = held ? Infinity : now + this.#limits.timeoutMs;
+    if (held) this.#shared.startHold();
+    else this.#shared.endHold();
+  }
+
   #leave(index: number): void {
     const [place] = this.#places.splice(index, 1);
+    if (place?.held === true) this.#shared.endHold();
     this.#shared.leaveQueue();
     if (place !== undefined) this.#metrics.countWait(performance.now() - place.since);
     if (this.#places.length > 0) return;

@@ -24,7 +24,7 @@ export class TestProxy implements AsyncDisposable {
     this.log = log;
   }
 
-  /** Starts one; checks are off unless the settings say otherwise. A reload goes by what `settings` holds by then. */
+  /** Starts one; checks and holds are off unless the settings say otherwise. A reload goes by what `settings` holds by then. */
   static async start(
     settings: ConfigFile,
     { clock = systemClock, workerUrl = WORKER_URL }: { readonly clock?: Clock; readonly workerUrl?: URL } = {},
@@ -38,6 +38,7 @@ export class TestProxy implements AsyncDisposable {
         admin: { port: 0, ...settings.admin },
         log: { level: "debug", ...settings.log },
         health: { type: "none", ...settings.health },
+        queue: { hold: 0, ...settings.queue },
       });
     const options = { config: load(), log, version: "0.0.0-test", workerUrl, load, clock };
     const roundhouse = await Roundhouse.start(options);

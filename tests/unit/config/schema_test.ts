@@ -43,7 +43,7 @@ const EVERYTHING: ConfigFile = {
   passive: { connectFailures: 0, serverErrors: 5, window: "1s", ejectFor: "2s", maxEjected: 0.5 },
   timeouts: { connect: 1, response: "2ms", request: 3, shutdown: "0s", idle: 5, header: 6, keepAlive: 7 },
   retries: { attempts: 0, budget: 1, statuses: [502, 503] },
-  queue: { size: 0, timeout: 250 },
+  queue: { size: 0, timeout: 250, hold: "500ms" },
   headers: {
     request: { set: { "X-A": "a\té" }, remove: ["X-B"] },
     response: { set: { Server: "" }, remove: [] },
@@ -98,7 +98,7 @@ Deno.test("configSchema gives every setting its default", () => {
       keepAliveMs: 75_000,
     },
     retries: { attempts: 2, budget: 0.2, statuses: [] },
-    queue: { size: 1024, timeoutMs: 1000 },
+    queue: { size: 1024, timeoutMs: 1000, holdMs: 3000 },
     headers: { request: { set: {}, remove: [] }, response: { set: {}, remove: [] } },
     log: { level: "info", format: "text", access: false },
   };
@@ -148,7 +148,7 @@ Deno.test("configSchema reads every setting in every form", () => {
     passive: { connectFailures: 0, serverErrors: 5, windowMs: 1000, ejectForMs: 2000, maxEjected: 0.5 },
     timeouts: { connectMs: 1, responseMs: 2, requestMs: 3, shutdownMs: 0, idleMs: 5, headerMs: 6, keepAliveMs: 7 },
     retries: { attempts: 0, budget: 1, statuses: [502, 503] },
-    queue: { size: 0, timeoutMs: 250 },
+    queue: { size: 0, timeoutMs: 250, holdMs: 500 },
     headers: {
       request: { set: { "X-A": "a\té" }, remove: ["X-B"] },
       response: { set: { Server: "" }, remove: [] },

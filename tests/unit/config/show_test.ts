@@ -52,7 +52,7 @@ Deno.test("showConfig() has every setting in the file's words", () => {
       keepAlive: "1m15s",
     },
     retries: { attempts: 2, budget: 0.2, statuses: [] },
-    queue: { size: 1024, timeout: "1s" },
+    queue: { size: 1024, timeout: "1s", hold: "3s" },
     headers: { request: { set: {}, remove: [] }, response: { set: {}, remove: [] } },
     log: { level: "info", format: "text", access: false },
   });
@@ -241,7 +241,7 @@ const configFile: fc.Arbitrary<ConfigFile> = some({
     budget: fraction(),
     statuses: fc.array(fc.integer({ min: 400, max: 599 })),
   }),
-  queue: some({ size: fc.integer({ min: 0, max: 1_000_000 }), timeout: duration(0) }),
+  queue: some({ size: fc.integer({ min: 0, max: 1_000_000 }), timeout: duration(0), hold: duration(0) }),
   headers: some({ request: changes, response: changes }),
   log: some({
     level: fc.constantFrom("debug" as const, "info" as const, "warn" as const, "error" as const),

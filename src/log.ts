@@ -73,7 +73,8 @@ function levelOf(record: LogRecord): string {
 /** One JSON object a line: `time`, `level`, `message`, then the event's fields. */
 export function formatJson(record: LogRecord): string {
   const time = new Date(record.timestamp).toISOString();
-  return JSON.stringify({ time, level: levelOf(record), message: record.rawMessage, ...record.properties }) + "\n";
+  const line = { time, level: levelOf(record), message: record.rawMessage, ...record.properties };
+  return visible(JSON.stringify(line)) + "\n";
 }
 
 /** `2026-11-22T10:00:00.000Z INFO  backend down backend=http://… reason="check failed"` */
@@ -84,11 +85,25 @@ export function formatText(record: LogRecord): string {
   for (const [name, value] of Object.entries(record.properties)) {
     if (value !== undefined) line += ` ${name}=${formatValue(value)}`;
   }
-  return line + "\n";
+  return visible(line) + "\n";
+}
+
+/**
+ * Control characters, C1 among them, and what turns or hides text (bidirectional marks, zero widths), as JSON escapes:
+ * terminals obey the first, and readers are misled by the rest.
+ */
+function visible(line: string): string {
+  return line.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+    let escapes = "";
+    for (let at = 0; at < character.length; at++) {
+      escapes += `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`;
+    }
+    return escapes;
+  });
 }
 
 /** Bare where it can't be misread; quoted as JSON otherwise, so that a line stays one line. */
 function formatValue(value: unknown): string {
   const text = typeof value === "string" ? value : JSON.stringify(value) ?? String(value);
-  return typeof value === "string" && !/^[^\s"=\p{Cc}]+$/u.test(text) ? JSON.stringify(text) : text;
+  return typeof value === "string" && !/^[^\s"=\p{Cc}\p{Cf}]+$/u.test(text) ? JSON.stringify(text) : text;
 }

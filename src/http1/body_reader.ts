@@ -1,7 +1,7 @@
 /** Follows a body through its bytes, however it is framed, so that whoever relays it knows where it ends. */
 
 import type { BodyFraming } from "./body.ts";
-import { ChunkedReader, type DataListener } from "./chunked.ts";
+import { ChunkedReader, type DataListener, type TrailerRule } from "./chunked.ts";
 
 export interface BodyReader {
   /** Bytes of data so far, without any framing. */
@@ -17,13 +17,16 @@ export interface BodyReader {
   read(bytes: Uint8Array, start: number, end: number, onData?: DataListener): number;
 }
 
-/** @param mostTrailerBytes longer trailers are refused */
-export function bodyReader(framing: BodyFraming, mostTrailerBytes: number): BodyReader {
+/**
+ * @param mostTrailerBytes longer trailers are refused
+ * @param refusesTrailer see `ChunkedReader`
+ */
+export function bodyReader(framing: BodyFraming, mostTrailerBytes: number, refusesTrailer?: TrailerRule): BodyReader {
   switch (framing.kind) {
     case "length":
       return new LengthReader(framing.bytes);
     case "chunked":
-      return new ChunkedReader(mostTrailerBytes);
+      return new ChunkedReader(mostTrailerBytes, refusesTrailer);
     case "until-close":
       return new LengthReader(Infinity);
   }

@@ -70,6 +70,9 @@ const NEVER_TRAILERS: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
+/** Whether a trailer is refused. */
+export type TrailerRule = (name: string) => boolean;
+
 /** Told where data of the body is, for whoever has to take it out of its chunks. */
 export type DataListener = (bytes: Uint8Array, from: number, to: number) => void;
 
@@ -81,6 +84,7 @@ export class ChunkedReader {
   /** Bytes of data so far, without the framing. */
   dataBytes = 0;
   readonly #mostTrailerBytes: number;
+  readonly #refusesTrailer: TrailerRule | undefined;
   #state: number = SIZE_START;
   #left = 0;
   #lineBytes = 0;
@@ -88,9 +92,13 @@ export class ChunkedReader {
   #trailerBytes = 0;
   #trailerName = "";
 
-  /** @param mostTrailerBytes longer trailers are refused */
-  constructor(mostTrailerBytes: number) {
+  /**
+   * @param mostTrailerBytes longer trailers are refused
+   * @param refusesTrailer whether a trailer of this name is refused, beside those that never may be one
+   */
+  constructor(mostTrailerBytes: number, refusesTrailer?: TrailerRule) {
     this.#mostTrailerBytes = mostTrailerBytes;
+    this.#refusesTrailer = refusesTrailer;
   }
 
   /** Whether the body has come whole. */
@@ -254,7 +262,7 @@ export class ChunkedReader {
   }
 
   #endTrailerName(): void {
-    if (NEVER_TRAILERS.has(this.#trailerName.toLowerCase())) {
+    if (NEVER_TRAILERS.has(this.#trailerName.toLowerCase()) || this.#refusesTrailer?.(this.#trailerName) === true) {
       throw new MalformedMessage(`${this.#trailerName} in the trailers`);
     }
     this.#state = TRAILER_VALUE;

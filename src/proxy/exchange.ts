@@ -9,7 +9,13 @@ import type { Backend, Lease } from "../pool/backend.ts";
 import type { SharedState } from "../pool/shared_state.ts";
 import { isWellFormedAuthority } from "./authority.ts";
 import type { ForwardedTrust } from "./forwarded.ts";
-import { type ForwardedRequest, forwardRequest, forwardResponse, type HeaderRules } from "./headers.ts";
+import {
+  type ForwardedRequest,
+  forwardRequest,
+  forwardResponse,
+  type HeaderRules,
+  refusesRequestTrailer,
+} from "./headers.ts";
 import type { RandomHex } from "./ids.ts";
 import { Journey } from "./journey.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
@@ -128,6 +134,11 @@ export class Forwarder {
     log.debug("request refused", { code: error.code, reason: error.message });
     recorder.refused({ requestId, client, status: problem.status, bytesOut: byteLength(problem.body), failure: error });
     return problem;
+  }
+
+  /** Whether a request may not have a trailer of this name. */
+  refusesTrailer(name: string): boolean {
+    return refusesRequestTrailer(name, this.#parts.rules.requestHeaders);
   }
 
   async #forward<Response extends ResponseHead>(

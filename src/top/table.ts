@@ -182,6 +182,6 @@ function rounded(value: number | null, places: number): string {
 }
 
 /** What a backend has said must not move the cursor, nor break a line or a field. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, "?");
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }

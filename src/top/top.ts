@@ -4,7 +4,7 @@ import { History } from "../admin/dashboard/history.js";
 import type { Status } from "../admin/dashboard/status.d.ts";
 import { messageOf } from "../errors.ts";
 import { Screen, writeOut } from "./screen.ts";
-import { type Line, PLAIN_TITLES, plainLines, screen, type View } from "./table.ts";
+import { type Line, PLAIN_TITLES, plainLines, printable, screen, type View } from "./table.ts";
 
 export interface TopOptions {
   /** Where the admin server is. */
@@ -88,13 +88,23 @@ async function fetchStatus(
   const headers: HeadersInit = token === undefined ? {} : { authorization: `Bearer ${token}` };
   try {
     const response = await fetch(url, { headers, signal: limit });
-    const body: unknown = await response.json().catch(() => undefined);
+    const text = await response.text();
+    const body: unknown = parsed(text);
     return statusFrom(adminUrl, response.status, body, token !== undefined);
   } catch (error) {
     if (signal.aborted) return undefined;
     if (error instanceof TopError) throw error;
     const isLate = error instanceof DOMException && error.name === "TimeoutError";
     throw new TopError(`${adminUrl}: ${isLate ? "no answer" : causeOf(error)}`, true);
+  }
+}
+
+/** What the server says, each string fit to be shown: whoever answers may be hostile. `undefined`: it is no JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text, (_, value) => typeof value === "string" ? printable(value) : value);
+  } catch {
+    return undefined;
   }
 }
 

@@ -77,6 +77,22 @@ export function testClaims(engine: EngineUnderTest): void {
     await unharmed({ proxy, client, backend, what: "a trusted proxy's headers" });
   });
 
+  // Under `wire` trailers said what heads may not: some backends take both for one.
+  Deno.test(name("trailers never say what a head may not"), async () => {
+    await using backend = new RecordingBackend();
+    const request = { remove: ["X-User-Name"] };
+    await using proxy = await startProxy(engine, { backends: [backend.url], headers: { request } });
+    const more = ["Authorization", "Proxy-Authorization", "X-User-Name", "x_user_name"];
+    for (const trailer of [...CLAIMS, ...CLAIMS.flatMap(underscored), ...OWN, ...more]) {
+      using client = await RawClient.connect(proxy.port);
+      const head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+      const { status } = await ask(client, `${head}3\r\nabc\r\n0\r\nX-Sum: 1\r\n${trailer}: forged\r\n\r\n`);
+      assertEquals(status, engine.deviations.dropsTrailers ? 200 : 400, trailer);
+      assertEquals(backend.requests.flatMap(({ trailers }) => trailers).filter(([, value]) => value === "forged"), []);
+    }
+    await unharmed({ proxy, backend, what: "forged trailers" });
+  });
+
   // `remove: ["X-User"]` guarded a backend that a client's `X_User` reached all the same.
   Deno.test(name("names that the operator removes or sets are governed with _ for -, too"), async () => {
     await using backend = new RecordingBackend();
@@ -112,5 +128,21 @@ export function testClaims(engine: EngineUnderTest): void {
     }
     assertEquals(backend.requests.length, before);
     await unharmed({ proxy, backend, what: "targets with a scheme" });
+  });
+
+  // Under `wire` `/../x` reached a backend with a base path as `/base/../x`, and with it all that the backend serves.
+  Deno.test(name("no target climbs out of a backend's base path"), async () => {
+    await using backend = new RecordingBackend();
+    await using proxy = await startProxy(engine, { backends: [`${backend.url}/base`] });
+    for (const target of ["/../x", "/a/../../x", "/%2e%2e/x", "/..%2fx", "/..;a/x"]) {
+      using client = await RawClient.connect(proxy.port);
+      const { status } = await ask(client, get(target));
+      if (!engine.deviations.rewritesTargets) assertEquals(status, 400, target);
+      assertEquals(backend.requests.every((seen) => seen.target.startsWith("/base/")), true, target);
+    }
+    using client = await RawClient.connect(proxy.port);
+    assertEquals((await ask(client, get("/a/x..y?/../.."))).status, 200);
+    assertEquals([backend.last.target, proxy.backends[0]?.totalFailures], ["/base/a/x..y?/../..", 0]);
+    await proxy.idle();
   });
 }

@@ -24,6 +24,8 @@ const LINGER_MS = 1000;
 
 export class WireContext {
   readonly forwarder: Forwarder;
+  /** Whether a request may not have a trailer of this name. */
+  readonly refusesTrailer = (name: string): boolean => this.forwarder.refusesTrailer(name);
   readonly log: Log;
   /** Whether clients' connections are encrypted. */
   readonly secure: boolean;

@@ -43,7 +43,7 @@ export class Upload extends Timed {
   ) {
     super();
     this.#inlet = inlet;
-    this.#reader = bodyReader(framing, context.maxHeaderBytes);
+    this.#reader = bodyReader(framing, context.maxHeaderBytes, context.refusesTrailer);
     this.#context = context;
     this.#listener = listener;
     this.#clientClock = clientClock;

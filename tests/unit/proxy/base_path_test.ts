@@ -1,0 +1,20 @@
+import { assertEquals } from "@std/assert";
+import { climbsOut } from "../../../src/proxy/base_path.ts";
+
+Deno.test("climbsOut() finds each way above the root, and lets what stays below it pass", () => {
+  const out = [
+    "/..",
+    "/../x",
+    "/a/../../x",
+    "/%2e%2E/x",
+    "/.%2e/x",
+    "/..%2fx",
+    "/..\\x",
+    "/..%5cx",
+    "/a//../../x",
+    "/..;a=b/x",
+  ];
+  for (const target of out) assertEquals(climbsOut(target), true, target);
+  const within = ["/", "*", "/a/../b", "/a/b/../..", "/...", "/..a", "/a%20b", "/?x=/../..", "/a?/../../.."];
+  for (const target of within) assertEquals(climbsOut(target), false, target);
+});

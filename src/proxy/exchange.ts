@@ -35,7 +35,7 @@ export interface Exchange<Response extends ResponseHead> {
   readonly bytesIn: number | null;
   /** Whether all of the request body that was handed out can be handed out again. */
   readonly bodyReplayable: boolean;
-  /** Whether a 1xx of a backend has gone to the client: no other backend may begin again. */
+  /** Whether a 1xx of a backend has gone to the client: when that backend fails, no other may begin again. */
   readonly informed: boolean;
   /** Waits until there is time for the request; `undefined`: there is now. For engines that have to see to it. */
   waitForTurn?(): Promise<void> | undefined;

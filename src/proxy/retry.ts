@@ -19,7 +19,7 @@ export interface RetryQuestion {
   readonly hasBody: boolean;
   /** Whether all of the body that was handed out can be handed out again. True where there is none. */
   readonly bodyReplayable: boolean;
-  /** Whether the client has been told something of the answer by a 1xx: another backend's would contradict it. */
+  /** Whether a backend has begun to answer with a 1xx that the client has seen: then its failure is the answer. */
   readonly informed: boolean;
   /** Attempts made so far, from 1. */
   readonly attempts: number;
@@ -35,9 +35,10 @@ export interface RetryQuestion {
  */
 export function mayRetry(question: RetryQuestion): boolean {
   const { failure, method, hasBody } = question;
-  if (question.attempts > question.maxRetries || question.informed) return false;
+  if (question.attempts > question.maxRetries) return false;
   const repeatable = IDEMPOTENT.has(method) && !hasBody;
   if (typeof failure === "number") return repeatable;
+  if (question.informed) return false;
   switch (failure.code) {
     case "connect_failed":
       return failure.requestSent ? repeatable : question.bodyReplayable;

@@ -125,6 +125,7 @@ const NOT_COMPARED = new Set([
   "content-length",
   "transfer-encoding",
   "connection",
+  "te", // only where trailers can cross
   "x-request-id",
   "traceparent",
   "date",

@@ -48,8 +48,9 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   #cancelled: Cancelled | undefined;
   #givenUp: GivenUp | undefined;
   #tunnelled = false;
-  /** Whether a 1xx has come: a backend has begun to answer. */
   informed = false;
+  /** Whether a 1xx has come in this attempt: the backend has begun to answer. */
+  #hinted = false;
   #tunnelBytesIn = 0;
   #faultDetail = "";
 
@@ -97,6 +98,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
 
   attempt(backend: Backend, headers: HeaderPair[]): Promise<WireResponse> {
     this.#givenUp = undefined;
+    this.#hinted = false;
     if (this.brokenOff !== undefined) return Promise.reject(this.brokenOff);
     const connection = this.#context.backends.takeIdle(backend, this.#safe);
     return connection === undefined
@@ -232,7 +234,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   #readHead(connection: BackendConnection): Http1Response | undefined {
     const head = connection.readHead(this.request.method, this.#context.maxHeaderBytes);
     if (head === undefined && connection.inlet.ended) {
-      throw this.informed ? new MalformedMessage("nothing behind a 1xx") : new NoAnswer();
+      throw this.#hinted ? new MalformedMessage("nothing behind a 1xx") : new NoAnswer();
     }
     return head;
   }
@@ -289,9 +291,10 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   }
 
   async #passInformational({ status, reason, fields }: Http1Response): Promise<void> {
-    this.informed = true;
+    this.#hinted = true;
     await this.#context.pace.pause(); // there may be no end to them
     if (this.request.minorVersion === 0) return; // HTTP/1.0 knows none (RFC 9110 §15.2)
+    this.informed = true;
     const head = responseHead({ status, reason }, forwardInformational({ status, headers: fields }), "nothing", "");
     await this.#client.sendInTime(Buffer.from(head, "latin1"));
   }

@@ -67,3 +67,8 @@ Deno.test("mayRetry() stops after `maxRetries` whatever happened", () => {
     if (maxRetries > 0) assertEquals(ask({ failure, maxRetries, attempts: maxRetries }), true);
   }));
 });
+
+Deno.test("mayRetry() lets a failure after a 1xx stand, but not a status that the configuration retries", () => {
+  assertEquals(ask({ method: "GET", informed: true, failure: failure("response_timeout", true) }), false);
+  assertEquals(ask({ method: "GET", informed: true, failure: 503 }), true);
+});

@@ -13,6 +13,7 @@ import { type RedirectServer, startRedirect } from "./engines/redirect.ts";
 import { FrontCertificate } from "./front_certificate.ts";
 import { type Clock, systemClock } from "./health/clock.ts";
 import { HealthMonitor } from "./health/monitor.ts";
+import { FailOpen } from "./health/fail_open.ts";
 import { PassiveHealth } from "./health/passive.ts";
 import { ConfigError, messageOf } from "./errors.ts";
 import type { Log } from "./log.ts";
@@ -58,6 +59,7 @@ export class Roundhouse {
   readonly #membership: Membership;
   readonly #admin: Omit<AdminOptions, "config" | "timeouts">;
   readonly #passive: PassiveHealth;
+  readonly #failOpen: FailOpen;
   readonly #metrics: RequestMetrics;
   readonly #events: EventFeed;
   readonly #doors = new Doors();
@@ -135,6 +137,15 @@ export class Roundhouse {
       doorsOpen: () => this.#doors.open,
     };
     this.#events = new EventFeed({ pool: this.pool, status: () => statusView(status) });
+    this.#failOpen = new FailOpen({
+      pool: this.pool,
+      enabled: health.failOpen,
+      onChange: (failingOpen) => {
+        if (failingOpen) log.warn("fail open", { reason: "all backends are down: all of them serve" });
+        else log.info("fail open ended", { reason: "a backend is up again, or none may serve" });
+        this.#events.failingOpen(failingOpen);
+      },
+    });
     this.#admin = {
       ...status,
       metrics: this.#metrics,
@@ -239,6 +250,7 @@ export class Roundhouse {
     this.#redirect?.configure(config);
     this.#adminServer?.configure(config);
     this.#passive.configure(config.passive, config.health.type);
+    this.#failOpen.configure(config.health.failOpen);
     this.#reloaded(config);
     const difference = turn.replace(wanted);
     this.#monitor?.configure(config.health);
@@ -289,6 +301,7 @@ export class Roundhouse {
     await this.#membership.idle(); // a reload may be about to change the pool
     await Promise.all([this.#monitor?.stop(), this.#certificate.stop()]);
     this.#passive.stop();
+    this.#failOpen.stop();
     this.#events.close();
     await this.#adminServer?.stop();
     this.#unsubscribe();

@@ -72,6 +72,11 @@ export class EventFeed {
     this.#publish("reload", { ...report, at: new Date().toISOString() });
   }
 
+  /** Tells that all backends serve though all are down (`health.failOpen`), or that this has ended. */
+  failingOpen(active: boolean): void {
+    this.#publish("fail-open", { active, at: new Date().toISOString() });
+  }
+
   /**
    * Opens a stream: the changes after `lastEventId`, then `stats` at once and each second, and changes as they happen.
    * Without an id it begins with the next change; with one of another process, or of an event forgotten since, with the

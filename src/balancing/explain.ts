@@ -50,7 +50,7 @@ export function explain(
 ): Explanation {
   const header = (name: string) => request.headers[name];
   const session = stickiness?.peek({ client: request.client, secure: false, header });
-  const bound = session !== undefined && session.alive && session.state !== "disabled" ? session : undefined;
+  const bound = session !== undefined && session.usable && session.state !== "disabled" ? session : undefined;
   const context = { takeTurn: () => pool.shared.turn, random: Math.random };
   const balancer = new LoadBalancer(pool, strategyFactory(config), context);
   const accepts = (backend: Backend) => backend.hasRoom;
@@ -89,9 +89,10 @@ function reasonFor(
 }
 
 function standingOf(backend: Backend, eligible: readonly Backend[]): string {
-  if (!backend.alive) return `down: ${backend.lastChange?.reason ?? "no check has passed yet"}`;
+  if (!backend.usable) return `down: ${backend.lastChange?.reason ?? "no check has passed yet"}`;
   if (backend.state !== "active") return `state is ${backend.state}`;
   if (backend.weight === 0) return "weight is 0";
+  if (!backend.alive) return "down, as all are: they serve all the same (health.failOpen)";
   if (!eligible.includes(backend)) return "a backup, and others are eligible";
   return backend.hasRoom ? "eligible" : "eligible, but at maxConnections";
 }

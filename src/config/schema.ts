@@ -241,6 +241,11 @@ const health = renamed(
     healthyThreshold: setting(whole(1, 1000), 1, "Checks in a row, 1 to 1000, that have to pass for up."),
     unhealthyThreshold: setting(whole(1, 1000), 1, "Checks in a row, 1 to 1000, that have to fail for down."),
     startUp: setting(flag, true, "true: backends count as up until a check fails; false: down until one passes."),
+    failOpen: setting(
+      flag,
+      false,
+      "Whether all backends serve while checks have taken every one of them out; an event says so.",
+    ),
     slowStart: setting(
       duration(0),
       "0s",

@@ -162,9 +162,14 @@ export class Backend {
     return this.#shared.latencyMs(this.slot);
   }
 
-  /** May take new requests that no session binds: up, active, weight above 0. */
+  /** Whether its health lets it serve: it is alive, or all are down and serve all the same (`health.failOpen`). */
+  get usable(): boolean {
+    return this.alive || this.#shared.failingOpen;
+  }
+
+  /** May take new requests that no session binds: usable, active, weight above 0. */
   get selectable(): boolean {
-    return this.alive && this.state === "active" && this.weight > 0;
+    return this.usable && this.state === "active" && this.weight > 0;
   }
 
   /** Below `maxConnections`. */

@@ -33,6 +33,7 @@ const F64 = 8;
 const EPOCH = 0;
 const TURN = 1;
 const WAITING = 2; // requests in the queues of all isolates, as the limit counts them
+const FAILING_OPEN = 3;
 
 // Line of an isolate: 32-bit cells first, then 64-bit floats.
 const ACTIVE = 0;
@@ -131,6 +132,17 @@ export class SharedState {
   /** Tells every isolate to look at the pool again. Call it after the change, never before. */
   bumpEpoch(): void {
     Atomics.add(this.#words, EPOCH, 1);
+  }
+
+  /** Whether all backends serve, whatever their health, since all of them are down (`health.failOpen`). */
+  get failingOpen(): boolean {
+    return Atomics.load(this.#words, FAILING_OPEN) === 1;
+  }
+
+  /** Returns whether this call changed it. */
+  setFailingOpen(failingOpen: boolean): boolean {
+    const value = failingOpen ? 1 : 0;
+    return Atomics.exchange(this.#words, FAILING_OPEN, value) !== value;
   }
 
   /** Takes the next turn: 0, 1, 2 … in the order of the calls of all isolates; wraps at 2^32. */

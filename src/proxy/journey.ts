@@ -53,7 +53,7 @@ export class Journey implements PickRequest {
   /** The session's backend while it may serve it: draining or of weight 0 it keeps its sessions, disabled or down not. */
   get sticksTo(): Backend | undefined {
     const backend = this.session;
-    if (!backend?.inPool || !backend.alive || backend.state === "disabled") return undefined;
+    if (!backend?.inPool || !backend.usable || backend.state === "disabled") return undefined;
     return this.hasTried(backend) ? undefined : backend;
   }
 }

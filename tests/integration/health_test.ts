@@ -12,6 +12,7 @@ import { HttpBackend } from "../support/http_backend.ts";
 import { RecordingLog } from "../support/log.ts";
 import { backendSpec, poolOf } from "../support/pool.ts";
 import { RawBackend, refusedUrl } from "../support/raw_backend.ts";
+import { TestProxy } from "../support/proxy.ts";
 import { waitFor } from "../support/wait.ts";
 
 type HealthSettings = NonNullable<ConfigFile["health"]>;
@@ -512,5 +513,70 @@ Deno.test("a backend that comes up just after the proxy is in soon, and so is on
     await using _backend = new HttpBackend(() => new Response("up"), Number(new URL(url).port));
     await waitFor(() => backend.up, { what: "a check soon after" });
     bench.pool.setUp(backend, false, "connect failed: connection refused");
+  }
+});
+
+// A check that was wrong everywhere at once, such as a path that a deployment had renamed, turned a working site into 503
+// for everybody.
+for (const workers of [1, 2]) {
+  Deno.test(`failOpen: when checks have taken every backend out, all of them serve, and sessions hold: ${workers} workers`, async () => {
+    let healthy = true;
+    const start = (name: string) =>
+      new HttpBackend((request) => {
+        if (new URL(request.url).pathname !== "/up") return new Response(name);
+        return new Response("", { status: healthy ? 200 : 500 });
+      });
+    await using one = start("one");
+    await using two = start("two");
+    await using proxy = await TestProxy.start({
+      backends: [one.url, two.url],
+      proxy: { workers },
+      sticky: { by: "cookie" },
+      health: { type: "http", path: "/up", interval: "20ms", failOpen: true },
+    });
+    const ask = async (cookie?: string) => {
+      const response = await fetch(proxy.url, { headers: cookie === undefined ? {} : { cookie } });
+      const set = response.headers.get("set-cookie");
+      return { by: await response.text(), status: response.status, cookie: set?.slice(0, set.indexOf(";")) };
+    };
+    const session = await ask();
+    healthy = false;
+    await waitFor(() => proxy.log.of("fail open").length === 1, { what: "the pool to fail open" });
+    assertEquals(proxy.roundhouse.pool.backends.map(({ alive }) => alive), [false, false]);
+    const answers = new Set<string>();
+    for (let request = 0; request < 20; request++) {
+      const { by, status } = await ask();
+      assertEquals(status, 200);
+      answers.add(by);
+      assertEquals((await ask(session.cookie)).by, session.by);
+    }
+    assertEquals(answers.size, 2);
+    const ready = await fetch(`${proxy.adminUrl}/readyz`);
+    await ready.body?.cancel();
+    assertEquals(ready.status, 200);
+    const explained = await (await fetch(`${proxy.adminUrl}/explain`)).json();
+    assertMatch(explained.backends[0].reason, /^down, as all are/);
+    // What the operator takes out stays out.
+    proxy.roundhouse.pool.update(proxy.backend(one.url), { state: "disabled" }, "test");
+    for (let request = 0; request < 4; request++) assertEquals((await ask()).by, "two");
+    healthy = true;
+    await waitFor(() => proxy.log.of("fail open ended").length === 1, { what: "the end of it" });
+  });
+}
+
+Deno.test("failOpen is off unless it is asked for, and does not begin before a backend has been up", async () => {
+  await using sick = new HttpBackend(() => new Response("", { status: 500 }));
+  for (const health of [{ startUp: false, failOpen: true }, { failOpen: false }]) {
+    await using proxy = await TestProxy.start({
+      backends: [sick.url],
+      health: { type: "http", interval: "20ms", ...health },
+    });
+    await waitFor(() => (proxy.backend(sick.url).lastCheck?.ok) === false, { what: "a check to fail" });
+    await waitFor(async () => {
+      const response = await fetch(proxy.url);
+      await response.body?.cancel();
+      return response.status === 503;
+    }, { what: "503" });
+    assertEquals(proxy.log.of("fail open"), []);
   }
 });

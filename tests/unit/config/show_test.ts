@@ -39,6 +39,7 @@ Deno.test("showConfig() has every setting in the file's words", () => {
       healthyThreshold: 1,
       unhealthyThreshold: 1,
       startUp: true,
+      failOpen: false,
       slowStart: "0s",
     },
     passive: { connectFailures: 1, serverErrors: 0, window: "10s", ejectFor: "10s", maxEjected: 1 },
@@ -218,6 +219,7 @@ const configFile: fc.Arbitrary<ConfigFile> = some({
     healthyThreshold: fc.integer({ min: 1, max: 1000 }),
     unhealthyThreshold: fc.integer({ min: 1, max: 1000 }),
     startUp: fc.boolean(),
+    failOpen: fc.boolean(),
     slowStart: duration(0),
   }),
   passive: some({

@@ -1,17 +1,13 @@
 /** Compression at the edge: only where the client accepts it, and never of what would be harmed. */
 
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { concat, headerOf, RawClient, type RawResponse, textOf } from "../support/raw_client.ts";
-import { echoOf, ok, RecordingBackend } from "../support/raw_recorder.ts";
+import { echoOf, ok, RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
 import { ask, type EngineUnderTest, get, probe, startProxy, unharmed, within } from "./engine_under_test.ts";
 
+const encoder = new TextEncoder();
 const TEXT = "compress me ".repeat(2000);
-
-async function gzip(text: string): Promise<Uint8Array<ArrayBuffer>> {
-  return new Uint8Array(
-    await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer(),
-  );
-}
 
 async function gunzip(bytes: Uint8Array): Promise<string> {
   const stream = new Blob([new Uint8Array(bytes)]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -22,25 +18,67 @@ function codingOf(response: RawResponse): string | undefined {
   return headerOf(response, "content-encoding");
 }
 
-/** A backend whose answers are compressed already, under the coding that the target names; `/plain` is not. */
-async function packing() {
-  const packed = await gzip(TEXT);
-  const backend = new RecordingBackend((request) => {
+/** Codings, and the text under each. */
+const PACKED: Readonly<Record<string, Uint8Array>> = {
+  "gzip": new Uint8Array(gzipSync(TEXT)),
+  "br": new Uint8Array(brotliCompressSync(TEXT)),
+  "deflate": new Uint8Array(deflateSync(TEXT)),
+  "zstd": new Uint8Array(zstdCompressSync(TEXT)),
+  "x-own": encoder.encode("!" + TEXT),
+};
+
+/**
+ * A backend that compresses by itself what `/CODING/FRAMING` asks for, if the lines of `Accept-Encoding` taken together
+ * allow it. `/plain` it never compresses.
+ */
+function packing(): RecordingBackend {
+  return new RecordingBackend((request) => {
     const { target } = request;
     if (target.startsWith("/probe")) return echoOf(request);
-    if (target === "/plain") return ok(TEXT, "Content-Type: text/plain\r\n");
-    const head = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: ${target.slice(1)}\r\n` +
-      `Content-Length: ${packed.length}\r\n\r\n`;
-    return concat([new TextEncoder().encode(head), packed]);
+    const [, coding = "", framing] = target.split("/");
+    const accepted = valuesOf(request, "accept-encoding").join(", ").split(/ *, */);
+    const packed = accepted.includes(coding) ? PACKED[coding] : undefined;
+    if (packed === undefined) return ok(TEXT, "Content-Type: text/plain\r\n");
+    const about = `Content-Type: text/plain\r\nContent-Encoding: ${coding}\r\nETag: "v"\r\nVary: Accept-Encoding\r\n` +
+      "Accept-Ranges: bytes\r\nContent-Digest: sha-256=:x:\r\n";
+    if (valuesOf(request, "if-none-match").length > 0) return `HTTP/1.1 304 Not Modified\r\n${about}\r\n`;
+    const ranged = valuesOf(request, "range").length > 0;
+    const part = ranged ? packed.subarray(2, 12) : packed;
+    const status = ranged ? "206 Partial Content" : "200 OK";
+    const range = ranged ? `Content-Range: bytes 2-11/${packed.length}\r\n` : "";
+    const framed = framing === "chunked" ? "Transfer-Encoding: chunked\r\n" : `Content-Length: ${part.length}\r\n`;
+    const head = encoder.encode(`HTTP/1.1 ${status}\r\n${about}${range}${framed}\r\n`);
+    if (request.method === "HEAD") return head;
+    if (framing !== "chunked") return concat([head, part]);
+    const half = part.length >> 1;
+    return concat([head, chunkOf(part.subarray(0, half)), chunkOf(part.subarray(half)), encoder.encode("0\r\n\r\n")]);
   });
-  return { backend, packed };
 }
 
-/** Fails unless every coding of a `packing` backend arrives as it was sent. */
-async function assertPacked(client: RawClient, packed: Uint8Array): Promise<void> {
-  for (const coding of ["gzip", "br", "zstd", "x-own"]) {
-    const response = await ask(client, get(`/${coding}`, "Accept-Encoding: gzip, br\r\n"));
-    assertEquals([codingOf(response), response.body], [coding, packed]);
+function chunkOf(bytes: Uint8Array): Uint8Array {
+  return concat([encoder.encode(`${bytes.length.toString(16)}\r\n`), bytes, encoder.encode("\r\n")]);
+}
+
+/** Fails unless every coding of a `packing` backend arrives as it was sent, with its headers. */
+async function assertPacked(client: RawClient): Promise<void> {
+  const about = ["content-encoding", "etag", "vary", "accept-ranges", "content-digest"];
+  for (const [coding, packed] of Object.entries(PACKED)) {
+    for (const framing of ["length", "chunked"]) {
+      const target = `/${coding}/${framing}`;
+      const accept = `Accept-Encoding: ${coding}, gzip;q=0.1\r\n`;
+      const told = (response: RawResponse) => about.map((name) => headerOf(response, name));
+      const headers = [coding, '"v"', "Accept-Encoding", "bytes", "sha-256=:x:"];
+      const length = framing === "length" ? String(packed.length) : undefined;
+      const whole = await ask(client, get(target, accept));
+      assertEquals([whole.status, whole.complete, whole.body], [200, true, packed], target);
+      assertEquals([told(whole), headerOf(whole, "content-length")], [headers, length], target);
+      const head = await ask(client, `HEAD ${target} HTTP/1.1\r\nHost: x\r\n${accept}\r\n`);
+      assertEquals([told(head), headerOf(head, "content-length")], [headers, length], `HEAD ${target}`);
+      const part = await ask(client, get(target, `${accept}Range: bytes=2-11\r\n`));
+      assertEquals([part.status, part.body, told(part)], [206, packed.slice(2, 12), headers], `part of ${target}`);
+      const same = await ask(client, get(target, `${accept}If-None-Match: "v"\r\n`));
+      assertEquals([same.status, same.body.length, headerOf(same, "etag")], [304, 0, '"v"'], `304 of ${target}`);
+    }
   }
 }
 
@@ -50,11 +88,10 @@ export function testCompression(engine: EngineUnderTest): void {
   Deno.test(
     name("without the setting what is compressed passes byte for byte, and nothing else is compressed"),
     async () => {
-      const { backend, packed } = await packing();
-      await using _backend = backend;
+      await using backend = packing();
       await using proxy = await startProxy(engine, { backends: [backend.url] });
       using client = await RawClient.connect(proxy.port);
-      await assertPacked(client, packed);
+      await assertPacked(client);
       const plain = await ask(client, get("/plain", "Accept-Encoding: gzip, br\r\n"));
       assertEquals([codingOf(plain), textOf(plain)], [undefined, TEXT]);
       await unharmed({ proxy, client, backend, what: "compressed answers" });
@@ -96,11 +133,10 @@ export function testCompression(engine: EngineUnderTest): void {
   });
 
   Deno.test(name("what is compressed already passes byte for byte with the setting, too"), async () => {
-    const { backend, packed } = await packing();
-    await using _backend = backend;
+    await using backend = packing();
     await using proxy = await start(backend);
     using client = await RawClient.connect(proxy.port);
-    await assertPacked(client, packed);
+    await assertPacked(client);
     await unharmed({ proxy, client, backend, what: "compressed answers" });
   });
 
@@ -135,6 +171,59 @@ export function testCompression(engine: EngineUnderTest): void {
     const same = await ask(client, get("/304", "Accept-Encoding: gzip\r\n"));
     assertEquals([same.status, same.body.length], [304, 0]);
     await unharmed({ proxy, client, backend, what: "answers left alone" });
+  });
+
+  Deno.test(name("what holds for the backend's bytes alone goes with them, and HEAD says what GET says"), async () => {
+    // The runtime sent digests of other bytes than the client got, and offered ranges of them. HEAD told the length and
+    // the strong tag of what GET does not give, and so did a 304.
+    const ofBytes = {
+      "content-digest": "sha-256=:x:",
+      "repr-digest": "sha-256=:x:",
+      "digest": "sha-256=x",
+      "content-md5": "x",
+      "accept-ranges": "bytes",
+    };
+    const lines = Object.entries(ofBytes).map(([name, value]) => `${name}: ${value}\r\n`).join("");
+    const types: Record<string, string> = {
+      "/text": "Content-Type: Text/HTML; charset=utf-8\r\n",
+      "/image": "Content-Type: image/jpeg\r\n",
+      "/film": "Content-Type: video/mp4\r\n",
+      "/signed": "Content-Type: text/plain\r\nCache-Control: max-age=5, No-Transform\r\n",
+    };
+    await using backend = new RecordingBackend((request) => {
+      const type = types[request.target];
+      if (type === undefined) return echoOf(request);
+      const about = `${type}${lines}ETag: "v"\r\n`;
+      if (valuesOf(request, "if-none-match").length > 0) return `HTTP/1.1 304 Not Modified\r\n${about}\r\n`;
+      const answer = ok(TEXT, about);
+      return request.method === "HEAD" ? answer.slice(0, -TEXT.length) : answer;
+    });
+    await using proxy = await start(backend);
+    using client = await RawClient.connect(proxy.port);
+    const told = ({ headers }: RawResponse) => {
+      const varying = ["transfer-encoding", "date", "x-request-id"];
+      return Object.fromEntries(headers.filter(([name]) => !varying.includes(name)));
+    };
+    for (const accept of ["gzip", "br", "gzip, deflate, br, zstd", "", "identity", "deflate"]) {
+      for (const target of Object.keys(types)) {
+        const what = `${target} for ${accept}`;
+        const lines = accept === "" ? "" : `Accept-Encoding: ${accept}\r\n`;
+        const whole = told(await ask(client, get(target, lines)));
+        const head = told(await ask(client, `HEAD ${target} HTTP/1.1\r\nHost: x\r\n${lines}\r\n`));
+        assertEquals(head, whole, what);
+        const packed = target === "/text" && /gzip|br/.test(accept);
+        assertEquals(whole["content-encoding"] !== undefined, packed, what);
+        assertEquals(whole["etag"], packed ? 'W/"v"' : '"v"', what);
+        assertEquals(whole["content-length"], packed ? undefined : String(TEXT.length), what);
+        for (const [name, value] of Object.entries(ofBytes)) {
+          assertEquals(whole[name], packed ? undefined : value, `${name} of ${what}`);
+        }
+        const tag = whole["etag"];
+        const same = await ask(client, get(target, `${lines}If-None-Match: ${tag}\r\n`));
+        assertEquals([same.status, headerOf(same, "etag")], [304, tag], what);
+      }
+    }
+    await unharmed({ proxy, client, backend, what: "headers of compressed answers" });
   });
 
   Deno.test(name("event streams still arrive one by one"), async () => {

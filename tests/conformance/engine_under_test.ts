@@ -14,7 +14,7 @@ export interface EngineUnderTest {
 
 /** What an engine does otherwise, as data. All `false`: every promise to the letter. */
 export interface Deviations {
-  /** Backends are asked for `Accept-Encoding: identity`, whatever the client accepts. */
+  /** `Accept-Encoding: identity` reaches backends in a line before the client's own. */
   readonly asksForIdentity: boolean;
   /** Targets arrive as the URL standard writes them, `OPTIONS *` as `/`. */
   readonly rewritesTargets: boolean;

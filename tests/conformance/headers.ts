@@ -392,11 +392,11 @@ export function testHeaders(engine: EngineUnderTest): void {
       get("/said", "User-Agent: me/1\r\nAccept: a/b\r\nAccept-Language: de\r\nAccept-Encoding: br\r\n"),
     );
     const said = ["user-agent", "accept", "accept-language", "accept-encoding"];
-    assertEquals(said.map((header) => valuesOf(backend.last, header)[0]), [
-      "me/1",
-      "a/b",
-      "de",
-      deviations.asksForIdentity ? "identity" : "br",
+    assertEquals(said.map((header) => valuesOf(backend.last, header)), [
+      ["me/1"],
+      ["a/b"],
+      ["de"],
+      deviations.asksForIdentity ? ["identity", "br"] : ["br"],
     ]);
     await unharmed({ proxy, client, backend, what: "a bare request" });
   });

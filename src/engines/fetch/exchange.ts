@@ -7,10 +7,13 @@ import type { HeaderPair } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import type { BackendClients } from "./backend_clients.ts";
 import type { Bridge } from "./bridge.ts";
+import { checkResponse } from "./check_response.ts";
+import { forCompression } from "./compression.ts";
 import type { Deadline, DeadlineListener, Moment } from "./deadline.ts";
 import { relayBesideUpload } from "./early_response.ts";
 import { fromFetchError } from "./fetch_error.ts";
 import { brokenBody, gather, type Gathered, MOST_GATHERED_BYTES } from "./gather.ts";
+import { outgoingHeaders } from "./outgoing_headers.ts";
 import { isReachable } from "./reachable.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
@@ -29,6 +32,8 @@ export interface FetchLimits {
 /** What the exchanges of one engine share. */
 export interface FetchContext extends FetchLimits {
   readonly clients: BackendClients;
+  /** Whether the runtime compresses responses. */
+  readonly compresses: boolean;
   /** The WebSockets that are open. */
   readonly bridges: Set<Bridge>;
   /** Whether the proxy is shutting down: new requests are refused. */
@@ -112,7 +117,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     try {
       const response = await fetch(urlFor(backend, target), {
         method,
-        headers: fetchHeaders(headers, this.request.tracedByRuntime),
+        headers: outgoingHeaders(headers, this.request.tracedByRuntime),
         body: this.#body?.outgoing() ?? null,
         redirect: "manual",
         signal: this.#attempt.signal,
@@ -130,15 +135,16 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
 
   async relay(response: Response, headers: HeaderPair[]): Promise<Relayed> {
     if (this.request.mayBeKeptHttp10 || this.request.secure) this.#gathered ??= await this.#gatherWhole(response);
-    this.#respond(new Response(this.#bodyFor(response), { status: statusFor(response), headers }));
+    const said = this.#context.compresses ? forCompression(this.request, response.status, headers) : headers;
+    this.#respond(new Response(this.#bodyFor(response, said), { status: statusFor(response), headers: said }));
     await this.#untilCompleted();
     return UNSEEN;
   }
 
-  #bodyFor(response: Response): Gathered | null {
+  #bodyFor(response: Response, said: readonly HeaderPair[]): Gathered | null {
     if (this.#gathered instanceof Uint8Array) return this.#gathered;
     // Without a body the runtime would add a length of 0, which the answer to a GET need not have.
-    const lengthUnknown = this.request.method === "HEAD" && !response.headers.has("content-length");
+    const lengthUnknown = this.request.method === "HEAD" && !said.some(([name]) => name === "content-length");
     if (lengthUnknown && !isBodyless(response)) return new Blob([]).stream();
     const body = this.#limited(this.#gathered ?? response.body);
     return this.#uploading && this.#body !== undefined && body !== null ? relayBesideUpload(body, this.#body) : body;
@@ -320,44 +326,6 @@ export function refusalOf(request: FetchRequestHead): ProxyError | undefined {
 /** What is refused before a backend is chosen. */
 export function refuse(code: "stopping" | "not_implemented" | "bad_request", detail: string): ProxyError {
   return new ProxyError(detail, { code, side: "client", requestSent: false });
-}
-
-/**
- * What `fetch` is given: it frames bodies itself, `Deno.serve` has answered `Expect` already, and only with exactly
- * this `Accept-Encoding` does `fetch` leave bodies compressed (denoland/deno#12291).
- */
-function fetchHeaders(headers: readonly HeaderPair[], tracedByRuntime: boolean): HeaderPair[] {
-  const list: HeaderPair[] = [["accept-encoding", "identity"]];
-  for (const pair of headers) {
-    switch (pair[0]) {
-      case "accept-encoding":
-      case "content-length":
-      case "expect":
-        continue;
-      case "traceparent":
-        if (tracedByRuntime) continue;
-        break;
-    }
-    list.push(pair);
-  }
-  return list;
-}
-
-/** Refuses what can't be passed on: an unasked 101, a status that `Response` does not know, two framings at once. */
-function checkResponse(response: Response): void {
-  const { status, headers } = response;
-  const coding = headers.get("transfer-encoding");
-  const problem = status < 200 || status > 599
-    ? `malformed response: status ${status}`
-    : coding !== null && headers.has("content-length")
-    ? "malformed response: Transfer-Encoding and Content-Length"
-    // `fetch` takes off "chunked" alone, and passes what is encoded otherwise on as if it were the body.
-    : coding !== null && coding.toLowerCase() !== "chunked"
-    ? "malformed response: a Transfer-Encoding other than chunked"
-    : undefined;
-  if (problem === undefined) return;
-  response.body?.cancel().catch(() => {}); // it goes nowhere
-  throw new ProxyError(problem, { code: "malformed_response", side: "backend", requestSent: true });
 }
 
 function requestTimeout(): ProxyError {

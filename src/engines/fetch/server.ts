@@ -23,6 +23,7 @@ export function startFetchEngine(
   const context: FetchContext = {
     clients: new BackendClients(pool),
     ...limitsOf(config),
+    compresses: config.proxy.compression,
     bridges: new Set(),
     stopping: false,
     uploads: 0,

@@ -172,6 +172,7 @@ export function testResponses(engine: EngineUnderTest): void {
       do statuses.push((await answered(client.response())).status); while ((statuses.at(-1) ?? 0) < 200);
       assertEquals(statuses, [103, 504], method);
     }
+    await proxy.idle();
     const asked = [...one.requests, ...two.requests].filter(({ target }) => target === "/attempt");
     assertEquals(asked.map(({ method }) => method).sort(), ["DELETE", "GET"]);
     assertEquals(proxy.log.of("attempt failed").length, 2);

@@ -81,7 +81,7 @@ for (const { version, engine } of VERSIONS) {
         ["x-forwarded-host", [authorityAsked]],
         ["x-forwarded-proto", ["https"]],
         ["cookie", ["a=1; b=2"]],
-        ["te", ENGINE === "fetch" ? [] : ["trailers"]],
+        ["te", engine === "fetch" ? [] : ["trailers"]],
       ] as const
     ) assertEquals(valuesOf(last, name), [...values], name);
     assertEquals(backend.violations, []);

@@ -79,6 +79,24 @@ Deno.test("a response head over proxy.maxHeaderSize is 502 and a failure of the 
   await proxy.idle();
 });
 
+// A small head in LF alone was "too large" where its body held an empty line in CR LF beyond the limit.
+Deno.test("a response head in LF alone is measured to its own end, not to what looks like one in the body", async () => {
+  const body = `${"x".repeat(10_000)}\r\n\r\nend`;
+  const head = (bytes: number) => `HTTP/1.1 200 OK\nX: ${"x".repeat(bytes)}\nContent-Length: ${body.length}\n\n`;
+  await using backend = new RecordingBackend(({ target }) => head(Number(target.slice(1))) + body);
+  await using proxy = await startWire({
+    backends: [backend.url],
+    proxy: { maxHeaderSize: "2KiB" },
+    passive: { connectFailures: 0 },
+  });
+  using client = await RawClient.connect(proxy.port);
+  const small = await ask(client, get("/10"));
+  assertEquals([small.status, textOf(small) === body], [200, true]);
+  assertEquals((await ask(client, get("/2048"))).status, 502);
+  client.close();
+  await proxy.idle();
+});
+
 Deno.test("200 clients that send their heads byte by byte delay nobody, get 408 and are gone after timeouts.header", async () => {
   await using backend = new RecordingBackend();
   await using proxy = await startWire({ backends: [backend.url], timeouts: { header: "1s" } });

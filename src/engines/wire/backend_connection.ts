@@ -96,8 +96,8 @@ export class BackendConnection extends Timed implements InletListener {
       inlet.makeRoom();
       return undefined;
     }
-    if (end - inlet.start > maxBytes) throw new MalformedMessage("the head is too large");
     const head = readResponseHead(inlet.bytes, inlet.start, end, method);
+    if (head.bytes > maxBytes) throw new MalformedMessage("the head is too large"); // `end` may be far into the body
     inlet.start += head.bytes;
     this.#seen = 0;
     return head;

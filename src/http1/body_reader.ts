@@ -15,18 +15,24 @@ export interface BodyReader {
    * @throws {MalformedMessage}
    */
   read(bytes: Uint8Array, start: number, end: number, onData?: DataListener): number;
+  /**
+   * Returns what of the bytes of the last read is to go on.
+   *
+   * @param end what that read returned
+   */
+  kept(bytes: Uint8Array, end: number): Uint8Array;
 }
 
 /**
  * @param mostTrailerBytes longer trailers are refused
- * @param refusesTrailer see `ChunkedReader`
+ * @param dropsTrailer see `ChunkedReader`
  */
-export function bodyReader(framing: BodyFraming, mostTrailerBytes: number, refusesTrailer?: TrailerRule): BodyReader {
+export function bodyReader(framing: BodyFraming, mostTrailerBytes: number, dropsTrailer?: TrailerRule): BodyReader {
   switch (framing.kind) {
     case "length":
       return new LengthReader(framing.bytes);
     case "chunked":
-      return new ChunkedReader(mostTrailerBytes, refusesTrailer);
+      return new ChunkedReader(mostTrailerBytes, dropsTrailer);
     case "until-close":
       return new LengthReader(Infinity);
   }
@@ -35,6 +41,7 @@ export function bodyReader(framing: BodyFraming, mostTrailerBytes: number, refus
 class LengthReader implements BodyReader {
   dataBytes = 0;
   readonly #bytes: number;
+  #start = 0;
 
   constructor(bytes: number) {
     this.#bytes = bytes;
@@ -48,6 +55,11 @@ class LengthReader implements BodyReader {
     const to = Math.min(end, start + this.#bytes - this.dataBytes);
     this.dataBytes += to - start;
     onData?.(bytes, start, to);
+    this.#start = start;
     return to;
+  }
+
+  kept(bytes: Uint8Array, end: number): Uint8Array {
+    return bytes.subarray(this.#start, end);
   }
 }

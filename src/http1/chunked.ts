@@ -1,5 +1,6 @@
 /** Follows a chunked body through its bytes (RFC 9112 §7.1). */
 
+import { Buffer } from "node:buffer";
 import {
   BACKSLASH,
   COLON,
@@ -70,7 +71,7 @@ const NEVER_TRAILERS: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Whether a trailer is refused. */
+/** Whether a trailer of this name is dropped. */
 export type TrailerRule = (name: string) => boolean;
 
 /** Told where data of the body is, for whoever has to take it out of its chunks. */
@@ -84,21 +85,29 @@ export class ChunkedReader {
   /** Bytes of data so far, without the framing. */
   dataBytes = 0;
   readonly #mostTrailerBytes: number;
-  readonly #refusesTrailer: TrailerRule | undefined;
+  readonly #dropsTrailer: TrailerRule | undefined;
   #state: number = SIZE_START;
   #left = 0;
   #lineBytes = 0;
   #excessBytes = 0;
   #trailerBytes = 0;
   #trailerName = "";
+  /** Whether the trailer that is being read is dropped. */
+  #dropping = false;
+  /** A trailer's name that began in an earlier read and is to go on after all. */
+  #ahead = "";
+  /** Where the bytes of the last read that go on begin. */
+  #keptFrom = 0;
+  /** Where they end, once some behind them do not go on; -1: all of them do. */
+  #keptTo = -1;
 
   /**
    * @param mostTrailerBytes longer trailers are refused
-   * @param refusesTrailer whether a trailer of this name is refused, beside those that never may be one
+   * @param dropsTrailer which trailers do not go on; without it all do
    */
-  constructor(mostTrailerBytes: number, refusesTrailer?: TrailerRule) {
+  constructor(mostTrailerBytes: number, dropsTrailer?: TrailerRule) {
     this.#mostTrailerBytes = mostTrailerBytes;
-    this.#refusesTrailer = refusesTrailer;
+    this.#dropsTrailer = dropsTrailer;
   }
 
   /** Whether the body has come whole. */
@@ -108,12 +117,15 @@ export class ChunkedReader {
 
   /**
    * Reads on; returns where the body ends, or `end` while it goes on. Spaces around the `;` of an extension are written
-   * over, so that what goes on is well-formed.
+   * over, so that what goes on is well-formed, and trailers that are dropped are, by those behind them: see `kept`.
    *
    * @throws {MalformedMessage}
    */
   read(bytes: Uint8Array, start: number, end: number, onData?: DataListener): number {
     let at = start;
+    this.#ahead = "";
+    this.#keptFrom = start;
+    this.#keptTo = this.#dropping || this.#state === TRAILER_NAME ? start : -1;
     while (at < end && this.#state !== DONE) {
       if (this.#state === DATA) {
         const to = Math.min(end, at + this.#left);
@@ -125,6 +137,17 @@ export class ChunkedReader {
       } else this.#step(bytes, at++);
     }
     return at;
+  }
+
+  /**
+   * Returns what of the bytes of the last read is to go on: all of them, but for trailers that are dropped. A trailer's
+   * name is held back until it has come whole.
+   *
+   * @param end what that read returned
+   */
+  kept(bytes: Uint8Array, end: number): Uint8Array {
+    const kept = bytes.subarray(this.#keptFrom, this.#keptTo === -1 ? end : this.#keptTo);
+    return this.#ahead === "" ? kept : Buffer.concat([Buffer.from(this.#ahead, "latin1"), kept]);
   }
 
   #step(bytes: Uint8Array, at: number): void {
@@ -158,7 +181,7 @@ export class ChunkedReader {
         this.#state = SIZE_START;
         return;
       default:
-        return this.#trailerByte(code);
+        return this.#trailerByte(code, bytes, at);
     }
   }
 
@@ -228,30 +251,34 @@ export class ChunkedReader {
     this.#countLine();
   }
 
-  #trailerByte(code: number): void {
+  #trailerByte(code: number, bytes: Uint8Array, at: number): void {
     if (++this.#trailerBytes > this.#mostTrailerBytes) throw new MalformedMessage("the trailers are too long");
     switch (this.#state) {
       case TRAILER_START:
+        this.#dropping = false;
+        if (code === CR) {
+          this.#state = END_LF;
+          return this.#keep(code, bytes);
+        }
         this.#trailerName = "";
-        if (code === CR) this.#state = END_LF;
-        else this.#trailerNameByte(code);
-        return;
+        if (this.#keptTo === -1) this.#keptTo = at;
+        return this.#trailerNameByte(code);
       case TRAILER_NAME:
-        if (code === COLON) this.#endTrailerName();
+        if (code === COLON) this.#endTrailerName(bytes, at);
         else this.#trailerNameByte(code);
         return;
       case TRAILER_VALUE:
         if (code === CR) this.#state = TRAILER_LF;
         else if (!isValueCharacter(code)) throw new MalformedMessage("a trailer is malformed");
-        return;
+        return this.#keep(code, bytes);
       case TRAILER_LF:
         expect(code, LF, "a trailer");
         this.#state = TRAILER_START;
-        return;
+        return this.#keep(code, bytes);
       case END_LF:
         expect(code, LF, "the body");
         this.#state = DONE;
-        return;
+        return this.#keep(code, bytes);
     }
   }
 
@@ -261,11 +288,28 @@ export class ChunkedReader {
     this.#state = TRAILER_NAME;
   }
 
-  #endTrailerName(): void {
-    if (NEVER_TRAILERS.has(this.#trailerName.toLowerCase()) || this.#refusesTrailer?.(this.#trailerName) === true) {
-      throw new MalformedMessage(`${this.#trailerName} in the trailers`);
-    }
+  /** @param at where the colon stands */
+  #endTrailerName(bytes: Uint8Array, at: number): void {
+    const name = this.#trailerName;
+    if (NEVER_TRAILERS.has(name.toLowerCase())) throw new MalformedMessage(`${name} in the trailers`);
     this.#state = TRAILER_VALUE;
+    this.#dropping = this.#dropsTrailer?.(name) === true;
+    if (this.#dropping) return;
+    const begun = at - name.length;
+    if (begun < this.#keptFrom) {
+      this.#ahead = `${name}:`;
+      this.#keptFrom = at + 1;
+      this.#keptTo = -1;
+    } else if (begun === this.#keptTo) this.#keptTo = -1; // nothing was dropped in front of it
+    else {
+      bytes.copyWithin(this.#keptTo, begun, at + 1);
+      this.#keptTo += name.length + 1;
+    }
+  }
+
+  /** Moves a byte of the trailers to the front, if something in front of it was dropped. */
+  #keep(code: number, bytes: Uint8Array): void {
+    if (this.#keptTo !== -1 && !this.#dropping) bytes[this.#keptTo++] = code;
   }
 
   #countExcess(): void {

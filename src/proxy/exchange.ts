@@ -10,11 +10,12 @@ import type { SharedState } from "../pool/shared_state.ts";
 import { isWellFormedAuthority } from "./authority.ts";
 import type { ForwardedTrust } from "./forwarded.ts";
 import {
+  dropsRequestTrailer,
+  dropsResponseTrailer,
   type ForwardedRequest,
   forwardRequest,
   forwardResponse,
   type HeaderRules,
-  refusesRequestTrailer,
 } from "./headers.ts";
 import type { RandomHex } from "./ids.ts";
 import { Journey } from "./journey.ts";
@@ -136,9 +137,14 @@ export class Forwarder {
     return problem;
   }
 
-  /** Whether a request may not have a trailer of this name. */
-  refusesTrailer(name: string): boolean {
-    return refusesRequestTrailer(name, this.#parts.rules.requestHeaders);
+  /** Whether a request's trailer of this name goes no further. */
+  dropsRequestTrailer(name: string): boolean {
+    return dropsRequestTrailer(name, this.#parts.rules.requestHeaders);
+  }
+
+  /** Whether a response's trailer of this name goes no further. */
+  dropsResponseTrailer(name: string): boolean {
+    return dropsResponseTrailer(name, this.#parts.rules.responseHeaders);
   }
 
   async #forward<Response extends ResponseHead>(

@@ -173,11 +173,16 @@ function isHttps(protocol: string): boolean {
   return (end === -1 ? protocol : protocol.slice(0, end)).trim().toLowerCase() === "https";
 }
 
-/** Whether a request may not have such a trailer: the proxy governs the name, or the operator removes or sets it. */
-export function refusesRequestTrailer(name: string, rules: HeaderRules): boolean {
+/** Whether such a trailer of a request is dropped: the proxy governs the name, or the operator removes or sets it. */
+export function dropsRequestTrailer(name: string, rules: HeaderRules): boolean {
   if (REQUEST_HEADERS.get(name) !== undefined || forwardedEntry(name) !== undefined) return true;
   if (NEVER_REQUEST_TRAILERS.get(name) !== undefined) return true;
   return governsRequest(name, rules);
+}
+
+/** As `dropsRequestTrailer`, of a response. */
+export function dropsResponseTrailer(name: string, rules: HeaderRules): boolean {
+  return RESPONSE_HEADERS.get(name) !== undefined || governsResponse(name, rules);
 }
 
 /** Returns the headers for the client: the backend's less the hop-by-hop ones, `X-Request-Id`, the operator's rules. */

@@ -1,9 +1,9 @@
 /** What a client may say of itself, and what it may not: its address, its scheme, the host that it asks for. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { RawClient } from "../support/raw_client.ts";
 import { RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
-import { ask, type EngineUnderTest, get, startProxy, unharmed } from "./engine_under_test.ts";
+import { ask, type EngineUnderTest, get, startProxy, unharmed, within } from "./engine_under_test.ts";
 
 /** What only a trusted proxy may say, beside `X-Forwarded-For`, `-Proto` and `-Host`. */
 const CLAIMS = [
@@ -78,19 +78,81 @@ export function testClaims(engine: EngineUnderTest): void {
   });
 
   // Under `wire` trailers said what heads may not: some backends take both for one.
-  Deno.test(name("trailers never say what a head may not"), async () => {
+  Deno.test(name("trailers never say what a head may not, however they are cut"), async () => {
     await using backend = new RecordingBackend();
-    const request = { remove: ["X-User-Name"] };
+    const request = { remove: ["X-User-Name"], set: { "X-User-Role": "guest" } };
     await using proxy = await startProxy(engine, { backends: [backend.url], headers: { request } });
-    const more = ["Authorization", "Proxy-Authorization", "X-User-Name", "x_user_name"];
-    for (const trailer of [...CLAIMS, ...CLAIMS.flatMap(underscored), ...OWN, ...more]) {
+    const own = ["Authorization", "Cookie", "Proxy-Authorization", "X-User-Name", "x_user_name", "X-User_Role", "TE"];
+    const names = [...CLAIMS, ...CLAIMS.flatMap(underscored), ...OWN, ...OWN.flatMap(underscored), ...own];
+    const forged = names.map((one) => `${one}: forged\r\n`);
+    const half = Math.floor(forged.length / 2);
+    const sections = [
+      forged.join(""),
+      `X-Sum: 1\r\n${forged.join("")}`,
+      `${forged.join("")}X-Sum:1\r\nX-More:\r\n`,
+      `X-Sum: 1\r\n${forged.slice(0, half).join("")}X-Users: a: b\r\n${forged.slice(half).join("")}X-More: 2\r\n`,
+    ];
+    const head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n";
+    using client = await RawClient.connect(proxy.port);
+    for (const section of sections) {
+      const lines = section.split("\r\n").slice(0, -1).filter((line) => !line.endsWith(" forged"));
+      const kept = lines.map((line) =>
+        [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()] as const
+      );
+      for (const step of [1, 7, 61, Infinity]) {
+        const text = `${section}\r\n`;
+        await client.send(head);
+        for (let at = 0; at < text.length; at += step) await client.send(text.slice(at, at + step));
+        assertEquals((await ask(client, "", "POST")).status, 200);
+        assertEquals(backend.last.trailers, engine.deviations.dropsTrailers ? [] : [...kept], `${section} by ${step}`);
+        assertEquals(new TextDecoder().decode(backend.last.body), "abc");
+      }
+    }
+    await unharmed({ proxy, client, backend, what: "forged trailers" });
+  });
+
+  // What would reframe the request, or lead it elsewhere, is no slip of an honest client.
+  Deno.test(name("trailers that would govern the message are malformed"), async () => {
+    await using backend = new RecordingBackend();
+    await using proxy = await startProxy(engine, { backends: [backend.url] });
+    for (const trailer of ["Content-Length", "transfer-encoding", "Host", "Connection", "UPGRADE"]) {
       using client = await RawClient.connect(proxy.port);
       const head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-      const { status } = await ask(client, `${head}3\r\nabc\r\n0\r\nX-Sum: 1\r\n${trailer}: forged\r\n\r\n`);
+      const { status } = await ask(client, `${head}3\r\nabc\r\n0\r\nX-Sum: 1\r\n${trailer}: 5\r\n\r\n`);
       assertEquals(status, engine.deviations.dropsTrailers ? 200 : 400, trailer);
-      assertEquals(backend.requests.flatMap(({ trailers }) => trailers).filter(([, value]) => value === "forged"), []);
+      assertEquals(backend.requests.flatMap(({ trailers }) => trailers), []);
     }
-    await unharmed({ proxy, backend, what: "forged trailers" });
+    await unharmed({ proxy, backend, what: "trailers that govern" });
+  });
+
+  // Under `wire` `remove: ["X-Secret"]` kept a header from clients, and the trailer of the same name went out.
+  Deno.test(name("response trailers lack what the operator removes or sets, however they are cut"), async () => {
+    const head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const section =
+      "x-secret: a\r\nX-Sum: 1\r\nX-SECRET: b\r\nX-Role: c\r\nX-Request-Id: d\r\nX-More:2\r\nKeep-Alive: e\r\n";
+    let step = 1;
+    await using backend = new RecordingBackend(async (_, connection) => {
+      const text = `${head}3\r\nabc\r\n0\r\n${section}\r\n`;
+      for (let at = 0; at < text.length; at += step) await connection.send(text.slice(at, at + step));
+      return "";
+    });
+    const response = { remove: ["X-Secret"], set: { "X-Role": "guest" } };
+    await using proxy = await startProxy(engine, { backends: [backend.url], headers: { response } });
+    using client = await RawClient.connect(proxy.port);
+    for (step of [1, 5, 33, Infinity]) {
+      await client.send(get("/trailers"));
+      let text = "";
+      while (!/\r\n0\r\n(?:.*\r\n)*\r\n$/.test(text)) {
+        const more = await within(client.chunk(), "the end of the chunks");
+        assert(more.length > 0, "cut");
+        text += new TextDecoder().decode(more);
+      }
+      const trailers = text.slice(text.indexOf("\r\n0\r\n") + 5);
+      const kept = engine.deviations.dropsTrailers ? "\r\n" : "X-Sum: 1\r\nX-More:2\r\n\r\n";
+      assertEquals(trailers, kept, `by ${step}`);
+    }
+    await proxy.idle();
+    assertEquals(backend.violations, []);
   });
 
   // `remove: ["X-User"]` guarded a backend that a client's `X_User` reached all the same.

@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
 import { RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
 import { webSocketHandshake } from "../support/raw_websocket.ts";
+import { settle } from "../support/wait.ts";
 import { answered, ask, type EngineUnderTest, get, startProxy, unharmed, within } from "./engine_under_test.ts";
 
 export function testRequests(engine: EngineUnderTest): void {
@@ -232,6 +233,18 @@ export function testRequests(engine: EngineUnderTest): void {
     assertEquals(await closing.closed(), true);
     using client = await RawClient.connect(proxy.port);
     assertEquals(textOf(await ask(client, `\r\n${get("/first")}`, "GET")), "GET /first 0");
+    // Under `wire` a line whose two bytes came one by one got 400.
+    for (let round = 0; round < 3; round++) {
+      for (const byte of ["\r", "\n", "\r"]) {
+        await client.send(byte);
+        await settle(); // for it to be read alone
+      }
+      assertEquals(textOf(await ask(client, `\n${get("/split")}`, "GET")), "GET /split 0");
+    }
+    for (const beginning of ["\rGET", "\r\r\n"]) {
+      using broken = await RawClient.connect(proxy.port);
+      assertEquals((await ask(broken, `${beginning} / HTTP/1.1\r\nHost: x\r\n\r\n`)).status, 400, beginning);
+    }
     await unharmed({ proxy, client, backend, what: "an empty line" });
   });
 

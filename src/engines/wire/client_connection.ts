@@ -161,7 +161,8 @@ export class ClientConnection extends Timed implements InletListener {
   #waitForRest(): void {
     const { inlet } = this;
     if (this.#seen > 0) {
-      checkBeginning(inlet.bytes, inlet.start, inlet.end);
+      if (this.#seen === 1 && inlet.bytes[inlet.start] === CR) this.#seen = 0; // perhaps half of an empty line
+      else checkBeginning(inlet.bytes, inlet.start, inlet.end);
       if (this.queue !== this.#context.headerTimeouts) this.#context.headerTimeouts.start(this);
     }
     inlet.makeRoom();

@@ -24,8 +24,9 @@ const LINGER_MS = 1000;
 
 export class WireContext {
   readonly forwarder: Forwarder;
-  /** Whether a request may not have a trailer of this name. */
-  readonly refusesTrailer = (name: string): boolean => this.forwarder.refusesTrailer(name);
+  /** Which trailers of requests, and of responses, go no further. */
+  readonly dropsRequestTrailer = (name: string): boolean => this.forwarder.dropsRequestTrailer(name);
+  readonly dropsResponseTrailer = (name: string): boolean => this.forwarder.dropsResponseTrailer(name);
   readonly log: Log;
   /** Whether clients' connections are encrypted. */
   readonly secure: boolean;

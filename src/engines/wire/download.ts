@@ -45,7 +45,7 @@ export class Download {
     this.#connection = connection;
     this.#client = client;
     this.#framing = framing;
-    this.#reader = bodyReader(framing, context.maxHeaderBytes);
+    this.#reader = bodyReader(framing, context.maxHeaderBytes, context.dropsResponseTrailer);
     this.#transfer = transfer;
     this.#context = context;
     this.#clock = clock;
@@ -110,7 +110,7 @@ export class Download {
       this.fault = error.message;
       return undefined;
     }
-    const part = bytes.subarray(start, inlet.start);
+    const part = this.#reader.kept(bytes, inlet.start);
     return this.#transfer === "into-chunks" && part.length > 0 ? chunked(part) : part;
   }
 

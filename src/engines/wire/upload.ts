@@ -23,8 +23,8 @@ export interface UploadListener {
 }
 
 /**
- * Reads a client's body and writes it to a backend. Bodies of known length and chunks alike cross as they are. Its clock
- * runs while the backend is to take a part.
+ * Reads a client's body and writes it to a backend. Bodies of known length and chunks alike cross as they are, but
+ * for trailers that the backend may not get. Its clock runs while the backend is to take a part.
  */
 export class Upload extends Timed {
   readonly #inlet: Inlet;
@@ -43,7 +43,7 @@ export class Upload extends Timed {
   ) {
     super();
     this.#inlet = inlet;
-    this.#reader = bodyReader(framing, context.maxHeaderBytes, context.refusesTrailer);
+    this.#reader = bodyReader(framing, context.maxHeaderBytes, context.dropsRequestTrailer);
     this.#context = context;
     this.#listener = listener;
     this.#clientClock = clientClock;
@@ -68,10 +68,11 @@ export class Upload extends Timed {
     const inlet = this.#inlet;
     const to = this.#readOn(inlet.start + Math.min(inlet.unread, into.length - at));
     if (to === undefined) return at;
-    const { start, bytes } = inlet;
-    into.set(bytes.subarray(start, to), at);
+    const { bytes } = inlet;
+    const part = this.#reader.kept(bytes, to); // never more than was read: it is the first part
+    into.set(part, at);
     inlet.start = to;
-    return at + to - start;
+    return at + part.length;
   }
 
   /** Sends the rest to the backend. Never rejects. */
@@ -83,7 +84,7 @@ export class Upload extends Timed {
       if (pause !== undefined) await pause;
       const to = this.#readOn(inlet.end);
       if (to === undefined) return;
-      const part = inlet.bytes.subarray(inlet.start, to);
+      const part = this.#reader.kept(inlet.bytes, to);
       inlet.start = to; // what the reader has seen it must not see again, whatever becomes of this
       // A backend that breaks off may have answered before: its answer tells more than this failure.
       this.#context.idleTimeouts.start(this);

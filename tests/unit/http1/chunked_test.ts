@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { ChunkedReader } from "../../../src/http1/chunked.ts";
@@ -141,6 +142,30 @@ Deno.test("ChunkedReader refuses a body that is mostly extensions, however many 
   assertMalformed(() => read(`${much.repeat(10)}${excess(3000, "x").repeat(6)}`), /framing/, "after much data");
   // A byte at a time is as it may be.
   assertEquals(read("1\r\nx\r\n".repeat(20_000)).data.length, 20_000);
+});
+
+// The name of a trailer may come in one read and its value in the next: what is decided late must still be whole.
+Deno.test("ChunkedReader drops trailers as it is told and keeps the others, in pieces of any size", () => {
+  const line = fc.record({
+    name: fc.constantFrom("a", "Sum", "drop-a", "Drop", "x-sum-of-all"),
+    value: fc.constantFrom("", " 1", " drop: x", "\t\xe9"),
+  });
+  const isDropped = (name: string) => name.toLowerCase().startsWith("drop");
+  const section = (lines: { name: string; value: string }[]) =>
+    lines.map(({ name, value }) => `${name}:${value}\r\n`).join("");
+  fc.assert(fc.property(fc.array(line, { maxLength: 6 }), fc.integer({ min: 1, max: 40 }), (lines, step) => {
+    const reader = new ChunkedReader(1000, isDropped);
+    const bytes = latin1(`2\r\nhi\r\n0\r\n${section(lines)}\r\nGET /`);
+    let kept = "";
+    let at = 0;
+    while (!reader.done) {
+      const end = reader.read(bytes, at, Math.min(bytes.length, at + step));
+      kept += Buffer.from(reader.kept(bytes, end)).toString("latin1");
+      at = end;
+    }
+    assertEquals(kept, `2\r\nhi\r\n0\r\n${section(lines.filter(({ name }) => !isDropped(name)))}\r\n`);
+    assertEquals(bytes.toString("latin1", at), "GET /");
+  }));
 });
 
 Deno.test("ChunkedReader reads back whatever was put into chunks", () => {

@@ -199,8 +199,7 @@ export function testClaims(engine: EngineUnderTest): void {
     for (const target of ["/../x", "/a/../../x", "/%2e%2e/x", "/..%2fx", "/..;a/x"]) {
       using client = await RawClient.connect(proxy.port);
       const { status } = await ask(client, get(target));
-      if (!engine.deviations.rewritesTargets) assertEquals(status, 400, target);
-      assertEquals(backend.requests.every((seen) => seen.target.startsWith("/base/")), true, target);
+      assertEquals([status, backend.requests.length], [400, 0], target);
     }
     using client = await RawClient.connect(proxy.port);
     assertEquals((await ask(client, get("/a/x..y?/../.."))).status, 200);

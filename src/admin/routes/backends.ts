@@ -7,6 +7,7 @@ import { backendFields, backendSpecSchema, type Config, configSchema } from "../
 import type { Problem } from "../../config/setting_path.ts";
 import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
+import { peerAddress } from "../../net/peer.ts";
 import type { BackendSettings } from "../../pool/backend.ts";
 import { DrainCalledOffError } from "../../pool/drain.ts";
 import { type FindBackend, type Membership, NotPersistedError, UnknownBackendError } from "../../pool/membership.ts";
@@ -194,5 +195,5 @@ interface AdminChange {
 
 /** One line for each change that an operator made, beside what the pool's own events log. */
 function audit(context: AdminContext, { log }: BackendsTarget, change: AdminChange): void {
-  log.info("admin change", { client: context.env.remote.hostname, ...change });
+  log.info("admin change", { client: peerAddress(context.env.remote.hostname), ...change });
 }

@@ -1,5 +1,6 @@
 /** The route that says which backend a request would get, and why. */
 
+import ipaddr from "ipaddr.js";
 import type { Explanation, SupposedRequest } from "../../balancing/explain.ts";
 import type { Route } from "../guard.ts";
 import { AdminProblem } from "../problem.ts";
@@ -33,5 +34,10 @@ function supposedRequest(query: Readonly<Record<string, string>>): SupposedReque
     headers[header.slice(0, colon).trim().toLowerCase()] = header.slice(colon + 1).trim();
   }
   if (cookie !== undefined) headers["cookie"] = cookie;
-  return { client: ip, target: path, headers };
+  return { client: clientAddress(ip), target: path, headers };
+}
+
+/** An address as requests have it: in one spelling, and an IPv4 one in IPv6 clothes as the IPv4 address. */
+function clientAddress(ip: string): string {
+  return ipaddr.IPv6.isValid(ip) ? ipaddr.process(ip).toString() : ip;
 }

@@ -166,8 +166,8 @@ export class WebSocketExchange implements Exchange<Handshake> {
       if (pair[0] === "sec-websocket-protocol") protocols = pair[1].split(",").map((name) => name.trim());
       else if (!pair[0].startsWith("sec-websocket-") && pair[0] !== "user-agent") passed.push(pair);
     }
+    const url = "ws" + urlFor(backend, this.request.target).slice("http".length);
     try {
-      const url = "ws" + urlFor(backend, this.request.target).slice("http".length);
       const client = this.context.clients.pooled(backend);
       const socket = new WebSocket(url, { headers: passed, protocols, client });
       socket.binaryType = "arraybuffer";

@@ -7,7 +7,7 @@ import type { Http1Response } from "../../http1/response_head.ts";
 import { encodeHead } from "../../http1/writer.ts";
 import type { Backend } from "../../pool/backend.ts";
 import type { Exchange, Relayed } from "../../proxy/exchange.ts";
-import { climbsOut } from "../../proxy/base_path.ts";
+import { checkBelowBase } from "../../proxy/base_path.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
@@ -391,10 +391,7 @@ function isInformational({ status }: Http1Response): boolean {
 /** @throws {ProxyError} when the target would lead out of the backend's base path */
 function targetFor({ basePath }: Backend, target: string): string {
   if (basePath === "") return target;
-  if (climbsOut(target)) {
-    const options = { code: "bad_request", side: "client", requestSent: false } as const;
-    throw new ProxyError("The request target leads out of the backend's base path.", options);
-  }
+  checkBelowBase(target);
   return target === "*" ? target : basePath + target;
 }
 

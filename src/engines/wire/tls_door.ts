@@ -3,6 +3,7 @@
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { messageOf } from "../../errors.ts";
 import { Acceptor, type Arrival } from "../../net/acceptor.ts";
+import { peerAddress } from "../../net/peer.ts";
 import type { ServerCertificate } from "../../tls/certificates.ts";
 import type { Door, DoorOptions, Entrant } from "./door.ts";
 import { LinkStream } from "./link_stream.ts";
@@ -62,7 +63,7 @@ class TlsDoor implements Door {
         remote: client === undefined ? remote : { ...remote, hostname: client },
       };
     } catch (error) {
-      this.#options.log.debug("connection closed", { client: remote.hostname, reason: messageOf(error) });
+      this.#options.log.debug("connection closed", { client: peerAddress(remote.hostname), reason: messageOf(error) });
       stream.destroy();
       return undefined;
     } finally {

@@ -13,8 +13,25 @@ Deno.test("climbsOut() finds each way above the root, and lets what stays below 
     "/..%5cx",
     "/a//../../x",
     "/..;a=b/x",
+    // Whoever does not decode the separator sees one segment that two of `..` lead out of.
+    "/a%2fb/../../x",
+    "/a%5Cb/../../x",
+    "/a\\b/../../x",
+    "/a%2f..%2f../x",
   ];
   for (const target of out) assertEquals(climbsOut(target), true, target);
-  const within = ["/", "*", "/a/../b", "/a/b/../..", "/...", "/..a", "/a%20b", "/?x=/../..", "/a?/../../.."];
+  const within = [
+    "/",
+    "*",
+    "/a/../b",
+    "/a/b/../..",
+    "/a%2fb/..",
+    "/a%2f../b",
+    "/...",
+    "/..a",
+    "/a%20b",
+    "/?x=/../..",
+    "/a?/../../..",
+  ];
   for (const target of within) assertEquals(climbsOut(target), false, target);
 });

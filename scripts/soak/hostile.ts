@@ -1,0 +1,41 @@
+/** Process: hostile clients of one kind, at the pace that their own file sets. */
+
+import type { Attack } from "./hostile/attack.ts";
+import { floodHttp2 } from "./hostile/http2_floods.ts";
+import { askWithoutReading } from "./hostile/non_readers.ts";
+import { connectAndReset } from "./hostile/resets.ts";
+import { staySilent } from "./hostile/silence.ts";
+import { downloadSmallChunks } from "./hostile/small_downloads.ts";
+import { uploadSmallChunks } from "./hostile/small_uploads.ts";
+import { leaveHeadsUnfinished } from "./hostile/unfinished_heads.ts";
+import type { Doors } from "./doors.ts";
+import { help } from "./helper_process.ts";
+
+const ATTACKS = {
+  "resets": connectAndReset,
+  "silence": staySilent,
+  "small uploads": uploadSmallChunks,
+  "small downloads": downloadSmallChunks,
+  "unfinished heads": leaveHeadsUnfinished,
+  "non-readers": askWithoutReading,
+  "http2 floods": floodHttp2,
+} satisfies Record<string, Attack>;
+
+export type HostileKind = keyof typeof ATTACKS;
+
+export interface HostileOrder {
+  readonly kind: HostileKind;
+  readonly doors: Doors;
+}
+
+/** How often they did what. */
+export type HostileReport = Readonly<Record<string, number>>;
+
+if (import.meta.main) {
+  await help(({ kind, doors }: HostileOrder) => {
+    const counts: Record<string, number> = {};
+    const attack: Attack = ATTACKS[kind];
+    attack(doors, (what) => counts[what] = (counts[what] ?? 0) + 1);
+    return { begun: null, finish: (): HostileReport => counts };
+  });
+}

@@ -1,0 +1,146 @@
+/** Process: clients that behave well, and how long they had to wait at worst. */
+
+import { RawClient, type RawResponse, textOf } from "../../tests/support/raw_client.ts";
+import { type Doors, open } from "./doors.ts";
+import { help } from "./helper_process.ts";
+
+export interface Waits {
+  readonly what: string;
+  readonly requests: number;
+  readonly worstMs: number;
+  /** How often a kept connection had been closed, and the request went over a new one; the wait counts as one. */
+  readonly renewed: number;
+}
+
+export interface PoliteReport {
+  /** For each door, on a kept connection and on new ones. */
+  readonly waits: readonly Waits[];
+  /** What went wrong, and how often. */
+  readonly wrongs: Readonly<Record<string, number>>;
+  /** How late this process itself was at worst: the machine's share of the waits. */
+  readonly lateMs: number;
+}
+
+/** Between two requests of one client. */
+const REST_MS = 10;
+/** A new connection costs more, over TLS above all. */
+const REST_BETWEEN_CONNECTIONS_MS = 30;
+const GIVE_UP_MS = 15_000;
+
+interface Errand {
+  readonly what: string;
+  readonly connect: () => Promise<RawClient>;
+  readonly target: string;
+  readonly keep: boolean;
+  readonly status: number;
+  /** What the body begins with. */
+  readonly body: string;
+}
+
+function errandsAt(doors: Doors): Errand[] {
+  const proxy = { connect: () => open(doors), target: doors.targets.polite, status: 200, body: "polite" };
+  const admin = { connect: () => RawClient.connect(doors.admin), target: "/healthz", status: 200, body: "{" };
+  const errands = [
+    { what: "proxy", keep: true, ...proxy },
+    { what: "proxy, new connections", keep: false, ...proxy },
+    { what: "admin", keep: true, ...admin },
+    { what: "admin, new connections", keep: false, ...admin },
+  ];
+  const { redirect } = doors;
+  if (redirect === undefined) return errands;
+  const connect = () => RawClient.connect(redirect);
+  return [...errands, { what: "redirect, new connections", keep: false, connect, target: "/x", status: 308, body: "" }];
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+class PoliteClient {
+  readonly #errand: Errand;
+  readonly #wrongs: Record<string, number>;
+  #client: RawClient | undefined;
+  #requests = 0;
+  #worstMs = 0;
+  #renewed = 0;
+  #askedAt: number | undefined;
+
+  constructor(errand: Errand, wrongs: Record<string, number>) {
+    this.#errand = errand;
+    this.#wrongs = wrongs;
+  }
+
+  /** What it waits for now counts, too. */
+  get waits(): Waits {
+    const nowMs = this.#askedAt === undefined ? 0 : performance.now() - this.#askedAt;
+    const worstMs = Math.round(Math.max(this.#worstMs, nowMs));
+    return { what: this.#errand.what, requests: this.#requests, worstMs, renewed: this.#renewed };
+  }
+
+  async run(): Promise<never> {
+    while (true) {
+      this.#askedAt = performance.now();
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const givenUp = new Promise<string>((resolve) => timer = setTimeout(() => resolve("no answer"), GIVE_UP_MS));
+      const wrong = await Promise.race([this.#ask().catch((error) => `failed: ${messageOf(error)}`), givenUp]);
+      clearTimeout(timer);
+      this.#requests++;
+      this.#worstMs = Math.max(this.#worstMs, performance.now() - this.#askedAt);
+      this.#askedAt = undefined;
+      if (wrong !== undefined) {
+        const line = `${this.#errand.what}: ${wrong}`;
+        this.#wrongs[line] = (this.#wrongs[line] ?? 0) + 1;
+      }
+      if (wrong !== undefined || !this.#errand.keep) this.#hangUp();
+      await pause(this.#errand.keep ? REST_MS : REST_BETWEEN_CONNECTIONS_MS);
+    }
+  }
+
+  /** What was wrong with the answer. */
+  async #ask(): Promise<string | undefined> {
+    const { status, body } = this.#errand;
+    let response = this.#client === undefined ? undefined : await this.#askOn(this.#client).catch(() => undefined);
+    if (response === undefined) { // a kept connection may be closed at any time between two requests
+      if (this.#client !== undefined) this.#renewed++;
+      this.#hangUp();
+      response = await this.#askOn(this.#client = await this.#errand.connect());
+    }
+    if (response === undefined) return "closed without an answer";
+    if (response.status !== status) return `status ${response.status}`;
+    return response.complete && textOf(response).startsWith(body) ? undefined : "another body";
+  }
+
+  async #askOn(client: RawClient): Promise<RawResponse | undefined> {
+    const { target, keep } = this.#errand;
+    const connection = keep ? "" : "Connection: close\r\n";
+    return await client.request(`GET ${target} HTTP/1.1\r\nHost: 127.0.0.1\r\n${connection}\r\n`);
+  }
+
+  #hangUp(): void {
+    this.#client?.close();
+    this.#client = undefined;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+await help((doors: Doors) => {
+  const wrongs: Record<string, number> = {};
+  const clients = errandsAt(doors).map((errand) => new PoliteClient(errand, wrongs));
+  for (const client of clients) client.run();
+  let lateMs = 0;
+  let last = performance.now();
+  setInterval(() => {
+    const now = performance.now();
+    lateMs = Math.max(lateMs, now - last - REST_MS);
+    last = now;
+  }, REST_MS);
+  return {
+    begun: null,
+    finish: (): PoliteReport => ({
+      waits: clients.map((client) => client.waits),
+      wrongs,
+      lateMs: Math.round(lateMs),
+    }),
+  };
+});

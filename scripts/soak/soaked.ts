@@ -1,0 +1,158 @@
+/** The program under load, and what is asked of it when the load is gone. */
+
+import { type LogEntry, Program } from "../../tests/support/program.ts";
+import { waitFor } from "../../tests/support/wait.ts";
+import type { Doors } from "./doors.ts";
+
+/** Well past `timeouts.shutdown`. */
+const STOP_LIMIT_MS = 30_000;
+const SETTLE_LIMIT_MS = 20_000;
+const MEGABYTE = 1024 * 1024;
+/** At rest the program may hold this much more than after its warm-up, or half as much again. */
+const REST_SLACK_BYTES = 64 * MEGABYTE;
+/** Under load it may hold this much. */
+const MOST_BYTES = 1024 * MEGABYTE;
+
+/** What the runtime itself writes, whatever the program does: of a peer that broke HTTP. */
+const RUNTIME_NOTES = ["Download http", "Error polling connection:", "[Error: response cut"];
+
+export interface SoakedOptions {
+  readonly engine: string;
+  /** Of the configuration file. */
+  readonly config: string;
+  readonly openFiles: number | undefined;
+  /** URLs of backends that never gave a reason to be marked down. */
+  readonly healthy: readonly string[];
+}
+
+interface Status {
+  readonly requests: { readonly total: number; readonly active: number; readonly queued: number };
+  readonly backends: readonly { readonly currentConnections: number }[];
+}
+
+export class Soaked implements AsyncDisposable {
+  readonly #program: Program;
+  readonly #healthy: readonly string[];
+  #rested = 0;
+  #peak = 0;
+
+  private constructor(program: Program, healthy: readonly string[]) {
+    this.#program = program;
+    this.#healthy = healthy;
+  }
+
+  static async start({ engine, config, openFiles, healthy }: SoakedOptions): Promise<Soaked> {
+    const args = ["--config", config, "--engine", engine];
+    const program = await Program.start(args, openFiles === undefined ? {} : { openFiles });
+    return new Soaked(program, healthy);
+  }
+
+  doors(beside: Omit<Doors, "proxy" | "admin">): Doors {
+    const portOf = (url: string) => Number(new URL(url).port);
+    return { proxy: portOf(this.#program.url), admin: portOf(this.#program.adminUrl), ...beside };
+  }
+
+  /** A target that the strategy `uri-hash` sends to this backend. */
+  async targetAt(path: string, url: string): Promise<string> {
+    for (let number = 0; number < 1000; number++) {
+      const target = `${path}/${number}`;
+      const { backend } = await (await fetch(`${this.#program.adminUrl}/explain?path=${encodeURIComponent(target)}`))
+        .json();
+      if (backend?.url === url) return target;
+    }
+    throw new Error(`no request for ${path} reaches ${url}`);
+  }
+
+  /** Looks at the memory in use; the first look after the warm-up is what it is held to. */
+  async look(isWarm: boolean): Promise<void> {
+    const now = await this.#memory();
+    this.#peak = Math.max(this.#peak, now);
+    if (isWarm) this.#rested ||= now;
+  }
+
+  get memory(): string {
+    return `${megabytes(this.#rested)} after the warm-up, ${megabytes(this.#peak)} at most`;
+  }
+
+  /** Waits until it says that it is ready, as it should when whoever held it up has left. */
+  async ready(): Promise<string[]> {
+    const isReady = async () => {
+      const response = await fetch(`${this.#program.adminUrl}/readyz`).catch(() => undefined);
+      await response?.body?.cancel();
+      return response?.status === 200;
+    };
+    return await failure(waitFor(isReady, { what: "/readyz to be 200", timeoutMs: SETTLE_LIMIT_MS }));
+  }
+
+  /** What is wrong when every client has left; ends the program. */
+  async end(): Promise<string[]> {
+    const wrongs: string[] = await failure(
+      waitFor(() => this.#isIdle(), { what: "every count to be 0", timeoutMs: SETTLE_LIMIT_MS }),
+    );
+    if (wrongs.length > 0) wrongs.push(`counts: ${JSON.stringify(await this.#status()).slice(0, 2000)}`);
+    const most = this.#rested + Math.max(REST_SLACK_BYTES, this.#rested / 2);
+    const isSmall = async () => await this.#memory() <= most;
+    wrongs.push(
+      ...await failure(
+        waitFor(isSmall, { what: `memory to be below ${megabytes(most)}`, timeoutMs: SETTLE_LIMIT_MS }),
+      ),
+    );
+    if (this.#peak > MOST_BYTES) wrongs.push(`${megabytes(this.#peak)} of memory under load`);
+    const { requests } = await this.#status();
+    console.log(`  ${requests.total} requests; memory: ${this.memory}, ${megabytes(await this.#memory())} at the end`);
+    if (requests.total === 0) wrongs.push("no request reached the proxy");
+    wrongs.push(...await this.#stop(), ...this.#said());
+    return wrongs;
+  }
+
+  async #stop(): Promise<string[]> {
+    this.#program.kill("SIGTERM");
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<undefined>((resolve) => timer = setTimeout(resolve, STOP_LIMIT_MS, undefined));
+    const status = await Promise.race([this.#program.status, late]);
+    clearTimeout(timer);
+    if (status === undefined) return ["SIGTERM did not end it"];
+    return status.code === 0 ? [] : [`SIGTERM ended it with status ${status.code}`];
+  }
+
+  /** What it should not have said. */
+  #said(): string[] {
+    const isBlame = ({ message, backend }: LogEntry) =>
+      message === "backend down" && this.#healthy.includes(String(backend));
+    const isWrong = (entry: LogEntry) =>
+      isBlame(entry) || entry.level === "error" || entry.level === "stderr" ||
+      /unhandled|uncaught/i.test(entry.message);
+    const isNote = ({ message }: LogEntry) => RUNTIME_NOTES.some((note) => message.startsWith(note));
+    return this.#program.log.filter((entry) => isWrong(entry) && !isNote(entry))
+      .slice(0, 20).map((entry) => `log: ${JSON.stringify(entry).slice(0, 400)}`);
+  }
+
+  async #isIdle(): Promise<boolean> {
+    const { requests, backends } = await this.#status();
+    return requests.active === 0 && requests.queued === 0 &&
+      backends.every(({ currentConnections }) => currentConnections === 0);
+  }
+
+  async #status(): Promise<Status> {
+    return await (await fetch(`${this.#program.adminUrl}/status`)).json();
+  }
+
+  /** Bytes of memory in use. */
+  async #memory(): Promise<number> {
+    const ps = new Deno.Command("ps", { args: ["-o", "rss=", "-p", String(this.#program.pid)] });
+    return Number(new TextDecoder().decode((await ps.output()).stdout)) * 1024;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#program[Symbol.asyncDispose]();
+  }
+}
+
+/** Nothing when it succeeds; else why not. */
+async function failure(waiting: Promise<void>): Promise<string[]> {
+  return await waiting.then(() => [], (error) => [error instanceof Error ? error.message : String(error)]);
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / MEGABYTE).toFixed(0)} MiB`;
+}

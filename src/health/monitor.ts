@@ -236,13 +236,14 @@ export class HealthMonitor {
     this.#cancelHoldLook = undefined;
   }
 
-  /** While a request waits for a backend to come back, who is down is checked every `QUICK_MS`. */
+  /**
+   * While a request waits for a backend to come back, backends are checked every `QUICK_MS`: those that are down, and
+   * those of which nobody knows yet that they are.
+   */
   readonly #lookForHeld = (): void => {
     this.#cancelHoldLook = this.#clock.after(HOLD_LOOK_MS, this.#lookForHeld);
     if (this.#pool.shared.holding() === 0) return;
-    for (const watch of this.#down) {
-      if (!watch.backend.up) this.#hasten(watch, () => this.#heldPauseMs(watch)); // an ejected one may be up unheard
-    }
+    for (const watch of this.#watched.values()) this.#hasten(watch, () => this.#heldPauseMs(watch));
   };
 
   #heldPauseMs({ checkedAtMs }: Watch): number {

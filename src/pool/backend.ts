@@ -109,6 +109,11 @@ export class Backend {
     return this.#shared.downSince(this.slot);
   }
 
+  /** Since when no connection to it could be made, in milliseconds since the Unix epoch; 0: the last one could. */
+  get refusingSince(): number {
+    return this.#shared.refusingSince(this.slot);
+  }
+
   /** What checks and connections say, whatever ejections say. */
   get up(): boolean {
     return this.#shared.isUp(this.slot);

@@ -56,11 +56,16 @@ const GENERATION = 7;
 const RECHECK_AT = 4; // float; milliseconds since the Unix epoch: the next health check; 0: none is planned
 const EJECTED_UNTIL = 5; // float; the same for the end of an ejection
 const DOWN_SINCE = 6; // float; the same for when it was last marked down
+const UP_SINCE = 7; // float; the same for when it came back
 // … the second changes with every request.
 const TAKEN = LINE / I32; // connections of all isolates, as the limit counts them
 const CONNECT_FAILURES = LINE / I32 + 1;
 const LATENCY = LINE / F64 + 1; // float; milliseconds; 0: no answer yet
 const LATENCY_AT = LINE / F64 + 2; // float; milliseconds since the Unix epoch
+const REFUSED_AT = LINE / F64 + 3; // float; the same for the first of the failed connections in a row
+
+/** A backend that was up for so long was back, whether it answered anything or not. */
+const BACK_MS = 1000;
 
 // Line of a backend and isolate.
 const CURRENT_CONNECTIONS = 0;
@@ -178,8 +183,8 @@ export class SharedState {
   }
 
   /** Returns whether this call changed it, so that one of several racing isolates reports the change. */
-  setUp(slot: number, up: boolean): boolean {
-    if (!up && !this.isEjected(slot) && this.isUp(slot)) this.setDownSince(slot, Date.now());
+  setUp(slot: number, up: boolean, nowMs = Date.now()): boolean {
+    if (!this.isEjected(slot)) this.#noteTurn(slot, this.isUp(slot), up, nowMs);
     return this.#exchangeBackend(slot, DOWN, up ? 0 : 1);
   }
 
@@ -187,8 +192,8 @@ export class SharedState {
     return this.#loadBackend(slot, EJECTED) === 1;
   }
 
-  setEjected(slot: number, ejected: boolean): boolean {
-    if (ejected && !this.isEjected(slot) && this.isUp(slot)) this.setDownSince(slot, Date.now());
+  setEjected(slot: number, ejected: boolean, nowMs = Date.now()): boolean {
+    if (this.isUp(slot)) this.#noteTurn(slot, !this.isEjected(slot), !ejected, nowMs);
     return this.#exchangeBackend(slot, EJECTED, ejected ? 1 : 0);
   }
 
@@ -236,8 +241,16 @@ export class SharedState {
   }
 
   /** Counts a failed connection; returns how many there have been in a row. */
-  countConnectFailure(slot: number): number {
-    return Atomics.add(this.#words, this.#backendWord(slot, CONNECT_FAILURES), 1) + 1;
+  countConnectFailure(slot: number, nowMs = Date.now()): number {
+    const cell = this.#backendWord(slot, CONNECT_FAILURES);
+    if (Atomics.load(this.#words, cell) === 0) this.#floats[this.#backendFloat(slot, REFUSED_AT)] = nowMs;
+    return Atomics.add(this.#words, cell, 1) + 1;
+  }
+
+  /** When the first of the failed connections in a row was, in milliseconds since the Unix epoch; 0: there is none. */
+  refusingSince(slot: number): number {
+    if (this.#loadBackend(slot, CONNECT_FAILURES) === 0) return 0;
+    return this.#floats[this.#backendFloat(slot, REFUSED_AT)] ?? 0;
   }
 
   /** Ends the row. Reads first: the line is shared and a success is the usual case. */
@@ -271,6 +284,23 @@ export class SharedState {
 
   setDownSince(slot: number, atMs: number): void {
     this.#floats[this.#backendFloat(slot, DOWN_SINCE)] = atMs;
+  }
+
+  /**
+   * A backend that passes its checks, answers nothing and is gone again has not been back: its outage goes on, else
+   * requests would wait for it for ever.
+   */
+  #noteTurn(slot: number, wasAlive: boolean, alive: boolean, nowMs: number): void {
+    if (alive === wasAlive) return;
+    const upSince = this.#backendFloat(slot, UP_SINCE);
+    if (alive) {
+      this.#floats[upSince] = nowMs;
+      return;
+    }
+    const cameUpAt = this.#floats[upSince] ?? 0;
+    const answeredAt = this.#floats[this.#backendFloat(slot, LATENCY_AT)] ?? 0;
+    const wasBack = answeredAt >= cameUpAt || Math.abs(nowMs - cameUpAt) >= BACK_MS;
+    if (wasBack) this.setDownSince(slot, nowMs);
   }
 
   /**
@@ -405,6 +435,11 @@ export class SharedState {
     if (!this.retryBudget.take(share, nowMs)) return false;
     this.#addToIsolate(REQUESTS_RETRIED);
     return true;
+  }
+
+  /** Counts a retry that a restart of all backends has cost: the budget has no part in it. */
+  countHeldRetry(): void {
+    this.#addToIsolate(REQUESTS_RETRIED);
   }
 
   /**

@@ -22,8 +22,9 @@ import { Journey } from "./journey.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
 import { CLIENT_GONE, isServerFailure, type Problem, problemFor } from "./problem.ts";
 import type { Ending, RequestRecorder } from "./record.ts";
-import type { RequestQueue, Waiter } from "./queue.ts";
-import { mayRetry } from "./retry.ts";
+import type { RequestQueue } from "./queue.ts";
+import { mayGoAgain, mayRetry, type RetryQuestion } from "./retry.ts";
+import { SecondChance } from "./second_chance.ts";
 
 /** One client request being answered. An engine implements it; `Forwarder` drives it. */
 export interface Exchange<Response extends ResponseHead> {
@@ -176,16 +177,15 @@ export class Forwarder {
         }
         exchange.discard(response);
       } catch (error) {
-        this.#attemptFailed(lease.backend, forwarded.requestId, error);
-        if (!(error instanceof ProxyError) || !this.#mayRetry(exchange, journey, error)) throw error;
+        if (!(error instanceof ProxyError)) throw error;
+        this.#blame(lease.backend, forwarded.requestId, error, "attempt failed");
+        if (!mayGoAgain(this.#question(exchange, journey, error), journey.heldSince > 0)) throw error;
         failure = error;
       } finally {
         lease.release();
         queue.wake();
       }
-      next ??= this.#withinBudget(this.#tryLease(journey) ?? await this.#waitForRoom(exchange, journey, failure));
-      if (next === undefined) throw failure;
-      lease = next;
+      lease = next ?? await this.#again(exchange, journey, failure);
       recorder.retried(failure?.code ?? "status");
     }
   }
@@ -210,31 +210,29 @@ export class Forwarder {
     return undefined;
   }
 
-  /** Waits while backends that could serve the request are full, or all were lost just now; fails, with `failure` if given, where none could. */
+  /** A place for a request that failed: elsewhere, or where it was once that is back. Fails with `failure` without one. */
+  async #again<Response extends ResponseHead>(
+    exchange: Exchange<Response>,
+    journey: Journey,
+    failure: ProxyError | undefined,
+  ): Promise<Lease> {
+    const allowed = failure !== undefined && this.#mayRetry(exchange, journey, failure);
+    const lease = allowed ? this.#withinBudget(this.#tryLease(journey)) : undefined;
+    return lease ?? await this.#waitForRoom(exchange, journey, failure, allowed);
+  }
+
+  /** Waits while backends that could serve the request are full, or all were lost just now; fails where none could. */
   async #waitForRoom<Response extends ResponseHead>(
     exchange: Exchange<Response>,
     journey: Journey,
     failure = new ProxyError("no backend is eligible", { code: "no_backend", side: "proxy", requestSent: false }),
+    allowed = true,
   ): Promise<Lease> {
-    const { balancer, queue } = this.#parts;
-    const waiter: Waiter = {
-      tryLease: () => this.#tryLease(journey),
-      get hopeless() {
-        if (exchange.brokenOff !== undefined) return exchange.brokenOff;
-        if (journey.sticksTo !== undefined) return undefined;
-        const { eligible } = balancer;
-        if (eligible.length === 0 && queue.holds(balancer.lostAt)) {
-          journey.forgiveAll();
-          return undefined;
-        }
-        return eligible.every((backend) => journey.hasTried(backend)) ? failure : undefined;
-      },
-      get held() {
-        return journey.sticksTo === undefined && balancer.eligible.length === 0;
-      },
-    };
-    if (waiter.hopeless !== undefined) throw waiter.hopeless;
-    return await queue.wait(waiter);
+    const tryLease = () => this.#tryLease(journey);
+    const chance = new SecondChance(this.#parts, { exchange, journey, failure, allowed, tryLease });
+    const hopeless = chance.hopeless;
+    if (hopeless !== undefined) throw hopeless;
+    return await this.#parts.queue.wait(chance);
   }
 
   #answered(backend: Backend, { status }: ResponseHead, latencyMs: number): void {
@@ -262,20 +260,23 @@ export class Forwarder {
     failure: ProxyError | number,
   ): boolean {
     const { rules, shared } = this.#parts;
-    const allowed = mayRetry({
+    return mayRetry(this.#question(exchange, journey, failure)) && shared.retryBudget.allows(rules.retryBudget);
+  }
+
+  #question<Response extends ResponseHead>(
+    exchange: Exchange<Response>,
+    journey: Journey,
+    failure: ProxyError | number,
+  ): RetryQuestion {
+    return {
       method: exchange.request.method,
       hasBody: exchange.request.bodyBytes !== 0,
       bodyReplayable: exchange.bodyReplayable,
       informed: exchange.informed,
       attempts: journey.tried.length,
-      maxRetries: rules.maxRetries,
+      maxRetries: this.#parts.rules.maxRetries,
       failure,
-    });
-    return allowed && shared.retryBudget.allows(rules.retryBudget);
-  }
-
-  #attemptFailed(backend: Backend, requestId: string, error: unknown): void {
-    if (error instanceof ProxyError) this.#blame(backend, requestId, error, "attempt failed");
+    };
   }
 
   /** Blames the backend for what is its fault, and only that. */

@@ -15,6 +15,8 @@ export class Journey implements PickRequest {
   readonly tried: Backend[] = [];
   /** How many of `tried` no longer keep the request from going there again. */
   #forgiven = 0;
+  /** When it first waited for a lost backend, in milliseconds since the Unix epoch; 0: never. */
+  heldSince = 0;
   /** Whom the client's session names, whatever became of it. */
   session: Backend | undefined;
   readonly #headers: readonly HeaderPair[];

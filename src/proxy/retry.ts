@@ -49,3 +49,13 @@ export function mayRetry(question: RetryQuestion): boolean {
       return false;
   }
 }
+
+/**
+ * Returns whether a failed request may go out anew once backends that were all lost are back: however often nothing of it
+ * was sent, as if it had come a moment later; else after its last attempt too, but once.
+ */
+export function mayGoAgain(question: RetryQuestion, wasHeld: boolean): boolean {
+  const { failure, bodyReplayable, informed } = question;
+  const unsent = typeof failure !== "number" && failure.code === "connect_failed" && !failure.requestSent;
+  return unsent && bodyReplayable && !informed || mayRetry(wasHeld ? question : { ...question, attempts: 1 });
+}

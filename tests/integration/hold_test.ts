@@ -1,4 +1,5 @@
 // A restart of the only backend failed every request for as long as it took: 124 within 0.3 s. Now they wait for it.
+// So do GETs that were in flight when it was killed: they got 502, as it was not known to be down, or the budget was used up.
 
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import type { ConfigFile } from "../../src/config/schema.ts";
@@ -23,6 +24,58 @@ async function ask(proxy: TestProxy, request = GET): Promise<number | undefined>
   return (await client.request(request))?.status;
 }
 
+/** Twice within the ten seconds of the budget. */
+const RESTARTS = [
+  { backends: 1, awayMs: 300 },
+  { backends: 1, awayMs: 2000 },
+  { backends: 3, awayMs: 1000 },
+];
+
+/** Clients that ask again and again, each on one connection: eight with GET, four with POST. */
+class Crowd implements AsyncDisposable {
+  answered = 0;
+  /** A POST that was on its way when a backend was killed may fail, and nothing else. */
+  readonly failures: string[] = [];
+  readonly #clients: Promise<void>[];
+  #killing = 0;
+  #stopped = false;
+
+  constructor(port: number) {
+    this.#clients = Array.from({ length: 12 }, (_, index) => this.#run(port, index < 8 ? GET : POST));
+  }
+
+  /** What is on its way before `kill` has ended may be lost. */
+  async during(kill: () => Promise<void>): Promise<void> {
+    this.#killing++;
+    await kill();
+    this.#killing++;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#clients);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #run(port: number, request: string): Promise<void> {
+    let client = await RawClient.connect(port);
+    while (!this.#stopped) {
+      const killing = this.#killing;
+      const response = await client.request(request);
+      this.answered++;
+      const lost = request === POST && (killing % 2 === 1 || killing !== this.#killing);
+      if (response?.status !== 200 && !lost) this.failures.push(`${request.slice(0, 4)} ${response?.status}`);
+      if (response?.status === 200) continue;
+      client.close();
+      client = await RawClient.connect(port);
+    }
+    client.close();
+  }
+}
+
 for (const engine of ["fetch", "wire"] as const) {
   for (const workers of [1, 2]) {
     Deno.test(`a restart of the only backend fails nobody: ${engine}, workers ${workers}`, async () => {
@@ -45,6 +98,50 @@ for (const engine of ["fetch", "wire"] as const) {
       assertEquals([shared(proxy).holding(), shared(proxy).queued()], [0, 0]);
     });
 
+    Deno.test(`GETs in flight when the only backend is killed wait for it: ${engine}, workers ${workers}`, async () => {
+      let inside = 0;
+      const old = new HttpBackend((request) => {
+        if (!request.url.endsWith("/slow")) return new Response("ok");
+        inside++;
+        return new Promise<Response>(() => {});
+      });
+      await using proxy = await TestProxy.start({ ...CHECKED, backends: [old.url], engine, proxy: { workers } });
+      await checked(proxy);
+      const count = 60; // the budget has room for 22
+      const answers = Array.from({ length: count }, () => ask(proxy, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"));
+      await waitFor(() => inside === count, { what: "all to be in flight" });
+      await old[Symbol.asyncDispose]();
+      await waitFor(() => shared(proxy).holding() === count, { what: "all to wait" });
+      await using _fresh = HttpBackend.named("fresh", old.port);
+      assertEquals(await Promise.all(answers), Array(count).fill(200));
+      await proxy.idle();
+    });
+
+    for (const { backends, awayMs } of RESTARTS) {
+      const what = `${backends} backends, all away for ${awayMs} ms`;
+      Deno.test(`clients in a row see nothing of a restart: ${what}, ${engine}, workers ${workers}`, async () => {
+        let all = Array.from({ length: backends }, (_, index) => HttpBackend.named(`${index}`));
+        const urls = all.map(({ url }) => url);
+        await using proxy = await TestProxy.start({ ...CHECKED, backends: urls, engine, proxy: { workers } });
+        await checked(proxy);
+        await using crowd = new Crowd(proxy.port);
+        await waitFor(() => crowd.answered > 100, { what: "the first answers" });
+        for (let restart = 0; restart < 2; restart++) {
+          const before = crowd.answered;
+          await crowd.during(async () => {
+            await Promise.all(all.map((backend) => backend[Symbol.asyncDispose]()));
+          });
+          await new Promise((resolve) => setTimeout(resolve, awayMs));
+          all = all.map(({ port }, index) => HttpBackend.named(`${index}`, port));
+          await waitFor(() => crowd.answered > before + 200, { what: "answers after the restart" });
+        }
+        await crowd.stop();
+        await proxy.idle();
+        await Promise.all(all.map((backend) => backend[Symbol.asyncDispose]()));
+        assertEquals(crowd.failures, []);
+      });
+    }
+
     Deno.test(`an outage that lasts is answered at once from then on: ${engine}, workers ${workers}`, async () => {
       const gone = HttpBackend.named("gone");
       const settings: ConfigFile = { ...CHECKED, queue: { hold: "500ms" } };
@@ -65,13 +162,12 @@ for (const engine of ["fetch", "wire"] as const) {
 
 Deno.test("queue.size counts those that wait for a backend to come back; 0 is no hold", async () => {
   const gone = HttpBackend.named("gone");
-  const start = (size: number) =>
-    TestProxy.start({ ...CHECKED, backends: [gone.url], queue: { size, hold: "30s" }, retries: { attempts: 0 } });
+  const start = (size: number) => TestProxy.start({ ...CHECKED, backends: [gone.url], queue: { size, hold: "30s" } });
   await using one = await start(1);
   await using none = await start(0);
   await Promise.all([checked(one), checked(none)]);
   await gone[Symbol.asyncDispose]();
-  assertEquals([await ask(one), await ask(none)], [502, 502]);
+  assertEquals(await ask(none), 502);
   using leaving = await RawClient.connect(one.port);
   await leaving.send(GET);
   await waitFor(() => shared(one).holding() === 1, { what: "the first to wait" });
@@ -79,6 +175,36 @@ Deno.test("queue.size counts those that wait for a backend to come back; 0 is no
   leaving.close();
   await waitFor(() => shared(one).holding() === 0, { what: "the client to leave" });
   await one.idle();
+});
+
+Deno.test("a request of which nothing was sent waits also where retries.attempts allows no retry", async () => {
+  const old = HttpBackend.named("old");
+  await using proxy = await TestProxy.start({ ...CHECKED, backends: [old.url], retries: { attempts: 0 } });
+  await checked(proxy);
+  await old[Symbol.asyncDispose]();
+  const answers = [ask(proxy), ask(proxy, POST)];
+  await waitFor(() => shared(proxy).holding() === 2, { what: "both to wait" });
+  await using _fresh = HttpBackend.named("fresh", old.port);
+  assertEquals(await Promise.all(answers), [200, 200]);
+  await proxy.idle();
+});
+
+Deno.test("with health.type none a refused request is tried again until hold has passed, later ones are told", async () => {
+  const old = HttpBackend.named("old");
+  const settings: ConfigFile = { backends: [old.url], health: { type: "none" }, queue: { hold: "2s" } };
+  await using proxy = await TestProxy.start(settings);
+  assertEquals(await ask(proxy), 200);
+  await old[Symbol.asyncDispose]();
+  const answers = [ask(proxy), ask(proxy, POST)];
+  await waitFor(() => shared(proxy).holding() === 2, { what: "both to wait" });
+  const fresh = HttpBackend.named("fresh", old.port);
+  assertEquals(await Promise.all(answers), [200, 200]);
+  await fresh[Symbol.asyncDispose]();
+  assertEquals(await ask(proxy), 502);
+  const startedAt = performance.now();
+  for (let request = 0; request < 5; request++) assertEquals(await ask(proxy), 502);
+  assertLess(performance.now() - startedAt, 1500);
+  await proxy.idle();
 });
 
 Deno.test("who finds no backend that was marked down is answered at once", async () => {

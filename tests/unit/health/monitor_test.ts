@@ -434,7 +434,7 @@ Deno.test("HealthMonitor does not let a backend flap that passes checks and refu
   assertLess(probe.checks, 20, "each return costs requests");
 });
 
-Deno.test("HealthMonitor checks every 250 ms whoever is down while requests wait for a backend", async () => {
+Deno.test("HealthMonitor checks every 250 ms while requests wait for a backend, and who seems up as well", async () => {
   await using bench = new Bench({ interval: "5s" });
   const well = await bench.add("well");
   bench.firstAnswer = FAILED;
@@ -446,7 +446,7 @@ Deno.test("HealthMonitor checks every 250 ms whoever is down while requests wait
   await bench.clock.advance(50);
   assertEquals(probe.checks, 6, "at once: the last one was long ago");
   await bench.clock.advance(1_000);
-  assertEquals([probe.checks, well.probe.checks], [10, 2]);
+  assertEquals([probe.checks, well.probe.checks], [10, 6], "that one may be gone, and nobody knows it yet");
   bench.pool.shared.endHold();
   await bench.clock.advance(1_000);
   assertLess(probe.checks, 12);

@@ -100,3 +100,36 @@ Deno.test("SharedState.reclaim() gives back what one isolate held, and nothing o
   assertEquals(control.reclaim(1), { requests: 0, connections: 0 });
   assertEquals([control.isIdle(0), control.reclaim(2).connections, control.isIdle(0)], [false, 5, true]);
 });
+
+Deno.test("SharedState.downSince() goes on counting for a backend that comes back, answers nothing and is gone again", () => {
+  let now = 1_000_000;
+  const shared = SharedState.allocate();
+  shared.resetSlot(0);
+  const turn = (up: boolean, afterMs: number) => {
+    shared.setUp(0, up, now += afterMs);
+    return shared.downSince(0);
+  };
+  assertEquals(turn(false, 0), 1_000_000);
+  for (let round = 0; round < 5; round++) {
+    turn(true, 250);
+    assertEquals(turn(false, 10), 1_000_000, "requests would wait for it for ever");
+  }
+  turn(true, 250);
+  shared.recordLatency(0, 5, now + 1, 1000);
+  assertEquals(turn(false, 2), now, "it has answered");
+  turn(true, 250);
+  assertEquals(turn(false, 1_000), now, "it was up for long");
+  turn(true, 250);
+  shared.setEjected(0, true, now += 5_000);
+  assertEquals([shared.downSince(0), turn(false, 10)], [now - 10, now - 10], "it was out already");
+});
+
+Deno.test("SharedState.refusingSince() is when the row of failed connections began", () => {
+  const shared = SharedState.allocate();
+  assertEquals(shared.refusingSince(0), 0);
+  shared.countConnectFailure(0, 5);
+  shared.countConnectFailure(0, 9);
+  assertEquals(shared.refusingSince(0), 5);
+  shared.clearConnectFailures(0);
+  assertEquals(shared.refusingSince(0), 0);
+});

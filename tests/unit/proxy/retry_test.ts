@@ -1,14 +1,14 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { type ErrorCode, ProxyError } from "../../../src/errors.ts";
-import { mayRetry, type RetryQuestion } from "../../../src/proxy/retry.ts";
+import { mayGoAgain, mayRetry, type RetryQuestion } from "../../../src/proxy/retry.ts";
 
 function failure(code: ErrorCode, requestSent: boolean): ProxyError {
   return new ProxyError("test", { code, side: "backend", requestSent });
 }
 
-function ask(question: Partial<RetryQuestion>): boolean {
-  return mayRetry({
+function ask(question: Partial<RetryQuestion>, rule = mayRetry): boolean {
+  return rule({
     method: "GET",
     hasBody: false,
     bodyReplayable: true,
@@ -71,4 +71,20 @@ Deno.test("mayRetry() stops after `maxRetries` whatever happened", () => {
 Deno.test("mayRetry() lets a failure after a 1xx stand, but not a status that the configuration retries", () => {
   assertEquals(ask({ method: "GET", informed: true, failure: failure("response_timeout", true) }), false);
   assertEquals(ask({ method: "GET", informed: true, failure: 503 }), true);
+});
+
+Deno.test("mayGoAgain() lets what was never sent wait however often, and else what may be repeated once", () => {
+  const again = (question: Partial<RetryQuestion>, wasHeld = true) =>
+    ask({ attempts: 9, ...question }, (asked) => mayGoAgain(asked, wasHeld));
+  const unsent = failure("connect_failed", false);
+  assertEquals(again({ method: "POST", hasBody: true, failure: unsent }), true);
+  assertEquals(again({ failure: unsent, bodyReplayable: false }), false);
+  assertEquals(again({ failure: unsent, informed: true }), false);
+  for (const code of ["connect_failed", "connection_lost"] as const) {
+    assertEquals(again({ failure: failure(code, true) }), false);
+    assertEquals(again({ failure: failure(code, true) }, false), true);
+    assertEquals(again({ failure: failure(code, true), maxRetries: 0 }, false), false);
+    assertEquals(again({ failure: failure(code, true), attempts: 1 }), true);
+    assertEquals(again({ failure: failure(code, true), method: "POST" }, false), false);
+  }
 });

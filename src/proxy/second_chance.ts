@@ -1,0 +1,145 @@
+/** What a request waits for before its next attempt: room at a backend, or one that comes back. */
+
+import type { LoadBalancer } from "../balancing/load_balancer.ts";
+import type { ProxyError } from "../errors.ts";
+import type { Lease } from "../pool/backend.ts";
+import type { SharedState } from "../pool/shared_state.ts";
+import type { Journey } from "./journey.ts";
+import type { RequestQueue, Waiter } from "./queue.ts";
+
+/** A backend that broke off may be killed at this moment: it gets the same request again after so long, not at once. */
+const REPEAT_MS = 25;
+
+/** A backend that refuses connections and that no check takes out is asked again after so long. */
+const REFUSED_MS = 250;
+
+/** So long a request that may not be tried elsewhere waits to be told that all backends are gone. */
+const DOUBT_MS = 300;
+
+/** What a `SecondChance` works with, for all requests. */
+export interface ChanceParts {
+  readonly balancer: LoadBalancer;
+  readonly queue: RequestQueue;
+  readonly shared: SharedState;
+  readonly rules: { readonly retryBudget: number };
+}
+
+/** The request that waits. */
+export interface Waiting {
+  readonly exchange: { readonly brokenOff: ProxyError | undefined };
+  readonly journey: Journey;
+  /** What the client is told where waiting is pointless. */
+  readonly failure: ProxyError;
+  /** Whether the request may go to a backend now: it was at none, or the rules and the budget let it go to another. */
+  readonly allowed: boolean;
+  readonly tryLease: () => Lease | undefined;
+}
+
+/** One wait of a request in the queue. */
+export class SecondChance implements Waiter {
+  readonly #parts: ChanceParts;
+  readonly #waiting: Waiting;
+  /** Whether the request was at a backend already. */
+  readonly #again: boolean;
+  #allowed: boolean;
+  #held = false;
+  /** Whether all backends were gone for a while: then the next attempt takes nothing from the budget. */
+  #wasHeld = false;
+  /** By `performance.now()`. */
+  #notBefore = 0;
+  #doubtUntil = 0;
+
+  constructor(parts: ChanceParts, waiting: Waiting) {
+    this.#parts = parts;
+    this.#waiting = waiting;
+    this.#allowed = waiting.allowed;
+    this.#again = waiting.journey.tried.length > 0;
+  }
+
+  get held(): boolean {
+    return this.#held;
+  }
+
+  get hopeless(): ProxyError | undefined {
+    const { exchange, journey, failure } = this.#waiting;
+    this.#held = false;
+    if (exchange.brokenOff !== undefined) return exchange.brokenOff;
+    if (this.#allowed && !this.#wasHeld && journey.sticksTo !== undefined) return undefined;
+    const { eligible } = this.#parts.balancer;
+    const goneAt = this.#goneAt();
+    if (goneAt > 0) return this.#hold(goneAt);
+    if (eligible.length === 0) return failure;
+    if (this.#wasHeld) {
+      this.#notBefore = 0; // one is back
+      return undefined;
+    }
+    if (!this.#allowed) return this.#doubt();
+    return eligible.every((backend) => journey.hasTried(backend)) ? this.#repeat() : undefined;
+  }
+
+  tryLease(): Lease | undefined {
+    if (!this.#allowed || performance.now() < this.#notBefore) return undefined;
+    const lease = this.#waiting.tryLease();
+    if (lease === undefined || !this.#again) return lease;
+    const { shared, rules } = this.#parts;
+    if (this.#wasHeld) shared.countHeldRetry();
+    else if (!shared.countRetry(rules.retryBudget)) return this.#overBudget(lease);
+    return lease;
+  }
+
+  /** Others have used the budget up meanwhile. */
+  #overBudget(lease: Lease): undefined {
+    lease.release();
+    this.#allowed = false;
+    return undefined;
+  }
+
+  /** When the last backend was lost, in milliseconds since the Unix epoch; 0: the request may find one. */
+  #goneAt(): number {
+    const { balancer } = this.#parts;
+    if (balancer.eligible.length === 0) {
+      this.#notBefore = 0;
+      return balancer.lostAt;
+    }
+    if (!this.#again) return 0;
+    let latest = 0;
+    for (const { refusingSince } of balancer.eligible) {
+      if (refusingSince === 0) return 0;
+      latest = Math.max(latest, refusingSince);
+    }
+    if (this.#notBefore === 0) this.#notBefore = performance.now() + REFUSED_MS;
+    return latest;
+  }
+
+  #hold(goneAt: number): ProxyError | undefined {
+    const { journey, failure } = this.#waiting;
+    const { queue } = this.#parts;
+    if (journey.heldSince === 0) journey.heldSince = Date.now();
+    if (!queue.holds(goneAt) || !queue.holds(journey.heldSince)) return failure;
+    journey.forgiveAll();
+    this.#held = this.#wasHeld = this.#allowed = true;
+    return undefined;
+  }
+
+  /** All were tried, and the last one broke off: it may be gone, or may take the request after all. */
+  #repeat(): ProxyError | undefined {
+    const { journey, failure } = this.#waiting;
+    const { queue } = this.#parts;
+    if (failure.code !== "connection_lost" || !queue.holds(Date.now())) return failure;
+    journey.forgiveAll();
+    this.#notBefore = performance.now() + REPEAT_MS;
+    return undefined;
+  }
+
+  /** Nobody knows yet whether the backends are gone. The health monitor looks, since this request waits. */
+  #doubt(): ProxyError | undefined {
+    const { failure } = this.#waiting;
+    const { queue } = this.#parts;
+    if (failure.code !== "connect_failed" && failure.code !== "connection_lost") return failure;
+    const now = performance.now();
+    if (this.#doubtUntil === 0) this.#doubtUntil = now + DOUBT_MS;
+    if (now > this.#doubtUntil || !queue.holds(Date.now())) return failure;
+    this.#held = true;
+    return undefined;
+  }
+}

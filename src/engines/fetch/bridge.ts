@@ -36,14 +36,17 @@ export class Bridge {
       resolve();
     };
     const waiting = [...early];
+    let waitingBytes = 0;
     client.binaryType = "arraybuffer";
     client.onopen = () => {
       for (const data of waiting.splice(0)) this.#send(client, data);
       if (backend.readyState === WebSocket.CLOSED) this.#sideClosed(client, this.#backendCode, this.#backendReason);
     };
     backend.onmessage = ({ data }) => {
-      if (client.readyState === WebSocket.CONNECTING) waiting.push(data);
-      else this.#send(client, data);
+      if (client.readyState !== WebSocket.CONNECTING) return this.#send(client, data);
+      waiting.push(data);
+      waitingBytes += typeof data === "string" ? data.length : data.byteLength;
+      if (waitingBytes > MOST_BUFFERED_BYTES) this.#tooSlow();
     };
     client.onmessage = ({ data }) => this.#send(backend, data);
     // An error event is followed by a close event; the reason is the peer's affair.
@@ -74,7 +77,10 @@ export class Bridge {
   #send(to: WebSocket, data: string | ArrayBuffer): void {
     if (to.readyState !== WebSocket.OPEN) return;
     to.send(data);
-    if (to.bufferedAmount <= MOST_BUFFERED_BYTES) return;
+    if (to.bufferedAmount > MOST_BUFFERED_BYTES) this.#tooSlow();
+  }
+
+  #tooSlow(): void {
     this.#close(this.#client, TRY_AGAIN_LATER, "too slow");
     this.#close(this.#backend, codeForBackend(TRY_AGAIN_LATER), "");
   }

@@ -1,0 +1,350 @@
+// The forwarder could only be tested through sockets, where few of the orders in which things go wrong ever happen.
+
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import fc from "fast-check";
+import { LoadBalancer } from "../../../src/balancing/load_balancer.ts";
+import { roundRobin } from "../../../src/balancing/round_robin.ts";
+import { type ErrorCode, ProxyError, type Side } from "../../../src/errors.ts";
+import { PassiveHealth } from "../../../src/health/passive.ts";
+import { configSchema } from "../../../src/config/schema.ts";
+import type { Backend } from "../../../src/pool/backend.ts";
+import { RequestMetrics } from "../../../src/pool/request_metrics.ts";
+import { SharedState } from "../../../src/pool/shared_state.ts";
+import {
+  clientGone,
+  type Exchange,
+  Forwarder,
+  type ForwardingRules,
+  type Relayed,
+} from "../../../src/proxy/exchange.ts";
+import { ForwardedTrust } from "../../../src/proxy/forwarded.ts";
+import { RandomHex } from "../../../src/proxy/ids.ts";
+import type { HeaderPair, RequestHead, ResponseHead } from "../../../src/proxy/message.ts";
+import type { Problem } from "../../../src/proxy/problem.ts";
+import { type QueueLimits, RequestQueue } from "../../../src/proxy/queue.ts";
+import { RequestRecorder } from "../../../src/proxy/record.ts";
+import { RecordingLog } from "../../support/log.ts";
+import { poolOf } from "../../support/pool.ts";
+import { waitFor } from "../../support/wait.ts";
+
+/** What one attempt comes to: a status that is relayed so, or a failure. `undefined`: the client leaves meanwhile. */
+type Outcome = { readonly status: number; readonly relayed?: Partial<Relayed> } | Error | undefined;
+
+function failure(code: ErrorCode, requestSent = true, side: Side = "backend"): ProxyError {
+  return new ProxyError(`test: ${code}`, { code, side, requestSent });
+}
+
+const OK: Outcome = { status: 200 };
+const LOST = failure("connection_lost");
+const REFUSED = failure("connect_failed", false);
+
+/** A request without sockets; each attempt takes the next outcome, and the last one again and again. */
+class FakeExchange implements Exchange<ResponseHead> {
+  readonly request: RequestHead;
+  refusal: ProxyError | undefined;
+  brokenOff: ProxyError | undefined;
+  readonly bytesIn = 0;
+  bodyReplayable = true;
+  informed = false;
+  /** Everything that the forwarder did, in order: backends by their URLs' last digit. */
+  readonly story: string[] = [];
+  problem: Problem | undefined;
+  /** Called before an attempt's outcome. */
+  meanwhile: (backend: Backend) => void | Promise<void> = () => {};
+  readonly #outcomes: Outcome[];
+  #current: Outcome;
+
+  constructor(outcomes: readonly Outcome[], head: Partial<RequestHead> = {}) {
+    this.#outcomes = [...outcomes];
+    this.request = {
+      method: "GET",
+      target: "/",
+      authority: "x",
+      headers: [],
+      bodyBytes: 0,
+      peer: "192.0.2.1",
+      secure: false,
+      ...head,
+    };
+  }
+
+  async attempt(backend: Backend): Promise<ResponseHead> {
+    assertGreater(backend.currentConnections, 0, "it counts while it is there");
+    this.story.push(backend.url.slice(-1));
+    await Promise.resolve();
+    await this.meanwhile(backend);
+    this.#current = this.#outcomes.length > 1 ? this.#outcomes.shift() : this.#outcomes[0];
+    if (this.#current === undefined) throw this.brokenOff = clientGone();
+    if (this.#current instanceof Error) throw this.#current;
+    return { status: this.#current.status, headers: [] };
+  }
+
+  async relay(response: ResponseHead, _headers: HeaderPair[]): Promise<Relayed> {
+    await Promise.resolve();
+    this.story.push(`relay ${response.status}`);
+    const relayed = this.#current instanceof Error ? undefined : this.#current?.relayed;
+    return { bytesOut: 0, failure: undefined, ...relayed };
+  }
+
+  discard(response: ResponseHead): void {
+    this.story.push(`discard ${response.status}`);
+  }
+
+  async answer(problem: Problem): Promise<void> {
+    await Promise.resolve();
+    this.problem = problem;
+    this.story.push(`answer ${problem.status}`);
+  }
+}
+
+interface Settings {
+  readonly backends?: number;
+  readonly rules?: Partial<ForwardingRules>;
+  readonly queue?: Partial<QueueLimits>;
+}
+
+/** A forwarder with real backends' counts, queue and passive health, and no sockets. */
+class Bench implements Disposable {
+  readonly shared = SharedState.allocate();
+  readonly pool;
+  readonly metrics = RequestMetrics.allocate();
+  readonly log = new RecordingLog();
+  readonly forwarder: Forwarder;
+  readonly #passive: PassiveHealth;
+
+  constructor({ backends = 2, rules, queue }: Settings = {}) {
+    const { shared, metrics, log } = this;
+    this.pool = poolOf(Array<number>(backends).fill(1), shared);
+    const config = configSchema.parse({}).passive;
+    this.#passive = new PassiveHealth({ pool: this.pool, config, healthType: "http" });
+    const changes = { set: [], remove: new Set<string>() };
+    this.forwarder = new Forwarder({
+      balancer: new LoadBalancer(this.pool, roundRobin),
+      shared,
+      queue: new RequestQueue(shared, metrics, { size: 10, timeoutMs: 50, holdMs: 0, ...queue }),
+      recorder: new RequestRecorder({ shared, metrics, accessLog: undefined }),
+      stickiness: undefined,
+      passive: this.#passive,
+      random: new RandomHex(),
+      rules: {
+        trust: new ForwardedTrust([]),
+        requestHeaders: changes,
+        responseHeaders: changes,
+        maxRetries: 2,
+        retryBudget: 0.2,
+        retryStatuses: new Set(),
+        maxBodyBytes: Infinity,
+        ...rules,
+      },
+      log,
+      retryAfterSeconds: () => 7,
+    });
+  }
+
+  /** Handles the exchange, and proves that nothing of it is left. */
+  async tell(exchange: FakeExchange): Promise<string> {
+    await this.forwarder.handle(exchange);
+    this.mustBeIdle();
+    return exchange.story.join(", ");
+  }
+
+  mustBeIdle(): void {
+    const { active, queued } = this.shared.requestTotals();
+    assertEquals([active, queued, this.shared.holding()], [0, 0, 0]);
+    for (const { slot, currentConnections } of this.pool.backends) {
+      assertEquals([currentConnections, this.shared.isIdle(slot)], [0, true], "each lease is released once");
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#passive.stop();
+  }
+}
+
+/** Tells one exchange on a bench of its own. */
+async function tell(outcomes: readonly Outcome[], settings: Settings = {}, head: Partial<RequestHead> = {}) {
+  using bench = new Bench(settings);
+  return await bench.tell(new FakeExchange(outcomes, head));
+}
+
+const POST = { method: "POST", bodyBytes: 4 };
+
+Deno.test("Forwarder tries other backends as the retry rule says, and no more than it says", async () => {
+  const three = { backends: 3 };
+  assertEquals(await tell([OK]), "1, relay 200");
+  assertEquals(await tell([LOST, OK]), "1, 2, relay 200");
+  assertEquals(await tell([LOST], three), "1, 2, 3, answer 502");
+  assertEquals(await tell([LOST], { backends: 4 }), "1, 2, 3, answer 502");
+  assertEquals(await tell([LOST, OK], three, POST), "1, answer 502");
+  assertEquals(await tell([REFUSED, OK], {}, POST), "1, 2, relay 200");
+  assertEquals(await tell([failure("connect_failed", true), OK], three, POST), "1, answer 502");
+  assertEquals(await tell([failure("response_timeout")]), "1, 2, answer 504");
+  assertEquals(await tell([failure("malformed_response"), OK]), "1, answer 502");
+  assertEquals(await tell([LOST, OK], { rules: { maxRetries: 0 } }), "1, answer 502");
+  assertEquals(await tell([new Error("a bug"), OK]), "1, answer 500");
+  assertEquals(await tell([REFUSED], { backends: 1 }), "1, answer 502");
+});
+
+Deno.test("Forwarder retries the statuses it is told to, and passes the last one on", async () => {
+  const rules = { retryStatuses: new Set([503]) };
+  assertEquals(await tell([{ status: 503 }, OK], { rules }), "1, discard 503, 2, relay 200");
+  assertEquals(await tell([{ status: 503 }], { rules }), "1, discard 503, 2, relay 503");
+  assertEquals(await tell([{ status: 503 }, OK], { rules }, POST), "1, relay 503");
+  assertEquals(await tell([{ status: 502 }, OK], { rules }), "1, relay 502");
+});
+
+Deno.test("Forwarder never begins again after a 1xx, nor with a body that is gone", async () => {
+  for (const change of [{ informed: true }, { bodyReplayable: false }]) {
+    using bench = new Bench();
+    const exchange = Object.assign(new FakeExchange([REFUSED, OK], POST), change);
+    assertEquals(await bench.tell(exchange), "1, answer 502");
+  }
+});
+
+Deno.test("Forwarder answers where a relay failed unsaid, and blames the backend once where it was cut", async () => {
+  using bench = new Bench();
+  const unsaid = { failure: failure("malformed_response"), unsaid: true };
+  assertEquals(await bench.tell(new FakeExchange([{ status: 200, relayed: unsaid }])), "1, relay 200, answer 502");
+  assertEquals(await bench.tell(new FakeExchange([{ status: 200, relayed: { failure: LOST } }])), "2, relay 200");
+  assertEquals(
+    await bench.tell(new FakeExchange([{ status: 200, relayed: { failure: clientGone() } }])),
+    "1, relay 200",
+  );
+  assertEquals(bench.log.lines.filter(({ level }) => level === "warn").map(({ message }) => message), [
+    "attempt failed",
+    "response cut",
+  ]);
+  assertEquals(bench.shared.requestTotals().failed, 2, "a client that leaves is nobody's failure");
+});
+
+Deno.test("Forwarder lets a client that leaves go at each step, and blames no backend", async () => {
+  using bench = new Bench({ backends: 1, queue: { timeoutMs: 60_000 } });
+  const before = new FakeExchange([OK]);
+  before.brokenOff = clientGone();
+  assertEquals(await bench.tell(before), "answer 499");
+  assertEquals(await bench.tell(new FakeExchange([undefined])), "1, answer 499");
+  const [only] = bench.pool.backends;
+  bench.pool.update(only as Backend, { maxConnections: 1 }, "test"); // there is one
+  const lease = only?.lease();
+  const waiting = new FakeExchange([OK]);
+  const handled = bench.forwarder.handle(waiting);
+  await waitFor(() => bench.shared.queued() === 1, { what: "the request to wait" });
+  waiting.brokenOff = clientGone();
+  await handled;
+  assertEquals(waiting.story, ["answer 499"]);
+  lease?.release();
+  bench.mustBeIdle();
+  assertEquals([bench.log.lines.some(({ level }) => level === "warn"), only?.up], [false, true]);
+});
+
+Deno.test("Forwarder refuses without a backend what none may get", async () => {
+  assertEquals(await tell([OK], {}, { method: "CONNECT" }), "answer 405");
+  assertEquals(await tell([OK], {}, { method: "TRACE" }), "answer 405");
+  assertEquals(await tell([OK], {}, { authority: undefined }), "answer 400");
+  assertEquals(await tell([OK], {}, { authority: "a b" }), "answer 400");
+  assertEquals(await tell([OK], { rules: { maxBodyBytes: 3 } }, POST), "answer 413");
+  using bench = new Bench();
+  const exchange = new FakeExchange([OK]);
+  exchange.refusal = failure("not_implemented", false, "client");
+  assertEquals(await bench.tell(exchange), "answer 501");
+});
+
+Deno.test("Forwarder keeps retries within the budget, and each counts once", async () => {
+  using bench = new Bench({ rules: { retryBudget: 0 } });
+  const stories: string[] = [];
+  for (let request = 0; request < 30; request++) stories.push(await bench.tell(new FakeExchange([LOST, OK])));
+  const retried = stories.filter((story) => story.endsWith("relay 200")).length;
+  assert(retried > 5 && retried < 11);
+  assertEquals(bench.shared.requestTotals().retried, retried);
+});
+
+Deno.test("Forwarder queues while all are full: a place that comes free is used, a wait has its end", async () => {
+  using bench = new Bench({ backends: 1, queue: { size: 2 } });
+  const [only] = bench.pool.backends;
+  assert(only !== undefined);
+  bench.pool.update(only, { maxConnections: 1 }, "test");
+  const gate = Promise.withResolvers<void>();
+  const first = new FakeExchange([OK]);
+  first.meanwhile = () => gate.promise;
+  const [second, third, fourth] = [new FakeExchange([OK]), new FakeExchange([OK]), new FakeExchange([OK])];
+  const handled = [first, second, third, fourth].map((exchange) => bench.forwarder.handle(exchange));
+  await handled[3];
+  assertEquals(fourth.story, ["answer 503"], "the queue is full");
+  gate.resolve();
+  await Promise.all(handled);
+  assertEquals([first, second, third].map(({ story }) => story.join()), Array(3).fill("1,relay 200"));
+  const lease = only.lease();
+  const late = new FakeExchange([OK]);
+  await bench.forwarder.handle(late);
+  assertEquals(late.story, ["answer 503"]);
+  lease?.release();
+  bench.mustBeIdle();
+});
+
+Deno.test("Forwarder holds requests for a backend that comes back, budget or not, and tells them when it does not", async () => {
+  using bench = new Bench({ backends: 1, rules: { retryBudget: 0 }, queue: { size: 100, holdMs: 60_000 } });
+  const [only] = bench.pool.backends;
+  assert(only !== undefined);
+  const exchanges = Array.from({ length: 40 }, (_, index) => new FakeExchange([index % 2 === 0 ? LOST : REFUSED, OK]));
+  const handled = exchanges.map((exchange) => bench.forwarder.handle(exchange));
+  await waitFor(() => bench.shared.holding() === 40, { what: "all to wait" });
+  bench.pool.setUp(only, true, "test");
+  await Promise.all(handled);
+  assertEquals(exchanges.map(({ story }) => story.join()), Array(40).fill("1,1,relay 200"));
+  bench.mustBeIdle();
+  assertEquals(await tell([REFUSED], { backends: 1, queue: { holdMs: 30 } }), "1, answer 502");
+  bench.pool.update(only, { state: "disabled" }, "test");
+  assertEquals(await bench.tell(new FakeExchange([OK])), "answer 503", "an operator's doing is no reason to wait");
+});
+
+Deno.test("Forwarder sends a lost GET to the only backend again where there is a hold, a POST never", async () => {
+  const queue = { holdMs: 60_000 };
+  assertEquals(await tell([LOST, OK], { backends: 1, queue }), "1, 1, relay 200");
+  assertEquals(await tell([LOST], { backends: 1, queue }), "1, 1, 1, answer 502");
+  assertEquals(await tell([LOST, OK], { backends: 1, queue }, POST), "1, answer 502");
+  assertEquals(await tell([failure("response_timeout"), OK], { backends: 1, queue }), "1, answer 504");
+});
+
+Deno.test("Forwarder ends every exchange once and leaves nothing behind, whatever happens in whatever order", async () => {
+  const codes = ["connect_failed", "connection_lost", "response_timeout", "malformed_response", "internal"] as const;
+  const failed = fc.record({ code: fc.constantFrom(...codes), sent: fc.boolean() }).map(({ code, sent }) => {
+    return failure(code, sent, code === "internal" ? "proxy" : "backend");
+  });
+  const answered = fc.record({
+    status: fc.constantFrom(200, 204, 404, 500, 503),
+    relayed: fc.constantFrom<Partial<Relayed>>({}, { failure: LOST }, { failure: LOST, unsaid: true }),
+  });
+  const outcome: fc.Arbitrary<Outcome> = fc.oneof(
+    failed,
+    answered,
+    fc.constant(undefined),
+    fc.constant(new Error("bug")),
+  );
+  const request = fc.record({
+    outcomes: fc.array(outcome, { minLength: 1, maxLength: 5 }),
+    post: fc.boolean(),
+    informed: fc.boolean(),
+    replayable: fc.boolean(),
+  });
+  const run = fc.asyncProperty(
+    fc.array(request, { minLength: 1, maxLength: 6 }),
+    fc.integer({ min: 1, max: 3 }),
+    fc.constantFrom(0, 20),
+    async (requests, backends, holdMs) => {
+      using bench = new Bench({ backends, queue: { holdMs, timeoutMs: 10 }, rules: { retryStatuses: new Set([503]) } });
+      for (const backend of bench.pool.backends) bench.pool.update(backend, { maxConnections: 2 }, "test");
+      const exchanges = requests.map(({ outcomes, post, informed, replayable }) => {
+        return Object.assign(new FakeExchange(outcomes, post ? POST : {}), { informed, bodyReplayable: replayable });
+      });
+      await Promise.all(exchanges.map((exchange) => bench.forwarder.handle(exchange)));
+      bench.mustBeIdle();
+      for (const { story } of exchanges) {
+        const ends = story.filter((step) => step.startsWith("relay") || step.startsWith("answer"));
+        assert(ends.length > 0 && ends.slice(0, -1).every((step) => step.startsWith("relay")), `${story}`); // unsaid ones
+        assertLess(story.length - ends.length, 9, `${story}`);
+      }
+      assertEquals(bench.shared.requestTotals().total, requests.length);
+    },
+  );
+  await fc.assert(run, { numRuns: 150 });
+});

@@ -207,6 +207,30 @@ Deno.test("with health.type none a refused request is tried again until hold has
   await proxy.idle();
 });
 
+Deno.test("the hold is that of the last one marked down, and a new outage after a recovery has its own", async () => {
+  const old = HttpBackend.named("old");
+  await using other = HttpBackend.named("other");
+  const settings: ConfigFile = { ...CHECKED, queue: { hold: "1500ms" }, backends: [old.url, other.url] };
+  await using proxy = await TestProxy.start(settings);
+  await checked(proxy);
+  await old[Symbol.asyncDispose]();
+  await waitFor(async () => (await ask(proxy), !proxy.backend(old.url).up), { what: "one to be marked down" });
+  await waitFor(() => Date.now() - proxy.backend(old.url).downSince > 1500, { what: "its hold to pass" });
+  const { pool } = proxy.roundhouse;
+  pool.update(proxy.backend(other.url), { state: "draining" }, "operator");
+  assertEquals(await ask(proxy), 503);
+  assertEquals(shared(proxy).holding(), 0, "draining the other one begins no hold");
+  const fresh = HttpBackend.named("fresh", old.port);
+  await waitFor(() => proxy.backend(old.url).up, { what: "the first to come back", timeoutMs: 10_000 });
+  assertEquals(await ask(proxy), 200);
+  await fresh[Symbol.asyncDispose]();
+  const held = ask(proxy);
+  await waitFor(() => shared(proxy).holding() === 1, { what: "a request to wait again" });
+  await using _again = HttpBackend.named("again", old.port);
+  assertEquals(await held, 200);
+  await proxy.idle();
+});
+
 Deno.test("who finds no backend that was marked down is answered at once", async () => {
   await using backend = HttpBackend.named("here");
   await using proxy = await TestProxy.start({ ...CHECKED, backends: [backend.url], queue: { hold: "30s" } });

@@ -56,7 +56,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     passive,
     log,
     random: new RandomHex(),
-    queue: new RequestQueue(shared, metrics, config.queue),
+    queue: new RequestQueue(shared.line, metrics, config.queue),
     retryAfterSeconds: () => retryAfterSeconds(pool, Date.now()),
   };
   const partsFor = (config: Config, sessions: SessionTable | undefined): ForwarderParts => ({

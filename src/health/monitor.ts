@@ -242,7 +242,7 @@ export class HealthMonitor {
    */
   readonly #lookForHeld = (): void => {
     this.#cancelHoldLook = this.#clock.after(HOLD_LOOK_MS, this.#lookForHeld);
-    if (this.#pool.shared.holding() === 0) return;
+    if (this.#pool.shared.line.holding() === 0) return;
     for (const watch of this.#watched.values()) this.#hasten(watch, () => this.#heldPauseMs(watch));
   };
 
@@ -271,7 +271,7 @@ export class HealthMonitor {
     if (watch.backend.up) return pauseMs;
     this.#noteDown(watch); // nobody was told where it was ejected as well
     const quickMs = Math.min(watch.pace.takeQuick(spacingMs), pauseMs);
-    return this.#pool.shared.holding() > 0 ? Math.min(quickMs, this.#heldPauseMs(watch)) : quickMs;
+    return this.#pool.shared.line.holding() > 0 ? Math.min(quickMs, this.#heldPauseMs(watch)) : quickMs;
   }
 }
 

@@ -182,6 +182,16 @@ export class Backend {
     return this.#shared.hasRoom(this.slot);
   }
 
+  /**
+   * Whether a request may have a place before all others who wait for one.
+   *
+   * @param ticket its place in the line; `NO_TICKET`: it does not wait yet
+   * @param open whether those who wait for any backend could have this one
+   */
+  hasRoomFor(ticket: number, open = true): boolean {
+    return this.#shared.hasRoomFor(this.slot, ticket, open);
+  }
+
   /** Counts a connection until the lease is released; `undefined` at `maxConnections` and once it is removed. */
   lease(): Lease | undefined {
     return this.inPool && this.#shared.openConnection(this.slot) ? new Lease(this, this.#shared) : undefined;

@@ -11,6 +11,7 @@
 
 import { MAX_BACKENDS } from "../config/backend_limit.ts";
 import { RetryBudget, RING_BYTES } from "./retry_budget.ts";
+import { WaitingLine } from "./waiting_line.ts";
 
 /** Operator state as stored; the names are those of the admin API. */
 export const BACKEND_STATES = ["active", "draining", "disabled"] as const;
@@ -32,13 +33,10 @@ const F64 = 8;
 // Global line.
 const EPOCH = 0;
 const TURN = 1;
-const WAITING = 2; // requests in the queues of all isolates, as the limit counts them
-const FAILING_OPEN = 3;
+const FAILING_OPEN = 2; // 1: all backends serve, whatever their health
 
 // Line of an isolate: 32-bit cells first, then 64-bit floats.
 const ACTIVE = 0;
-const QUEUED = 1;
-const HOLDING = 8;
 const REQUESTS_TOTAL = 1;
 const REQUESTS_FAILED = 2;
 const REQUESTS_RETRIED = 3;
@@ -98,6 +96,8 @@ export class SharedState {
   readonly isolate: number;
   /** Told of every request and retry that is counted here. */
   readonly retryBudget: RetryBudget;
+  /** Who waits for a backend. */
+  readonly line: WaitingLine;
   readonly #words: Int32Array;
   readonly #floats: Float64Array;
   readonly #isolateLines: number;
@@ -107,7 +107,7 @@ export class SharedState {
   /** Allocates the memory for `isolates` isolates; the caller is isolate 0. */
   static allocate(isolates = 1): SharedState {
     const lines = 1 + isolates + SLOTS * isolates;
-    const bytes = lines * LINE + SLOTS * BACKEND_BYTES + isolates * RING_BYTES;
+    const bytes = lines * LINE + SLOTS * BACKEND_BYTES + isolates * RING_BYTES + WaitingLine.bytes(isolates, SLOTS);
     return new SharedState(new SharedArrayBuffer(bytes), isolates, 0);
   }
 
@@ -127,6 +127,7 @@ export class SharedState {
     this.#stripeLines = this.#backendLines + SLOTS * BACKEND_BYTES;
     const rings = this.#stripeLines + SLOTS * isolates * LINE;
     this.retryBudget = new RetryBudget(buffer, rings, isolates, isolate);
+    this.line = new WaitingLine(buffer, rings + isolates * RING_BYTES, SLOTS, isolates, isolate);
   }
 
   /** Changes whenever a backend's health, state or weight may have changed; not with the list of them. */
@@ -324,8 +325,14 @@ export class SharedState {
 
   /** Whether a connection more would be within the limit. */
   hasRoom(slot: number): boolean {
-    const limit = this.#loadBackend(slot, MAX_CONNECTIONS);
-    return limit === 0 || this.#loadBackend(slot, TAKEN) < limit;
+    return this.#room(slot) > 0;
+  }
+
+  /** The same for a request that has this ticket: whether it overtakes nobody in the line who waits for the place. */
+  hasRoomFor(slot: number, ticket: number, open: boolean): boolean {
+    const room = this.#room(slot);
+    if (room === Infinity) return true;
+    return room > 0 && (this.line.empty || this.line.lets({ slot, ticket, room, open }));
   }
 
   /** Whether not one connection is counted or about to be: its count is the first to rise and the last to fall. */
@@ -387,45 +394,6 @@ export class SharedState {
     Atomics.sub(this.#words, this.#isolateLine(this.isolate) / I32 + ACTIVE, 1);
   }
 
-  /** Counts a request that waits, unless `most` do already, of all isolates; returns whether it did. */
-  joinQueue(most: number): boolean {
-    if (!this.#takeBelow(WAITING, most)) return false;
-    Atomics.add(this.#words, this.#isolateLine(this.isolate) / I32 + QUEUED, 1);
-    return true;
-  }
-
-  leaveQueue(): void {
-    Atomics.sub(this.#words, this.#isolateLine(this.isolate) / I32 + QUEUED, 1);
-    Atomics.sub(this.#words, WAITING, 1);
-  }
-
-  /** Requests that wait, of all isolates. */
-  queued(): number {
-    let sum = 0;
-    for (let isolate = 0; isolate < this.isolates; isolate++) {
-      sum += Atomics.load(this.#words, this.#isolateLine(isolate) / I32 + QUEUED);
-    }
-    return sum;
-  }
-
-  /** Counts a request that waits for a backend to come back: while there is one, checks come quickly. */
-  startHold(): void {
-    Atomics.add(this.#words, this.#isolateLine(this.isolate) / I32 + HOLDING, 1);
-  }
-
-  endHold(): void {
-    Atomics.sub(this.#words, this.#isolateLine(this.isolate) / I32 + HOLDING, 1);
-  }
-
-  /** Requests that wait for a backend to come back, of all isolates. */
-  holding(): number {
-    let sum = 0;
-    for (let isolate = 0; isolate < this.isolates; isolate++) {
-      sum += Atomics.load(this.#words, this.#isolateLine(isolate) / I32 + HOLDING);
-    }
-    return sum;
-  }
-
   countFailedRequest(): void {
     this.#addToIsolate(REQUESTS_FAILED);
   }
@@ -450,8 +418,7 @@ export class SharedState {
     const line = this.#isolateLine(isolate);
     const requests = Atomics.exchange(this.#words, line / I32 + ACTIVE, 0);
     this.#floats[line / F64 + REQUESTS_FAILED] = (this.#floats[line / F64 + REQUESTS_FAILED] ?? 0) + requests;
-    Atomics.sub(this.#words, WAITING, Atomics.exchange(this.#words, line / I32 + QUEUED, 0));
-    Atomics.store(this.#words, line / I32 + HOLDING, 0);
+    this.line.reclaim(isolate);
     let connections = 0;
     for (let slot = 0; slot < SLOTS; slot++) {
       const held = Atomics.exchange(this.#words, this.#stripe(slot, isolate) / I32 + CURRENT_CONNECTIONS, 0);
@@ -463,7 +430,7 @@ export class SharedState {
 
   /** Of all isolates. */
   requestTotals(): RequestTotals {
-    const totals = { total: 0, active: 0, failed: 0, retried: 0, queued: this.queued() };
+    const totals = { total: 0, active: 0, failed: 0, retried: 0, queued: this.line.queued() };
     for (let isolate = 0; isolate < this.isolates; isolate++) {
       const line = this.#isolateLine(isolate);
       totals.active += Atomics.load(this.#words, line / I32 + ACTIVE);
@@ -492,6 +459,11 @@ export class SharedState {
 
   #loadBackend(slot: number, cell: number): number {
     return Atomics.load(this.#words, this.#backendWord(slot, cell));
+  }
+
+  #room(slot: number): number {
+    const limit = this.#loadBackend(slot, MAX_CONNECTIONS);
+    return limit === 0 ? Infinity : limit - this.#loadBackend(slot, TAKEN);
   }
 
   #exchangeBackend(slot: number, cell: number, value: number): boolean {

@@ -25,6 +25,7 @@ import type { Ending, RequestRecorder } from "./record.ts";
 import type { RequestQueue } from "./queue.ts";
 import { mayGoAgain, mayRetry, type RetryQuestion } from "./retry.ts";
 import { SecondChance } from "./second_chance.ts";
+import { tryLease } from "./try_lease.ts";
 
 /** One client request being answered. An engine implements it; `Forwarder` drives it. */
 export interface Exchange<Response extends ResponseHead> {
@@ -183,30 +184,23 @@ export class Forwarder {
         failure = error;
       } finally {
         lease.release();
-        queue.wake();
+        queue.released(lease.backend);
       }
       lease = next ?? await this.#again(exchange, journey, failure);
       recorder.retried(failure?.code ?? "status");
     }
   }
 
-  /** A place at the backend that the client sticks to, or else at the one whose turn it is. */
   #tryLease(journey: Journey): Lease | undefined {
-    const bound = journey.sticksTo;
-    if (bound !== undefined) return bound.lease();
-    for (let backend = this.#parts.balancer.pick(journey); backend !== undefined;) {
-      const lease = backend.lease();
-      if (lease !== undefined) return lease;
-      backend = this.#parts.balancer.pick(journey); // another isolate took the last place in between
-    }
-    return undefined;
+    return tryLease(this.#parts.balancer, journey);
   }
 
   /** Counts the retry that a place was taken for; where others have used the budget up by now, gives the place back. */
   #withinBudget(lease: Lease | undefined): Lease | undefined {
-    const { shared, rules } = this.#parts;
+    const { shared, rules, queue } = this.#parts;
     if (lease === undefined || shared.countRetry(rules.retryBudget)) return lease;
     lease.release();
+    queue.released(lease.backend);
     return undefined;
   }
 

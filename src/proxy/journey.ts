@@ -2,6 +2,7 @@
 
 import type { PickRequest } from "../balancing/strategy.ts";
 import type { Backend } from "../pool/backend.ts";
+import { NO_TICKET } from "../pool/waiting_line.ts";
 import type { ForwardedRequest } from "./headers.ts";
 import type { HeaderPair, RequestHead } from "./message.ts";
 
@@ -17,6 +18,8 @@ export class Journey implements PickRequest {
   #forgiven = 0;
   /** When it first waited for a lost backend, in milliseconds since the Unix epoch; 0: never. */
   heldSince = 0;
+  /** Its place in the line while it waits. */
+  ticket = NO_TICKET;
   /** Whom the client's session names, whatever became of it. */
   session: Backend | undefined;
   readonly #headers: readonly HeaderPair[];
@@ -39,7 +42,7 @@ export class Journey implements PickRequest {
   }
 
   accepts(backend: Backend): boolean {
-    return !this.hasTried(backend) && backend.hasRoom;
+    return !this.hasTried(backend) && backend.hasRoomFor(this.ticket);
   }
 
   /** Whether the request was at this backend, and has not been forgiven since. */

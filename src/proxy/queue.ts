@@ -1,28 +1,35 @@
 /** Where requests wait: for room while all backends are at `maxConnections`, or for a backend to come back. */
 
 import { ProxyError } from "../errors.ts";
-import type { Lease } from "../pool/backend.ts";
+import type { Backend, Lease } from "../pool/backend.ts";
 import type { RequestMetrics } from "../pool/request_metrics.ts";
-import type { SharedState } from "../pool/shared_state.ts";
+import { ANY, NO_TICKET, type WaitingLine } from "../pool/waiting_line.ts";
 
-/** How often the queue looks for what no release in this isolate tells: clients gone, waits over, changes of the pool. */
+/** How often the queue looks for what nobody tells it: clients gone, waits over, changes of the pool. */
 const LOOK_EVERY_MS = 5;
+
+const WHOEVER: readonly number[] = [ANY];
 
 /** A request that waits. */
 export interface Waiter {
-  /** Takes a place at a backend, if one has come free. */
-  tryLease(): Lease | undefined;
+  /** Takes a place at a backend, if one has come free and nobody with an older ticket waits for it. */
+  tryLease(ticket: number): Lease | undefined;
   /** Why waiting is pointless now, if it is: no backend is left, or the client has gone. */
   readonly hopeless: ProxyError | undefined;
   /** Whether it waits for a backend to come back: `queue.timeout` does not apply then. */
   readonly held: boolean;
+  /** The slots of the backends that it waits for; `undefined`: whichever is eligible will do. */
+  readonly slots: readonly number[] | undefined;
 }
 
 interface Place {
   readonly waiter: Waiter;
+  readonly ticket: number;
   readonly since: number;
   until: number;
   held: boolean;
+  /** The lines that it stands in. */
+  slots: readonly number[];
   readonly admit: (lease: Lease) => void;
   readonly refuse: (error: ProxyError) => void;
 }
@@ -36,15 +43,22 @@ export interface QueueLimits {
   readonly holdMs: number;
 }
 
-/** The queue of one isolate: first in, first out. Its size counts over all isolates. */
+/**
+ * One isolate's part of the queue. It is first in, first out over all isolates: each keeps its own requests, shows the
+ * others the oldest of them and lets older ones of others go first.
+ */
 export class RequestQueue {
-  readonly #shared: SharedState;
+  readonly #shared: WaitingLine;
   readonly #metrics: RequestMetrics;
   #limits: QueueLimits;
-  readonly #places: Place[] = [];
+  /** In the order of their tickets. */
+  readonly #places = new Set<Place>();
+  /** By slot, and for `ANY`: those that wait for this backend, or for any, in the order of their tickets. */
+  readonly #lines = new Map<number, Place[]>();
   #timer: ReturnType<typeof setInterval> | undefined;
+  #listening = false;
 
-  constructor(shared: SharedState, metrics: RequestMetrics, limits: QueueLimits) {
+  constructor(shared: WaitingLine, metrics: RequestMetrics, limits: QueueLimits) {
     this.#shared = shared;
     this.#metrics = metrics;
     this.#limits = limits;
@@ -65,52 +79,85 @@ export class RequestQueue {
   wait(waiter: Waiter): Promise<Lease> {
     const { size, timeoutMs } = this.#limits;
     const { promise, resolve: admit, reject: refuse } = Promise.withResolvers<Lease>();
-    if (!this.#shared.joinQueue(size)) {
+    const ticket = this.#shared.join(size);
+    if (ticket === NO_TICKET) {
       refuse(queueError("the queue is full"));
       return promise;
     }
     const since = performance.now();
-    const place = { waiter, since, until: since + timeoutMs, held: false, admit, refuse };
-    this.#holdOrNot(place, since);
-    this.#places.push(place);
+    const place = { waiter, ticket, since, until: since + timeoutMs, held: false, slots: [], admit, refuse };
+    this.#places.add(place);
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#shared.beSeen();
+    this.#listen();
+    this.#update(place, since);
+    // A place that came free before the ticket was to be seen was nobody's.
+    for (const slot of place.slots) if (this.#lines.get(slot)?.[0] === place) this.#serve(slot);
     return promise;
   }
 
-  /** A connection of this isolate has ended: gives its place to the first in the queue that can use it. */
-  wake(): void {
-    for (let index = 0; index < this.#places.length;) {
-      const place = this.#places[index];
-      const lease = place?.waiter.hopeless === undefined ? place?.waiter.tryLease() : undefined;
-      if (place === undefined || lease === undefined) {
-        index++;
-        continue;
-      }
-      this.#leave(index);
+  /** A connection of this isolate has ended: its place goes to the oldest that can use it, wherever that waits. */
+  released({ slot }: Backend): void {
+    if (this.#shared.empty || !this.#shared.tell(slot)) return;
+    this.#serve(slot);
+    this.#serve(ANY);
+  }
+
+  /** Gives places to those who wait for this slot, as far as there are any. */
+  #serve(slot: number): void {
+    while (true) {
+      const place = this.#lines.get(slot)?.[0];
+      if (place === undefined) return;
+      const error = place.waiter.hopeless;
+      const lease = error === undefined ? place.waiter.tryLease(place.ticket) : undefined;
+      if (error === undefined && lease === undefined) return;
+      this.#leave(place);
+      if (error !== undefined) place.refuse(error);
+      if (lease === undefined) continue;
       place.admit(lease);
+      if (lease.backend.hasRoom) this.#shared.tell(lease.backend.slot); // of two rings for two places one may do nothing
     }
+  }
+
+  #serveAll(): void {
+    this.#shared.beSeen();
+    for (const slot of [...this.#lines.keys()]) this.#serve(slot);
   }
 
   #look(): void {
     const now = performance.now();
-    for (let index = 0; index < this.#places.length;) {
-      const place = this.#places[index];
-      if (place !== undefined) this.#holdOrNot(place, now);
-      const error = place?.waiter.hopeless ??
-        (place !== undefined && now > place.until ? queueError("queue.timeout has passed") : undefined);
-      if (place === undefined || error === undefined) {
-        index++;
-        continue;
-      }
-      this.#leave(index);
+    for (const place of this.#places) {
+      this.#update(place, now);
+      const error = place.waiter.hopeless ?? (now > place.until ? queueError("queue.timeout has passed") : undefined);
+      if (error === undefined) continue;
+      this.#leave(place);
       place.refuse(error);
     }
-    this.wake();
+    this.#serveAll();
   }
 
-  /** Backends may come back full, and those that are full may be lost: each time another kind of wait begins. */
-  #holdOrNot(place: Place, now: number): void {
-    const { held } = place.waiter;
+  /** Other isolates ring when a place is for one that waits here. */
+  #listen(): void {
+    if (this.#listening) return;
+    const rung = this.#shared.rung();
+    if (rung === undefined) return;
+    this.#listening = true;
+    rung.then(() => {
+      this.#listening = false;
+      if (this.#places.size === 0) return;
+      this.#listen(); // before the look, so that no ring is missed
+      this.#serveAll();
+    });
+  }
+
+  /** Goes by what a request waits for now: backends come back full, full ones are lost, sessions end. */
+  #update(place: Place, now: number): void {
+    const { held, slots = WHOEVER } = place.waiter;
+    if (!areEqual(slots, place.slots)) {
+      this.#leaveLines(place);
+      place.slots = slots;
+      for (const slot of slots) this.#joinLine(place, slot);
+    }
     if (held === place.held) return;
     place.held = held;
     place.until = held ? Infinity : now + this.#limits.timeoutMs;
@@ -118,15 +165,38 @@ export class RequestQueue {
     else this.#shared.endHold();
   }
 
-  #leave(index: number): void {
-    const [place] = this.#places.splice(index, 1);
-    if (place?.held === true) this.#shared.endHold();
-    this.#shared.leaveQueue();
-    if (place !== undefined) this.#metrics.countWait(performance.now() - place.since);
-    if (this.#places.length > 0) return;
+  #joinLine(place: Place, slot: number): void {
+    const line = this.#lines.get(slot) ?? [];
+    this.#lines.set(slot, line);
+    const before = line.findLastIndex(({ ticket }) => (ticket - place.ticket | 0) < 0);
+    line.splice(before + 1, 0, place);
+    if (before === -1) this.#shared.show(slot, place.ticket);
+  }
+
+  #leaveLines(place: Place): void {
+    for (const slot of place.slots) {
+      const line = this.#lines.get(slot) ?? [];
+      const index = line.indexOf(place);
+      line.splice(index, 1);
+      if (index === 0) this.#shared.show(slot, line[0]?.ticket ?? NO_TICKET);
+      if (line.length === 0) this.#lines.delete(slot);
+    }
+  }
+
+  #leave(place: Place): void {
+    this.#places.delete(place);
+    this.#leaveLines(place);
+    if (place.held) this.#shared.endHold();
+    this.#shared.leave();
+    this.#metrics.countWait(performance.now() - place.since);
+    if (this.#places.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
+}
+
+function areEqual(some: readonly number[], others: readonly number[]): boolean {
+  return some === others || (some.length === others.length && some.every((slot, index) => slot === others[index]));
 }
 
 function queueError(message: string): ProxyError {

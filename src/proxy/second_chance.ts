@@ -4,8 +4,10 @@ import type { LoadBalancer } from "../balancing/load_balancer.ts";
 import type { ProxyError } from "../errors.ts";
 import type { Lease } from "../pool/backend.ts";
 import type { SharedState } from "../pool/shared_state.ts";
+import { NO_TICKET } from "../pool/waiting_line.ts";
 import type { Journey } from "./journey.ts";
 import type { RequestQueue, Waiter } from "./queue.ts";
+import { awaitedSlots } from "./try_lease.ts";
 
 /** A backend that broke off may be killed at this moment: it gets the same request again after so long, not at once. */
 const REPEAT_MS = 25;
@@ -15,6 +17,8 @@ const REFUSED_MS = 250;
 
 /** So long a request that may not be tried elsewhere waits to be told that all backends are gone. */
 const DOUBT_MS = 300;
+
+const NONE: readonly number[] = [];
 
 /** What a `SecondChance` works with, for all requests. */
 export interface ChanceParts {
@@ -77,9 +81,17 @@ export class SecondChance implements Waiter {
     return eligible.every((backend) => journey.hasTried(backend)) ? this.#repeat() : undefined;
   }
 
-  tryLease(): Lease | undefined {
-    if (!this.#allowed || performance.now() < this.#notBefore) return undefined;
+  get slots(): readonly number[] | undefined {
+    if (!this.#mayGo) return NONE; // whoever may go at once is not to wait for it
+    return awaitedSlots(this.#parts.balancer, this.#waiting.journey);
+  }
+
+  tryLease(ticket: number): Lease | undefined {
+    if (!this.#mayGo) return undefined;
+    const { journey } = this.#waiting;
+    journey.ticket = ticket;
     const lease = this.#waiting.tryLease();
+    journey.ticket = NO_TICKET; // where the attempt fails, it begins as others do
     if (lease === undefined || !this.#again) return lease;
     const { shared, rules } = this.#parts;
     if (this.#wasHeld) shared.countHeldRetry();
@@ -87,10 +99,15 @@ export class SecondChance implements Waiter {
     return lease;
   }
 
+  get #mayGo(): boolean {
+    return this.#allowed && performance.now() >= this.#notBefore;
+  }
+
   /** Others have used the budget up meanwhile. */
   #overBudget(lease: Lease): undefined {
+    this.#allowed = false; // first: the queue may ask this one again at once
     lease.release();
-    this.#allowed = false;
+    this.#parts.queue.released(lease.backend);
     return undefined;
   }
 

@@ -28,7 +28,7 @@ function gated() {
   return { backend, open: gate.resolve };
 }
 
-const queued = (proxy: TestProxy) => proxy.roundhouse.pool.shared.queued();
+const queued = (proxy: TestProxy) => proxy.roundhouse.pool.shared.line.queued();
 
 export function testRefusals(engine: EngineUnderTest): void {
   const name = (what: string) => `${engine.name}: refusals: ${what}`;

@@ -86,16 +86,16 @@ for (const engine of ["fetch", "wire"] as const) {
       await old[Symbol.asyncDispose]();
       // The first ones find out by themselves, those after them are told.
       const answers = Array.from({ length: 8 }, (_, index) => ask(proxy, index % 2 === 0 ? GET : POST));
-      await waitFor(() => shared(proxy).holding() === 8, { what: "all to wait" });
+      await waitFor(() => shared(proxy).line.holding() === 8, { what: "all to wait" });
       answers.push(ask(proxy), ask(proxy, POST));
-      await waitFor(() => shared(proxy).holding() === 10, { what: "two more to wait" });
+      await waitFor(() => shared(proxy).line.holding() === 10, { what: "two more to wait" });
       const backAt = performance.now();
       await using fresh = HttpBackend.named("fresh", port);
       assertEquals(await Promise.all(answers), Array(10).fill(200));
       assertLess(performance.now() - backAt, 2500, "checks come quickly while somebody waits");
       assertGreater(fresh.requests, 10);
       await proxy.idle();
-      assertEquals([shared(proxy).holding(), shared(proxy).queued()], [0, 0]);
+      assertEquals([shared(proxy).line.holding(), shared(proxy).line.queued()], [0, 0]);
     });
 
     Deno.test(`GETs in flight when the only backend is killed wait for it: ${engine}, workers ${workers}`, async () => {
@@ -111,7 +111,7 @@ for (const engine of ["fetch", "wire"] as const) {
       const answers = Array.from({ length: count }, () => ask(proxy, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"));
       await waitFor(() => inside === count, { what: "all to be in flight" });
       await old[Symbol.asyncDispose]();
-      await waitFor(() => shared(proxy).holding() === count, { what: "all to wait" });
+      await waitFor(() => shared(proxy).line.holding() === count, { what: "all to wait" });
       await using _fresh = HttpBackend.named("fresh", old.port);
       assertEquals(await Promise.all(answers), Array(count).fill(200));
       await proxy.idle();
@@ -153,7 +153,7 @@ for (const engine of ["fetch", "wire"] as const) {
       assertGreater(performance.now() - startedAt, 450);
       for (let request = 0; request < 20; request++) {
         assertEquals(await ask(proxy), 503);
-        assertEquals(shared(proxy).holding(), 0);
+        assertEquals(shared(proxy).line.holding(), 0);
       }
       await proxy.idle();
     });
@@ -170,10 +170,10 @@ Deno.test("queue.size counts those that wait for a backend to come back; 0 is no
   assertEquals(await ask(none), 502);
   using leaving = await RawClient.connect(one.port);
   await leaving.send(GET);
-  await waitFor(() => shared(one).holding() === 1, { what: "the first to wait" });
+  await waitFor(() => shared(one).line.holding() === 1, { what: "the first to wait" });
   assertEquals([await ask(one), await ask(none)], [503, 503]);
   leaving.close();
-  await waitFor(() => shared(one).holding() === 0, { what: "the client to leave" });
+  await waitFor(() => shared(one).line.holding() === 0, { what: "the client to leave" });
   await one.idle();
 });
 
@@ -183,7 +183,7 @@ Deno.test("a request of which nothing was sent waits also where retries.attempts
   await checked(proxy);
   await old[Symbol.asyncDispose]();
   const answers = [ask(proxy), ask(proxy, POST)];
-  await waitFor(() => shared(proxy).holding() === 2, { what: "both to wait" });
+  await waitFor(() => shared(proxy).line.holding() === 2, { what: "both to wait" });
   await using _fresh = HttpBackend.named("fresh", old.port);
   assertEquals(await Promise.all(answers), [200, 200]);
   await proxy.idle();
@@ -196,7 +196,7 @@ Deno.test("with health.type none a refused request is tried again until hold has
   assertEquals(await ask(proxy), 200);
   await old[Symbol.asyncDispose]();
   const answers = [ask(proxy), ask(proxy, POST)];
-  await waitFor(() => shared(proxy).holding() === 2, { what: "both to wait" });
+  await waitFor(() => shared(proxy).line.holding() === 2, { what: "both to wait" });
   const fresh = HttpBackend.named("fresh", old.port);
   assertEquals(await Promise.all(answers), [200, 200]);
   await fresh[Symbol.asyncDispose]();
@@ -219,13 +219,13 @@ Deno.test("the hold is that of the last one marked down, and a new outage after 
   const { pool } = proxy.roundhouse;
   pool.update(proxy.backend(other.url), { state: "draining" }, "operator");
   assertEquals(await ask(proxy), 503);
-  assertEquals(shared(proxy).holding(), 0, "draining the other one begins no hold");
+  assertEquals(shared(proxy).line.holding(), 0, "draining the other one begins no hold");
   const fresh = HttpBackend.named("fresh", old.port);
   await waitFor(() => proxy.backend(old.url).up, { what: "the first to come back", timeoutMs: 10_000 });
   assertEquals(await ask(proxy), 200);
   await fresh[Symbol.asyncDispose]();
   const held = ask(proxy);
-  await waitFor(() => shared(proxy).holding() === 1, { what: "a request to wait again" });
+  await waitFor(() => shared(proxy).line.holding() === 1, { what: "a request to wait again" });
   await using _again = HttpBackend.named("again", old.port);
   assertEquals(await held, 200);
   await proxy.idle();

@@ -1,45 +1,17 @@
 // maxConnections, the queue, and backups: under concurrency, counted exactly.
 
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { GatedBackend } from "../support/gated_backend.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
 import { refusedUrl } from "../support/raw_backend.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { waitFor } from "../support/wait.ts";
 
-/** A backend that answers when it is told to, and remembers who asked and how many at once. */
-class GatedBackend implements AsyncDisposable {
-  readonly targets: string[] = [];
-  most = 0;
-  readonly #gates: (() => void)[] = [];
-  #inside = 0;
-  readonly #backend = new HttpBackend(async (request) => {
-    this.targets.push(request.url.slice(request.url.indexOf("/", 7)));
-    this.most = Math.max(this.most, ++this.#inside);
-    await new Promise<void>((resolve) => this.#gates.push(resolve));
-    this.#inside--;
-    return new Response("done");
-  });
-
-  get url(): string {
-    return this.#backend.url;
-  }
-
-  /** Lets the longest waiting request be answered. */
-  release(): void {
-    this.#gates.shift()?.();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const gate of this.#gates.splice(0)) gate();
-    await this.#backend[Symbol.asyncDispose]();
-  }
-}
-
 /** Nobody waits for so long, however busy the machine. */
 const PATIENT = { timeout: "30s" };
 
-const queued = (proxy: TestProxy) => proxy.roundhouse.pool.shared.queued();
+const queued = (proxy: TestProxy) => proxy.roundhouse.pool.shared.line.queued();
 
 Deno.test("requests past maxConnections wait and are served first in, first out, within a worker", async () => {
   await using gated = new GatedBackend();

@@ -70,7 +70,7 @@ for (const engine of ["fetch", "wire"] as const) {
       // 32 clients on both workers: 25 of them at the backend, 7 in the queue.
       const clients = await Promise.all(Array.from({ length: 32 }, () => RawClient.connect(proxy.port)));
       const answers = clients.map((client) => client.request(get("/")).catch(() => undefined));
-      await waitFor(() => shared.requestTotals().active === 32 && shared.queued() === 7, { what: "32 requests" });
+      await waitFor(() => shared.requestTotals().active === 32 && shared.line.queued() === 7, { what: "32 requests" });
 
       using last = await RawClient.connect(proxy.port);
       assertEquals(await last.request(get(target)).catch(() => undefined), undefined);
@@ -93,7 +93,7 @@ for (const engine of ["fetch", "wire"] as const) {
       );
       for (const client of clients) client.close();
       await proxy.idle();
-      assertEquals([shared.queued(), shared.requestTotals().failed], [0, held]);
+      assertEquals([shared.line.queued(), shared.requestTotals().failed], [0, held]);
 
       // The new worker knows the pool and is counted like the old one.
       const again = await Promise.all(Array.from({ length: 32 }, async () => {

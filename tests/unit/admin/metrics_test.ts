@@ -73,7 +73,7 @@ Deno.test("metricFamilies() shows what went wrong, was retried, waited and stuck
   const source = sourceOf();
   const { metrics, pool: { shared } } = source;
   shared.requestStarted();
-  shared.joinQueue(1);
+  shared.line.join(1);
   shared.countFailedRequest();
   metrics.countRetry("status");
   metrics.countError("queue_full");

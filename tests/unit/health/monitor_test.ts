@@ -442,12 +442,12 @@ Deno.test("HealthMonitor checks every 250 ms while requests wait for a backend, 
   await bench.clock.advance(250 + 500 + 1_000 + 2_000);
   assertEquals([probe.checks, well.probe.checks], [5, 1]);
   await bench.clock.advance(1_000); // of four seconds
-  bench.pool.shared.startHold();
+  bench.pool.shared.line.startHold();
   await bench.clock.advance(50);
   assertEquals(probe.checks, 6, "at once: the last one was long ago");
   await bench.clock.advance(1_000);
   assertEquals([probe.checks, well.probe.checks], [10, 6], "that one may be gone, and nobody knows it yet");
-  bench.pool.shared.endHold();
+  bench.pool.shared.line.endHold();
   await bench.clock.advance(1_000);
   assertLess(probe.checks, 12);
   probe.answer = PASSED;

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { SharedState } from "../../../src/pool/shared_state.ts";
+import { NO_TICKET } from "../../../src/pool/waiting_line.ts";
 
 Deno.test("SharedState counts a million leases of two workers down to zero, and every turn once", async () => {
   const leases = 500_000;
@@ -86,17 +87,17 @@ Deno.test("SharedState.reclaim() gives back what one isolate held, and nothing o
       assert(shared.openConnection(0));
     }
     shared.requestStarted();
-    assert(shared.joinQueue(2));
-    shared.startHold();
+    assert(shared.line.join(2) !== NO_TICKET);
+    shared.line.startHold();
     shared.openConnection(4095);
   }
-  assertEquals([one.openConnection(0), two.joinQueue(2)], [false, false], "the limits count both");
+  assertEquals([one.openConnection(0), two.line.join(2)], [false, NO_TICKET], "the limits count both");
   assertEquals(control.reclaim(1), { requests: 4, connections: 4 });
-  assertEquals([control.currentConnections(0), control.currentConnections(4095), control.queued()], [1, 1, 1]);
-  assertEquals(control.holding(), 1);
+  assertEquals([control.currentConnections(0), control.currentConnections(4095), control.line.queued()], [1, 1, 1]);
+  assertEquals(control.line.holding(), 1);
   assertEquals(control.requestTotals(), { total: 6, active: 2, failed: 4, retried: 0, queued: 1 });
   for (let place = 0; place < 3; place++) assert(two.openConnection(0), "the limit has its places back");
-  assertEquals([two.openConnection(0), two.joinQueue(2), two.joinQueue(2)], [false, true, false]);
+  assertEquals([two.openConnection(0), two.line.join(2) !== NO_TICKET, two.line.join(2)], [false, true, NO_TICKET]);
   assertEquals(control.reclaim(1), { requests: 0, connections: 0 });
   assertEquals([control.isIdle(0), control.reclaim(2).connections, control.isIdle(0)], [false, 5, true]);
 });

@@ -121,7 +121,7 @@ class Bench implements Disposable {
     this.forwarder = new Forwarder({
       balancer: new LoadBalancer(this.pool, roundRobin),
       shared,
-      queue: new RequestQueue(shared, metrics, { size: 10, timeoutMs: 50, holdMs: 0, ...queue }),
+      queue: new RequestQueue(shared.line, metrics, { size: 10, timeoutMs: 50, holdMs: 0, ...queue }),
       recorder: new RequestRecorder({ shared, metrics, accessLog: undefined }),
       stickiness: undefined,
       passive: this.#passive,
@@ -150,7 +150,7 @@ class Bench implements Disposable {
 
   mustBeIdle(): void {
     const { active, queued } = this.shared.requestTotals();
-    assertEquals([active, queued, this.shared.holding()], [0, 0, 0]);
+    assertEquals([active, queued, this.shared.line.holding()], [0, 0, 0]);
     for (const { slot, currentConnections } of this.pool.backends) {
       assertEquals([currentConnections, this.shared.isIdle(slot)], [0, true], "each lease is released once");
     }
@@ -228,7 +228,7 @@ Deno.test("Forwarder lets a client that leaves go at each step, and blames no ba
   const lease = only?.lease();
   const waiting = new FakeExchange([OK]);
   const handled = bench.forwarder.handle(waiting);
-  await waitFor(() => bench.shared.queued() === 1, { what: "the request to wait" });
+  await waitFor(() => bench.shared.line.queued() === 1, { what: "the request to wait" });
   waiting.brokenOff = clientGone();
   await handled;
   assertEquals(waiting.story, ["answer 499"]);
@@ -287,7 +287,7 @@ Deno.test("Forwarder holds requests for a backend that comes back, budget or not
   assert(only !== undefined);
   const exchanges = Array.from({ length: 40 }, (_, index) => new FakeExchange([index % 2 === 0 ? LOST : REFUSED, OK]));
   const handled = exchanges.map((exchange) => bench.forwarder.handle(exchange));
-  await waitFor(() => bench.shared.holding() === 40, { what: "all to wait" });
+  await waitFor(() => bench.shared.line.holding() === 40, { what: "all to wait" });
   bench.pool.setUp(only, true, "test");
   await Promise.all(handled);
   assertEquals(exchanges.map(({ story }) => story.join()), Array(40).fill("1,1,relay 200"));

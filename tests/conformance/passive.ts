@@ -1,11 +1,11 @@
 /** What requests tell about a backend, through the whole proxy. */
 
 import { assertEquals } from "@std/assert";
-import { refusedUrl } from "../support/raw_backend.ts";
+import { RawBackend, refusedUrl } from "../support/raw_backend.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { RecordingBackend } from "../support/raw_recorder.ts";
 import { waitFor } from "../support/wait.ts";
-import { ask, type EngineUnderTest, get, startProxy } from "./engine_under_test.ts";
+import { ask, type EngineUnderTest, get, startProxy, within } from "./engine_under_test.ts";
 
 /** A backend with a status that a test may change; `undefined` breaks off. */
 class Moody {
@@ -144,6 +144,58 @@ export function testPassiveHealth(engine: EngineUnderTest): void {
     for (let request = 0; request < 6; request++) assertEquals((await ask(client, get("/"))).status, 502);
     await proxy.roundhouse.settled();
     assertEquals(proxy.backends.filter(({ alive }) => alive).length, 1);
+    client.close();
+    await proxy.idle();
+  });
+
+  Deno.test(name("a backend that refuses uploads and cuts the rest off is not to blame"), async () => {
+    // A backend that answered 413 and closed with the upload unread counted as failing, and was ejected by its clients.
+    await using refusing = new RawBackend(async (connection) => {
+      if (!await connection.head()) return;
+      await connection.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig");
+      connection.close();
+    });
+    await using other = new Moody(200); // the last one would not be ejected
+    await using proxy = await startProxy(engine, {
+      backends: [refusing.url, { url: other.url, backup: true }],
+      passive: { serverErrors: 1, connectFailures: 1, ejectFor: "1h" },
+    });
+    const body = new Uint8Array(5_000_000);
+    const framings = [
+      [`Content-Length: ${body.length}\r\n\r\n`, ""],
+      [`Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n`, "\r\n0\r\n\r\n"],
+    ] as const;
+    for (let upload = 0; upload < 10; upload++) {
+      const [head, end] = framings[upload % 2] ?? framings[0];
+      using client = await RawClient.connect(proxy.port);
+      const sent = client.send(`POST / HTTP/1.1\r\nHost: x\r\n${head}`).then(() => client.send(body))
+        .then(() => client.send(end)).catch(() => {}); // closed is fine
+      const response = await within(client.response(), "the refusal");
+      // `fetch` never reads an answer behind a write that failed.
+      if (engine.name === "wire" || response?.status !== 502) assertEquals(response?.status, 413);
+      client.close();
+      await sent;
+      await proxy.idle();
+    }
+    const { alive, totalRequests, totalFailures } = proxy.backend(refusing.url);
+    assertEquals([alive, totalRequests, totalFailures], [true, 10, 0]);
+  });
+
+  Deno.test(name("a backend that dies under an upload is to blame"), async () => {
+    // Nobody may keep a dead backend in rotation by uploads that never end.
+    await using dying = new RawBackend(async (connection) => {
+      await connection.until("part");
+    });
+    await using other = new Moody(200);
+    await using proxy = await startProxy(engine, {
+      backends: [dying.url, { url: other.url, backup: true }],
+      passive: { serverErrors: 1, ejectFor: "1h" },
+    });
+    using client = await RawClient.connect(proxy.port);
+    await client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\npart");
+    await within(client.response(), "the failure");
+    await waitFor(() => !proxy.backend(dying.url).alive, { what: "the ejection" });
+    assertEquals(proxy.backend(dying.url).totalFailures, 1);
     client.close();
     await proxy.idle();
   });

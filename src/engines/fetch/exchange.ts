@@ -11,7 +11,7 @@ import { checkResponse } from "./check_response.ts";
 import { forCompression } from "./compression.ts";
 import type { Deadline, DeadlineListener, Moment } from "./deadline.ts";
 import { relayBesideUpload } from "./early_response.ts";
-import { fromFetchError } from "./fetch_error.ts";
+import { fromFetchError, type UploadState } from "./fetch_error.ts";
 import { brokenBody, gather, type Gathered, MOST_GATHERED_BYTES } from "./gather.ts";
 import { outgoingHeaders } from "./outgoing_headers.ts";
 import { isReachable } from "./reachable.ts";
@@ -253,6 +253,11 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     this.#attempt?.abort();
   }
 
+  get #uploadState(): UploadState {
+    if (this.#body === undefined) return "none";
+    return this.#uploading ? "under way" : "handed out";
+  }
+
   /** A client that left is looked for first: it makes `fetch` fail in ways that look like the backend's. */
   #explain(error: unknown): ProxyError {
     if (this.#clientGone) return clientGone();
@@ -268,7 +273,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
       case "response_timeout":
         return new ProxyError("no response in time", { code: "response_timeout", ...failure });
       default:
-        return fromFetchError(error);
+        return fromFetchError(error, this.#uploadState);
     }
   }
 }

@@ -6,11 +6,20 @@ import { exhausted, isExhaustion } from "../../net/exhaustion.ts";
 /** Parts of the messages by which hyper, the client inside `fetch`, says that an answer was not HTTP. */
 const MALFORMED = ["parsed", "message head is too large"];
 
+/** A write failed: the backend had closed the connection. */
+const WRITE_FAILED = "Broken pipe";
+
+/** A write or a read failed: the backend had closed the connection with something unread. */
+const RESET = "Connection reset";
+
+/** How far the body of a request has come when its connection is lost. All of it handed out, the last may be unsent. */
+export type UploadState = "none" | "under way" | "handed out";
+
 /**
  * Wraps an error of `fetch`. Every failure that reaches this point is the backend's, or for lack of our own means: the
- * client's and the limits' are told apart before.
+ * client's and the limits' are told apart before. The one exception is a write of the body that fails.
  */
-export function fromFetchError(error: unknown): ProxyError {
+export function fromFetchError(error: unknown, upload: UploadState = "none"): ProxyError {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const text = messageOf(cause);
   if (text.includes("client error (Connect)")) {
@@ -30,9 +39,19 @@ export function fromFetchError(error: unknown): ProxyError {
   }
   return new ProxyError(`connection lost: ${lastPart(text)}`, {
     code: "connection_lost",
-    side: "backend",
+    side: mayBeRefusal(text, upload) ? "proxy" : "backend",
     requestSent: true,
   });
+}
+
+/**
+ * Whether the backend may have answered and cut the rest of the upload off, as with a 413. `fetch` fails with the write
+ * then and never reads the answer, so that nothing tells such a backend from one that dies. A connection that `fetch`
+ * has read to its end had no answer in it, however far the body had come.
+ */
+function mayBeRefusal(text: string, upload: UploadState): boolean {
+  if (upload === "none") return false;
+  return text.includes(WRITE_FAILED) || (upload === "under way" && text.includes(RESET));
 }
 
 /** The messages grow from the general to the particular, joined by colons; the address in front is in the log anyway. */

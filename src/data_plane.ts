@@ -17,7 +17,7 @@ import type { HeaderRules } from "./proxy/headers.ts";
 import { RandomHex } from "./proxy/ids.ts";
 import { RequestQueue } from "./proxy/queue.ts";
 import { RequestRecorder } from "./proxy/record.ts";
-import type { Securing } from "./tls/certificates.ts";
+import type { Securing } from "./tls/server_certificate.ts";
 
 export interface DataPlaneOptions extends Securing {
   readonly config: Config;

@@ -5,13 +5,8 @@ import type { Engine } from "./engines/engine.ts";
 import { messageOf } from "./errors.ts";
 import type { Clock } from "./health/clock.ts";
 import type { Log } from "./log.ts";
-import {
-  certificateSource,
-  endsSoon,
-  type ServerCertificate,
-  serverCertificate,
-  type TlsConfig,
-} from "./tls/certificates.ts";
+import { certificateSource, endsSoon, serverCertificate, type TlsConfig } from "./tls/certificates.ts";
+import type { ServerCertificate } from "./tls/server_certificate.ts";
 
 /** What a `FrontCertificate` works with. */
 export interface FrontCertificateOptions {

@@ -6,18 +6,7 @@ import { ConfigError, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { certificatesIn, PemError, readFile } from "./pem.ts";
 import { selfSignedCertificate, serves, stateDirectory } from "./self_signed.ts";
-
-/** A certificate, or a chain that begins with it, and its private key; both in PEM. */
-export interface ServerCertificate {
-  readonly cert: string;
-  readonly key: string;
-}
-
-/** What an engine needs beside everything else when clients reach it over HTTPS. */
-export interface Securing {
-  /** `undefined`: plain HTTP. */
-  readonly certificate?: ServerCertificate | undefined;
-}
+import type { ServerCertificate } from "./server_certificate.ts";
 
 /** How clients reach the proxy over HTTPS. */
 export type TlsConfig = NonNullable<Config["proxy"]["tls"]>;

@@ -5,7 +5,7 @@ import ipaddr from "ipaddr.js";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { readRegularFile } from "../regular_file.ts";
-import type { ServerCertificate } from "./certificates.ts";
+import type { ServerCertificate } from "./server_certificate.ts";
 
 /** What a certificate is made or kept for. */
 export interface SelfSignedOptions {

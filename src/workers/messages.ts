@@ -3,7 +3,7 @@
 import type { Config } from "../config/schema.ts";
 import type { Fields, Level } from "../log.ts";
 import type { PlacedBackend } from "../pool/server_pool.ts";
-import type { ServerCertificate } from "../tls/certificates.ts";
+import type { ServerCertificate } from "../tls/server_certificate.ts";
 
 /** The sessions by address, to attach to. */
 export interface SharedSessions {

@@ -8,7 +8,7 @@ import { Doors } from "../net/doors.ts";
 import type { PassiveHealth } from "../health/passive.ts";
 import type { PlacedBackend, PoolEvent } from "../pool/server_pool.ts";
 import type { SessionTable } from "../pool/session_table.ts";
-import type { ServerCertificate } from "../tls/certificates.ts";
+import type { ServerCertificate } from "../tls/server_certificate.ts";
 import { settlesWithin } from "../settles_within.ts";
 import type { News, Order, SharedSessions, Started, StartOrder } from "./messages.ts";
 import { claimPort } from "./port_claim.ts";

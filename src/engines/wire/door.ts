@@ -2,7 +2,7 @@
 
 import type { Log } from "../../log.ts";
 import { Acceptor } from "../../net/acceptor.ts";
-import type { ServerCertificate } from "../../tls/certificates.ts";
+import type { ServerCertificate } from "../../tls/server_certificate.ts";
 import type { Link } from "./link.ts";
 
 /** A client whose requests may begin. */

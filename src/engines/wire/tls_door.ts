@@ -4,7 +4,7 @@ import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { messageOf } from "../../errors.ts";
 import { Acceptor, type Arrival } from "../../net/acceptor.ts";
 import { peerAddress } from "../../net/peer.ts";
-import type { ServerCertificate } from "../../tls/certificates.ts";
+import type { ServerCertificate } from "../../tls/server_certificate.ts";
 import type { Door, DoorOptions, Entrant } from "./door.ts";
 import { LinkStream } from "./link_stream.ts";
 import { NodeLink } from "./node_link.ts";

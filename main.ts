@@ -106,7 +106,7 @@ async function serve({ live, isWatched, logging, signals }: Serving): Promise<vo
     log,
     version: VERSION,
     workerUrl: WORKER_URL,
-    save: (backends) => live.save(backends),
+    save: (change) => live.save(change),
     load: () => live.reload(),
     reloaded: ({ log }) => logging.configure(log),
   });

@@ -7,7 +7,8 @@ import { explain, type Explanation, type SupposedRequest } from "./balancing/exp
 import { stickiness } from "./balancing/sticky.ts";
 import { formatStrategy } from "./config/fields.ts";
 import { isLoopback } from "./config/cross_checks.ts";
-import type { BackendSpec, Config } from "./config/schema.ts";
+import type { BackendChange } from "./config/backend_change.ts";
+import type { Config } from "./config/schema.ts";
 import { type DataPlane, startDataPlane } from "./data_plane.ts";
 import { type RedirectServer, startRedirect } from "./engines/redirect.ts";
 import { FrontCertificate } from "./front_certificate.ts";
@@ -44,8 +45,8 @@ export interface RoundhouseOptions {
   readonly load?: () => Config;
   /** Told the configuration that a reload has put in force. */
   readonly reloaded?: (config: Config) => void;
-  /** Writes the backends to the configuration file, for `admin.persist`; rejects when it can't. */
-  readonly save?: (backends: readonly BackendSpec[]) => Promise<void>;
+  /** Writes a change to the configuration file, for `admin.persist`; rejects when it can't. */
+  readonly save?: (change: BackendChange) => Promise<void>;
   /** What health checks, ejections and the age of certificates go by. Default: the real time. */
   readonly clock?: Clock;
 }
@@ -122,7 +123,7 @@ export class Roundhouse {
     this.#unsubscribe = this.pool.subscribe((event) => logPoolEvent(log, event));
     this.#membership = new Membership({
       pool: this.pool,
-      persist: (backends) => this.#config.admin.persist && save ? save(backends) : Promise.resolve(),
+      persist: (change) => this.#config.admin.persist && save ? save(change) : Promise.resolve(),
       settled: () => this.settled(),
     });
     const { passive, health } = config;

@@ -16,7 +16,7 @@ export interface CheckContext {
 /** Every rule that `config` breaks. */
 export function brokenRules(config: Config, context: CheckContext): Problem[] {
   return [
-    ...sameBackends(config, context),
+    ...sameBackends(config.backends, context.nameOf),
     ...openAdmin(config),
     ...uselessPersist(config, context),
     ...sharedPorts(config, context),
@@ -46,7 +46,11 @@ export function doubts(config: Config, cores = navigator.hardwareConcurrency): s
   return lines;
 }
 
-function sameBackends({ backends }: Config, { nameOf }: CheckContext): Problem[] {
+/** The backends that are in the list already. */
+export function sameBackends(
+  backends: readonly { readonly url: string }[],
+  nameOf: CheckContext["nameOf"],
+): Problem[] {
   const first = new Map<string, number>();
   const problems: Problem[] = [];
   for (const [index, { url }] of backends.entries()) {

@@ -3,9 +3,10 @@
 import { resolve } from "node:path";
 import { ConfigError } from "../errors.ts";
 import { readRegularFile } from "../regular_file.ts";
+import type { BackendChange } from "./backend_change.ts";
 import { loadConfig, type Loaded, type LoadOptions } from "./load.ts";
 import { ConfigPersistence } from "./persist.ts";
-import type { BackendSpec, Config } from "./schema.ts";
+import type { Config } from "./schema.ts";
 
 /** Where the configuration is. */
 export interface LiveConfigOptions extends Pick<LoadOptions, "path" | "flags" | "env"> {
@@ -58,9 +59,9 @@ export class LiveConfig {
     }
   }
 
-  /** Writes the backends to the file, where there is one. Rejects with a `ConfigError` when it can't. */
-  async save(backends: readonly BackendSpec[]): Promise<void> {
-    await this.#persistence?.save(backends);
+  /** Writes a change to the file, where there is one. Rejects with a `ConfigError` when it can't. */
+  async save(change: BackendChange): Promise<void> {
+    await this.#persistence?.save(change);
   }
 
   #load(): Loaded {

@@ -1,14 +1,16 @@
-/** Writes the pool's backends back into the configuration file, leaving what else stands there as it is. */
+/** Writes changes of the backends into the configuration file, leaving what else stands there as it is. */
 import { basename, dirname } from "node:path";
 import { applyEdits, type Node, parseTree } from "jsonc-parser";
 import { ConfigError, messageOf } from "../errors.ts";
 import { mustBeRegular } from "../regular_file.ts";
+import { afterChange, type BackendChange } from "./backend_change.ts";
 import { type Environment, readAsTyped, substitute } from "./environment.ts";
 import { indentOf, type Item, joinList, splitList } from "./json_list.ts";
 import { type JsonText, parseJsonText } from "./json_text.ts";
 import { distinct, problemLine, readWith } from "./problems.ts";
 import { type BackendSpec, backendSpecSchema, configSchema } from "./schema.ts";
-import { isWithin, samePath } from "./setting_path.ts";
+import { sameBackends } from "./cross_checks.ts";
+import { formatPath, isWithin, samePath } from "./setting_path.ts";
 
 const BYTE_ORDER_MARK = "\uFEFF";
 
@@ -20,12 +22,20 @@ export interface FileContext {
 }
 
 /**
- * The text of a configuration file, changed so that its `backends` are these, in this order; no URL may come twice.
- * Entries that say the same already stay as they are written, with the comments beside them; others are edited field
+ * How often a change is made anew because the file was written meanwhile: an editor saves once, a script that writes
+ * without end is told so.
+ */
+const MOST_TRIES = 5;
+
+/** A list of backends made from the one in the file; no URL may come twice. */
+type ChangeOfList = (written: readonly BackendSpec[]) => readonly BackendSpec[];
+
+/**
+ * The text of a configuration file, with its `backends` changed, in the order that the changed list has. Entries that say the same already stay as they are written, with the comments beside them; others are edited field
  * by field. Comments on lines of their own stay even where the entry below them goes. Throws a `ConfigError` when the
  * `backends` in the file can't be read: what the operator is in the middle of writing is not to be lost.
  */
-export function withBackends(text: string, backends: readonly BackendSpec[], context: FileContext): string {
+export function withBackends(text: string, change: ChangeOfList, context: FileContext): string {
   const { env, source = "configuration" } = context;
   const content = withoutMark(text);
   const byteOrderMark = text.slice(0, text.length - content.length);
@@ -33,7 +43,7 @@ export function withBackends(text: string, backends: readonly BackendSpec[], con
   const root = parseTree(content, [], { allowTrailingComma: true });
   if (root?.type !== "object") throw new ConfigError([`${source}: want an object`]);
   const written = readBackends(json, env, source);
-  const wanted = backends.map(plainSpec);
+  const wanted = change(written).map(plainSpec);
   const style = styleOf(content, root);
   const list = root.children?.find(({ children: [key] = [] }) => key?.value === "backends")?.children?.[1];
   if (list === undefined && wanted.length === 0) return text;
@@ -45,11 +55,12 @@ export function withBackends(text: string, backends: readonly BackendSpec[], con
 
 /**
  * Replaces a file's content as a whole: a reader sees the old text or the new one, and so does the next start after a
- * power failure. The file keeps its mode; a symbolic link stays one, and what it leads to is replaced. Throws a
- * `ConfigError` that says why it could not, with the file as it was. Calls for the same file have to come one after
- * the other: of two at a time, chance decides which is the last.
+ * power failure. The file keeps its mode; a symbolic link stays one, and what it leads to is replaced. Returns `false`,
+ * with the file as it is, when it no longer holds the text `before`. Throws a `ConfigError` that says why it could not,
+ * with the file as it was. Calls for the same file have to come one after the other: of two at a time, chance decides
+ * which is the last.
  */
-export async function writeAtomically(path: string, text: string): Promise<void> {
+export async function writeAtomically(path: string, before: string, text: string): Promise<boolean> {
   try {
     const target = await Deno.realPath(path);
     const { mode } = await Deno.stat(target);
@@ -58,12 +69,16 @@ export async function writeAtomically(path: string, text: string): Promise<void>
     const temporary = await Deno.makeTempFile(options);
     try {
       await writeDurably(temporary, text, mode);
-      await Deno.rename(temporary, target);
+      // That took as long as the disk does, and the operator may have saved the file in the meantime.
+      const isCurrent = await readExactly(path) === before;
+      await (isCurrent ? Deno.rename(temporary, target) : Deno.remove(temporary));
+      return isCurrent;
     } catch (error) {
       await Deno.remove(temporary).catch(() => {});
       throw error;
     }
   } catch (error) {
+    if (error instanceof ConfigError) throw error;
     throw new ConfigError([`${path}: can't be written: ${reasonOf(error)}`], { cause: error });
   }
 }
@@ -74,7 +89,7 @@ export interface PersistenceOptions extends FileContext {
   readonly wrote?: (before: string, after: string) => void;
 }
 
-/** Keeps a configuration file's `backends` in step with the pool. */
+/** Writes to a configuration file what is changed in the pool. */
 export class ConfigPersistence {
   readonly #path: string;
   readonly #context: FileContext;
@@ -89,24 +104,25 @@ export class ConfigPersistence {
   }
 
   /**
-   * Makes the file say what the pool holds at the time of this call. Saves happen one after the other, in the order of
-   * the calls, each on what the file says by then, so that an operator's changes elsewhere in it are kept. Rejects with
-   * a `ConfigError` when the file can't be read or written; it is then as it was, and later saves are tried all the
-   * same.
+   * Makes a change in the file's list as it stands there by then, so that what an operator has edited and not had read
+   * yet is kept. Saves happen one after the other, in the order of the calls. Rejects with a `ConfigError` when the file
+   * can't be read or written; it is then as it was, and later saves are tried all the same.
    */
-  save(backends: readonly BackendSpec[]): Promise<void> {
-    // Those of a pool may have changed by the time it is this save's turn.
-    const specs = backends.map(plainSpec);
-    const saved = this.#last.then(() => this.#write(specs));
+  save(change: BackendChange): Promise<void> {
+    const saved = this.#last.then(() => this.#write(change));
     this.#last = saved.catch(() => {});
     return saved;
   }
 
-  async #write(specs: readonly BackendSpec[]): Promise<void> {
-    const text = await readExactly(this.#path);
-    const edited = withBackends(text, specs, this.#context);
-    if (edited !== text) await writeAtomically(this.#path, edited);
-    this.#wrote(withoutMark(text), withoutMark(edited));
+  async #write(change: BackendChange): Promise<void> {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const text = await readExactly(this.#path);
+      const edited = withBackends(text, (written) => afterChange(written, change), this.#context);
+      if (edited !== text && !await writeAtomically(this.#path, text, edited)) continue;
+      this.#wrote(withoutMark(text), withoutMark(edited));
+      return;
+    }
+    throw new ConfigError([`${this.#path}: can't be written: somebody else writes it again and again`]);
   }
 }
 
@@ -162,6 +178,7 @@ function readBackends(json: JsonText, env: Environment, source: string): readonl
   }
   const reading = readWith(configSchema, value);
   const found = [...json.problems.filter(({ path }) => isWithin(path, ["backends"])), ...problems];
+  if (reading.ok) found.push(...sameBackends(reading.value.backends, formatPath));
   if (reading.ok && found.length === 0) return reading.value.backends.map(plainSpec);
   const all = distinct([...found, ...reading.ok ? [] : reading.problems]);
   throw new ConfigError(all.map((problem) => `${source}: ${problemLine(problem)}`));
@@ -222,7 +239,7 @@ function editedList(array: Node, { written, wanted, style }: Change): string {
   for (const [index, item] of list.items.entries()) {
     const before = written[index];
     const after = before === undefined ? undefined : specs.get(before.url);
-    if (before === undefined || after === undefined || kept.has(after.url)) {
+    if (before === undefined || after === undefined) {
       // They may be about more than this entry.
       if (item.above.trim() !== "") comments += item.above;
       continue;

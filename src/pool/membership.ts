@@ -1,5 +1,6 @@
 /** Who is in a pool: the one writer of it, whoever asks for a change. */
 
+import type { BackendChange } from "../config/backend_change.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { Backend, BackendSettings } from "./backend.ts";
 import { Drain } from "./drain.ts";
@@ -9,10 +10,10 @@ import type { BackendPatch, ServerPool } from "./server_pool.ts";
 export interface MembershipOptions {
   readonly pool: ServerPool;
   /**
-   * Told what the pool is about to hold, before it does, for the configuration file where changes are to last. When it
-   * rejects, the pool stays as it was.
+   * Told what is about to change, for the configuration file where changes are to last. When it rejects, the pool stays
+   * as it was.
    */
-  readonly persist: (backends: readonly BackendSpec[]) => Promise<void>;
+  readonly persist: (change: BackendChange) => Promise<void>;
   /** Settles when all that forward go by what the pool holds. */
   readonly settled: () => Promise<void>;
 }
@@ -73,7 +74,7 @@ export type FindBackend = (pool: ServerPool) => Backend;
 
 /**
  * Makes every change of a pool's list, one after the other: what the admin API asks for, reloads, the watched file. So a
- * change sees all that were answered before it, and what is written to the file is what the pool then holds. Another
+ * change sees all that were answered before it, and is written to the file before it is made in the pool. Another
  * owner of a list joins by calling `apply`.
  */
 export class Membership {
@@ -119,7 +120,7 @@ export class Membership {
   async add(spec: BackendSpec, reason: string): Promise<Backend> {
     const backend = await this.inTurn(async () => {
       this.#pool.mustTake(spec.url);
-      await this.#save([...this.#specs(), spec]);
+      await this.#save({ kind: "add", spec });
       return this.#pool.add(spec, reason);
     });
     await this.#settled();
@@ -135,10 +136,8 @@ export class Membership {
     return this.inTurn(async () => {
       const backend = find(this.#pool);
       const before = backend.settings;
-      const { state, ...settings } = patch; // the operator's state is not the file's affair
-      if (Object.keys(settings).length > 0) {
-        await this.#save(this.#specs((other) => other === backend ? { ...other.spec, ...settings } : other.spec));
-      }
+      const { state, ...fields } = patch; // the operator's state is not the file's affair
+      if (Object.keys(fields).length > 0) await this.#save({ kind: "change", url: backend.url, fields });
       if (state === "active") this.#callOffDrains(backend);
       const differs = this.#pool.update(backend, patch, reason);
       return { backend, before, after: differs ? backend.settings : null };
@@ -184,7 +183,7 @@ export class Membership {
   ): Promise<Removed<T>> {
     drain?.mustBeOn();
     if (!backend.inPool) throw new UnknownBackendError("the pool has no such backend");
-    await this.#save(this.#specs().filter(({ url }) => url !== backend.url));
+    await this.#save({ kind: "remove", url: backend.url });
     const removed = { before: drain?.before ?? backend.settings, description: describe(backend) };
     this.#pool.remove(backend, reason, { drained: drain !== undefined });
     return removed;
@@ -196,13 +195,9 @@ export class Membership {
     }
   }
 
-  #specs(specOf = (backend: Backend): BackendSpec => backend.spec): BackendSpec[] {
-    return this.#pool.backends.map(specOf);
-  }
-
-  async #save(backends: readonly BackendSpec[]): Promise<void> {
+  async #save(change: BackendChange): Promise<void> {
     try {
-      await this.#persist(backends);
+      await this.#persist(change);
     } catch (error) {
       const what = "the configuration file could not be written; nothing has changed";
       throw new NotPersistedError(what, { cause: error });

@@ -26,10 +26,13 @@ async function withFile(use: (path: string) => Promise<void>): Promise<void> {
   await Deno.remove(folder, { recursive: true });
 }
 
-async function call(program: Program, method: string, body: unknown): Promise<number> {
+async function ask(program: Program, method: string, body: unknown): Promise<{ status: number; detail: string }> {
   const response = await fetch(`${program.adminUrl}/backends`, { method, headers, body: JSON.stringify(body) });
-  await response.body?.cancel();
-  return response.status;
+  return { status: response.status, detail: (await response.json()).detail };
+}
+
+async function call(program: Program, method: string, body: unknown): Promise<number> {
+  return (await ask(program, method, body)).status;
 }
 
 async function backendsOf(program: Program): Promise<[string, number][]> {
@@ -51,6 +54,61 @@ Deno.test("changes through the API are in the file, with its comments, and in fo
     assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640); // Linux tells the mode
     await using again = await Program.start(["-c", path], { env });
     assertEquals(await backendsOf(again), [["http://127.0.0.1:9002", 7], ["http://127.0.0.1:9003", 5]]);
+  });
+});
+
+Deno.test("changes through the API keep what the operator has edited in the list and not had read yet", async () => {
+  // The API wrote the whole list as the pool held it: a backend added by hand was gone, and a weight was the old one.
+  await withFile(async (path) => {
+    await using program = await Program.start(["-c", path], { env });
+    const edited = FILE
+      .replace('"http://127.0.0.1:9001", // the first', '"http://127.0.0.1:9008", // by hand\n    $&')
+      .replace('"weight": 2', '"weight": 4, "backup": true');
+    await Deno.writeTextFile(path, edited);
+    assertEquals(await call(program, "POST", { url: "http://127.0.0.1:9003" }), 201);
+    const posted = edited.replace(/true }$/m, `true },\n    "http://127.0.0.1:9003"`);
+    assertEquals(await Deno.readTextFile(path), posted);
+    assertEquals(await call(program, "PATCH", { url: "http://127.0.0.1:9002", maxConnections: 9 }), 200);
+    const patched = posted.replace("true }", 'true, "maxConnections": 9 }');
+    assertEquals(await Deno.readTextFile(path), patched);
+    assertEquals(await call(program, "DELETE", { url: "http://127.0.0.1:9001" }), 200);
+    const left = patched.replace('    "http://127.0.0.1:9001", // the first\n', "");
+    assertEquals(await Deno.readTextFile(path), left);
+    await (await fetch(`${program.adminUrl}/reload`, { method: "POST", headers })).body?.cancel();
+    const weights = Object.fromEntries(await backendsOf(program));
+    assertEquals(weights, { "http://127.0.0.1:9002": 4, "http://127.0.0.1:9003": 1, "http://127.0.0.1:9008": 1 });
+  });
+});
+
+Deno.test("an edit that can't be read refuses changes through the API as a whole, says why and stays as it is", async () => {
+  await withFile(async (path) => {
+    await using program = await Program.start(["-c", path], { env });
+    const before = await backendsOf(program);
+    const edits: readonly (readonly [string, string])[] = [
+      [FILE.replace("the first\n    {", 'the first\n    "http://127.0.0.1:9008" {'), `${path}:8:29: want a comma`],
+      [FILE.replace('"weight": 2', '"weight": -2'), "backends[1].weight: got -2, want a whole number from 0 to 256"],
+      [FILE.replace("9002", "9001"), "backends[1]: same backend as backends[0] (http://127.0.0.1:9001)"],
+    ];
+    for (const [edit, reason] of edits) {
+      await Deno.writeTextFile(path, edit);
+      for (
+        const [method, body] of [
+          ["POST", { url: "http://127.0.0.1:9003" }],
+          ["PATCH", { url: "http://127.0.0.1:9002", weight: 9, state: "disabled" }],
+          ["DELETE", { url: "http://127.0.0.1:9002" }],
+        ] as const
+      ) {
+        const { status, detail } = await ask(program, method, body);
+        assertEquals(status, 500);
+        assertStringIncludes(detail, "could not be written; nothing has changed: ");
+        assertStringIncludes(detail, reason);
+      }
+      assertEquals([await Deno.readTextFile(path), await backendsOf(program)], [edit, before]);
+    }
+    const status = await (await fetch(`${program.adminUrl}/status`, { headers })).json();
+    assertEquals(status.backends.map(({ state }: { state: string }) => state), ["active", "active"]);
+    await Deno.writeTextFile(path, FILE);
+    assertEquals(await call(program, "DELETE", { url: "http://127.0.0.1:9002" }), 200);
   });
 });
 

@@ -142,8 +142,9 @@ async function answered<T>(change: Promise<T>, { log }: BackendsTarget): Promise
     if (error instanceof UnknownBackendError) throw noSuchBackend();
     if (CONFLICTS.some((kind) => error instanceof kind)) throw new AdminProblem(409, messageOf(error));
     if (!(error instanceof NotPersistedError)) throw error;
-    log.error("configuration not written", { reason: messageOf(error.cause) });
-    throw new AdminProblem(500, error.message);
+    const reason = messageOf(error.cause);
+    log.error("configuration not written", { reason });
+    throw new AdminProblem(500, `${error.message}: ${reason}`);
   }
 }
 

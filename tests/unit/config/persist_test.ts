@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { findNodeAtLocation, parseTree } from "jsonc-parser";
+import { afterChange, type BackendChange } from "../../../src/config/backend_change.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { ConfigPersistence, withBackends, writeAtomically } from "../../../src/config/persist.ts";
 import { type BackendSpec, backendSpecSchema } from "../../../src/config/schema.ts";
@@ -10,7 +11,7 @@ const VARIABLES: Readonly<Record<string, string>> = { HOST: "b", WEIGHT: "2", OR
 const env = (name: string) => VARIABLES[name];
 
 function edit(text: string, ...backends: readonly (string | Record<string, unknown>)[]): string {
-  return withBackends(text, backends.map(spec), { env, source: "config.json" });
+  return withBackends(text, () => backends.map(spec), { env, source: "config.json" });
 }
 
 function spec(backend: string | Record<string, unknown>): BackendSpec {
@@ -256,7 +257,7 @@ Deno.test("what withBackends() writes reads as the pool, the rest of the file un
     fc.property(file, fc.array(pool, { minLength: 1, maxLength: 3 }), ({ before, list, after }, pools) => {
       let text = before + list + after;
       for (const backends of pools) {
-        text = withBackends(text, backends, { env });
+        text = withBackends(text, () => backends, { env });
         assertEquals(reread(text), backends);
         assertEquals([text.slice(0, before.length), text.slice(-after.length)], [before, after]);
       }
@@ -269,7 +270,7 @@ Deno.test("withBackends() changes nothing when the pool is what the file says", 
   fc.assert(
     fc.property(file, ({ before, list, after }) => {
       const text = before + list + after;
-      assertEquals(withBackends(text, reread(text), { env }), text);
+      assertEquals(withBackends(text, (written) => written, { env }), text);
     }),
   );
 });
@@ -280,7 +281,7 @@ Deno.test("withBackends() keeps the text of unchanged entries when others come, 
       const text = before + list + after;
       const same = reread(text).filter(({ url }) => names.some((name) => url === `http://${name}:9001`));
       const rest = others.filter(({ url }) => !same.some((kept) => kept.url === url));
-      const edited = withBackends(text, [...rest, ...same], { env });
+      const edited = withBackends(text, () => [...rest, ...same], { env });
       const [texts, written] = [entryTexts(edited), entryTexts(text)];
       for (const { url } of same) assertEquals(texts.get(url), written.get(url));
     }),
@@ -294,7 +295,7 @@ Deno.test("withBackends() keeps every comment in its order when backends change 
       const held = reread(text);
       const changed = held.map((one) => others.find(({ url }) => url === one.url) ?? one);
       const added = others.filter(({ url }) => !held.some((one) => one.url === url));
-      assertEquals(commentsOf(withBackends(text, [...changed, ...added], { env })), commentsOf(text));
+      assertEquals(commentsOf(withBackends(text, () => [...changed, ...added], { env })), commentsOf(text));
     }),
   );
 });
@@ -332,7 +333,7 @@ Deno.test("writeAtomically() replaces the content, keeps the mode and leaves not
     await Deno.writeTextFile(path, "a much longer old content");
     await Deno.chmod(path, 0o640);
     using old = await Deno.open(path);
-    await writeAtomically(path, "néw");
+    assertEquals(await writeAtomically(path, "a much longer old content", "néw"), true);
     assertEquals(await Deno.readTextFile(path), "néw");
     assertEquals(((await Deno.stat(path)).mode ?? 0) & 0o7777, 0o640);
     assertEquals(namesIn(directory), ["config.json"]);
@@ -345,7 +346,7 @@ Deno.test("writeAtomically() follows a symbolic link and leaves it one", () =>
     await Deno.mkdir(`${directory}/real`);
     await Deno.writeTextFile(`${directory}/real/config.json`, "old");
     await Deno.symlink("real/config.json", `${directory}/link.json`);
-    await writeAtomically(`${directory}/link.json`, "new");
+    await writeAtomically(`${directory}/link.json`, "old", "new");
     assertEquals((await Deno.lstat(`${directory}/link.json`)).isSymlink, true);
     assertEquals(await Deno.readTextFile(`${directory}/real/config.json`), "new");
     assertEquals([namesIn(directory), namesIn(`${directory}/real`)], [["link.json", "real"], ["config.json"]]);
@@ -354,29 +355,38 @@ Deno.test("writeAtomically() follows a symbolic link and leaves it one", () =>
 Deno.test("writeAtomically() says why it could not, and removes the temporary file", () =>
   inDirectory(async (directory) => {
     const missing = `${directory}/none.json`;
-    await assertRejects(() => writeAtomically(missing, ""), ConfigError, `${missing}: can't be written: no such file`);
-    // A file can't be renamed over a directory.
+    await assertRejects(
+      () => writeAtomically(missing, "", ""),
+      ConfigError,
+      `${missing}: can't be written: no such file`,
+    );
     const folder = `${directory}/folder.json`;
     await Deno.mkdir(folder);
-    await assertRejects(() => writeAtomically(folder, "{}"), ConfigError, `${folder}: can't be written: `);
+    await assertRejects(() => writeAtomically(folder, "", "{}"), ConfigError, `${folder}: can't be read: `);
     assertEquals(namesIn(directory), ["folder.json"]);
   }));
 
-Deno.test("ConfigPersistence.save() saves in the order of the calls, what the pool held at each", () =>
+Deno.test("writeAtomically() leaves a file alone that holds something else by now", () =>
+  inDirectory(async (directory) => {
+    const path = `${directory}/config.json`;
+    await Deno.writeTextFile(path, "\uFEFFedited");
+    for (const before of ["edited", "old"]) assertEquals(await writeAtomically(path, before, "new"), false);
+    assertEquals([await Deno.readTextFile(path), namesIn(directory)], ["\uFEFFedited", ["config.json"]]);
+  }));
+
+const add = (backend: string | Record<string, unknown>): BackendChange => ({ kind: "add", spec: spec(backend) });
+
+Deno.test("ConfigPersistence.save() saves in the order of the calls", () =>
   inDirectory(async (directory) => {
     const path = `${directory}/config.json`;
     await Deno.writeTextFile(path, `{ "backends": [] } // mine\n`);
     const persistence = new ConfigPersistence({ path, env });
-    const held = [spec("http://a")];
-    const saves = [persistence.save(held)];
-    held.push(spec({ url: "http://b", weight: 2 }));
-    saves.push(persistence.save(held));
-    held.length = 0;
-    await saves[0];
-    await Promise.all(saves);
+    await Promise.all([persistence.save(add("http://a")), persistence.save(add({ url: "http://b", weight: 2 }))]);
     const text = await Deno.readTextFile(path);
     assertEquals(text, `{ "backends": ["http://a", { "url": "http://b", "weight": 2 }] } // mine\n`);
-    await Promise.all(Array.from({ length: 20 }, (_, weight) => persistence.save([spec({ url: "http://a", weight })])));
+    await persistence.save({ kind: "remove", url: "http://b" });
+    await Promise.all(Array.from({ length: 20 }, (_, weight) =>
+      persistence.save({ kind: "change", url: "http://a", fields: { weight } })));
     assertEquals(reread(await Deno.readTextFile(path)), [spec({ url: "http://a", weight: 19 })]);
     assertEquals(namesIn(directory), ["config.json"]);
   }));
@@ -385,16 +395,108 @@ Deno.test("ConfigPersistence.save() keeps what was edited meanwhile, and goes on
   inDirectory(async (directory) => {
     const path = `${directory}/config.json`;
     const persistence = new ConfigPersistence({ path, env });
-    await assertRejects(() => persistence.save([]), ConfigError, `${path}: can't be read: no such file`);
+    await assertRejects(() => persistence.save(add("http://a")), ConfigError, `${path}: can't be read: no such file`);
     await Deno.writeFile(path, new Uint8Array([0x7b, 0x7d, 0x2f, 0x2f, 0xe4]));
-    await assertRejects(() => persistence.save([spec("http://a")]), ConfigError, "it is not UTF-8");
+    await assertRejects(() => persistence.save(add("http://a")), ConfigError, "it is not UTF-8");
     await Deno.writeTextFile(path, `{ "backends": `);
-    await assertRejects(() => persistence.save([spec("http://a")]), ConfigError, `${path}:1:`);
+    await assertRejects(() => persistence.save(add("http://a")), ConfigError, `${path}:1:`);
     assertEquals(await Deno.readTextFile(path), `{ "backends": `);
     await Deno.writeTextFile(path, `\uFEFF{ "engine": "fetch" /* edited */ }`);
-    await persistence.save([spec("http://a")]);
+    await persistence.save(add("http://a"));
     assertStringIncludes(await Deno.readTextFile(path), `{ "engine": "fetch" /* edited */, "backends": ["http://a"] }`);
     assertEquals((await Deno.readFile(path))[0], 0xef);
+  }));
+
+// The operator's edit of the list that was not read again yet was overwritten with what the pool held.
+Deno.test("ConfigPersistence.save() makes its change in the list that the operator has edited", () =>
+  inDirectory(async (directory) => {
+    const path = `${directory}/config.json`;
+    const persistence = new ConfigPersistence({ path, env });
+    const after = async (text: string, change: BackendChange) => {
+      await Deno.writeTextFile(path, text);
+      await persistence.save(change);
+      return await Deno.readTextFile(path);
+    };
+    const edited = `{ "backends": ["http://new", /* b */ { "url": "http://\${HOST}", "weight": 9 }, "http://a/"] }`;
+    assertEquals(await after(edited, add("http://c")), edited.replace(`a/"`, `a/", "http://c"`));
+    assertEquals(
+      await after(edited, { kind: "change", url: "http://b", fields: { maxConnections: 5 } }),
+      edited.replace("9", `9, "maxConnections": 5`),
+    );
+    assertEquals(await after(edited, { kind: "remove", url: "http://a" }), edited.replace(`, "http://a/"`, ""));
+    // Added by the operator as well: it is as the API was told, but for what the API can't say.
+    const own = `{ "backends": [{ "url": "http://b", "tls": { "ca": "x" }, "weight": 9 }] }`;
+    assertEquals(await after(own, add({ url: "http://b", weight: 3 })), own.replace("9", "3"));
+    // Removed by the operator: it stays so.
+    assertEquals(await after(edited, { kind: "change", url: "http://gone", fields: { weight: 5 } }), edited);
+    assertEquals(await after(edited, { kind: "remove", url: "http://gone" }), edited);
+  }));
+
+Deno.test("ConfigPersistence.save() keeps any edit of the list and makes no other change than its own", () => {
+  const change = fc.oneof(
+    backend("a").map((spec): BackendChange => ({ kind: "add", spec })),
+    fc.record({ weight: fc.nat(9) }).map((fields): BackendChange => ({ kind: "change", url: "http://a:9001", fields })),
+    fc.constant<BackendChange>({ kind: "remove", url: "http://a:9001" }),
+  );
+  fc.assert(fc.property(file, change, ({ before, list, after }, change) => {
+    const text = before + list + after;
+    const edited = withBackends(text, (written) => afterChange(written, change), { env });
+    const others = (text: string) => [...entryTexts(text)].filter(([url]) => url !== "http://a:9001");
+    assertEquals(others(edited), others(text));
+    assertEquals(
+      reread(edited).some(({ url }) => url === "http://a:9001"),
+      {
+        add: true,
+        change: entryTexts(text).has("http://a:9001"),
+        remove: false,
+      }[change.kind],
+    );
+  }));
+});
+
+Deno.test("ConfigPersistence.save() refuses an edited list with one backend twice, and one without room", () =>
+  inDirectory(async (directory) => {
+    const path = `${directory}/config.json`;
+    const persistence = new ConfigPersistence({ path, source: "config.json", env });
+    const twice = `{ "backends": ["http://a", "http://b", "HTTP://A:80/"] }`;
+    await Deno.writeTextFile(path, twice);
+    const line = "config.json: backends[2]: same backend as backends[0] (http://a)";
+    await assertRejects(() => persistence.save(add("http://c")), ConfigError, line);
+    await assertRejects(() => persistence.save({ kind: "remove", url: "http://b" }), ConfigError, line);
+    assertEquals(await Deno.readTextFile(path), twice);
+    const full = JSON.stringify({ backends: Array.from({ length: 4096 }, (_, index) => `http://b-${index}`) });
+    await Deno.writeTextFile(path, full);
+    await assertRejects(() => persistence.save(add("http://c")), ConfigError, "backends: at most 4096 backends");
+    assertEquals(await Deno.readTextFile(path), full);
+  }));
+
+// Between reading the file and renaming the new one over it lies a write to the disk: who saved meanwhile lost that.
+Deno.test("ConfigPersistence.save() begins anew when the file is saved by somebody else meanwhile", () =>
+  inDirectory(async (directory) => {
+    const path = `${directory}/config.json`;
+    let edits = ["http://\${HOST}/one", "http://\${HOST}/two"];
+    const told: string[] = [];
+    const persistence = new ConfigPersistence({
+      path,
+      env(name) {
+        const edit = edits.shift();
+        if (edit !== undefined) Deno.writeTextFileSync(path, JSON.stringify({ backends: [edit] }));
+        return VARIABLES[name];
+      },
+      wrote: (before, after) => told.push(before, after),
+    });
+    await Deno.writeTextFile(path, `{"backends":["http://\${HOST}"]}`);
+    await persistence.save(add("http://a"));
+    const [before, after] = [
+      `{"backends":["http://\${HOST}/two"]}`,
+      `{"backends":["http://\${HOST}/two", "http://a"]}`,
+    ];
+    assertEquals([told, await Deno.readTextFile(path)], [[before, after], after]);
+    edits = Array.from({ length: 99 }, (_, index) => `http://\${HOST}/${index}`);
+    const refusal = "somebody else writes it again and again";
+    await assertRejects(() => persistence.save(add("http://c")), ConfigError, refusal);
+    assertEquals(await Deno.readTextFile(path), `{"backends":["http://\${HOST}/4"]}`);
+    assertEquals(namesIn(directory), ["config.json"]);
   }));
 
 Deno.test("ConfigPersistence.save() leaves a file untouched that says the same already", () =>
@@ -402,6 +504,6 @@ Deno.test("ConfigPersistence.save() leaves a file untouched that says the same a
     const path = `${directory}/config.json`;
     await Deno.writeTextFile(path, `{ "backends": ["http://a/"] }`);
     const { ino } = await Deno.stat(path);
-    await new ConfigPersistence({ path, env }).save([spec("http://a")]);
+    await new ConfigPersistence({ path, env }).save(add("http://a"));
     assertEquals((await Deno.stat(path)).ino, ino);
   }));

@@ -1,18 +1,18 @@
 /** Start: flags, configuration, Roundhouse, signals. Nothing else. */
 
-import { type Command, HELP, parseCommand } from "./src/cli.ts";
+import { type Command, HELP, parseCommand } from "./src/cli/command.ts";
 import { describeConfig } from "./src/config/describe.ts";
 import { LiveConfig } from "./src/config/live_config.ts";
 import { namedSource, STANDARD_INPUT } from "./src/config/load.ts";
 import { jsonSchema } from "./src/config/schema.ts";
 import { ConfigError, messageOf, UsageError } from "./src/errors.ts";
 import { type Log, type Logging, setUpLog } from "./src/log.ts";
-import { Roundhouse } from "./src/roundhouse.ts";
-import { Signals } from "./src/signals.ts";
-import { runTop } from "./src/top/top.ts";
+import { Roundhouse } from "./src/control/roundhouse.ts";
+import { Signals } from "./src/control/signals.ts";
+import { runTop } from "./src/cli/top/top.ts";
 import { checkCertificateFiles } from "./src/tls/check.ts";
 import { BUILD, VERSION } from "./src/version.ts";
-import { watchFile } from "./src/watch.ts";
+import { watchFile } from "./src/control/watch.ts";
 import { WORKER_URL } from "./src/workers/worker_url.ts";
 
 /** Variables that would redirect the runtime's own sockets: `fetch` obeys the first three, `Deno.serve` the last. */

@@ -1,7 +1,7 @@
 /** The changes of the pool as server-sent events: remembers the latest, and sends them to whoever listens. */
 
 import type { PoolEvent, ServerPool } from "../pool/server_pool.ts";
-import type { ReloadReport } from "../reload.ts";
+import type { ReloadReport } from "./reload_report.ts";
 
 /** What an `EventFeed` works with. */
 export interface EventFeedOptions {

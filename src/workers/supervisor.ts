@@ -2,7 +2,7 @@
 
 import { untilRestart } from "../config/restart.ts";
 import type { Config } from "../config/schema.ts";
-import type { DataPlane, DataPlaneOptions } from "../data_plane.ts";
+import type { DataPlane, DataPlaneOptions } from "./data_plane.ts";
 import { messageOf } from "../errors.ts";
 import { Doors } from "../net/doors.ts";
 import type { PassiveHealth } from "../health/passive.ts";

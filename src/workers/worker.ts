@@ -2,7 +2,7 @@
 /// <reference lib="deno.worker" />
 /** A worker's main module: the data plane in an isolate of its own, at the control plane's orders. */
 
-import { type DataPlane, startDataPlane } from "../data_plane.ts";
+import { type DataPlane, startDataPlane } from "./data_plane.ts";
 import { RequestMetrics } from "../pool/request_metrics.ts";
 import { ServerPool } from "../pool/server_pool.ts";
 import { SessionTable } from "../pool/session_table.ts";

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ConfigFile, configSchema } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
-import { Roundhouse } from "../../src/roundhouse.ts";
+import { Roundhouse } from "../../src/control/roundhouse.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { RecordingLog } from "../support/log.ts";
 import { ENGINE, TestProxy } from "../support/proxy.ts";

@@ -3,7 +3,7 @@
 import { type ConfigFile, configSchema } from "../../src/config/schema.ts";
 import { type Clock, systemClock } from "../../src/health/clock.ts";
 import type { Backend } from "../../src/pool/backend.ts";
-import { Roundhouse } from "../../src/roundhouse.ts";
+import { Roundhouse } from "../../src/control/roundhouse.ts";
 import { RecordingLog } from "./log.ts";
 import { WORKER_URL } from "../../src/workers/worker_url.ts";
 import { waitFor } from "./wait.ts";

@@ -15,7 +15,8 @@ const ROOMS = [
   "engines",
   "workers",
   "admin",
-  "top",
+  "control",
+  "cli",
 ];
 /** Rooms that know nothing of others before them, beside what every room may know. */
 const APART: Readonly<Record<string, readonly string[]>> = {

@@ -1,7 +1,7 @@
 /** The route that has the configuration read again. */
 
 import { ConfigError } from "../../errors.ts";
-import type { ReloadReport } from "../../reload.ts";
+import type { ReloadReport } from "../reload_report.ts";
 import { NO_FIELDS, readFields } from "../fields.ts";
 import type { Route } from "../guard.ts";
 import { AdminProblem } from "../problem.ts";

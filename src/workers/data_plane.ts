@@ -1,23 +1,23 @@
 /** Everything that forwards requests in one isolate, put together: balancer, forwarder, engine. */
 
-import { LoadBalancer } from "./balancing/load_balancer.ts";
-import { strategyFactory } from "./balancing/registry.ts";
-import { stickiness } from "./balancing/sticky.ts";
-import type { Config } from "./config/schema.ts";
-import type { Engine } from "./engines/engine.ts";
-import { engineFactory } from "./engines/registry.ts";
-import type { FailureReports } from "./health/passive.ts";
-import type { Log } from "./log.ts";
-import type { RequestMetrics } from "./pool/request_metrics.ts";
-import type { ServerPool } from "./pool/server_pool.ts";
-import type { SessionTable } from "./pool/session_table.ts";
-import { Forwarder, type ForwarderParts, type ForwardingRules } from "./proxy/exchange.ts";
-import { ForwardedTrust } from "./proxy/forwarded.ts";
-import type { HeaderRules } from "./proxy/headers.ts";
-import { RandomHex } from "./proxy/ids.ts";
-import { RequestQueue } from "./proxy/queue.ts";
-import { RequestRecorder } from "./proxy/record.ts";
-import type { Securing } from "./tls/server_certificate.ts";
+import { LoadBalancer } from "../balancing/load_balancer.ts";
+import { strategyFactory } from "../balancing/registry.ts";
+import { stickiness } from "../balancing/sticky.ts";
+import type { Config } from "../config/schema.ts";
+import type { Engine } from "../engines/engine.ts";
+import { engineFactory } from "../engines/registry.ts";
+import type { FailureReports } from "../health/passive.ts";
+import type { Log } from "../log.ts";
+import type { RequestMetrics } from "../pool/request_metrics.ts";
+import type { ServerPool } from "../pool/server_pool.ts";
+import type { SessionTable } from "../pool/session_table.ts";
+import { Forwarder, type ForwarderParts, type ForwardingRules } from "../proxy/exchange.ts";
+import { ForwardedTrust } from "../proxy/forwarded.ts";
+import type { HeaderRules } from "../proxy/headers.ts";
+import { RandomHex } from "../proxy/ids.ts";
+import { RequestQueue } from "../proxy/queue.ts";
+import { RequestRecorder } from "../proxy/record.ts";
+import type { Securing } from "../tls/server_certificate.ts";
 
 export interface DataPlaneOptions extends Securing {
   readonly config: Config;

@@ -1,6 +1,6 @@
 /** What came of a reload. */
 
-import type { Difference } from "./pool/membership.ts";
+import type { Difference } from "../pool/membership.ts";
 
 /** The outcome of a reload, as `POST /reload` answers it. */
 export interface ReloadReport extends Difference {

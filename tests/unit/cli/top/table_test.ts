@@ -1,11 +1,11 @@
 // What `roundhouse top` puts on the screen and into a pipe.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { History } from "../../../src/admin/dashboard/history.js";
-import type { BackendStatus } from "../../../src/admin/dashboard/status.d.ts";
-import { frame } from "../../../src/top/screen.ts";
-import { type Line, PLAIN_TITLES, plainLines, screen, type View } from "../../../src/top/table.ts";
-import { backendStatus, status } from "../../support/status.ts";
+import { History } from "../../../../src/admin/dashboard/history.js";
+import type { BackendStatus } from "../../../../src/admin/dashboard/status.d.ts";
+import { frame } from "../../../../src/cli/top/screen.ts";
+import { type Line, PLAIN_TITLES, plainLines, screen, type View } from "../../../../src/cli/top/table.ts";
+import { backendStatus, status } from "../../../support/status.ts";
 
 const AT = "2026-01-01T00:00:30.000Z";
 const DOWN: Partial<BackendStatus> = {

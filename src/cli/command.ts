@@ -1,8 +1,8 @@
 /** Commands and flags: what the person at the keyboard asked for. */
 
 import { parseArgs } from "@std/cli/parse-args";
-import type { Overrides } from "./config/load.ts";
-import { UsageError } from "./errors.ts";
+import type { Overrides } from "../config/load.ts";
+import { UsageError } from "../errors.ts";
 
 /** What to do. */
 export type Command =

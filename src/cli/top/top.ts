@@ -1,8 +1,8 @@
 /** `roundhouse top`: the pool of a running roundhouse, each second, in a terminal or as plain lines. */
 
-import { History } from "../admin/dashboard/history.js";
-import type { Status } from "../admin/dashboard/status.d.ts";
-import { messageOf } from "../errors.ts";
+import { History } from "../../admin/dashboard/history.js";
+import type { Status } from "../../admin/dashboard/status.d.ts";
+import { messageOf } from "../../errors.ts";
 import { Screen, writeOut } from "./screen.ts";
 import { type Line, PLAIN_TITLES, plainLines, printable, screen, type View } from "./table.ts";
 

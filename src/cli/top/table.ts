@@ -7,10 +7,10 @@ import {
   formatLatency,
   formatRate,
   formatShare,
-} from "../admin/dashboard/format.js";
-import type { History } from "../admin/dashboard/history.js";
-import type { BackendStatus, Status } from "../admin/dashboard/status.d.ts";
-import { healthOf, reasonOf, verdictOf } from "../admin/dashboard/verdict.js";
+} from "../../admin/dashboard/format.js";
+import type { History } from "../../admin/dashboard/history.js";
+import type { BackendStatus, Status } from "../../admin/dashboard/status.d.ts";
+import { healthOf, reasonOf, verdictOf } from "../../admin/dashboard/verdict.js";
 
 /** How a piece of a line looks on a terminal. */
 export type Style = "plain" | "bold" | "faint" | "good" | "warning" | "bad";

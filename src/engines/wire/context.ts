@@ -5,7 +5,7 @@ import type { Log } from "../../log.ts";
 import type { Pace } from "../../net/pace.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
 import type { Forwarder } from "../../proxy/exchange.ts";
-import { BackendConnections } from "./backend_connections.ts";
+import { BackendConnections } from "./backend/backend_connections.ts";
 import { LargeBuffers } from "./buffers.ts";
 import { TimeoutQueue } from "./timeouts.ts";
 import { Turns } from "./turns.ts";

@@ -4,9 +4,9 @@ import { Pace } from "../../net/pace.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { peerAddress } from "../../net/peer.ts";
 import { uploadsEnd } from "../uploads.ts";
-import { ClientConnection } from "./client_connection.ts";
+import { ClientConnection } from "./client/client_connection.ts";
 import { WireContext } from "./context.ts";
-import { type Door, type DoorOptions, type Entrant, type Newcomer, openDoor } from "./door.ts";
+import { type Door, type DoorOptions, type Entrant, type Newcomer, openDoor } from "./client/listener.ts";
 
 /** Starts listening; see `EngineFactory`. */
 export async function startWireEngine(options: EngineOptions): Promise<Engine> {
@@ -19,7 +19,7 @@ export async function startWireEngine(options: EngineOptions): Promise<Engine> {
     log,
     doorChanged,
   };
-  const { openTlsDoor } = certificate === undefined ? {} : await import("./tls_door.ts"); // `node:tls` takes 20 ms to load
+  const { openTlsDoor } = certificate === undefined ? {} : await import("./client/tls_listener.ts"); // `node:tls` takes 20 ms to load
   const pace = await Pace.start();
   try {
     return new WireEngine(options, pace, (welcome) => {

@@ -4,7 +4,7 @@ import type { Buffer } from "node:buffer";
 import type { BodyFraming } from "../../http1/body.ts";
 import { type BodyReader, bodyReader } from "../../http1/body_reader.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
-import type { BackendConnection } from "./backend_connection.ts";
+import type { BackendConnection } from "./backend/backend_connection.ts";
 import type { WireContext } from "./context.ts";
 import type { Inlet } from "./inlet.ts";
 import { Timed } from "./timeouts.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
-import type { BackendConnection } from "../../../../src/engines/wire/backend_connection.ts";
+import type { BackendConnection } from "../../../../src/engines/wire/backend/backend_connection.ts";
 import { LargeBuffers } from "../../../../src/engines/wire/buffers.ts";
 import type { WireContext } from "../../../../src/engines/wire/context.ts";
 import { Inlet } from "../../../../src/engines/wire/inlet.ts";

@@ -1,8 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { readProxyHeader } from "../../../../src/engines/wire/proxy_protocol.ts";
-import { MalformedMessage } from "../../../../src/http1/malformed.ts";
-import { concat } from "../../../support/raw_client.ts";
+import { readProxyHeader } from "../../../../../src/engines/wire/client/proxy_protocol.ts";
+import { MalformedMessage } from "../../../../../src/http1/malformed.ts";
+import { concat } from "../../../../support/raw_client.ts";
 
 const SIGNATURE = Uint8Array.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a);
 

@@ -1,9 +1,9 @@
 /** Connections to backends whose certificates are not checked (`tls.insecure`): only `node:tls` makes them. */
 
 import { connect } from "node:tls";
-import type { Backend } from "../../pool/backend.ts";
-import type { Link } from "./link.ts";
-import { NodeLink } from "./node_link.ts";
+import type { Backend } from "../../../pool/backend.ts";
+import type { Link } from "../link.ts";
+import { NodeLink } from "../node_link.ts";
 
 /** Takes whatever certificate the backend shows. Rejects when `signal` fires first. */
 export function dialInsecurely({ hostname, port }: Backend, signal: AbortSignal): Promise<Link> {

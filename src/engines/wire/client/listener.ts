@@ -1,9 +1,9 @@
 /** Where clients come in: a listener. */
 
-import type { Log } from "../../log.ts";
-import { Acceptor } from "../../net/acceptor.ts";
-import type { ServerCertificate } from "../../tls/server_certificate.ts";
-import type { Link } from "./link.ts";
+import type { Log } from "../../../log.ts";
+import { Acceptor } from "../../../net/acceptor.ts";
+import type { ServerCertificate } from "../../../tls/server_certificate.ts";
+import type { Link } from "../link.ts";
 
 /** A client whose requests may begin. */
 export interface Entrant {

@@ -1,14 +1,14 @@
 /** One connection to a backend. */
 
 import { Buffer } from "node:buffer";
-import { findResponseHeadEnd } from "../../http1/head.ts";
-import { MalformedMessage } from "../../http1/malformed.ts";
-import { type Http1Response, readResponseHead } from "../../http1/response_head.ts";
-import type { Backend } from "../../pool/backend.ts";
-import { Inlet, type InletListener } from "./inlet.ts";
-import { closeQuietly } from "../../net/close_quietly.ts";
-import { type Link, writeAll } from "./link.ts";
-import { Timed } from "./timeouts.ts";
+import { findResponseHeadEnd } from "../../../http1/head.ts";
+import { MalformedMessage } from "../../../http1/malformed.ts";
+import { type Http1Response, readResponseHead } from "../../../http1/response_head.ts";
+import type { Backend } from "../../../pool/backend.ts";
+import { Inlet, type InletListener } from "../inlet.ts";
+import { closeQuietly } from "../../../net/close_quietly.ts";
+import { type Link, writeAll } from "../link.ts";
+import { Timed } from "../timeouts.ts";
 
 const IN_BYTES = 64 * 1024;
 

@@ -1,12 +1,12 @@
 /** The connections to the backends: made when none is idle, kept while they are of use. */
 
-import { messageOf, ProxyError } from "../../errors.ts";
-import { exhausted, isExhaustion } from "../../net/exhaustion.ts";
-import type { Backend } from "../../pool/backend.ts";
-import type { ServerPool } from "../../pool/server_pool.ts";
+import { messageOf, ProxyError } from "../../../errors.ts";
+import { exhausted, isExhaustion } from "../../../net/exhaustion.ts";
+import type { Backend } from "../../../pool/backend.ts";
+import type { ServerPool } from "../../../pool/server_pool.ts";
 import { BackendConnection } from "./backend_connection.ts";
 import { dial } from "./dial.ts";
-import { TimeoutQueue } from "./timeouts.ts";
+import { TimeoutQueue } from "../timeouts.ts";
 
 /** Idle connections kept to each backend. */
 const MOST_IDLE = 1024;

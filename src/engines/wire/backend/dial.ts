@@ -1,9 +1,9 @@
 /** Makes connections to backends. */
 
-import type { Backend } from "../../pool/backend.ts";
-import { trustFor } from "../../tls/authorities.ts";
-import { closeQuietly } from "../../net/close_quietly.ts";
-import type { Link } from "./link.ts";
+import type { Backend } from "../../../pool/backend.ts";
+import { trustFor } from "../../../tls/authorities.ts";
+import { closeQuietly } from "../../../net/close_quietly.ts";
+import type { Link } from "../link.ts";
 
 /** Connects to a backend, encrypted where its URL says so. Rejects when `signal` fires first. */
 export async function dial(backend: Backend, signal: AbortSignal): Promise<Link> {

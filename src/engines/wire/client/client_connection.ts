@@ -1,20 +1,20 @@
 /** One client's connection: request after request, each answered before the next is read. */
 
 import { Buffer } from "node:buffer";
-import { ProxyError } from "../../errors.ts";
-import { findHeadEnd } from "../../http1/head.ts";
-import { MalformedMessage } from "../../http1/malformed.ts";
-import { checkBeginning, type Http1Request, readRequestHead } from "../../http1/request_head.ts";
-import type { Problem } from "../../proxy/problem.ts";
-import type { WireContext } from "./context.ts";
-import { WireExchange } from "./exchange.ts";
-import { CLOSE_LINE, responseHead } from "./heads.ts";
-import { Inlet, type InletListener } from "./inlet.ts";
-import { closeQuietly } from "../../net/close_quietly.ts";
-import { type Link, writeAll } from "./link.ts";
+import { ProxyError } from "../../../errors.ts";
+import { findHeadEnd } from "../../../http1/head.ts";
+import { MalformedMessage } from "../../../http1/malformed.ts";
+import { checkBeginning, type Http1Request, readRequestHead } from "../../../http1/request_head.ts";
+import type { Problem } from "../../../proxy/problem.ts";
+import type { WireContext } from "../context.ts";
+import { WireExchange } from "../exchange.ts";
+import { CLOSE_LINE, responseHead } from "../heads.ts";
+import { Inlet, type InletListener } from "../inlet.ts";
+import { closeQuietly } from "../../../net/close_quietly.ts";
+import { type Link, writeAll } from "../link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
 import { type ClientAddress, wireRequest } from "./request.ts";
-import { Timed } from "./timeouts.ts";
+import { Timed } from "../timeouts.ts";
 
 /** Enough for most heads; a longer one makes it grow for as long as it lasts. Much of what an idle connection takes. */
 const IN_BYTES = 1.5 * 1024;

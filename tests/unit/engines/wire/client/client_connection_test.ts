@@ -1,16 +1,16 @@
 import { assertEquals } from "@std/assert";
-import { configSchema } from "../../../../src/config/schema.ts";
-import { ClientConnection } from "../../../../src/engines/wire/client_connection.ts";
-import { WireContext } from "../../../../src/engines/wire/context.ts";
-import type { WireExchange } from "../../../../src/engines/wire/exchange.ts";
-import { ProxyError } from "../../../../src/errors.ts";
-import type { Forwarder } from "../../../../src/proxy/exchange.ts";
-import { problemFor } from "../../../../src/proxy/problem.ts";
-import { FakeLink } from "../../../support/fake_link.ts";
-import { Pace } from "../../../../src/net/pace.ts";
-import { RecordingLog } from "../../../support/log.ts";
-import { poolOf } from "../../../support/pool.ts";
-import { waitFor } from "../../../support/wait.ts";
+import { configSchema } from "../../../../../src/config/schema.ts";
+import { ClientConnection } from "../../../../../src/engines/wire/client/client_connection.ts";
+import { WireContext } from "../../../../../src/engines/wire/context.ts";
+import type { WireExchange } from "../../../../../src/engines/wire/exchange.ts";
+import { ProxyError } from "../../../../../src/errors.ts";
+import type { Forwarder } from "../../../../../src/proxy/exchange.ts";
+import { problemFor } from "../../../../../src/proxy/problem.ts";
+import { FakeLink } from "../../../../support/fake_link.ts";
+import { Pace } from "../../../../../src/net/pace.ts";
+import { RecordingLog } from "../../../../support/log.ts";
+import { poolOf } from "../../../../support/pool.ts";
+import { waitFor } from "../../../../support/wait.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 

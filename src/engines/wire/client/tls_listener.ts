@@ -1,13 +1,13 @@
 /** The door with TLS: `node:tls`, since only there certificates change while it listens. */
 
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
-import { messageOf } from "../../errors.ts";
-import { Acceptor, type Arrival } from "../../net/acceptor.ts";
-import { peerAddress } from "../../net/peer.ts";
-import type { ServerCertificate } from "../../tls/server_certificate.ts";
-import type { Door, DoorOptions, Entrant } from "./door.ts";
-import { LinkStream } from "./link_stream.ts";
-import { NodeLink } from "./node_link.ts";
+import { messageOf } from "../../../errors.ts";
+import { Acceptor, type Arrival } from "../../../net/acceptor.ts";
+import { peerAddress } from "../../../net/peer.ts";
+import type { ServerCertificate } from "../../../tls/server_certificate.ts";
+import type { Door, DoorOptions, Entrant } from "./listener.ts";
+import { LinkStream } from "../link_stream.ts";
+import { NodeLink } from "../node_link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
 
 /** A client that has not done its TLS handshake within this time never will. */

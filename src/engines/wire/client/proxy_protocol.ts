@@ -1,7 +1,7 @@
 /** The PROXY protocol, versions 1 and 2: whose connection it is that a proxy in front passes on (haproxy.org, 2.2). */
 
 import ipaddr from "ipaddr.js";
-import { MalformedMessage } from "../../http1/malformed.ts";
+import { MalformedMessage } from "../../../http1/malformed.ts";
 
 /** What stands before everything else on a connection. */
 export interface ProxyHeader {

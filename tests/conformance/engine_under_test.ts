@@ -6,7 +6,7 @@ import { TestProxy } from "../support/proxy.ts";
 import { RawClient, type RawResponse, textOf } from "../support/raw_client.ts";
 import type { RecordingBackend } from "../support/raw_recorder.ts";
 
-/** An engine, and where it may do otherwise than the proxy promises (docs/architecture.md has the list). */
+/** An engine, and where it may do otherwise than the proxy promises (docs/http.md has the list). */
 export interface EngineUnderTest {
   readonly name: Config["engine"];
   readonly deviations: Deviations;

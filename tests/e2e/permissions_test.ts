@@ -1,4 +1,4 @@
-// The program with the permissions that the README and `deno task start` give it, and no more.
+// The program with the permissions that docs/installation.md and `deno task start` give it, and no more.
 
 import { assertEquals } from "@std/assert";
 import { TemporaryDirectory } from "../support/certificates.ts";
@@ -10,8 +10,8 @@ const root = new URL("../../", import.meta.url).pathname;
 /** The command lines, as they are written down. */
 const LINES = {
   "deno task start": JSON.parse(Deno.readTextFileSync(`${root}deno.json`)).tasks.start.command as string,
-  "the README's narrow one":
-    /^deno run .*--allow-read=.* main\.ts(?= )/m.exec(Deno.readTextFileSync(`${root}README.md`))
+  "docs/installation.md":
+    /^deno run .*--allow-read=.* main\.ts(?= )/m.exec(Deno.readTextFileSync(`${root}docs/installation.md`))
       ?.[0] ?? "",
 };
 

@@ -14,20 +14,24 @@ export interface Arrival {
   readonly local: Deno.NetAddr;
 }
 
-export interface AcceptorOptions {
+/** Where clients come in, and who hears of it. */
+export interface Listening {
   readonly hostname: string;
   /** 0 takes any free one. */
   readonly port: number;
+  readonly log: Log;
+  /** Told when no client can be accepted, and when clients can be again. */
+  readonly doorChanged: (open: boolean) => void;
+}
+
+export interface AcceptorOptions extends Listening {
   /** Whether other isolates listen at the same address. */
   readonly reusePort?: boolean;
-  readonly log: Log;
   /**
    * Takes a client, whose connection it owns from then on. The next one is accepted when this has settled; until then
    * clients wait in the kernel's queue. Must not reject.
    */
   readonly welcome: (arrival: Arrival) => Promise<void> | void;
-  /** Told when no client can be accepted, and when clients can be again. */
-  readonly doorChanged?: (open: boolean) => void;
   /** Opens a listener; the default is the system's. */
   readonly listen?: (options: Deno.TcpListenOptions) => Deno.TcpListener;
 }
@@ -166,7 +170,7 @@ export class Acceptor {
     clearTimeout(this.#proving);
     if (open === this.#open) return;
     this.#open = open;
-    this.#options.doorChanged?.(open);
+    this.#options.doorChanged(open);
   }
 }
 

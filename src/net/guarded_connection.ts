@@ -39,10 +39,10 @@ export interface GuardedShare {
   readonly refuse: Refuse;
   /** Whether HTTP/1.1 without `Host` is refused here; else `handle` does that. */
   readonly needsHost: boolean;
-  /** Told when a connection has been answered, and when it becomes idle. */
+  /** Told when a connection has been answered, and when it begins to wait. */
   readonly changed: () => void;
-  /** Connections without a byte of a request, the one that has been idle for longest first. */
-  readonly idle: Set<GuardedConnection>;
+  /** Connections that wait for a request's head or for the rest of one, the one that waits for longest first. */
+  readonly waiting: Set<GuardedConnection>;
   /** Connections with a request that has not been answered. */
   readonly answering: Set<GuardedConnection>;
 }
@@ -53,6 +53,8 @@ const LINGER_MS = 1000;
 const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
 
 export class GuardedConnection {
+  /** When it was accepted, or had its last answer: `performance.now()`. */
+  waitsSince = 0;
   readonly #share: GuardedShare;
   readonly #arrival: Arrival;
   readonly #intake: Intake;
@@ -86,7 +88,7 @@ export class GuardedConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#deadline.stop();
-    this.#share.idle.delete(this);
+    this.#share.waiting.delete(this);
     this.#left?.abort();
     try {
       this.#arrival.link.close();
@@ -110,7 +112,7 @@ export class GuardedConnection {
 
   /** The next request's head, or the answer to what is none; `undefined`: the client has left, or was idle for too long. */
   async #nextHead(): Promise<Http1Request | Response | undefined> {
-    this.#becomeIdle();
+    this.#beginToWait();
     try {
       return await this.#readHead();
     } catch (error) {
@@ -118,21 +120,23 @@ export class GuardedConnection {
       return this.#share.refuse(error.tooLarge ? 431 : 400, error.message);
     } finally {
       this.#deadline.stop();
-      this.#share.idle.delete(this);
+      this.#share.waiting.delete(this);
     }
   }
 
-  #becomeIdle(): void {
-    const { idle, limits, changed } = this.#share;
-    idle.add(this);
+  #beginToWait(): void {
+    const { waiting, limits, changed } = this.#share;
+    this.waitsSince = performance.now();
+    waiting.add(this);
     this.#deadline.start(limits.keepAliveMs, () => this.close());
     changed();
   }
 
   /** @throws {MalformedMessage} */
   async #readHead(): Promise<Http1Request | Response | undefined> {
-    const { limits, idle, refuse, needsHost } = this.#share;
+    const { limits, refuse, needsHost } = this.#share;
     const intake = this.#intake;
+    let begun = false;
     let late = false;
     for (let seen = 0; !this.#closed; await intake.more()) {
       if (this.#skipEmptyLines()) seen = 0;
@@ -150,7 +154,8 @@ export class GuardedConnection {
       if (intake.ended) return undefined;
       if (seen === 0 || (seen === 1 && intake.bytes[intake.start] === CR)) continue; // it may be an empty line's
       checkBeginning(intake.bytes, intake.start, intake.end);
-      if (!idle.delete(this)) continue;
+      if (begun) continue;
+      begun = true;
       this.#deadline.start(limits.headerMs, () => {
         late = true;
         intake.wake();

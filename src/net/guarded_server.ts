@@ -1,19 +1,12 @@
 /** A small HTTP/1.1 server for a port beside the proxy's own: whatever its clients do, it costs the process little. */
 
-import { Acceptor, type Arrival } from "./acceptor.ts";
+import { Acceptor, type Arrival, type Listening } from "./acceptor.ts";
 import { Deadline } from "./deadline.ts";
 import { GuardedConnection, type GuardedShare, type GuardLimits, type Refuse } from "./guarded_connection.ts";
 import type { Incoming } from "./incoming.ts";
-import type { Log } from "../log.ts";
 
-export interface GuardedServerOptions {
-  readonly hostname: string;
-  /** 0 takes any free one. */
-  readonly port: number;
+export interface GuardedServerOptions extends Listening {
   readonly limits: GuardLimits;
-  readonly log: Log;
-  /** Told when no client can be accepted, and when clients can be again. */
-  readonly doorChanged: (open: boolean) => void;
   /** Answers a request. One that rejects costs its client the connection. */
   readonly handle: (incoming: Incoming) => Promise<Response>;
   /** Answers what is no request. */
@@ -23,9 +16,15 @@ export interface GuardedServerOptions {
 }
 
 /**
+ * Nobody is cut before, whatever the need. A request comes right behind its connection; where this were longer, clients
+ * that connect and say nothing would keep others waiting at the door.
+ */
+const SPARED_MS = 250;
+
+/**
  * Clients get `headerMs` for a head and as long again for its body, idle ones leave after `keepAliveMs`, and those that
- * take nothing of an answer after `idleMs`. At `maxConnections` the one that has been idle for longest makes room; while
- * nobody is idle, more wait in the kernel's queue.
+ * take nothing of an answer after `idleMs`. At `maxConnections` the one that has waited for longest without sending a
+ * whole head makes room, but none that came or was answered less than `SPARED_MS` ago. More wait in the kernel's queue.
  */
 export class GuardedServer {
   readonly address: Deno.NetAddr;
@@ -33,20 +32,27 @@ export class GuardedServer {
   readonly #share: GuardedShare & { limits: GuardLimits };
   readonly #open = new Set<GuardedConnection>();
   #stopping = false;
-  /** Settles when a connection ends, is answered or becomes idle. */
+  /** Whether the system has no more to give. */
+  #isShut = false;
+  #relief = Promise.resolve();
+  /** Who has waited since then or longer was spared, and all that it had sent by then has been read. */
+  #sparedUntil = 0;
+  /** Settles when a connection ends, is answered or begins to wait, and when the door opens or closes. */
   #change = Promise.withResolvers<void>();
 
   /** @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound */
   constructor({ hostname, port, ...options }: GuardedServerOptions) {
     const { log, doorChanged } = options;
-    this.#share = { ...options, idle: new Set(), answering: new Set(), changed: () => this.#changed() };
+    this.#share = { ...options, waiting: new Set(), answering: new Set(), changed: () => this.#changed() };
     this.#acceptor = new Acceptor({
       hostname,
       port,
       log,
       welcome: (arrival) => this.#welcome(arrival),
       doorChanged: (open) => {
-        if (!open) this.#closeIdle(); // they hold what the system has no more of
+        this.#isShut = !open;
+        this.#changed();
+        if (!open) this.#relief = this.#relieve();
         doorChanged(open);
       },
     });
@@ -69,16 +75,12 @@ export class GuardedServer {
     const closed = this.#acceptor.close();
     for (const connection of this.#open) connection.close();
     await closed;
+    await this.#relief;
     await this.#until(() => this.#open.size === 0, graceMs);
   }
 
   async #welcome(arrival: Arrival): Promise<void> {
-    const { idle } = this.#share;
-    while (this.#open.size >= this.#share.limits.maxConnections && !this.#stopping) {
-      const [oldest] = idle;
-      if (oldest === undefined) await this.#change.promise;
-      else this.#close(oldest);
-    }
+    await this.#untilRoom();
     if (this.#stopping) return arrival.link.close();
     const connection = new GuardedConnection(arrival, this.#share);
     this.#open.add(connection);
@@ -88,8 +90,40 @@ export class GuardedServer {
     });
   }
 
-  #closeIdle(): void {
-    for (const connection of this.#share.idle) this.#close(connection);
+  async #untilRoom(): Promise<void> {
+    const { waiting } = this.#share;
+    const isRoom = () => this.#open.size < this.#share.limits.maxConnections || this.#stopping;
+    while (!isRoom()) {
+      const [first] = waiting;
+      if (first === undefined) {
+        await this.#change.promise;
+      } else if (first.waitsSince <= this.#sparedUntil) {
+        this.#close(first);
+      } else {
+        await this.#until(isRoom, Math.max(1, first.waitsSince + SPARED_MS - performance.now()));
+        await this.#hear();
+      }
+    }
+  }
+
+  /** While the system has no more to give, everybody who may be cut is: they hold what it lacks. */
+  async #relieve(): Promise<void> {
+    const isOver = () => !this.#isShut || this.#stopping;
+    while (!isOver()) {
+      await this.#hear();
+      for (const connection of this.#share.waiting) {
+        if (connection.waitsSince > this.#sparedUntil) break;
+        this.#close(connection);
+      }
+      await this.#until(isOver, SPARED_MS);
+    }
+  }
+
+  /** Reads what clients have sent until now: after a stall their requests may have come long ago. */
+  async #hear(): Promise<void> {
+    const now = performance.now();
+    for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    this.#sparedUntil = now - SPARED_MS;
   }
 
   #close(connection: GuardedConnection): void {

@@ -22,7 +22,7 @@ export class Intake {
   #wake: (() => void) | undefined;
   /** Whether there was a reason to end a wait that had not begun. */
   #woken = false;
-  #turnAt = 0;
+  #turnAt = performance.now(); // the first read is not to wait
 
   /**
    * @param mostBytes of the buffer, which grows to that

@@ -63,7 +63,7 @@ for (const name of PORTS) {
     let served = false;
     const answer = waits.request(REQUEST).then((response) => (served = true, response));
     const answers = await Promise.all(clients.map((client) => client.response()));
-    // Whose head had not been read when the last one came was idle, and made room.
+    // The one that had waited for longest may have made room for the last.
     const late = answers.filter((response) => response !== undefined).map(problemOf);
     assert(late.length >= held - 1, `${late.length} answers`);
     for (const problem of late) {

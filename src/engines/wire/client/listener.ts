@@ -1,7 +1,6 @@
 /** Where clients come in: a listener. */
 
-import type { Log } from "../../../log.ts";
-import { Acceptor } from "../../../net/acceptor.ts";
+import { Acceptor, type Listening } from "../../../net/acceptor.ts";
 import type { ServerCertificate } from "../../../tls/server_certificate.ts";
 import type { Link } from "../link.ts";
 
@@ -20,16 +19,11 @@ export interface Newcomer {
   close(): void;
 }
 
-export interface DoorOptions {
-  readonly hostname: string;
-  readonly port: number;
+export interface DoorOptions extends Listening {
   /** Whether other isolates listen at the same address. */
   readonly reusePort: boolean;
   /** Whether connections begin with a PROXY protocol header. A door with TLS reads it, a plain one leaves it. */
   readonly proxyProtocol: boolean;
-  readonly log: Log;
-  /** Told when no client can be accepted, and when clients can be again. */
-  readonly doorChanged: (open: boolean) => void;
   /** Takes a client. The next one is accepted when this has settled. */
   readonly welcome: (newcomer: Newcomer) => Promise<void>;
 }

@@ -3,6 +3,7 @@ import ipaddr from "ipaddr.js";
 import * as z from "zod";
 import { ConfigError } from "../errors.ts";
 import { BACKEND_URL_PATTERN, BACKEND_URL_WANTED, normaliseBackendUrl } from "./backend_url.ts";
+import { withUnit } from "./kind.ts";
 import {
   DURATION_PATTERN,
   formatDuration,
@@ -54,7 +55,7 @@ export function duration(minMs: number, maxMs: number = MAX_TIMER_MS) {
   const want = `a duration from "${formatDuration(minMs)}" to "${formatDuration(maxMs)}", such as "500ms", "5s" or ` +
     `"1m30s", or a whole number of milliseconds`;
   const written = z.union([text(DURATION_PATTERN, want), wholeNumber(minMs, maxMs, want)], want);
-  return z.codec(written, z.custom<number>(), {
+  const kind = z.codec(written, z.custom<number>(), {
     decode(value, context) {
       const ms = parseDuration(value);
       if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms;
@@ -62,13 +63,15 @@ export function duration(minMs: number, maxMs: number = MAX_TIMER_MS) {
     },
     encode: formatDuration,
   });
+  return withUnit(kind, "Ms");
 }
 
 /** A size, read as whole bytes from `minBytes` to `maxBytes`. */
 export function size(minBytes: number, maxBytes: number) {
   const want = `a size from "${formatSize(minBytes)}" to "${formatSize(maxBytes)}", such as "64KiB" or "10MB", or a ` +
     `whole number of bytes`;
-  return z.codec(z.union([sizeText(want), wholeNumber(minBytes, maxBytes, want)], want), z.custom<number>(), {
+  const written = z.union([sizeText(want), wholeNumber(minBytes, maxBytes, want)], want);
+  const kind = z.codec(written, z.custom<number>(), {
     decode(value, context) {
       const bytes = parseSize(value);
       if (bytes !== undefined && bytes >= minBytes && bytes <= maxBytes) return bytes;
@@ -76,19 +79,21 @@ export function size(minBytes: number, maxBytes: number) {
     },
     encode: formatSize,
   });
+  return withUnit(kind, "Bytes");
 }
 
 /** A body's size limit, read as whole bytes, or as `null` for "unlimited". */
 export function sizeLimit() {
   const want = `a size such as "64KiB" or "10MB", a whole number of bytes, or "unlimited"`;
   const limit = z.union([z.literal("unlimited"), sizeText(want), wholeNumber(0, Number.MAX_SAFE_INTEGER, want)], want);
-  return z.codec(limit, z.custom<number | null>(), {
+  const kind = z.codec(limit, z.custom<number | null>(), {
     decode(value, context) {
       if (value === "unlimited") return null;
       return parseSize(value) ?? refuse(context, value, want);
     },
     encode: (bytes) => bytes === null ? "unlimited" : formatSize(bytes),
   });
+  return withUnit(kind, "Bytes");
 }
 
 const HOST_WANTED = "a host name or an IP address, without a port";

@@ -1,5 +1,6 @@
 /** A setting and every fact about it: what it is for, its default, who can honour it, what a change of it takes. */
 import * as z from "zod";
+import { type InUnit, unitOf, wordsFor } from "./kind.ts";
 import type { Path } from "./setting_path.ts";
 
 /** The engines by name. */
@@ -20,17 +21,23 @@ export interface Particulars {
    * secrets, or such parameters of its query.
    */
   readonly secret?: "whole" | "by-name" | "in-query";
+  /** What the page of settings says beside `about`, in Markdown whose links start at `docs/`. */
+  readonly more?: string;
 }
 
 /** All that is known of a setting. */
 export interface SettingFacts extends Particulars {
-  /** One sentence or two: what it means. */
+  /** One sentence or two in Markdown, for editors and for the page of settings: what it means. */
   readonly about: string;
+  /** What the file may say, in Markdown. */
+  readonly words: string;
   /**
    * The default in the file's words, in its one usual spelling; `undefined`: it has to be given, or means nothing when it
    * is left out.
    */
   readonly fallback?: unknown;
+  /** Whether it has to be given. */
+  readonly required?: boolean;
 }
 
 /** A setting with its place in the file. */
@@ -51,16 +58,19 @@ export function setting<T extends z.ZodType>(
   about: string,
   particulars: Particulars = {},
 ) {
-  const description = `${describe(about, particulars)} Default: ${JSON.stringify(fallback)}.`;
-  const made = kind.prefault(fallback).meta({ description });
-  facts.add(made, { about, fallback: z.encode(made, made.parse(undefined)), ...particulars });
+  const known = { about, words: wordsFor(kind), ...particulars };
+  const made = kind.prefault(fallback).meta({
+    description: `${describe(known)} Default: ${JSON.stringify(fallback)}.`,
+  });
+  facts.add(made, { ...known, fallback: z.encode(made, made.parse(undefined)) });
   return made;
 }
 
 /** A setting without a default: one that has to be given, or an optional kind that may be left out. */
 export function bareSetting<T extends z.ZodType>(kind: T, about: string, particulars: Particulars = {}) {
-  const made = kind.meta({ description: describe(about, particulars) });
-  facts.add(made, { about, ...particulars });
+  const known = { about, words: wordsFor(kind), required: !(kind instanceof z.ZodOptional), ...particulars };
+  const made = kind.meta({ description: describe(known) });
+  facts.add(made, known);
   return made;
 }
 
@@ -70,30 +80,44 @@ export function section<T extends z.ZodType>(kind: T, about: string) {
   return kind.prefault({} as z.core.util.NoUndefined<z.input<T>>).meta({ description: about });
 }
 
-/** An object's type with some of its keys under other names. */
-type Renamed<T, Names extends Readonly<Record<string, string>>> = {
-  [K in keyof T as K extends keyof Names ? Names[K] : K]: T[K];
+/** The unit of a schema's values, found through what may stand around their kind; `""`: they have none. */
+type UnitOf<T> = T extends InUnit<infer U> ? U
+  : T extends z.ZodPrefault<infer Inner> | z.ZodNullable<infer Inner> ? UnitOf<Inner>
+  : "";
+
+/** A setting's name in the code. */
+type Used<Name, U> = Name extends string
+  ? U extends "" ? Name : `${Name extends `${infer Base}Size` ? Base : Name}${U & string}`
+  : never;
+
+/** The values of a section by their names in the code. */
+type Inside<T extends z.ZodObject> = {
+  [K in keyof z.output<T> as Used<K, UnitOf<T["shape"][K & string]>>]: z.output<T>[K];
 };
 
-/** Settings whose names in the code say their unit: `interval` in the file is `intervalMs` in the code. */
-export function renamed<T extends z.ZodObject, const Names extends Readonly<Record<string, string>>>(
-  kind: T,
-  names: Names & { readonly [K in keyof Names]: K extends keyof z.output<T> ? string : never },
-) {
-  type Inside = Renamed<z.output<T>, Names>;
-  const back = Object.fromEntries(Object.entries<string>(names).map(([written, used]) => [used, written]));
-  return z.codec(kind, z.custom<Inside>(), {
-    decode: (written) => renameKeys(written, names) as Inside,
+/** Settings whose names in the code say their unit: `interval` in the file is `intervalMs`, `bodySize` is `bodyBytes`. */
+export function inUnits<T extends z.ZodObject>(kind: T) {
+  const names = Object.entries(kind.shape).map(([name, inner]) => [name, usedName(name, inner)] as const);
+  const [there, back] = [new Map(names), new Map(names.map(([written, used]) => [used, written]))];
+  return z.codec(kind, z.custom<Inside<T>>(), {
+    decode: (written) => renameKeys(written, there) as Inside<T>,
     encode: (used) => renameKeys(used, back) as z.output<T>,
   });
 }
 
-function renameKeys(value: unknown, names: Readonly<Record<string, string>>): unknown {
-  return Object.fromEntries(Object.entries(value ?? {}).map(([key, inner]) => [names[key] ?? key, inner]));
+function usedName(name: string, kind: z.core.$ZodType): string {
+  const unit = unitOf(kind);
+  return unit === undefined ? name : `${name.replace(/Size$/, "")}${unit}`;
 }
 
-function describe(about: string, { engine }: Particulars): string {
-  return engine === undefined ? about : `${about.replace(/\.$/, "")} (engine ${engine}).`;
+function renameKeys(value: unknown, names: ReadonlyMap<string, string>): unknown {
+  return Object.fromEntries(Object.entries(value ?? {}).map(([key, inner]) => [names.get(key) ?? key, inner]));
+}
+
+/** For editors, most of which show Markdown as it is written. */
+function describe({ about, words, engine }: SettingFacts): string {
+  return [about, `Type: ${words}.`, ...engine === undefined ? [] : [`Only with engine ${engine}.`]].join(" ")
+    .replaceAll("`", "");
 }
 
 /** Every setting of a schema, in its order; those of a group stand where the group does. */

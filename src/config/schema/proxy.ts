@@ -1,0 +1,126 @@
+/** `proxy`: the server that forwards requests, and how clients reach it over HTTPS. */
+import * as z from "zod";
+import {
+  addressRange,
+  filePath,
+  flag,
+  host,
+  listenPort,
+  MAX_COUNT,
+  size,
+  sizeLimit,
+  whole,
+  workers,
+} from "../fields.ts";
+import { bareSetting, inUnits, setting } from "../setting.ts";
+
+/** How HTTPS is spoken to clients. */
+type ProxyTls =
+  & { readonly redirectFrom: number | null }
+  & (
+    | { readonly kind: "files"; readonly cert: string; readonly key: string }
+    | { readonly kind: "self-signed"; readonly names: string[] }
+  );
+
+const proxyTlsKeys = z.strictObject({
+  cert: bareSetting(filePath.optional(), "The file with the certificate in PEM. Needs `key` beside it.", {
+    more: "The certificates that lead to its authority follow in the same file.",
+  }),
+  key: bareSetting(filePath.optional(), "The file with the private key in PEM, without a passphrase."),
+  selfSigned: bareSetting(
+    z.array(host).min(1, "at least one name").optional(),
+    "Host names and IP addresses. roundhouse makes a certificate for them, instead of reading files.",
+  ),
+  redirectFrom: setting(
+    listenPort.nullable(),
+    null,
+    "A port on which plain HTTP is answered with 308 to the same host and target over HTTPS. `null` for none.",
+    { restart: true, more: "0 takes any free port. Both engines guard this port: see [timeouts](#timeouts)." },
+  ),
+});
+
+const proxyTls = z.codec(proxyTlsKeys, z.custom<ProxyTls>(), {
+  decode({ cert, key, selfSigned, redirectFrom }, context): ProxyTls {
+    if (cert !== undefined && key !== undefined && selfSigned === undefined) {
+      return { kind: "files", cert, key, redirectFrom };
+    }
+    if (selfSigned !== undefined && cert === undefined && key === undefined) {
+      return { kind: "self-signed", names: selfSigned, redirectFrom };
+    }
+    const message = `either "cert" and "key", or "selfSigned"`;
+    context.issues.push({ code: "custom", message, input: { cert, key, selfSigned } });
+    return z.NEVER;
+  },
+  encode(tls) {
+    const { redirectFrom } = tls;
+    if (tls.kind === "files") return { cert: tls.cert, key: tls.key, redirectFrom };
+    return { selfSigned: tls.names, redirectFrom };
+  },
+});
+
+export const proxy = inUnits(z.strictObject({
+  host: setting(host, "0.0.0.0", "The host name or IP address that the proxy listens on.", { restart: true }),
+  port: setting(listenPort, 8080, "The port that the proxy listens on. 0 takes any free port.", {
+    restart: true,
+    more: "The `ready` log line names the port.",
+  }),
+  workers: setting(workers, 1, 'The number of isolates that serve the port. `"auto"` means one per core.', {
+    restart: true,
+    more: "See [more cores](#proxyworkers-more-cores).",
+  }),
+  maxBodySize: setting(
+    sizeLimit(),
+    "unlimited",
+    "The largest request body. A larger one gets 413.",
+  ),
+  trustForwarded: setting(
+    z.array(addressRange),
+    [],
+    "Addresses and CIDR ranges of the proxies in front. Their `X-Forwarded-…` headers are believed and appended to; " +
+      "those of others are replaced.",
+    {
+      more: 'An example is `"10.0.0.0/8"`. From everyone else, `Forwarded`, `X-Real-IP`, `X-Original-URL`, ' +
+        "`X-Rewrite-URL`, `Proxy`, `Client-Cert` and `Client-Cert-Chain` are dropped, too. None of these headers " +
+        "passes, from anyone, when its name is spelled with `_` for `-`.",
+    },
+  ),
+  compression: setting(flag, false, "Whether responses are compressed for clients that accept it.", {
+    engine: "fetch",
+    restart: true,
+    more: "Left as they are: what a backend has compressed, partial content, responses with " +
+      "`Cache-Control: no-transform`, pictures, films and archives. Compression drops the headers that hold for the " +
+      "backend's bytes alone: digests, `Accept-Ranges` and the length. It makes `ETag` weak.",
+  }),
+  maxConnections: setting(
+    whole(1, MAX_COUNT),
+    10_000,
+    "The most client connections at a time. More clients wait.",
+    {
+      engine: "wire",
+      more: "To let another client in, the connection that has been idle for longest is closed. While none is idle, " +
+        "clients wait in the kernel's accept queue, which holds 4,096.",
+    },
+  ),
+  maxHeaderSize: setting(
+    size(256, 16 * 1024 ** 2),
+    "64KiB",
+    "The largest head of a request or response. A larger request gets 431.",
+    { engine: "wire", more: "So does a request with more than 128 headers. A larger response becomes 502." },
+  ),
+  proxyProtocol: setting(
+    flag,
+    false,
+    "Whether each connection begins with a PROXY protocol header, which tells the client's address.",
+    {
+      engine: "wire",
+      restart: true,
+      more: "Versions 1 and 2 are understood. A connection without such a header is closed.",
+    },
+  ),
+  tls: setting(
+    proxyTls.nullable(),
+    null,
+    "HTTPS instead of HTTP: an object with `cert` and `key`, or with `selfSigned`. `null` for plain HTTP.",
+    { restart: "presence", more: "See [HTTPS](#proxytls-https-to-clients)." },
+  ),
+}));

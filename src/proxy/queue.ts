@@ -14,7 +14,10 @@ const WHOEVER: readonly number[] = [ANY];
 export interface Waiter {
   /** Takes a place at a backend, if one has come free and nobody with an older ticket waits for it. */
   tryLease(ticket: number): Lease | undefined;
-  /** Why waiting is pointless now, if it is: no backend is left, or the client has gone. */
+  /**
+   * Why waiting is pointless now, if it is: no backend is left, or the client has gone. Asked first: `held` and `slots`
+   * say what was found then.
+   */
   readonly hopeless: ProxyError | undefined;
   /** Whether it waits for a backend to come back: `queue.timeout` does not apply then. */
   readonly held: boolean;
@@ -127,8 +130,9 @@ export class RequestQueue {
   #look(): void {
     const now = performance.now();
     for (const place of this.#places) {
+      const hopeless = place.waiter.hopeless;
       this.#update(place, now);
-      const error = place.waiter.hopeless ?? (now > place.until ? queueError("queue.timeout has passed") : undefined);
+      const error = hopeless ?? (now > place.until ? queueError("queue.timeout has passed") : undefined);
       if (error === undefined) continue;
       this.#leave(place);
       place.refuse(error);

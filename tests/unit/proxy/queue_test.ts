@@ -57,6 +57,10 @@ interface Request {
   readonly wants: readonly number[] | undefined;
   readonly order: number;
   gone: boolean;
+  /** It may take no place now and waits for none, as after a backend has broken off. */
+  paused: boolean;
+  /** The pause is over. It ends when the queue asks. */
+  due: boolean;
 }
 
 /** Three isolates with one pool, and what an onlooker knows of all of them. */
@@ -85,9 +89,9 @@ class World {
     return this.#control.shared;
   }
 
-  arrive(isolate: number, wants: readonly number[] | undefined): void {
+  arrive(isolate: number, wants: readonly number[] | undefined, paused: boolean): void {
     this.looks.isolate = isolate;
-    const request: Request = { isolate, wants, order: this.#order++, gone: false };
+    const request: Request = { isolate, wants, order: this.#order++, gone: false, paused, due: false };
     const lease = this.#tryLease(request, NO_TICKET);
     if (lease !== undefined) return void this.served.push({ isolate, lease });
     const waiter: Waiter = {
@@ -99,11 +103,14 @@ class World {
         return lease;
       },
       get hopeless() {
-        const { gone } = request;
+        const { gone, due } = request;
+        if (due) request.paused = request.due = false;
         return gone ? new ProxyError("gone", { code: "client_gone", side: "client", requestSent: false }) : undefined;
       },
       held: false,
-      slots: wants,
+      get slots() {
+        return request.paused ? [] : wants;
+      },
     };
     const isFull = this.shared.line.queued() === LIMITS.size; // with those who have gone without being missed
     if (!isFull) this.waiting.add(request);
@@ -117,8 +124,19 @@ class World {
     this.#queues[ended.isolate]?.released(ended.lease.backend);
   }
 
+  /** The end of a pause, or the beginning of one. */
+  turn(which: number): void {
+    const request = this.#waiting(which);
+    if (request?.paused === true) request.due = true;
+    else if (request !== undefined) request.paused = true;
+  }
+
+  resumeAll(): void {
+    for (const request of this.waiting) request.due = request.paused;
+  }
+
   leave(which: number): void {
-    const request = [...this.waiting][which % this.waiting.size];
+    const request = this.#waiting(which);
     if (request === undefined) return;
     request.gone = true;
     this.waiting.delete(request);
@@ -148,7 +166,8 @@ class World {
 
   /** Nobody waits for a place that is free; whoever was told a number is told the right one. */
   check(): void {
-    for (const { wants } of this.waiting) {
+    for (const { wants, paused } of this.waiting) {
+      if (paused) continue;
       for (const slot of wants ?? PLACES.keys()) assert(!this.shared.hasRoom(slot), `somebody waits for ${slot}`);
     }
     assertEquals(this.shared.line.queued(), this.waiting.size);
@@ -158,14 +177,19 @@ class World {
     });
   }
 
+  #waiting(which: number): Request | undefined {
+    return [...this.waiting][which % this.waiting.size];
+  }
+
   #tryLease(request: Request, ticket: number): Lease | undefined {
+    if (request.paused) return undefined;
     for (const backend of this.#pools[request.isolate]?.backends ?? []) {
       if (request.wants?.includes(backend.slot) === false || !backend.hasRoomFor(ticket)) continue;
       const room = (backend.maxConnections ?? 0) - backend.currentConnections;
       const others = this.shared.line.queued() - (ticket === NO_TICKET ? 0 : 1);
       const lease = backend.lease();
-      const overtaken = [...this.waiting].filter(({ order, wants }) =>
-        order < request.order && wants?.includes(backend.slot) !== false
+      const overtaken = [...this.waiting].filter(({ order, wants, paused }) =>
+        order < request.order && !paused && wants?.includes(backend.slot) !== false
       );
       if (lease !== undefined && room <= others) assertEquals(overtaken, [], "an older request could use the place");
       return lease;
@@ -184,25 +208,32 @@ const wants = fc.oneof(
   fc.constant(undefined),
   fc.subarray([0, 1, 2], { minLength: 1 }),
 );
+const paused = fc.nat(3).map((draw) => draw === 0);
 const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ type: fc.constant("arrive" as const), isolate, wants }) },
+  { weight: 6, arbitrary: fc.record({ type: fc.constant("arrive" as const), isolate, wants, paused }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constant("finish" as const), which: fc.nat() }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("look" as const), isolate }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("turn" as const), which: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("leave" as const), which: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("die" as const), isolate }) },
 );
 
+// One whose pause was over stood in no line until the next look, and younger ones got its place.
 // A place that came free went to whoever waited in the same isolate, and new requests took it from those that waited.
 Deno.test("RequestQueue is first in, first out over all isolates, for each backend, and leaves no place empty", () => {
   fc.assert(fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
     using world = new World();
     for (const step of steps) {
-      if (step.type === "arrive") world.arrive(step.isolate, step.wants);
+      if (step.type === "arrive") world.arrive(step.isolate, step.wants, step.paused);
       else if (step.type === "finish") world.finish(step.which);
+      else if (step.type === "turn") world.turn(step.which);
       else if (step.type === "leave") world.leave(step.which);
       else if (step.type === "die") world.die(step.isolate);
       else world.looks.look(step.isolate);
     }
+    world.settle();
+    world.check();
+    world.resumeAll();
     world.settle();
     world.check();
     while (world.served.length > 0) {

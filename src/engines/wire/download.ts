@@ -6,8 +6,8 @@ import { type BodyReader, bodyReader } from "../../http1/body_reader.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
 import { encodeHead } from "../../http1/writer.ts";
 import type { BackendConnection } from "./backend/backend_connection.ts";
-import type { ClientConnection } from "./client/client_connection.ts";
 import type { WireContext } from "./context.ts";
+import type { ExchangeClient } from "./exchange_client.ts";
 import type { Timed } from "./timeouts.ts";
 import type { Transfer } from "./transfer.ts";
 
@@ -27,7 +27,7 @@ export class Download {
   /** Whether the clock runs for the client, who is to take bytes, and not for the backend. */
   waitsForClient = false;
   readonly #connection: BackendConnection;
-  readonly #client: ClientConnection;
+  readonly #client: ExchangeClient;
   readonly #reader: BodyReader;
   readonly #framing: BodyFraming;
   readonly #transfer: Transfer;
@@ -37,7 +37,7 @@ export class Download {
   /** @param clock runs while the next byte is waited for, and while the client is to take one */
   constructor(
     connection: BackendConnection,
-    client: ClientConnection,
+    client: ExchangeClient,
     { framing, transfer }: { readonly framing: BodyFraming; readonly transfer: Transfer },
     context: WireContext,
     clock: Timed,

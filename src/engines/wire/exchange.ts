@@ -13,12 +13,12 @@ import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import { isSafe } from "../../proxy/retry.ts";
 import type { BackendConnection } from "./backend/backend_connection.ts";
-import type { ClientConnection } from "./client/client_connection.ts";
 import type { WireContext } from "./context.ts";
+import type { ExchangeClient } from "./exchange_client.ts";
 import { Download, type DownloadEnd } from "./download.ts";
 import { type Cancelled, explain, type GivenUp, NoAnswer, ResponseBroken } from "./failures.ts";
 import { CLOSE_LINE, KEEP_ALIVE_LINE, requestHead, responseHead } from "./heads.ts";
-import { protocolsOf, type WireRequest } from "./client/request.ts";
+import { protocolsOf, type WireRequest } from "./request.ts";
 import { Timed } from "./timeouts.ts";
 import { toldLength, transferOf } from "./transfer.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -35,7 +35,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   readonly request: WireRequest;
   /** Whether the client's connection can carry another request once this is over. */
   keepsClient = false;
-  readonly #client: ClientConnection;
+  readonly #client: ExchangeClient;
   readonly #context: WireContext;
   readonly #cameTooLate: boolean;
   #turn: number | undefined;
@@ -54,7 +54,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Uploa
   #tunnelBytesIn = 0;
   #faultDetail = "";
 
-  constructor(request: WireRequest, client: ClientConnection, context: WireContext) {
+  constructor(request: WireRequest, client: ExchangeClient, context: WireContext) {
     super();
     this.request = request;
     this.#client = client;

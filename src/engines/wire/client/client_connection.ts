@@ -8,12 +8,13 @@ import { checkBeginning, type Http1Request, readRequestHead } from "../../../htt
 import type { Problem } from "../../../proxy/problem.ts";
 import type { WireContext } from "../context.ts";
 import { WireExchange } from "../exchange.ts";
+import type { ExchangeClient } from "../exchange_client.ts";
 import { CLOSE_LINE, responseHead } from "../heads.ts";
 import { Inlet, type InletListener } from "../inlet.ts";
 import { closeQuietly } from "../../../net/close_quietly.ts";
 import { type Link, writeAll } from "../link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
-import { type ClientAddress, wireRequest } from "./request.ts";
+import { type ClientAddress, wireRequest } from "../request.ts";
 import { Timed } from "../timeouts.ts";
 
 /** Enough for most heads; a longer one makes it grow for as long as it lasts. Much of what an idle connection takes. */
@@ -23,7 +24,7 @@ const CR = 0x0d;
 const LF = 0x0a;
 
 /** Its clock runs while a head is on its way, while it is idle, and while a body is to go on. */
-export class ClientConnection extends Timed implements InletListener {
+export class ClientConnection extends Timed implements ExchangeClient, InletListener {
   readonly link: Link;
   readonly inlet: Inlet;
   #address: ClientAddress;
@@ -76,11 +77,6 @@ export class ClientConnection extends Timed implements InletListener {
     this.close();
   }
 
-  /**
-   * Writes all of `bytes`; returns whether the client takes them.
-   *
-   * @param clock started anew, if it runs, whenever the client has taken a part
-   */
   async send(bytes: Uint8Array, clock?: Timed): Promise<boolean> {
     try {
       await writeAll(this.link, bytes, clock);
@@ -91,7 +87,6 @@ export class ClientConnection extends Timed implements InletListener {
     }
   }
 
-  /** As `send`; a client that takes nothing for `timeouts.idle` has left. */
   async sendInTime(bytes: Uint8Array): Promise<boolean> {
     const clock = new SendClock(this);
     this.#context.idleTimeouts.start(clock);
@@ -100,7 +95,6 @@ export class ClientConnection extends Timed implements InletListener {
     return sent;
   }
 
-  /** Sends an answer of the proxy's own. */
   async answer(
     { status, title, headers, body }: Problem,
     { withoutBody, lines }: { readonly withoutBody: boolean; readonly lines: string },
@@ -112,7 +106,6 @@ export class ClientConnection extends Timed implements InletListener {
     await this.sendInTime(withoutBody ? head : Buffer.concat([head, content]));
   }
 
-  /** Closes it at once; later calls do nothing. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

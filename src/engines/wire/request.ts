@@ -1,9 +1,9 @@
 /** A request's head as this engine knows it. */
 
-import type { BodyFraming } from "../../../http1/body.ts";
-import type { FieldSection } from "../../../http1/head.ts";
-import type { Http1Request } from "../../../http1/request_head.ts";
-import type { RequestHead } from "../../../proxy/message.ts";
+import type { BodyFraming } from "../../http1/body.ts";
+import type { FieldSection } from "../../http1/head.ts";
+import type { Http1Request } from "../../http1/request_head.ts";
+import type { RequestHead } from "../../proxy/message.ts";
 
 export interface WireRequest extends RequestHead {
   /** Where `headers` stand. */

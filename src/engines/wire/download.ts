@@ -8,7 +8,7 @@ import { encodeHead } from "../../http1/writer.ts";
 import type { BackendConnection } from "./backend/backend_connection.ts";
 import type { WireContext } from "./context.ts";
 import type { ExchangeClient } from "./exchange_client.ts";
-import type { Timed } from "./timeouts.ts";
+import { Timed } from "./timeouts.ts";
 import type { Transfer } from "./transfer.ts";
 
 /** How it ended: whole; broken off or malformed by the backend; the client takes no more. */
@@ -19,7 +19,14 @@ const LAST_CHUNK = Buffer.from("0\r\n\r\n");
 /** Bodies beyond what is in the first buffer are read through a large one from this many bytes on. */
 const LARGE_BYTES = 128 * 1024;
 
-export class Download {
+/** Whoever the download belongs to. */
+export interface DownloadListener {
+  /** @param side which one has moved no byte for `timeouts.idle` */
+  downloadStuck(side: "client" | "backend"): void;
+}
+
+/** Its clock runs while the backend's next byte is waited for, and while the client is to take one. */
+export class Download extends Timed {
   /** What is wrong with a malformed body. */
   fault = "";
   /** Whether the client has been sent anything. */
@@ -32,23 +39,23 @@ export class Download {
   readonly #framing: BodyFraming;
   readonly #transfer: Transfer;
   readonly #context: WireContext;
-  readonly #clock: Timed;
+  readonly #listener: DownloadListener;
 
-  /** @param clock runs while the next byte is waited for, and while the client is to take one */
   constructor(
     connection: BackendConnection,
     client: ExchangeClient,
     { framing, transfer }: { readonly framing: BodyFraming; readonly transfer: Transfer },
     context: WireContext,
-    clock: Timed,
+    listener: DownloadListener,
   ) {
+    super();
     this.#connection = connection;
     this.#client = client;
     this.#framing = framing;
     this.#reader = bodyReader(framing, context.maxHeaderBytes, context.dropsResponseTrailer);
     this.#transfer = transfer;
     this.#context = context;
-    this.#clock = clock;
+    this.#listener = listener;
   }
 
   /** Bytes of data so far. */
@@ -62,7 +69,11 @@ export class Download {
     if (part === undefined) return Promise.resolve("malformed");
     this.begun = true;
     this.#waitForClient();
-    return this.#relay(this.#client.send(this.#inFront(head, part), this.#clock));
+    return this.#relay(this.#client.send(this.#inFront(head, part), this));
+  }
+
+  timedOut(): void {
+    this.#listener.downloadStuck(this.waitsForClient ? "client" : "backend");
   }
 
   async #relay(begun: Promise<boolean>): Promise<DownloadEnd> {
@@ -81,7 +92,7 @@ export class Download {
   async #relayRest(): Promise<DownloadEnd> {
     const { inlet } = this.#connection;
     while (!this.#reader.done) {
-      this.#context.idleTimeouts.start(this.#clock);
+      this.#context.idleTimeouts.start(this);
       this.waitsForClient = false;
       await inlet.more();
       if (inlet.unread === 0) {
@@ -93,7 +104,7 @@ export class Download {
       const part = this.#nextPart();
       if (part === undefined) return "malformed";
       this.#waitForClient();
-      if (!await this.#client.send(part, this.#clock)) return "client_gone";
+      if (!await this.#client.send(part, this)) return "client_gone";
     }
     return "whole";
   }
@@ -142,7 +153,7 @@ export class Download {
   }
 
   #waitForClient(): void {
-    this.#context.idleTimeouts.start(this.#clock);
+    this.#context.idleTimeouts.start(this);
     this.waitsForClient = true;
   }
 }

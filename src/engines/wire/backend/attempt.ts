@@ -1,0 +1,257 @@
+/** One attempt at a backend: a connection, the request on it, and the head of the answer. */
+
+import { Buffer } from "node:buffer";
+import type { ProxyError } from "../../../errors.ts";
+import { MalformedMessage } from "../../../http1/malformed.ts";
+import type { Http1Response } from "../../../http1/response_head.ts";
+import { encodeHead } from "../../../http1/writer.ts";
+import type { Backend } from "../../../pool/backend.ts";
+import { checkBelowBase } from "../../../proxy/base_path.ts";
+import type { HeaderPair, ResponseHead } from "../../../proxy/message.ts";
+import { isSafe } from "../../../proxy/retry.ts";
+import type { WireContext } from "../context.ts";
+import { type GivenUp, NoAnswer } from "../failures.ts";
+import { requestHead } from "../heads.ts";
+import { protocolsOf, type WireRequest } from "../request.ts";
+import { Timed } from "../timeouts.ts";
+import type { Upload } from "../upload.ts";
+import type { BackendConnection } from "./backend_connection.ts";
+
+/** A backend's answer, and the connection that its body comes over. */
+export interface WireResponse extends ResponseHead {
+  readonly head: Http1Response;
+  readonly connection: BackendConnection;
+}
+
+/** The exchange that an attempt is made for. */
+export interface AttemptOwner {
+  readonly request: WireRequest;
+  /** The request's body, if it has one. */
+  readonly upload: Upload | undefined;
+  /** Whether the exchange was broken off: nothing more is to be sent. */
+  readonly isBrokenOff: boolean;
+  /** A 1xx other than 101 has come. The attempt goes on when this has settled; must not reject. */
+  informationalCame(head: Http1Response): Promise<void>;
+  /** All of the request is on its way, with its body if it has one. */
+  uploadEnded(): void;
+  /** Puts what ended the attempt into the one error vocabulary. */
+  explain(error: unknown): ProxyError;
+}
+
+/**
+ * Owns its connection from the time that it has one until the answer's body is over. Its clock runs while a connection
+ * is made, and while the answer's head is to come.
+ */
+export class Attempt extends Timed {
+  /** Why it was given up, if it was. */
+  givenUp: GivenUp | undefined;
+  readonly #backend: Backend;
+  readonly #headers: HeaderPair[];
+  readonly #context: WireContext;
+  readonly #owner: AttemptOwner;
+  #dialing: AbortController | undefined;
+  #connection: BackendConnection | undefined;
+  /** Whether a 1xx has come: the backend has begun to answer. */
+  #hinted = false;
+  #answered = false;
+
+  constructor(backend: Backend, headers: HeaderPair[], context: WireContext, owner: AttemptOwner) {
+    super();
+    this.#backend = backend;
+    this.#headers = headers;
+    this.#context = context;
+    this.#owner = owner;
+  }
+
+  /** Sends the request; resolves with the head of its answer. Rejects with a `ProxyError` only. Called once. */
+  run(): Promise<WireResponse> {
+    const connection = this.#context.backends.takeIdle(this.#backend, this.#isSafe);
+    return connection === undefined ? this.#runAnew() : this.#converse(connection, { reused: true });
+  }
+
+  /** Ends it, wherever it is: whoever waits for the backend hears of that. */
+  breakOff(): void {
+    this.#dialing?.abort();
+    this.#connection?.close();
+  }
+
+  /** The request's body is on its way whole: the answer's time begins, unless its head has come. */
+  bodySent(): void {
+    if (!this.#answered) this.#context.responseTimeouts.start(this);
+  }
+
+  /** The backend takes nothing of the request's body. */
+  bodyStuck(): void {
+    // A backend that answers early may well leave the rest unread: then its answer is all that counts.
+    if (!this.#answered) this.#giveUp("response_timeout");
+  }
+
+  /**
+   * The answer is over, and its connection with it.
+   *
+   * @param reusable whether the connection is at the end of an answer, with nothing of the request left to send
+   */
+  release(reusable: boolean): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (reusable && connection !== undefined) this.#context.backends.giveBack(connection);
+    else connection?.close();
+  }
+
+  /**
+   * As `release`, for an answer that nobody reads.
+   *
+   * @param reusable whether the connection may be kept if all of the answer has come already
+   */
+  discard({ keepAlive, framing }: Http1Response, reusable: boolean): void {
+    const inlet = this.#connection?.inlet;
+    const isWhole = keepAlive && framing.kind === "length" && inlet?.unread === framing.bytes;
+    if (isWhole && reusable) inlet.start = inlet.end;
+    this.release(isWhole && reusable);
+  }
+
+  timedOut(): void {
+    this.#giveUp(this.#dialing === undefined ? "response_timeout" : "connect_timeout");
+  }
+
+  #giveUp(why: GivenUp): void {
+    this.givenUp = why;
+    this.breakOff();
+  }
+
+  async #connect(): Promise<BackendConnection> {
+    this.#dialing = new AbortController();
+    this.#context.connectTimeouts.start(this);
+    try {
+      const connection = await this.#context.backends.connect(this.#backend, this.#dialing.signal);
+      this.givenUp = undefined; // the limit passed just then: too late
+      return connection;
+    } finally {
+      this.#dialing = undefined;
+      this.stopClock();
+    }
+  }
+
+  async #runAnew(): Promise<WireResponse> {
+    let connection: BackendConnection;
+    try {
+      connection = await this.#connect();
+    } catch (error) {
+      throw this.#owner.explain(error);
+    }
+    return await this.#converse(connection, { reused: false });
+  }
+
+  /** Sends the request, and waits for the answer's head while the rest of the body is on its way. */
+  async #converse(
+    connection: BackendConnection,
+    { reused }: { readonly reused: boolean },
+  ): Promise<WireResponse> {
+    this.#connection = connection;
+    try {
+      this.#send(connection);
+      let head = this.#readHead(connection);
+      while (head === undefined || isInformational(head)) {
+        await (head === undefined ? connection.inlet.more() : this.#passInformational(head));
+        head = this.#readHead(connection);
+      }
+      return this.#accepted(head, connection);
+    } catch (error) {
+      return this.#failed(connection, reused && error instanceof NoAnswer, error);
+    }
+  }
+
+  #send(connection: BackendConnection): void {
+    const { request, upload } = this.#owner;
+    if (this.#owner.isBrokenOff) throw new NoAnswer();
+    const headers = this.#headers;
+    const target = { method: request.method, target: targetFor(this.#backend, request.target) };
+    const lines = connectionLines(request.upgrade, takesTrailers(headers));
+    const head = requestHead(target, headers, request.framing, lines, request.section);
+    const { out } = connection;
+    const length = encodeHead(head, out);
+    const bytes = length === -1
+      ? Buffer.from(head, "latin1") // too long for the scratch
+      : out.subarray(0, upload === undefined ? length : upload.takeReady(out, length));
+    if (this.#owner.isBrokenOff) throw new NoAnswer(); // what came of the body is no good
+    if (upload !== undefined && !upload.done) return void this.#sendBody(connection, upload, connection.send(bytes));
+    connection.post(bytes);
+    this.#owner.uploadEnded();
+  }
+
+  async #sendBody(connection: BackendConnection, upload: Upload, sent: Promise<boolean>): Promise<void> {
+    if (await sent && !this.#owner.isBrokenOff) await upload.run(connection);
+  }
+
+  #readHead(connection: BackendConnection): Http1Response | undefined {
+    const head = connection.readHead(this.#owner.request.method, this.#context.maxHeaderBytes);
+    if (head === undefined && connection.inlet.ended) {
+      throw this.#hinted ? new MalformedMessage("nothing behind a 1xx") : new NoAnswer();
+    }
+    return head;
+  }
+
+  async #passInformational(head: Http1Response): Promise<void> {
+    this.#hinted = true;
+    await this.#context.pace.pause(); // there may be no end to them
+    await this.#owner.informationalCame(head);
+  }
+
+  #accepted(head: Http1Response, connection: BackendConnection): WireResponse {
+    const { request } = this.#owner;
+    this.stopClock();
+    if (head.status === 101 && !isAsked(head.upgrade, request.upgrade)) {
+      throw new MalformedMessage("an unasked 101");
+    }
+    this.#answered = true;
+    const carriesTrailers = head.framing.kind === "chunked" && request.minorVersion === 1;
+    return { status: head.status, headers: head.fields, carriesTrailers, head, connection };
+  }
+
+  /** @param stale whether the backend closed an idle connection just then: that is no failure, a new one will do */
+  #failed(connection: BackendConnection, stale: boolean, error: unknown): Promise<WireResponse> {
+    this.stopClock();
+    this.#connection = undefined;
+    connection.close();
+    const brokenOff = this.givenUp !== undefined || this.#owner.isBrokenOff;
+    if (!stale || brokenOff || !this.#isSafe) throw this.#owner.explain(error);
+    return this.#runAnew();
+  }
+
+  /** Whether the request changes nothing, so that nobody has to decide whether it is sent again. */
+  get #isSafe(): boolean {
+    const { upload, request } = this.#owner;
+    return upload === undefined && isSafe(request.method);
+  }
+}
+
+function isInformational({ status }: Http1Response): boolean {
+  return status < 200 && status !== 101;
+}
+
+/** @throws {ProxyError} when the target would lead out of the backend's base path */
+function targetFor({ basePath }: Backend, target: string): string {
+  if (basePath === "") return target;
+  checkBelowBase(target);
+  return target === "*" ? target : basePath + target;
+}
+
+/** `TE` is the connection's own, and so has to be named in `Connection` (RFC 9110 §10.1.4). */
+function connectionLines(upgrade: string | undefined, te: boolean): string {
+  if (upgrade === undefined) return te ? "Connection: TE\r\n" : "";
+  return `Connection: Upgrade${te ? ", TE" : ""}\r\nUpgrade: ${upgrade}\r\n`;
+}
+
+function takesTrailers(headers: readonly HeaderPair[]): boolean {
+  for (const [name] of headers) {
+    if (name.length === 2 && name.toLowerCase() === "te") return true;
+  }
+  return false;
+}
+
+/** Whether a backend switches to nothing but what its client asked for (RFC 9110 §7.8). */
+function isAsked(switchedTo: string | undefined, asked: string | undefined): boolean {
+  if (switchedTo === undefined || asked === undefined) return false;
+  const offered = protocolsOf(asked);
+  return protocolsOf(switchedTo).every((protocol) => offered.includes(protocol));
+}

@@ -10,9 +10,7 @@ import { isLoopback } from "../config/cross_checks.ts";
 import type { BackendChange } from "../config/backend_change.ts";
 import type { Config } from "../config/schema.ts";
 import { type DataPlane, startDataPlane } from "../workers/data_plane.ts";
-import { type RedirectServer, startRedirect } from "../engines/redirect.ts";
-import { FrontCertificate } from "../front_certificate.ts";
-import { type Clock, systemClock } from "../health/clock.ts";
+import { type Clock, systemClock } from "../net/clock.ts";
 import { HealthMonitor } from "../health/monitor.ts";
 import { FailOpen } from "../health/fail_open.ts";
 import { PassiveHealth } from "../health/passive.ts";
@@ -29,7 +27,9 @@ import type { ReloadReport } from "../admin/reload_report.ts";
 import { settlesWithin } from "../settles_within.ts";
 import { type Authorities, changedAuthorities, readAuthorities } from "../tls/authorities.ts";
 import { checkCertificateFiles } from "../tls/check.ts";
+import { CertificateStore } from "../tls/store.ts";
 import { Supervisor, workerCount } from "../workers/supervisor.ts";
+import { type RedirectServer, startRedirect } from "./redirect.ts";
 
 /** How long what is still open has to be told that it ends, and to be cut. */
 const GOODBYE_LIMIT_MS = 1000;
@@ -68,7 +68,7 @@ export class Roundhouse {
   /** What sockets and isolates were made by. */
   readonly #started: Config;
   readonly #clock: Clock;
-  readonly #certificate: FrontCertificate;
+  readonly #certificates: CertificateStore;
   #config: Config;
   /** What the backends' `tls.ca` files held when they were last read. */
   #authorities: Authorities;
@@ -90,8 +90,8 @@ export class Roundhouse {
     const { proxy, backends } = config;
     checkCertificateFiles(config, new Date(clock.now())); // so that one run tells of all of them
     const authorities = readAuthorities(backends);
-    const certificate = await FrontCertificate.obtain({ tls: proxy.tls, log, clock });
-    const roundhouse = new Roundhouse(options, authorities, certificate);
+    const certificates = await CertificateStore.obtain({ tls: proxy.tls, log, clock });
+    const roundhouse = new Roundhouse(options, authorities, certificates);
     try {
       await roundhouse.#fillPool();
       await roundhouse.#startServers(options.workerUrl);
@@ -105,12 +105,12 @@ export class Roundhouse {
   private constructor(
     { config, log, version, load, reloaded = () => {}, save, clock = systemClock }: RoundhouseOptions,
     authorities: Authorities,
-    certificate: FrontCertificate,
+    certificates: CertificateStore,
   ) {
     this.#clock = clock;
     this.#started = config;
     this.#authorities = authorities;
-    this.#certificate = certificate;
+    this.#certificates = certificates;
     this.#config = config;
     this.#log = log;
     this.#load = load;
@@ -179,7 +179,7 @@ export class Roundhouse {
         sessions: this.#sessions,
         passive: this.#passive,
         log: this.#log,
-        certificate: this.#certificate.current,
+        certificate: this.#certificates.current,
         doorChanged: (open: boolean) => this.#doors.set("proxy", open),
       };
       return workers === 1
@@ -187,7 +187,7 @@ export class Roundhouse {
         : Supervisor.start({ ...options, workers, workerUrl });
     });
     this.#dataPlane = dataPlane;
-    this.#certificate.watch(dataPlane);
+    this.#certificates.watch(dataPlane.setCertificate);
     const { host, tls } = config.proxy;
     const port = tls?.redirectFrom ?? null;
     if (port !== null) {
@@ -240,7 +240,7 @@ export class Roundhouse {
     const authorities = readAuthorities(config.backends);
     const newAuthorities = changedAuthorities(this.#authorities, authorities);
     const wanted = { specs: config.backends, up: startsUp(config), reason: "reload", newAuthorities };
-    const useCertificate = await this.#certificate.prepare(config.proxy.tls);
+    const useCertificate = await this.#certificates.prepare(config.proxy.tls);
     const sessions = sessionsFor(config, { before, table: this.#sessions });
     await makeRoom(turn, wanted);
     // All or nothing: from here on nothing fails, and nothing waits.
@@ -265,7 +265,7 @@ export class Roundhouse {
 
   /** Where the proxy listens, for a log line: `http://0.0.0.0:8080`. */
   get proxyUrl(): string {
-    return urlOf(this.#dataPlane?.address, this.#certificate.current === undefined ? "http" : "https");
+    return urlOf(this.#dataPlane?.address, this.#certificates.current === undefined ? "http" : "https");
   }
 
   /** Where plain HTTP is redirected from; `undefined` where it is not. */
@@ -300,7 +300,7 @@ export class Roundhouse {
       this.#log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }
     await this.#membership.idle(); // a reload may be about to change the pool
-    await Promise.all([this.#monitor?.stop(), this.#certificate.stop()]);
+    await Promise.all([this.#monitor?.stop(), this.#certificates.stop()]);
     this.#passive.stop();
     this.#failOpen.stop();
     this.#events.close();

@@ -1,6 +1,6 @@
 /** Notices when a file may have other content, however that came about. */
 
-import { type Clock, systemClock } from "../health/clock.ts";
+import { type Clock, systemClock } from "../net/clock.ts";
 
 /** How often the file is looked at. */
 const LOOK_MS = 250;

@@ -7,7 +7,7 @@ import type { Backend } from "../pool/backend.ts";
 import type { PoolEvent, ServerPool } from "../pool/server_pool.ts";
 import { adviceOn } from "./advice.ts";
 import { CheckGate } from "./check_gate.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "../net/clock.ts";
 import { Nap } from "./nap.ts";
 import { Pace, QUICK_MS } from "./pace.ts";
 import { type Observation, type Probe, type ProbeFactory, PROBES } from "./probes.ts";

@@ -1,6 +1,6 @@
 /** A pause that may be shortened. */
 
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../net/clock.ts";
 
 export class Nap {
   readonly #clock: Clock;

@@ -4,7 +4,7 @@ import type { Config, HealthConfig } from "../config/schema.ts";
 import { formatDuration, MAX_TIMER_MS } from "../config/units.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "../net/clock.ts";
 import { canSpare } from "./spare.ts";
 
 type PassiveConfig = Config["passive"];

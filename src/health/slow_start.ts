@@ -3,7 +3,7 @@
 import type { Backend } from "../pool/backend.ts";
 import type { PoolEvent, ServerPool } from "../pool/server_pool.ts";
 import { FULL_RAMP } from "../pool/shared_state.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../net/clock.ts";
 
 /** What a `SlowStart` works with. */
 export interface SlowStartOptions {

@@ -1,7 +1,7 @@
 /** A whole roundhouse in this process, on free ports. */
 
 import { type ConfigFile, configSchema } from "../../src/config/schema.ts";
-import { type Clock, systemClock } from "../../src/health/clock.ts";
+import { type Clock, systemClock } from "../../src/net/clock.ts";
 import type { Backend } from "../../src/pool/backend.ts";
 import { Roundhouse } from "../../src/control/roundhouse.ts";
 import { RecordingLog } from "./log.ts";

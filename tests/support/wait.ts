@@ -1,6 +1,6 @@
 /** Waiting without luck: for a condition with a deadline, or on a clock that the test moves. */
 
-import type { Clock } from "../../src/health/clock.ts";
+import type { Clock } from "../../src/net/clock.ts";
 
 /** How a `waitFor` ends when the condition never holds. */
 export interface WaitOptions {

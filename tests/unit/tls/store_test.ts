@@ -1,12 +1,12 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { X509Certificate } from "node:crypto";
-import { ConfigError } from "../../src/errors.ts";
-import { FrontCertificate } from "../../src/front_certificate.ts";
-import type { TlsConfig } from "../../src/tls/certificates.ts";
-import type { ServerCertificate } from "../../src/tls/server_certificate.ts";
-import { keptCertificate, makePair, StateDirectory, TemporaryDirectory } from "../support/certificates.ts";
-import { RecordingLog } from "../support/log.ts";
-import { ManualClock, waitFor } from "../support/wait.ts";
+import { ConfigError } from "../../../src/errors.ts";
+import { CertificateStore } from "../../../src/tls/store.ts";
+import type { TlsConfig } from "../../../src/tls/certificates.ts";
+import type { ServerCertificate } from "../../../src/tls/server_certificate.ts";
+import { keptCertificate, makePair, StateDirectory, TemporaryDirectory } from "../../support/certificates.ts";
+import { RecordingLog } from "../../support/log.ts";
+import { ManualClock, waitFor } from "../../support/wait.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -18,23 +18,23 @@ function files({ cert, key }: { cert: string; key: string }): TlsConfig {
   return { kind: "files", cert, key, redirectFrom: null };
 }
 
-/** A certificate in the hands of an engine that remembers what it was told to show, if it can show another at all. */
+/** A store whose engine remembers what it was told to show, if it can show another certificate at all. */
 async function start(tls: TlsConfig | null, { changeable = true, clock = new ManualClock() } = {}) {
   const log = new RecordingLog();
   const shown: ServerCertificate[] = [];
-  const certificate = await FrontCertificate.obtain({ tls, log, clock });
-  certificate.watch({ setCertificate: changeable ? (next) => void shown.push(next) : undefined });
-  return { certificate, clock, log, shown };
+  const store = await CertificateStore.obtain({ tls, log, clock });
+  store.watch(changeable ? (next) => void shown.push(next) : undefined);
+  return { store, clock, log, shown };
 }
 
 function names({ cert }: ServerCertificate): string | undefined {
   return new X509Certificate(cert).subjectAltName;
 }
 
-Deno.test("FrontCertificate makes another self-signed one when less than 30 days are left, again and again", async () => {
+Deno.test("CertificateStore makes another self-signed one when less than 30 days are left, again and again", async () => {
   using directory = new StateDirectory();
-  const { certificate, clock, log, shown } = await start(selfSigned("localhost"));
-  const first = certificate.current;
+  const { store, clock, log, shown } = await start(selfSigned("localhost"));
+  const first = store.current;
   for (let round = 1; round <= 2; round++) {
     await clock.advance(364 * DAY_MS);
     assertEquals(shown.length, round - 1);
@@ -43,68 +43,68 @@ Deno.test("FrontCertificate makes another self-signed one when less than 30 days
   }
   const [second, third] = shown;
   assertEquals(new Set([first?.cert, second?.cert, third?.cert]).size, 3);
-  assertEquals(third, certificate.current);
+  assertEquals(third, store.current);
   // The next start shows the same one.
   assertEquals(keptCertificate(directory.path), third?.cert);
   assertEquals(log.of("certificate changed").length, 2);
   assertEquals(log.lines.filter(({ level }) => level !== "info"), []);
-  await certificate.stop();
+  await store.stop();
   assertEquals(clock.pending, 0);
 });
 
-Deno.test("FrontCertificate makes another self-signed one when a reload names other hosts, and then goes by these", async () => {
+Deno.test("CertificateStore makes another self-signed one when a reload names other hosts, and then goes by these", async () => {
   using _directory = new StateDirectory();
-  const { certificate, clock, shown } = await start(selfSigned("one.example"));
-  assertEquals((await certificate.prepare(selfSigned("ONE.example")))(), false);
+  const { store, clock, shown } = await start(selfSigned("one.example"));
+  assertEquals((await store.prepare(selfSigned("ONE.example")))(), false);
   assertEquals(shown, []);
-  assertEquals((await certificate.prepare(selfSigned("two.example")))(), false);
+  assertEquals((await store.prepare(selfSigned("two.example")))(), false);
   assertEquals(shown.map(names), ["DNS:two.example"]);
   await clock.advance(367 * DAY_MS);
   await waitFor(() => shown.length === 2, { what: "another certificate" });
   assertEquals(shown.map(names), ["DNS:two.example", "DNS:two.example"]);
-  await certificate.stop();
+  await store.stop();
 });
 
-Deno.test("FrontCertificate shows what the files hold at a reload, and nothing of a reload that is refused", async () => {
+Deno.test("CertificateStore shows what the files hold at a reload, and nothing of a reload that is refused", async () => {
   using directory = new TemporaryDirectory();
   const pair = await makePair();
   const tls = files(directory.writePair(pair));
-  const { certificate, shown } = await start(tls);
-  assertEquals((await certificate.prepare(tls))(), false);
+  const { store, shown } = await start(tls);
+  assertEquals((await store.prepare(tls))(), false);
   assertEquals(shown, []);
   const next = await makePair();
   Deno.writeTextFileSync(`${directory.path}/server.crt`, next.cert);
-  await assertRejects(() => certificate.prepare(tls), ConfigError, "does not belong to");
+  await assertRejects(() => store.prepare(tls), ConfigError, "does not belong to");
   directory.writePair(next);
-  const use = await certificate.prepare(tls);
-  assertEquals(certificate.current, pair); // nothing has changed yet
+  const use = await store.prepare(tls);
+  assertEquals(store.current, pair); // nothing has changed yet
   assertEquals(use(), false);
-  assertEquals([shown, certificate.current], [[next], next]);
-  await certificate.stop();
+  assertEquals([shown, store.current], [[next], next]);
+  await store.stop();
 });
 
-Deno.test("FrontCertificate shows what it has checked, whatever becomes of the files until the reload is through", async () => {
+Deno.test("CertificateStore shows what it has checked, whatever becomes of the files until the reload is through", async () => {
   // The files were read a second time once all else had been applied: changed in between, as by a renewal that writes
   // one after the other, they failed a reload that had already happened.
   using directory = new TemporaryDirectory();
   const tls = files(directory.writePair(await makePair()));
-  const { certificate, shown } = await start(tls);
+  const { store, shown } = await start(tls);
   const next = await makePair();
   directory.writePair(next);
-  const use = await certificate.prepare(tls);
+  const use = await store.prepare(tls);
   directory.write("server.crt", "half a certificate");
   assertEquals(use(), false);
-  assertEquals([shown, certificate.current], [[next], next]);
-  await certificate.stop();
+  assertEquals([shown, store.current], [[next], next]);
+  await store.stop();
 });
 
-Deno.test("FrontCertificate says what takes a restart: TLS on or off, and any change that the engine can't make", async () => {
+Deno.test("CertificateStore says what takes a restart: TLS on or off, and any change that the engine can't make", async () => {
   using directory = new StateDirectory();
   const tls = files(directory.writePair(await makePair()));
   const plain = await start(null);
   const fixed = await start(tls, { changeable: false });
   const changeable = await start(tls);
-  const restart = async ({ certificate }: typeof plain, tls: TlsConfig | null) => (await certificate.prepare(tls))();
+  const restart = async ({ store }: typeof plain, tls: TlsConfig | null) => (await store.prepare(tls))();
   assertEquals([await restart(plain, null), await restart(plain, tls)], [false, true]);
   assertEquals([await restart(fixed, tls), await restart(fixed, null)], [false, true]);
   assertEquals([await restart(changeable, tls), await restart(changeable, null)], [false, true]);
@@ -112,17 +112,17 @@ Deno.test("FrontCertificate says what takes a restart: TLS on or off, and any ch
   assertEquals([await restart(fixed, tls), await restart(changeable, tls)], [true, false]);
   assertEquals(await restart(fixed, selfSigned("localhost")), true);
   assertEquals(fixed.log.of("certificate made"), []); // that is for the restart to do
-  for (const { certificate } of [plain, fixed, changeable]) await certificate.stop();
+  for (const { store } of [plain, fixed, changeable]) await store.stop();
   assertEquals(plain.clock.pending, 0);
 });
 
-Deno.test("FrontCertificate warns each day when its file's certificate has less than 14 days left", async () => {
+Deno.test("CertificateStore warns each day when its file's certificate has less than 14 days left", async () => {
   using directory = new TemporaryDirectory();
   for (const [changeable, remedy] of [[true, /^a reload reads/], [false, /^a restart reads/]] as const) {
     const clock = new ManualClock();
     clock.jump(Date.now() - clock.now());
     const tls = files(directory.writePair(await makePair({ days: 20.5 })));
-    const { certificate, log } = await start(tls, { changeable, clock });
+    const { store, log } = await start(tls, { changeable, clock });
     await clock.advance(6 * DAY_MS);
     assertEquals(log.lines, []);
     await clock.advance(3 * DAY_MS);
@@ -131,6 +131,6 @@ Deno.test("FrontCertificate warns each day when its file's certificate has less 
       Array(3).fill("warn certificate expires"),
     );
     assertMatch(String(log.lines[0]?.fields["remedy"]), remedy);
-    await certificate.stop();
+    await store.stop();
   }
 });

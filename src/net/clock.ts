@@ -1,6 +1,6 @@
-/** The time that checks, ejections and slow start go by. */
+/** The time that checks, ejections, slow start and the age of certificates go by. */
 
-/** Time, as the health room sees it; a test passes its own. */
+/** Time with its timers. A test passes its own. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;

@@ -1,32 +1,34 @@
-/** The certificate that clients are shown, as long as the process runs: a reload or its age puts another in its place. */
+/** The certificate in use, as long as the process runs. A reload or its age puts another in its place. */
 
 import { X509Certificate } from "node:crypto";
-import type { Engine } from "./engines/engine.ts";
-import { messageOf } from "./errors.ts";
-import type { Clock } from "./health/clock.ts";
-import type { Log } from "./log.ts";
-import { certificateSource, endsSoon, serverCertificate, type TlsConfig } from "./tls/certificates.ts";
-import type { ServerCertificate } from "./tls/server_certificate.ts";
+import { messageOf } from "../errors.ts";
+import type { Clock } from "../net/clock.ts";
+import type { Log } from "../log.ts";
+import { certificateSource, endsSoon, serverCertificate, type TlsConfig } from "./certificates.ts";
+import type { ServerCertificate } from "./server_certificate.ts";
 
-/** What a `FrontCertificate` works with. */
-export interface FrontCertificateOptions {
+/** What a `CertificateStore` works with. */
+export interface CertificateStoreOptions {
   /** `null`: plain HTTP, so that there is no certificate. */
   readonly tls: TlsConfig | null;
   readonly log: Log;
   readonly clock: Clock;
 }
 
+/** Has clients that connect from now on shown a certificate. */
+type ShowCertificate = (certificate: ServerCertificate) => void;
+
 /** How often the certificate's age is looked at. A timer for its whole life would overflow, and miss a sleep. */
 const LOOK_MS = 86_400_000;
 
 /** Owns the certificate in use: the one place that hands an engine another. Looks at its age from `watch` to `stop`. */
-export class FrontCertificate {
+export class CertificateStore {
   readonly #log: Log;
   readonly #clock: Clock;
   /** What the certificate in use was read or made by. */
   #tls: TlsConfig | null;
   #current: ServerCertificate | undefined;
-  #show: Engine["setCertificate"];
+  #show: ShowCertificate | undefined;
   #cancelLook: (() => void) | undefined;
   #looking: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -36,13 +38,13 @@ export class FrontCertificate {
    *
    * @throws {ConfigError} when its files are of no use
    */
-  static async obtain(options: FrontCertificateOptions): Promise<FrontCertificate> {
+  static async obtain(options: CertificateStoreOptions): Promise<CertificateStore> {
     const { tls, log, clock } = options;
     const now = new Date(clock.now());
-    return new FrontCertificate(options, tls === null ? undefined : await serverCertificate(tls, { log, now }));
+    return new CertificateStore(options, tls === null ? undefined : await serverCertificate(tls, { log, now }));
   }
 
-  private constructor({ tls, log, clock }: FrontCertificateOptions, current: ServerCertificate | undefined) {
+  private constructor({ tls, log, clock }: CertificateStoreOptions, current: ServerCertificate | undefined) {
     this.#tls = tls;
     this.#log = log;
     this.#clock = clock;
@@ -54,10 +56,13 @@ export class FrontCertificate {
     return this.#current;
   }
 
-  /** Keeps the certificate young from now on, if the engine that shows it can change it; else warns in time. */
-  watch({ setCertificate }: Pick<Engine, "setCertificate">): void {
+  /**
+   * Begins to look at the certificate's age. `show` puts another one before clients; without it, the store only warns
+   * in time.
+   */
+  watch(show: ShowCertificate | undefined): void {
     if (this.#current === undefined) return;
-    this.#show = setCertificate;
+    this.#show = show;
     this.#lookLater();
   }
 

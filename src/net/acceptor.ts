@@ -8,7 +8,7 @@ import { LISTEN_QUEUE } from "./listen_queue.ts";
 import { RareLine } from "./rare_line.ts";
 
 /** A client's connection as it was accepted. */
-export interface Arrival {
+export interface AcceptedConnection {
   readonly link: Deno.TcpConn;
   readonly remote: Deno.NetAddr;
   readonly local: Deno.NetAddr;
@@ -31,7 +31,7 @@ export interface AcceptorOptions extends Listening {
    * Takes a client, whose connection it owns from then on. The next one is accepted when this has settled; until then
    * clients wait in the kernel's queue. Must not reject.
    */
-  readonly welcome: (arrival: Arrival) => Promise<void> | void;
+  readonly onAccept: (connection: AcceptedConnection) => Promise<void> | void;
   /** Opens a listener; the default is the system's. */
   readonly listen?: (options: Deno.TcpListenOptions) => Deno.TcpListener;
 }
@@ -78,7 +78,7 @@ export class Acceptor {
     this.#accepting = this.#accept();
   }
 
-  /** Closes the port at once; settles when the last client that was accepted has been welcomed. */
+  /** Closes the port at once; settles when `onAccept` has settled for the last client. */
   async close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
@@ -97,8 +97,8 @@ export class Acceptor {
       try {
         const link = await this.#listener.accept();
         this.#setOpen(true);
-        const arrival = this.#arrivalOf(link);
-        if (arrival !== undefined) await this.#options.welcome(arrival);
+        const connection = this.#describe(link);
+        if (connection !== undefined) await this.#options.onAccept(connection);
       } catch (error) {
         if (this.#closed) return;
         await this.#failed(error);
@@ -113,7 +113,7 @@ export class Acceptor {
   }
 
   /** `undefined`: the client has gone, so that the system knows nothing of it any more. */
-  #arrivalOf(link: Deno.TcpConn): Arrival | undefined {
+  #describe(link: Deno.TcpConn): AcceptedConnection | undefined {
     try {
       link.setNoDelay(true);
       return { link, remote: link.remoteAddr, local: link.localAddr };

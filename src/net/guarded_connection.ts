@@ -7,7 +7,7 @@ import { findHeadEnd } from "../http1/head.ts";
 import { MalformedMessage } from "../http1/malformed.ts";
 import { checkBeginning, type Http1Request, readRequestHead } from "../http1/request_head.ts";
 import type { Log } from "../log.ts";
-import type { Arrival } from "./acceptor.ts";
+import type { AcceptedConnection } from "./acceptor.ts";
 import { ClientLeft, Outlet, writeAnswer } from "./answer.ts";
 import { Deadline } from "./deadline.ts";
 import { type Incoming, IncomingBody } from "./incoming.ts";
@@ -56,7 +56,7 @@ export class GuardedConnection {
   /** When it was accepted, or had its last answer: `performance.now()`. */
   waitsSince = 0;
   readonly #share: GuardedShare;
-  readonly #arrival: Arrival;
+  readonly #accepted: AcceptedConnection;
   readonly #intake: Intake;
   readonly #outlet: Outlet;
   /** For what the client has to send. */
@@ -65,10 +65,10 @@ export class GuardedConnection {
   /** Fires for the request that is being answered. */
   #left: AbortController | undefined;
 
-  constructor(arrival: Arrival, share: GuardedShare) {
-    this.#arrival = arrival;
+  constructor(accepted: AcceptedConnection, share: GuardedShare) {
+    this.#accepted = accepted;
     this.#share = share;
-    const { link } = arrival;
+    const { link } = accepted;
     this.#intake = new Intake(link, share.limits.maxHeaderBytes + 1, () => this.#left?.abort());
     this.#outlet = new Outlet(link, () => this.#share.limits.idleMs, () => this.close());
   }
@@ -91,7 +91,7 @@ export class GuardedConnection {
     this.#share.waiting.delete(this);
     this.#left?.abort();
     try {
-      this.#arrival.link.close();
+      this.#accepted.link.close();
     } catch {
       // the system has closed it already
     }
@@ -180,7 +180,7 @@ export class GuardedConnection {
     const left = this.#left = new AbortController();
     if (this.#closed || this.#intake.ended) left.abort();
     const body = this.#bodyOf(head);
-    const { remote, local } = this.#arrival;
+    const { remote, local } = this.#accepted;
     answering.add(this);
     try {
       const response = await handle({ head, remote, local, body, signal: left.signal });
@@ -219,7 +219,7 @@ export class GuardedConnection {
     const intake = this.#intake;
     if (this.#closed || intake.ended) return;
     this.#deadline.start(LINGER_MS, () => this.close());
-    await this.#arrival.link.closeWrite().catch(() => {}); // it is closed already
+    await this.#accepted.link.closeWrite().catch(() => {}); // it is closed already
     while (!intake.ended) {
       intake.start = intake.end;
       await intake.more();

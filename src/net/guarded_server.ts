@@ -1,6 +1,6 @@
 /** A small HTTP/1.1 server for a port beside the proxy's own: whatever its clients do, it costs the process little. */
 
-import { Acceptor, type Arrival, type Listening } from "./acceptor.ts";
+import { type AcceptedConnection, Acceptor, type Listening } from "./acceptor.ts";
 import { Deadline } from "./deadline.ts";
 import { GuardedConnection, type GuardedShare, type GuardLimits, type Refuse } from "./guarded_connection.ts";
 import type { Incoming } from "./incoming.ts";
@@ -48,7 +48,7 @@ export class GuardedServer {
       hostname,
       port,
       log,
-      welcome: (arrival) => this.#welcome(arrival),
+      onAccept: (accepted) => this.#serve(accepted),
       doorChanged: (open) => {
         this.#isShut = !open;
         this.#changed();
@@ -79,10 +79,10 @@ export class GuardedServer {
     await this.#until(() => this.#open.size === 0, graceMs);
   }
 
-  async #welcome(arrival: Arrival): Promise<void> {
+  async #serve(accepted: AcceptedConnection): Promise<void> {
     await this.#untilRoom();
-    if (this.#stopping) return arrival.link.close();
-    const connection = new GuardedConnection(arrival, this.#share);
+    if (this.#stopping) return accepted.link.close();
+    const connection = new GuardedConnection(accepted, this.#share);
     this.#open.add(connection);
     void connection.serve().then(() => {
       this.#open.delete(connection);

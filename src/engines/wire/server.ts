@@ -1,12 +1,18 @@
-/** The `wire` engine's front door: the listener, and how many may come in. */
+/** The `wire` engine's server: the listener, and how many clients may be connected. */
 
 import { Pace } from "../../net/pace.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { peerAddress } from "../../net/peer.ts";
 import { uploadsEnd } from "../uploads.ts";
 import { ClientConnection } from "./client/client_connection.ts";
+import {
+  type EstablishedConnection,
+  listen,
+  type Listener,
+  type ListenerOptions,
+  type PendingConnection,
+} from "./client/listener.ts";
 import { WireContext } from "./context.ts";
-import { type Door, type DoorOptions, type Entrant, type Newcomer, openDoor } from "./client/listener.ts";
 
 /** Starts listening; see `EngineFactory`. */
 export async function startWireEngine(options: EngineOptions): Promise<Engine> {
@@ -19,12 +25,12 @@ export async function startWireEngine(options: EngineOptions): Promise<Engine> {
     log,
     doorChanged,
   };
-  const { openTlsDoor } = certificate === undefined ? {} : await import("./client/tls_listener.ts"); // `node:tls` takes 20 ms to load
+  const { listenTls } = certificate === undefined ? {} : await import("./client/tls_listener.ts"); // `node:tls` takes 20 ms to load
   const pace = await Pace.start();
   try {
-    return new WireEngine(options, pace, (welcome) => {
-      if (certificate === undefined || openTlsDoor === undefined) return openDoor({ ...at, welcome });
-      return openTlsDoor({ ...at, welcome }, certificate);
+    return new WireEngine(options, pace, (onAccept) => {
+      if (certificate === undefined || listenTls === undefined) return listen({ ...at, onAccept });
+      return listenTls({ ...at, onAccept }, certificate);
     });
   } catch (error) {
     pace[Symbol.dispose]();
@@ -36,27 +42,27 @@ class WireEngine implements Engine {
   readonly address: Deno.NetAddr;
   readonly setCertificate: Engine["setCertificate"];
   readonly #context: WireContext;
-  readonly #door: Door;
+  readonly #listener: Listener;
   /** Whether a connection as it arrives begins with a PROXY protocol header. */
   readonly #proxyProtocol: boolean;
   readonly #open = new Set<ClientConnection>();
-  /** Clients on their way in, such as in a TLS handshake: they have their part of `#maxConnections`. */
-  #entering = 0;
+  /** Connections that are not established yet, such as in a TLS handshake: they count for `#maxConnections`. */
+  #pending = 0;
   #maxConnections: number;
   #listening = true;
   #stopped: Promise<void> | undefined;
   /** Tells whoever waits for a connection to end, or to become idle. */
   #changed = Promise.withResolvers<void>();
 
-  /** @param open opens the door; those who come are to be welcomed */
+  /** @param open opens the listener */
   constructor(
     { config, pool, forwarder, log, certificate }: EngineOptions,
     pace: Pace,
-    open: (welcome: DoorOptions["welcome"]) => Door,
+    open: (onAccept: ListenerOptions["onAccept"]) => Listener,
   ) {
-    this.#door = open((newcomer) => this.#welcome(newcomer)); // first: it may fail, and nobody comes before all is set
-    this.address = this.#door.address;
-    this.setCertificate = this.#door.setCertificate;
+    this.#listener = open((pending) => this.#accept(pending)); // first: it may fail, and nobody comes before all is set
+    this.address = this.#listener.address;
+    this.setCertificate = this.#listener.setCertificate;
     this.#context = new WireContext({ config, pool, forwarder, log, secure: certificate !== undefined, pace });
     this.#proxyProtocol = config.proxy.proxyProtocol && certificate === undefined;
     this.#maxConnections = config.proxy.maxConnections;
@@ -85,26 +91,26 @@ class WireEngine implements Engine {
     // Whose body is still arriving may have more connections on their way: these are told to go elsewhere.
     await this.refuseRequests();
     this.#listening = false;
-    const closed = this.#door.close();
+    const closed = this.#listener.close();
     this.#changed.resolve(); // somebody may be waiting for room
     for (const connection of this.#open) {
       if (connection.idle) connection.close();
     }
     await closed;
-    while (this.#open.size + this.#entering > 0) await this.#nextChange();
+    while (this.#open.size + this.#pending > 0) await this.#nextChange();
     this.#context.close();
   }
 
   /** Settles when the next one may come. */
-  async #welcome(newcomer: Newcomer): Promise<void> {
+  async #accept(pending: PendingConnection): Promise<void> {
     await this.#untilRoom();
-    if (this.#listening) void this.#serve(newcomer);
-    else newcomer.close();
+    if (this.#listening) void this.#serve(pending);
+    else pending.close();
   }
 
-  /** The oldest idle connection leaves; until one is idle or ends, whoever comes next waits at the door. */
+  /** The oldest idle connection leaves; until one is idle or ends, whoever comes next waits. */
   async #untilRoom(): Promise<void> {
-    while (this.#open.size + this.#entering >= this.#maxConnections && this.#listening) {
+    while (this.#open.size + this.#pending >= this.#maxConnections && this.#listening) {
       const { oldest } = this.#context.keepAliveTimeouts;
       if (oldest instanceof ClientConnection) oldest.close();
       else this.#context.onIdle = () => this.#changed.resolve();
@@ -113,16 +119,16 @@ class WireEngine implements Engine {
     this.#context.onIdle = undefined;
   }
 
-  async #serve(newcomer: Newcomer): Promise<void> {
-    this.#entering++;
-    const entrant = await newcomer.enter();
-    this.#entering--;
-    if (entrant !== undefined && this.#listening) await this.#serveEntrant(entrant);
-    else entrant?.link.close();
+  async #serve(pending: PendingConnection): Promise<void> {
+    this.#pending++;
+    const established = await pending.establish();
+    this.#pending--;
+    if (established !== undefined && this.#listening) await this.#serveRequests(established);
+    else established?.link.close();
     this.#changed.resolve();
   }
 
-  async #serveEntrant({ link, remote, local }: Entrant): Promise<void> {
+  async #serveRequests({ link, remote, local }: EstablishedConnection): Promise<void> {
     const address = { peer: peerAddress(remote.hostname), secure: this.#context.secure, local: authorityOf(local) };
     const connection = new ClientConnection(link, address, this.#context);
     this.#open.add(connection);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { connect } from "node:net";
-import { Acceptor, type AcceptorOptions, type Arrival } from "../../../src/net/acceptor.ts";
+import { type AcceptedConnection, Acceptor, type AcceptorOptions } from "../../../src/net/acceptor.ts";
 import { RecordingLog } from "../../support/log.ts";
 import { RawClient } from "../../support/raw_client.ts";
 import { waitFor } from "../../support/wait.ts";
@@ -10,15 +10,15 @@ class Greeter implements AsyncDisposable {
   readonly log = new RecordingLog();
   readonly doors: boolean[] = [];
   readonly acceptor: Acceptor;
-  welcomed = 0;
+  accepted = 0;
 
   constructor(options: Partial<AcceptorOptions> = {}) {
     this.acceptor = new Acceptor({
       hostname: "127.0.0.1",
       port: 0,
       log: this.log,
-      welcome: ({ link }: Arrival) => {
-        this.welcomed++;
+      onAccept: ({ link }: AcceptedConnection) => {
+        this.accepted++;
         link.close();
       },
       doorChanged: (open) => this.doors.push(open),
@@ -31,9 +31,9 @@ class Greeter implements AsyncDisposable {
   }
 
   async greets(): Promise<void> {
-    const before = this.welcomed;
+    const before = this.accepted;
     using _ = await RawClient.connect(this.port);
-    await waitFor(() => this.welcomed > before, { what: "the client to be accepted" });
+    await waitFor(() => this.accepted > before, { what: "the client to be accepted" });
   }
 
   /** The reasons of the lines with this message. */
@@ -73,20 +73,20 @@ function coded(code: string): Error {
 Deno.test("Acceptor goes on at once behind clients that have reset their connections, in few log lines", async () => {
   // Each made the loop rest for 100 ms: forty port scans or TCP checks a second, and nobody was served.
   const holding = Promise.withResolvers<void>();
-  let welcomed = 0;
+  let accepted = 0;
   await using greeter = new Greeter({
-    welcome: async ({ link }) => {
+    onAccept: async ({ link }) => {
       link.close();
-      if (welcomed++ === 0) await holding.promise;
+      if (accepted++ === 0) await holding.promise;
     },
   });
   using _first = await RawClient.connect(greeter.port);
-  await waitFor(() => welcomed === 1, { what: "the first client" });
+  await waitFor(() => accepted === 1, { what: "the first client" });
   for (let round = 0; round < 4; round++) await Promise.all(Array.from({ length: 50 }, () => reset(greeter.port)));
   using _last = await RawClient.connect(greeter.port);
   const begun = performance.now();
   holding.resolve();
-  await waitFor(() => welcomed === 2, { what: "the client behind them" });
+  await waitFor(() => accepted === 2, { what: "the client behind them" });
   const tookMs = performance.now() - begun;
   assertLess(tookMs, 5000); // they were worth 20 s
   assertEquals(greeter.doors, []);
@@ -121,7 +121,7 @@ Deno.test("Acceptor closes a connection that tells nothing of itself, and goes o
     using gone = await RawClient.connect(greeter.port);
     assertEquals(await gone.closed(), true);
   }
-  assertEquals(greeter.welcomed, 0);
+  assertEquals(greeter.accepted, 0);
   await greeter.greets();
 });
 

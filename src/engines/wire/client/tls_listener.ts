@@ -1,11 +1,12 @@
-/** The door with TLS: `node:tls`, since only there certificates change while it listens. */
+/** The listener with TLS. It uses `node:tls`: only there a certificate can change while the port stays open. */
 
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { messageOf } from "../../../errors.ts";
-import { Acceptor, type Arrival } from "../../../net/acceptor.ts";
+import { type AcceptedConnection, Acceptor } from "../../../net/acceptor.ts";
 import { peerAddress } from "../../../net/peer.ts";
 import type { ServerCertificate } from "../../../tls/server_certificate.ts";
-import type { Door, DoorOptions, Entrant } from "./listener.ts";
+import type { EstablishedConnection, Listener, ListenerOptions } from "./listener.ts";
+import type { Link } from "../link.ts";
 import { LinkStream } from "../link_stream.ts";
 import { NodeLink } from "../node_link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
@@ -16,25 +17,26 @@ const HANDSHAKE_MS = 10_000;
 /** What a PROXY protocol header is read into: the longest, and some of what follows it. */
 const HEADER_BYTES = 4 * 1024;
 
-/** TLS 1.2 and up, HTTP/1.1. */
-export function openTlsDoor(options: DoorOptions, certificate: ServerCertificate): Door {
-  return new TlsDoor(options, certificate);
+/** Listens with TLS 1.2 and up, for HTTP/1.1. */
+export function listenTls(options: ListenerOptions, certificate: ServerCertificate): Listener {
+  return new TlsListener(options, certificate);
 }
 
 /** Listens itself and encrypts what it accepts: a server of `node:tls` never accepts again once descriptors ran out. */
-class TlsDoor implements Door {
+class TlsListener implements Listener {
   readonly address: Deno.NetAddr;
   readonly #acceptor: Acceptor;
-  readonly #options: DoorOptions;
-  readonly #entering = new Set<LinkStream>();
+  readonly #options: ListenerOptions;
+  readonly #handshaking = new Set<LinkStream>();
   #context: SecureContext;
 
-  constructor(options: DoorOptions, certificate: ServerCertificate) {
+  constructor(options: ListenerOptions, certificate: ServerCertificate) {
     this.#options = options;
     this.#context = contextOf(certificate);
     this.#acceptor = new Acceptor({
       ...options,
-      welcome: (arrival) => options.welcome({ enter: () => this.#enter(arrival), close: () => arrival.link.close() }),
+      onAccept: (accepted) =>
+        options.onAccept({ establish: () => this.#establish(accepted), close: () => accepted.link.close() }),
     });
     this.address = this.#acceptor.address;
   }
@@ -45,15 +47,15 @@ class TlsDoor implements Door {
 
   close(): Promise<void> {
     const closed = this.#acceptor.close();
-    for (const stream of this.#entering) stream.destroy();
+    for (const stream of this.#handshaking) stream.destroy();
     return closed;
   }
 
-  /** Sees a client to its handshake. */
-  async #enter({ link, remote, local }: Arrival): Promise<Entrant | undefined> {
+  /** Reads the PROXY protocol header, if there is to be one, and makes the handshake. */
+  async #establish({ link, remote, local }: AcceptedConnection): Promise<EstablishedConnection | undefined> {
     const stream = new LinkStream(link);
     const timer = setTimeout(() => stream.destroy(), HANDSHAKE_MS);
-    this.#entering.add(stream);
+    this.#handshaking.add(stream);
     try {
       const client = this.#options.proxyProtocol ? await takeProxyHeader(link, stream) : undefined;
       const socket = await shakeHands(stream, this.#context);
@@ -68,7 +70,7 @@ class TlsDoor implements Door {
       return undefined;
     } finally {
       clearTimeout(timer);
-      this.#entering.delete(stream);
+      this.#handshaking.delete(stream);
     }
   }
 }
@@ -94,7 +96,7 @@ function shakeHands(stream: LinkStream, secureContext: SecureContext): Promise<T
 }
 
 /** Reads the header off a connection and leaves what follows to its stream. */
-async function takeProxyHeader(link: Arrival["link"], stream: LinkStream): Promise<string | undefined> {
+async function takeProxyHeader(link: Link, stream: LinkStream): Promise<string | undefined> {
   const bytes = new Uint8Array(HEADER_BYTES);
   let end = 0;
   while (true) {

@@ -3,10 +3,14 @@ import { LoadBalancer } from "../../src/balancing/load_balancer.ts";
 import { strategyFactory } from "../../src/balancing/registry.ts";
 import { formatStrategy } from "../../src/config/fields.ts";
 import type { PickRequest } from "../../src/balancing/strategy.ts";
-import { backendSpecSchema, type StrategyConfig } from "../../src/config/schema.ts";
+import { backendSpecSchema, configSchema, type StrategyConfig } from "../../src/config/schema.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { SharedState } from "../../src/pool/shared_state.ts";
-import { Journey } from "../../src/proxy/journey.ts";
+import type { Exchange } from "../../src/proxy/exchange.ts";
+import { RandomHex } from "../../src/proxy/ids.ts";
+import type { ResponseHead } from "../../src/proxy/message.ts";
+import { type ForwarderParts, forwardingRules } from "../../src/proxy/rules.ts";
+import { Story } from "../../src/proxy/story.ts";
 import { VERSION } from "../../src/version.ts";
 import type { Result } from "./results.ts";
 
@@ -81,6 +85,8 @@ function pickOften(balancer: LoadBalancer, requests: readonly PickRequest[], tim
 }
 
 function supposedRequests(): readonly PickRequest[] {
+  // Of both only this much is used before the first attempt.
+  const parts = { rules: forwardingRules(configSchema.parse({})), random: new RandomHex() } as ForwarderParts;
   return Array.from({ length: requestCount }, (_, index) => {
     const client = `192.0.${index >> 8}.${index & 255}`;
     const target = `/products/${index}/reviews?page=2`;
@@ -91,7 +97,7 @@ function supposedRequests(): readonly PickRequest[] {
       ["X-Trace", "0"],
     ];
     const head = { method: "GET", target, authority: "bench", headers, bodyBytes: 0, peer: client, secure: false };
-    return new Journey(head, { headers: [], requestId: "", client, secure: false, traceId: "" });
+    return new Story({ request: head } as unknown as Exchange<ResponseHead>, parts);
   });
 }
 

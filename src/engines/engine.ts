@@ -3,7 +3,7 @@
 import type { Config } from "../config/schema.ts";
 import type { Log } from "../log.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
-import type { Forwarder } from "../proxy/exchange.ts";
+import type { Forwarder } from "../proxy/forwarder.ts";
 import type { Securing, ServerCertificate } from "../tls/server_certificate.ts";
 
 export interface EngineOptions extends Securing {

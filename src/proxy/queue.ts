@@ -23,6 +23,7 @@ export interface Waiter {
   readonly held: boolean;
   /** The slots of the backends that it waits for; `undefined`: whichever is eligible will do. */
   readonly slots: readonly number[] | undefined;
+  readonly limits: QueueLimits;
 }
 
 interface Place {
@@ -53,7 +54,6 @@ export interface QueueLimits {
 export class RequestQueue {
   readonly #shared: WaitingLine;
   readonly #metrics: RequestMetrics;
-  #limits: QueueLimits;
   /** In the order of their tickets. */
   readonly #places = new Set<Place>();
   /** By slot, and for `ANY`: those that wait for this backend, or for any, in the order of their tickets. */
@@ -61,26 +61,14 @@ export class RequestQueue {
   #timer: ReturnType<typeof setInterval> | undefined;
   #listening = false;
 
-  constructor(shared: WaitingLine, metrics: RequestMetrics, limits: QueueLimits) {
+  constructor(shared: WaitingLine, metrics: RequestMetrics) {
     this.#shared = shared;
     this.#metrics = metrics;
-    this.#limits = limits;
-  }
-
-  /** Other limits for those who come from now on. */
-  configure(limits: QueueLimits): void {
-    this.#limits = limits;
-  }
-
-  /** Whether requests still wait for a backend, when the last one was marked down at `lostAtMs`. */
-  holds(lostAtMs: number): boolean {
-    const goneMs = Date.now() - lostAtMs;
-    return this.#limits.size > 0 && goneMs >= 0 && goneMs < this.#limits.holdMs;
   }
 
   /** Waits for a place; rejects with a `ProxyError` when the queue is full, the wait too long or waiting pointless. */
   wait(waiter: Waiter): Promise<Lease> {
-    const { size, timeoutMs } = this.#limits;
+    const { size, timeoutMs } = waiter.limits;
     const { promise, resolve: admit, reject: refuse } = Promise.withResolvers<Lease>();
     const ticket = this.#shared.join(size);
     if (ticket === NO_TICKET) {
@@ -164,7 +152,7 @@ export class RequestQueue {
     }
     if (held === place.held) return;
     place.held = held;
-    place.until = held ? Infinity : now + this.#limits.timeoutMs;
+    place.until = held ? Infinity : now + place.waiter.limits.timeoutMs;
     if (held) this.#shared.startHold();
     else this.#shared.endHold();
   }
@@ -197,6 +185,12 @@ export class RequestQueue {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
+}
+
+/** Whether requests still wait for a backend, when the last one was marked down at `lostAtMs`. */
+export function holds({ size, holdMs }: QueueLimits, lostAtMs: number): boolean {
+  const goneMs = Date.now() - lostAtMs;
+  return size > 0 && goneMs >= 0 && goneMs < holdMs;
 }
 
 function areEqual(some: readonly number[], others: readonly number[]): boolean {

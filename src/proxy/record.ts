@@ -6,7 +6,6 @@ import type { Backend } from "../pool/backend.ts";
 import type { RequestMetrics, RetryReason } from "../pool/request_metrics.ts";
 import type { SharedState } from "../pool/shared_state.ts";
 import type { ForwardedRequest } from "./headers.ts";
-import type { Journey } from "./journey.ts";
 import type { RequestHead } from "./message.ts";
 
 /** How a request ended. */
@@ -25,11 +24,14 @@ export interface Ending {
 export interface FinishedRequest {
   readonly request: RequestHead;
   readonly forwarded: ForwardedRequest;
-  readonly journey: Journey;
+  /** The backends that were tried, in order. */
+  readonly tried: readonly Backend[];
+  /** The backend that the client's session named. */
+  readonly session: Backend | undefined;
   /** Of the body that came from the client; `null`: not known. */
   readonly bytesIn: number | null;
-  readonly durationMs: number;
-  readonly ending: Ending;
+  /** By `performance.now()`. */
+  readonly startedAt: number;
 }
 
 /** What was refused before it could be read as a request. */
@@ -70,14 +72,15 @@ export class RequestRecorder {
   }
 
   /** Nothing is left of it. To be called once for each that started. */
-  ended(finished: FinishedRequest): void {
-    const { ending, journey, durationMs, bytesIn } = finished;
+  ended(finished: FinishedRequest, ending: Ending): void {
+    const { session, bytesIn } = finished;
     const { status, backend, bytesOut, failure } = ending;
+    const durationMs = performance.now() - finished.startedAt;
     this.#metrics.countRequest({ backend, status, durationMs, bytesIn, bytesOut });
     if (failure !== undefined) this.#metrics.countError(failure.code);
-    if (journey.session !== undefined && backend !== undefined) this.#metrics.countSticky(backend === journey.session);
+    if (session !== undefined && backend !== undefined) this.#metrics.countSticky(backend === session);
     if (isFailed(ending)) this.#shared.countFailedRequest();
-    if (this.#accessLog !== undefined) this.#accessLog.info("request", accessFields(finished));
+    if (this.#accessLog !== undefined) this.#accessLog.info("request", accessFields(finished, ending, durationMs));
     this.#shared.requestEnded();
   }
 
@@ -110,8 +113,11 @@ function isFailed({ status, backend, failure }: Ending): boolean {
 }
 
 /** The fields of an access log line. No header value and no query: those may hold secrets. */
-function accessFields({ request, forwarded, journey, bytesIn, durationMs, ending }: FinishedRequest) {
-  const { status, backend, bytesOut, failure } = ending;
+function accessFields(
+  { request, forwarded, tried, bytesIn }: FinishedRequest,
+  { status, backend, bytesOut, failure }: Ending,
+  durationMs: number,
+) {
   return {
     requestId: forwarded.requestId,
     client: forwarded.client,
@@ -119,7 +125,7 @@ function accessFields({ request, forwarded, journey, bytesIn, durationMs, ending
     path: pathOf(request.target),
     status,
     backend: backend?.url ?? null,
-    attempts: journey.tried.length,
+    attempts: tried.length,
     durationMs: Math.round(durationMs * 1000) / 1000,
     bytesIn,
     bytesOut,

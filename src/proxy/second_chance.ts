@@ -1,13 +1,11 @@
 /** What a request waits for before its next attempt: room at a backend, or one that comes back. */
 
-import type { LoadBalancer } from "../balancing/load_balancer.ts";
 import type { ProxyError } from "../errors.ts";
 import type { Lease } from "../pool/backend.ts";
-import type { SharedState } from "../pool/shared_state.ts";
 import { NO_TICKET } from "../pool/waiting_line.ts";
-import type { Journey } from "./journey.ts";
-import type { RequestQueue, Waiter } from "./queue.ts";
-import { awaitedSlots } from "./try_lease.ts";
+import { holds, type QueueLimits, type Waiter } from "./queue.ts";
+import type { Story } from "./story.ts";
+import { awaitedSlots, tryLease } from "./try_lease.ts";
 
 /** A backend that broke off may be killed at this moment: it gets the same request again after so long, not at once. */
 const REPEAT_MS = 25;
@@ -20,29 +18,19 @@ const DOUBT_MS = 300;
 
 const NONE: readonly number[] = [];
 
-/** What a `SecondChance` works with, for all requests. */
-export interface ChanceParts {
-  readonly balancer: LoadBalancer;
-  readonly queue: RequestQueue;
-  readonly shared: SharedState;
-  readonly rules: { readonly retryBudget: number };
-}
-
-/** The request that waits. */
+/** Why a request waits. */
 export interface Waiting {
-  readonly exchange: { readonly brokenOff: ProxyError | undefined };
-  readonly journey: Journey;
   /** What the client is told where waiting is pointless. */
   readonly failure: ProxyError;
   /** Whether the request may go to a backend now: it was at none, or the rules and the budget let it go to another. */
   readonly allowed: boolean;
-  readonly tryLease: () => Lease | undefined;
 }
 
 /** One wait of a request in the queue. */
 export class SecondChance implements Waiter {
-  readonly #parts: ChanceParts;
-  readonly #waiting: Waiting;
+  readonly limits: QueueLimits;
+  readonly #story: Story;
+  readonly #failure: ProxyError;
   /** Whether the request was at a backend already. */
   readonly #again: boolean;
   #allowed: boolean;
@@ -53,11 +41,12 @@ export class SecondChance implements Waiter {
   #notBefore = 0;
   #doubtUntil = 0;
 
-  constructor(parts: ChanceParts, waiting: Waiting) {
-    this.#parts = parts;
-    this.#waiting = waiting;
-    this.#allowed = waiting.allowed;
-    this.#again = waiting.journey.tried.length > 0;
+  constructor(story: Story, { failure, allowed }: Waiting) {
+    this.limits = story.parts.rules.queue;
+    this.#story = story;
+    this.#failure = failure;
+    this.#allowed = allowed;
+    this.#again = story.tried.length > 0;
   }
 
   get held(): boolean {
@@ -65,35 +54,36 @@ export class SecondChance implements Waiter {
   }
 
   get hopeless(): ProxyError | undefined {
-    const { exchange, journey, failure } = this.#waiting;
+    const story = this.#story;
     this.#held = false;
-    if (exchange.brokenOff !== undefined) return exchange.brokenOff;
-    if (this.#allowed && !this.#wasHeld && journey.sticksTo !== undefined) return undefined;
-    const { eligible } = this.#parts.balancer;
+    const { brokenOff } = story.exchange;
+    if (brokenOff !== undefined) return brokenOff;
+    if (this.#allowed && !this.#wasHeld && story.sticksTo !== undefined) return undefined;
+    const { eligible } = story.parts.balancer;
     const goneAt = this.#goneAt();
     if (goneAt > 0) return this.#hold(goneAt);
-    if (eligible.length === 0) return failure;
+    if (eligible.length === 0) return this.#failure;
     if (this.#wasHeld) {
       this.#notBefore = 0; // one is back
       return undefined;
     }
     if (!this.#allowed) return this.#doubt();
-    return eligible.every((backend) => journey.hasTried(backend)) ? this.#repeat() : undefined;
+    return eligible.every((backend) => story.hasTried(backend)) ? this.#repeat() : undefined;
   }
 
   get slots(): readonly number[] | undefined {
     if (!this.#mayGo) return NONE; // whoever may go at once is not to wait for it
-    return awaitedSlots(this.#parts.balancer, this.#waiting.journey);
+    return awaitedSlots(this.#story.parts.balancer, this.#story);
   }
 
   tryLease(ticket: number): Lease | undefined {
     if (!this.#mayGo) return undefined;
-    const { journey } = this.#waiting;
-    journey.ticket = ticket;
-    const lease = this.#waiting.tryLease();
-    journey.ticket = NO_TICKET; // where the attempt fails, it begins as others do
+    const story = this.#story;
+    const { balancer, shared, rules } = story.parts;
+    story.ticket = ticket;
+    const lease = tryLease(balancer, story);
+    story.ticket = NO_TICKET; // where the attempt fails, it begins as others do
     if (lease === undefined || !this.#again) return lease;
-    const { shared, rules } = this.#parts;
     if (this.#wasHeld) shared.countHeldRetry();
     else if (!shared.countRetry(rules.retryBudget)) return this.#overBudget(lease);
     return lease;
@@ -107,13 +97,13 @@ export class SecondChance implements Waiter {
   #overBudget(lease: Lease): undefined {
     this.#allowed = false; // first: the queue may ask this one again at once
     lease.release();
-    this.#parts.queue.released(lease.backend);
+    this.#story.parts.queue.released(lease.backend);
     return undefined;
   }
 
   /** When the last backend was lost, in milliseconds since the Unix epoch; 0: the request may find one. */
   #goneAt(): number {
-    const { balancer } = this.#parts;
+    const { balancer } = this.#story.parts;
     if (balancer.eligible.length === 0) {
       this.#notBefore = 0;
       return balancer.lostAt;
@@ -129,33 +119,30 @@ export class SecondChance implements Waiter {
   }
 
   #hold(goneAt: number): ProxyError | undefined {
-    const { journey, failure } = this.#waiting;
-    const { queue } = this.#parts;
-    if (journey.heldSince === 0) journey.heldSince = Date.now();
-    if (!queue.holds(goneAt) || !queue.holds(journey.heldSince)) return failure;
-    journey.forgiveAll();
+    const story = this.#story;
+    if (story.heldSince === 0) story.heldSince = Date.now();
+    if (!holds(this.limits, goneAt) || !holds(this.limits, story.heldSince)) return this.#failure;
+    story.forgiveAll();
     this.#held = this.#wasHeld = this.#allowed = true;
     return undefined;
   }
 
   /** All were tried, and the last one broke off: it may be gone, or may take the request after all. */
   #repeat(): ProxyError | undefined {
-    const { journey, failure } = this.#waiting;
-    const { queue } = this.#parts;
-    if (failure.code !== "connection_lost" || !queue.holds(Date.now())) return failure;
-    journey.forgiveAll();
+    const failure = this.#failure;
+    if (failure.code !== "connection_lost" || !holds(this.limits, Date.now())) return failure;
+    this.#story.forgiveAll();
     this.#notBefore = performance.now() + REPEAT_MS;
     return undefined;
   }
 
   /** Nobody knows yet whether the backends are gone. The health monitor looks, since this request waits. */
   #doubt(): ProxyError | undefined {
-    const { failure } = this.#waiting;
-    const { queue } = this.#parts;
+    const failure = this.#failure;
     if (failure.code !== "connect_failed" && failure.code !== "connection_lost") return failure;
     const now = performance.now();
     if (this.#doubtUntil === 0) this.#doubtUntil = now + DOUBT_MS;
-    if (now > this.#doubtUntil || !queue.holds(Date.now())) return failure;
+    if (now > this.#doubtUntil || !holds(this.limits, Date.now())) return failure;
     this.#held = true;
     return undefined;
   }

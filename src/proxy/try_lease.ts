@@ -2,32 +2,32 @@
 
 import type { LoadBalancer } from "../balancing/load_balancer.ts";
 import type { Lease } from "../pool/backend.ts";
-import type { Journey } from "./journey.ts";
+import type { Story } from "./story.ts";
 
 /** Takes a place, if there is one and nobody who waits would be overtaken. */
-export function tryLease(balancer: LoadBalancer, journey: Journey): Lease | undefined {
-  const bound = journey.sticksTo;
+export function tryLease(balancer: LoadBalancer, story: Story): Lease | undefined {
+  const bound = story.sticksTo;
   if (bound !== undefined) {
-    const { ticket } = journey;
+    const { ticket } = story;
     // Those who wait for whoever is eligible do not wait for one that drains, and keep nobody from it.
     const free = bound.hasRoomFor(ticket) ||
       (bound.hasRoomFor(ticket, false) && !balancer.eligible.includes(bound));
     return free ? bound.lease() : undefined;
   }
-  for (let backend = balancer.pick(journey); backend !== undefined;) {
+  for (let backend = balancer.pick(story); backend !== undefined;) {
     const lease = backend.lease();
     if (lease !== undefined) return lease;
-    backend = balancer.pick(journey); // another isolate took the last place in between
+    backend = balancer.pick(story); // another isolate took the last place in between
   }
   return undefined;
 }
 
 /** The slots of the backends that a request waits for; `undefined`: whichever is eligible will do. */
-export function awaitedSlots(balancer: LoadBalancer, journey: Journey): readonly number[] | undefined {
-  const bound = journey.sticksTo;
+export function awaitedSlots(balancer: LoadBalancer, story: Story): readonly number[] | undefined {
+  const bound = story.sticksTo;
   if (bound !== undefined) return [bound.slot];
-  if (journey.tried.length === 0) return undefined;
+  if (story.tried.length === 0) return undefined;
   const { eligible } = balancer;
-  const untried = eligible.filter((backend) => !journey.hasTried(backend));
+  const untried = eligible.filter((backend) => !story.hasTried(backend));
   return untried.length === eligible.length ? undefined : untried.map(({ slot }) => slot);
 }

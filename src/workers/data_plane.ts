@@ -11,12 +11,11 @@ import type { Log } from "../log.ts";
 import type { RequestMetrics } from "../pool/request_metrics.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import type { SessionTable } from "../pool/session_table.ts";
-import { Forwarder, type ForwarderParts, type ForwardingRules } from "../proxy/exchange.ts";
-import { ForwardedTrust } from "../proxy/forwarded.ts";
-import type { HeaderRules } from "../proxy/headers.ts";
+import { Forwarder } from "../proxy/forwarder.ts";
 import { RandomHex } from "../proxy/ids.ts";
 import { RequestQueue } from "../proxy/queue.ts";
 import { RequestRecorder } from "../proxy/record.ts";
+import { type ForwarderParts, forwardingRules } from "../proxy/rules.ts";
 import type { Securing } from "../tls/server_certificate.ts";
 
 export interface DataPlaneOptions extends Securing {
@@ -56,7 +55,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     passive,
     log,
     random: new RandomHex(),
-    queue: new RequestQueue(shared.line, metrics, config.queue),
+    queue: new RequestQueue(shared.line, metrics),
     retryAfterSeconds: () => retryAfterSeconds(pool, Date.now()),
   };
   const partsFor = (config: Config, sessions: SessionTable | undefined): ForwarderParts => ({
@@ -85,29 +84,9 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     settled: () => Promise.resolve(),
     sayGoodbye: () => engine.sayGoodbye(),
     configure(config, sessions) {
-      fixed.queue.configure(config.queue);
       forwarder.configure(partsFor(config, sessions));
       engine.configure(config);
     },
-  };
-}
-
-function forwardingRules(config: Config): ForwardingRules {
-  return {
-    trust: new ForwardedTrust(config.proxy.trustForwarded),
-    requestHeaders: headerRules(config.headers.request),
-    responseHeaders: headerRules(config.headers.response),
-    maxRetries: config.retries.attempts,
-    retryBudget: config.retries.budget,
-    retryStatuses: new Set(config.retries.statuses),
-    maxBodyBytes: config.proxy.maxBodyBytes ?? Infinity,
-  };
-}
-
-function headerRules(rules: Config["headers"]["request"]): HeaderRules {
-  return {
-    set: Object.entries(rules.set).map(([name, value]) => [name.toLowerCase(), value]),
-    remove: new Set(rules.remove.map((name) => name.toLowerCase())),
   };
 }
 

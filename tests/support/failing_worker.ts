@@ -2,7 +2,7 @@
 /// <reference lib="deno.worker" />
 /** A worker with a bug: a request for `/throw`, or for `/reject`, meets an error that nobody catches. */
 
-import { Forwarder } from "../../src/proxy/exchange.ts";
+import { Forwarder } from "../../src/proxy/forwarder.ts";
 import "../../src/workers/worker.ts";
 
 const { handle } = Forwarder.prototype;

@@ -1,6 +1,6 @@
 /** A proxy whose event loop is busy: requests for `/stall` hold it, again and again, from shortly after their attempt. */
 
-import { Forwarder } from "../../src/proxy/exchange.ts";
+import { Forwarder } from "../../src/proxy/forwarder.ts";
 
 /** How long it is held in all, and at a time. */
 export const STALLED_MS = 700;

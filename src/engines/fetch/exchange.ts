@@ -2,7 +2,8 @@
 
 import { ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
-import { bodyTooLarge, clientGone, type Exchange, type Relayed } from "../../proxy/exchange.ts";
+import type { Exchange, Relayed } from "../../proxy/exchange.ts";
+import { bodyTooLarge, clientGone } from "../../proxy/failures.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import type { BackendClients } from "./backend_clients.ts";

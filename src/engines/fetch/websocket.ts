@@ -2,7 +2,8 @@
 
 import { messageOf, ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
-import { clientGone, type Exchange, type Relayed } from "../../proxy/exchange.ts";
+import type { Exchange, Relayed } from "../../proxy/exchange.ts";
+import { clientGone } from "../../proxy/failures.ts";
 import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
 import { CLIENT_GONE, type Problem } from "../../proxy/problem.ts";
 import { Bridge } from "./bridge.ts";

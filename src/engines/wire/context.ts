@@ -4,7 +4,7 @@ import type { Config } from "../../config/schema.ts";
 import type { Log } from "../../log.ts";
 import type { Pace } from "../../net/pace.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
-import type { Forwarder } from "../../proxy/exchange.ts";
+import type { Forwarder } from "../../proxy/forwarder.ts";
 import { BackendConnections } from "./backend/backend_connections.ts";
 import { LargeBuffers } from "./buffers.ts";
 import { TimeoutQueue } from "./timeouts.ts";
@@ -24,9 +24,6 @@ const LINGER_MS = 1000;
 
 export class WireContext {
   readonly forwarder: Forwarder;
-  /** Which trailers of requests, and of responses, go no further. */
-  readonly dropsRequestTrailer = (name: string): boolean => this.forwarder.dropsRequestTrailer(name);
-  readonly dropsResponseTrailer = (name: string): boolean => this.forwarder.dropsResponseTrailer(name);
   readonly log: Log;
   /** Whether clients' connections are encrypted. */
   readonly secure: boolean;
@@ -47,8 +44,6 @@ export class WireContext {
   onIdle: (() => void) | undefined;
   limitsRequests = false;
   maxHeaderBytes = 0;
-  /** `Infinity`: no limit. */
-  maxBodyBytes = Infinity;
   /** Whether the proxy is shutting down: new requests are refused. */
   stopping = false;
   /** Requests whose bodies are still arriving. */
@@ -73,7 +68,6 @@ export class WireContext {
     this.requestTimeouts.configure(timeouts.requestMs);
     this.limitsRequests = timeouts.requestMs > 0;
     this.maxHeaderBytes = proxy.maxHeaderBytes;
-    this.maxBodyBytes = proxy.maxBodyBytes ?? Infinity;
   }
 
   close(): void {

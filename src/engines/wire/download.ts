@@ -19,6 +19,14 @@ const LAST_CHUNK = Buffer.from("0\r\n\r\n");
 /** Bodies beyond what is in the first buffer are read through a large one from this many bytes on. */
 const LARGE_BYTES = 128 * 1024;
 
+/** How a body comes, and how it goes on. */
+export interface DownloadOptions {
+  readonly framing: BodyFraming;
+  readonly transfer: Transfer;
+  /** Whether a trailer of this name goes no further. */
+  readonly dropsTrailer: (name: string) => boolean;
+}
+
 /** Whoever the download belongs to. */
 export interface DownloadListener {
   /** @param side which one has moved no byte for `timeouts.idle` */
@@ -44,7 +52,7 @@ export class Download extends Timed {
   constructor(
     connection: BackendConnection,
     client: ExchangeClient,
-    { framing, transfer }: { readonly framing: BodyFraming; readonly transfer: Transfer },
+    { framing, transfer, dropsTrailer }: DownloadOptions,
     context: WireContext,
     listener: DownloadListener,
   ) {
@@ -52,7 +60,7 @@ export class Download extends Timed {
     this.#connection = connection;
     this.#client = client;
     this.#framing = framing;
-    this.#reader = bodyReader(framing, context.maxHeaderBytes, context.dropsResponseTrailer);
+    this.#reader = bodyReader(framing, context.maxHeaderBytes, dropsTrailer);
     this.#transfer = transfer;
     this.#context = context;
     this.#listener = listener;

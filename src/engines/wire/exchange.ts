@@ -5,7 +5,7 @@ import { ProxyError } from "../../errors.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
 import type { Http1Response } from "../../http1/response_head.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Exchange, Relayed } from "../../proxy/exchange.ts";
+import type { Exchange, Limits, Relayed } from "../../proxy/exchange.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
@@ -23,10 +23,18 @@ import { Upload, type UploadFault, type UploadListener } from "./upload.ts";
 
 type Listeners = AttemptOwner & UploadListener & DownloadListener;
 
+/** For a body that goes nowhere. */
+const NO_LIMITS: Limits = {
+  maxBodyBytes: Infinity,
+  dropsRequestTrailer: () => true,
+  dropsResponseTrailer: () => true,
+};
+
 /** Its clock is the limit of the request as a whole. */
 export class WireExchange extends Timed implements Exchange<WireResponse>, Listeners {
   readonly request: WireRequest;
-  readonly upload: Upload | undefined;
+  /** Of a request with a body, from the first attempt on. */
+  upload: Upload | undefined;
   /** Whether the client's connection can carry another request once this is over. */
   keepsClient = false;
   informed = false;
@@ -34,6 +42,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
   readonly #context: WireContext;
   readonly #cameTooLate: boolean;
   #turn: number | undefined;
+  #limits = NO_LIMITS;
   #uploading: boolean;
   #attempt: Attempt | undefined;
   #download: Download | undefined;
@@ -49,10 +58,8 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
     this.#context = context;
     this.#cameTooLate = context.stopping;
     this.#uploading = request.bodyBytes !== 0;
-    if (this.#uploading) {
-      this.upload = new Upload(request.framing, client.inlet, context, { listener: this, clientClock: client });
-      context.uploads++;
-    } else client.inlet.read(); // whoever leaves is to be noticed
+    if (this.#uploading) context.uploads++;
+    else client.inlet.read(); // whoever leaves is to be noticed
     if (context.limitsRequests) context.requestTimeouts.start(this);
   }
 
@@ -88,8 +95,10 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
     return undefined;
   }
 
-  attempt(backend: Backend, headers: HeaderPair[]): Promise<WireResponse> {
+  attempt(backend: Backend, headers: HeaderPair[], limits: Limits): Promise<WireResponse> {
     if (this.brokenOff !== undefined) return Promise.reject(this.brokenOff);
+    this.#limits = limits;
+    if (this.#uploading) this.upload ??= this.#newUpload();
     this.#attempt = new Attempt(backend, headers, this.#context, this);
     return this.#attempt.run();
   }
@@ -100,7 +109,9 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
     this.keepsClient = this.#canKeepClient(head);
     const { minorVersion, method } = this.request;
     const transfer = transferOf(head, minorVersion);
-    const download = new Download(connection, this.#client, { framing: head.framing, transfer }, this.#context, this);
+    const { framing } = head;
+    const dropsTrailer = this.#limits.dropsResponseTrailer;
+    const download = new Download(connection, this.#client, { framing, transfer, dropsTrailer }, this.#context, this);
     this.#download = download;
     const text = responseHead(head, headers, toldLength(head, method, transfer), this.#clientLines(), head);
     return this.#finish(download, head, download.run(text));
@@ -113,7 +124,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
   async answer(problem: Problem): Promise<void> {
     if (this.#cancelled === "client_gone") return;
     const { method, keepAlive } = this.request;
-    const bodyIsIn = this.upload === undefined || this.upload.skipReady();
+    const bodyIsIn = !this.#uploading || (this.upload ??= this.#newUpload()).skipReady();
     const wantsClose = problem.headers.some(([name]) => name === "connection") || this.#context.stopping;
     this.keepsClient = keepAlive && bodyIsIn && !wantsClose && this.#cancelled === undefined;
     await this.#client.answer(problem, { withoutBody: method === "HEAD", lines: this.#clientLines() });
@@ -170,6 +181,11 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
 
   explain(error: unknown): ProxyError {
     return explain(error, this.#cancelled, this.#attempt?.givenUp, this.#faultDetail);
+  }
+
+  #newUpload(): Upload {
+    const options = { limits: this.#limits, listener: this, clientClock: this.#client };
+    return new Upload(this.request.framing, this.#client.inlet, this.#context, options);
   }
 
   async #finish(download: Download, head: Http1Response, running: Promise<DownloadEnd>): Promise<Relayed> {

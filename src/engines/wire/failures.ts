@@ -2,7 +2,7 @@
 
 import { ProxyError } from "../../errors.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
-import { bodyTooLarge, clientGone } from "../../proxy/exchange.ts";
+import { bodyTooLarge, clientGone } from "../../proxy/failures.ts";
 import type { UploadFault } from "./upload.ts";
 
 /** Why an exchange was broken off from this side, if it was. */

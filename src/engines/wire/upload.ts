@@ -4,6 +4,7 @@ import type { Buffer } from "node:buffer";
 import type { BodyFraming } from "../../http1/body.ts";
 import { type BodyReader, bodyReader } from "../../http1/body_reader.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
+import type { Limits } from "../../proxy/exchange.ts";
 import type { BackendConnection } from "./backend/backend_connection.ts";
 import type { WireContext } from "./context.ts";
 import type { Inlet } from "./inlet.ts";
@@ -11,6 +12,14 @@ import { Timed } from "./timeouts.ts";
 
 /** What can be wrong with a body. */
 export type UploadFault = "client_gone" | "malformed" | "too_large";
+
+/** What an upload goes by. */
+export interface UploadOptions {
+  readonly limits: Limits;
+  readonly listener: UploadListener;
+  /** Runs while the client is to send. */
+  readonly clientClock: Timed;
+}
 
 /** Whoever the upload belongs to. */
 export interface UploadListener {
@@ -30,8 +39,8 @@ export class Upload extends Timed {
   readonly #inlet: Inlet;
   readonly #reader: BodyReader;
   readonly #context: WireContext;
+  readonly #maxBodyBytes: number;
   readonly #listener: UploadListener;
-  /** Its clock runs while the client is to send. */
   readonly #clientClock: Timed;
   #touched = false;
 
@@ -39,12 +48,13 @@ export class Upload extends Timed {
     framing: BodyFraming,
     inlet: Inlet,
     context: WireContext,
-    { listener, clientClock }: { readonly listener: UploadListener; readonly clientClock: Timed },
+    { limits, listener, clientClock }: UploadOptions,
   ) {
     super();
     this.#inlet = inlet;
-    this.#reader = bodyReader(framing, context.maxHeaderBytes, context.dropsRequestTrailer);
+    this.#reader = bodyReader(framing, context.maxHeaderBytes, limits.dropsRequestTrailer);
     this.#context = context;
+    this.#maxBodyBytes = limits.maxBodyBytes;
     this.#listener = listener;
     this.#clientClock = clientClock;
   }
@@ -123,8 +133,8 @@ export class Upload extends Timed {
     this.#touched = true;
     try {
       const to = this.#reader.read(this.#inlet.bytes, this.#inlet.start, end);
-      if (this.#reader.dataBytes <= this.#context.maxBodyBytes) return to;
-      this.#listener.uploadFailed("too_large", String(this.#context.maxBodyBytes));
+      if (this.#reader.dataBytes <= this.#maxBodyBytes) return to;
+      this.#listener.uploadFailed("too_large", String(this.#maxBodyBytes));
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error;
       this.#listener.uploadFailed("malformed", error.message);

@@ -82,7 +82,7 @@ class World {
       specs.forEach((spec, slot) => pool.adopt(spec, slot, "test"));
       return pool;
     });
-    this.#queues = this.#pools.map((pool) => new RequestQueue(pool.shared.line, RequestMetrics.allocate(), LIMITS));
+    this.#queues = this.#pools.map((pool) => new RequestQueue(pool.shared.line, RequestMetrics.allocate()));
   }
 
   get shared(): SharedState {
@@ -111,6 +111,7 @@ class World {
       get slots() {
         return request.paused ? [] : wants;
       },
+      limits: LIMITS,
     };
     const isFull = this.shared.line.queued() === LIMITS.size; // with those who have gone without being missed
     if (!isFull) this.waiting.add(request);
@@ -153,7 +154,7 @@ class World {
     this.served = this.served.filter((request) => request.isolate !== isolate);
     this.shared.reclaim(isolate);
     const line = this.#pools[isolate]?.shared.line;
-    if (line !== undefined) this.#queues[isolate] = new RequestQueue(line, RequestMetrics.allocate(), LIMITS);
+    if (line !== undefined) this.#queues[isolate] = new RequestQueue(line, RequestMetrics.allocate());
   }
 
   /** Every isolate looks, until none finds anything: in the first pass one may find only that a client has gone. */

@@ -23,13 +23,13 @@ function uploadOf(framing: BodyFraming, takes: (bytes: Uint8Array) => Promise<bo
   // Of a context and a connection only this much is used.
   const context = {
     maxHeaderBytes: 1024,
-    maxBodyBytes,
     buffers: new LargeBuffers(),
     idleTimeouts: new TimeoutQueue(0),
     pace: new Pace(undefined),
   } as unknown as WireContext;
   const connection = { send: takes } as BackendConnection;
   const upload = new Upload(framing, inlet, context, {
+    limits: { maxBodyBytes, dropsRequestTrailer: () => false, dropsResponseTrailer: () => false },
     listener: {
       uploadEnded: () => void events.push("ended"),
       uploadFailed: (fault, detail) => void events.push(`${fault} ${detail}`.trim()),

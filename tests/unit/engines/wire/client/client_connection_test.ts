@@ -4,7 +4,7 @@ import { ClientConnection } from "../../../../../src/engines/wire/client/client_
 import { WireContext } from "../../../../../src/engines/wire/context.ts";
 import type { WireExchange } from "../../../../../src/engines/wire/exchange.ts";
 import { ProxyError } from "../../../../../src/errors.ts";
-import type { Forwarder } from "../../../../../src/proxy/exchange.ts";
+import type { Forwarder } from "../../../../../src/proxy/forwarder.ts";
 import { problemFor } from "../../../../../src/proxy/problem.ts";
 import { FakeLink } from "../../../../support/fake_link.ts";
 import { Pace } from "../../../../../src/net/pace.ts";

@@ -9,20 +9,17 @@ import { PassiveHealth } from "../../../src/health/passive.ts";
 import { configSchema } from "../../../src/config/schema.ts";
 import type { Backend } from "../../../src/pool/backend.ts";
 import { RequestMetrics } from "../../../src/pool/request_metrics.ts";
+import { ServerPool } from "../../../src/pool/server_pool.ts";
 import { SharedState } from "../../../src/pool/shared_state.ts";
-import {
-  clientGone,
-  type Exchange,
-  Forwarder,
-  type ForwardingRules,
-  type Relayed,
-} from "../../../src/proxy/exchange.ts";
-import { ForwardedTrust } from "../../../src/proxy/forwarded.ts";
+import type { Exchange, Limits, Relayed } from "../../../src/proxy/exchange.ts";
+import { clientGone } from "../../../src/proxy/failures.ts";
+import { Forwarder } from "../../../src/proxy/forwarder.ts";
 import { RandomHex } from "../../../src/proxy/ids.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "../../../src/proxy/message.ts";
 import type { Problem } from "../../../src/proxy/problem.ts";
 import { type QueueLimits, RequestQueue } from "../../../src/proxy/queue.ts";
 import { RequestRecorder } from "../../../src/proxy/record.ts";
+import { type ForwarderParts, type ForwardingRules, forwardingRules } from "../../../src/proxy/rules.ts";
 import { RecordingLog } from "../../support/log.ts";
 import { poolOf } from "../../support/pool.ts";
 import { waitFor } from "../../support/wait.ts";
@@ -48,6 +45,10 @@ class FakeExchange implements Exchange<ResponseHead> {
   informed = false;
   /** Everything that the forwarder did, in order: backends by their URLs' last digit. */
   readonly story: string[] = [];
+  /** What each attempt was to keep to. */
+  readonly limits: Limits[] = [];
+  /** What the client was sent. */
+  headers: readonly HeaderPair[] = [];
   problem: Problem | undefined;
   /** Called before an attempt's outcome. */
   meanwhile: (backend: Backend) => void | Promise<void> = () => {};
@@ -68,7 +69,8 @@ class FakeExchange implements Exchange<ResponseHead> {
     };
   }
 
-  async attempt(backend: Backend): Promise<ResponseHead> {
+  async attempt(backend: Backend, _: HeaderPair[], limits: Limits): Promise<ResponseHead> {
+    this.limits.push(limits);
     assertGreater(backend.currentConnections, 0, "it counts while it is there");
     this.story.push(backend.url.slice(-1));
     await Promise.resolve();
@@ -79,8 +81,9 @@ class FakeExchange implements Exchange<ResponseHead> {
     return { status: this.#current.status, headers: [] };
   }
 
-  async relay(response: ResponseHead, _headers: HeaderPair[]): Promise<Relayed> {
+  async relay(response: ResponseHead, headers: HeaderPair[]): Promise<Relayed> {
     await Promise.resolve();
+    this.headers = headers;
     this.story.push(`relay ${response.status}`);
     const relayed = this.#current instanceof Error ? undefined : this.#current?.relayed;
     return { bytesOut: 0, failure: undefined, ...relayed };
@@ -100,6 +103,7 @@ class FakeExchange implements Exchange<ResponseHead> {
 interface Settings {
   readonly backends?: number;
   readonly rules?: Partial<ForwardingRules>;
+  readonly limits?: Partial<Limits>;
   readonly queue?: Partial<QueueLimits>;
 }
 
@@ -109,36 +113,35 @@ class Bench implements Disposable {
   readonly pool;
   readonly metrics = RequestMetrics.allocate();
   readonly log = new RecordingLog();
+  readonly parts: ForwarderParts;
   readonly forwarder: Forwarder;
   readonly #passive: PassiveHealth;
 
-  constructor({ backends = 2, rules, queue }: Settings = {}) {
+  constructor({ backends = 2, rules, limits, queue }: Settings = {}) {
     const { shared, metrics, log } = this;
     this.pool = poolOf(Array<number>(backends).fill(1), shared);
-    const config = configSchema.parse({}).passive;
-    this.#passive = new PassiveHealth({ pool: this.pool, config, healthType: "http" });
-    const changes = { set: [], remove: new Set<string>() };
-    this.forwarder = new Forwarder({
+    const config = configSchema.parse({});
+    this.#passive = new PassiveHealth({ pool: this.pool, config: config.passive, healthType: "http" });
+    const usual = forwardingRules(config);
+    this.parts = {
       balancer: new LoadBalancer(this.pool, roundRobin),
       shared,
-      queue: new RequestQueue(shared.line, metrics, { size: 10, timeoutMs: 50, holdMs: 0, ...queue }),
+      queue: new RequestQueue(shared.line, metrics),
       recorder: new RequestRecorder({ shared, metrics, accessLog: undefined }),
       stickiness: undefined,
       passive: this.#passive,
       random: new RandomHex(),
       rules: {
-        trust: new ForwardedTrust([]),
-        requestHeaders: changes,
-        responseHeaders: changes,
+        ...usual,
         maxRetries: 2,
-        retryBudget: 0.2,
-        retryStatuses: new Set(),
-        maxBodyBytes: Infinity,
+        queue: { size: 10, timeoutMs: 50, holdMs: 0, ...queue },
+        limits: { ...usual.limits, ...limits },
         ...rules,
       },
       log,
       retryAfterSeconds: () => 7,
-    });
+    };
+    this.forwarder = new Forwarder(this.parts);
   }
 
   /** Handles the exchange, and proves that nothing of it is left. */
@@ -183,6 +186,61 @@ Deno.test("Forwarder tries other backends as the retry rule says, and no more th
   assertEquals(await tell([LOST, OK], { rules: { maxRetries: 0 } }), "1, answer 502");
   assertEquals(await tell([new Error("a bug"), OK]), "1, answer 500");
   assertEquals(await tell([REFUSED], { backends: 1 }), "1, answer 502");
+});
+
+Deno.test("Forwarder goes by the rules that a request began with, whatever is configured meanwhile", async () => {
+  // It reread them at every step: a reload in the middle of a request mixed two configurations.
+  const bound = (cookie: string) => ({ find: () => undefined, peek: () => undefined, bind: () => cookie });
+  using bench = new Bench({ rules: { retryStatuses: new Set([503]), maxRetries: 1, retryBudget: 1 } });
+  const { parts } = bench;
+  const old: ForwarderParts = {
+    ...parts,
+    stickiness: bound("old"),
+    rules: { ...parts.rules, responseHeaders: { set: [["x-rules", "old"]], remove: new Set() } },
+  };
+  const other: ForwarderParts = {
+    ...parts,
+    stickiness: bound("new"),
+    balancer: new LoadBalancer(new ServerPool(SharedState.allocate()), roundRobin), // without a backend
+    rules: {
+      ...parts.rules,
+      maxRetries: 0,
+      retryBudget: 0,
+      retryStatuses: new Set(),
+      responseHeaders: { set: [["x-rules", "new"]], remove: new Set() },
+      limits: { ...parts.rules.limits },
+    },
+  };
+  for (const outcomes of [[{ status: 503 }, OK], [LOST, OK]]) {
+    bench.forwarder.configure(old);
+    const exchange = new FakeExchange(outcomes);
+    exchange.meanwhile = () => bench.forwarder.configure(other);
+    const story = await bench.tell(exchange);
+    assertEquals(story.replace("discard 503, ", ""), story.startsWith("1") ? "1, 2, relay 200" : "2, 1, relay 200");
+    assertEquals(exchange.headers.filter(([name]) => name !== "x-request-id"), [["x-rules", "old"], [
+      "set-cookie",
+      "old",
+    ]]);
+    assertEquals(exchange.limits.map((limits) => limits === old.rules.limits), [true, true]);
+  }
+  assertEquals(await bench.tell(new FakeExchange([OK])), "answer 503", "the next one goes by the new rules");
+});
+
+Deno.test("Forwarder keeps a request in the queue as long as the rules say that it began with", async () => {
+  using bench = new Bench({ backends: 1, queue: { timeoutMs: 30 } });
+  const [only] = bench.pool.backends;
+  assert(only !== undefined);
+  bench.pool.update(only, { maxConnections: 1 }, "test");
+  const lease = only.lease();
+  const { parts } = bench;
+  const waiting = new FakeExchange([OK]);
+  const handled = bench.forwarder.handle(waiting);
+  const queue = { size: 0, timeoutMs: 60_000, holdMs: 60_000 };
+  bench.forwarder.configure({ ...parts, rules: { ...parts.rules, queue } });
+  await handled;
+  assertEquals(waiting.story, ["answer 503"]);
+  lease?.release();
+  bench.mustBeIdle();
 });
 
 Deno.test("Forwarder retries the statuses it is told to, and passes the last one on", async () => {
@@ -242,7 +300,7 @@ Deno.test("Forwarder refuses without a backend what none may get", async () => {
   assertEquals(await tell([OK], {}, { method: "TRACE" }), "answer 405");
   assertEquals(await tell([OK], {}, { authority: undefined }), "answer 400");
   assertEquals(await tell([OK], {}, { authority: "a b" }), "answer 400");
-  assertEquals(await tell([OK], { rules: { maxBodyBytes: 3 } }, POST), "answer 413");
+  assertEquals(await tell([OK], { limits: { maxBodyBytes: 3 } }, POST), "answer 413");
   using bench = new Bench();
   const exchange = new FakeExchange([OK]);
   exchange.refusal = failure("not_implemented", false, "client");

@@ -1,17 +1,23 @@
-/** A request on its way: what strategies may know of it, where it has been, and which backend its client sticks to. */
+/** One request: the configuration it began with, what a backend is told of it, where it has been. */
 
 import type { PickRequest } from "../balancing/strategy.ts";
 import type { Backend } from "../pool/backend.ts";
 import { NO_TICKET } from "../pool/waiting_line.ts";
-import type { ForwardedRequest } from "./headers.ts";
-import type { HeaderPair, RequestHead } from "./message.ts";
+import type { Exchange } from "./exchange.ts";
+import { type ForwardedRequest, forwardRequest } from "./headers.ts";
+import type { RequestHead, ResponseHead } from "./message.ts";
+import type { ForwarderParts } from "./rules.ts";
 
-export class Journey implements PickRequest {
-  /** The client's address, as `trustForwarded` yields it. */
-  readonly client: string;
-  readonly target: string;
-  /** Whether the client's own connection is encrypted. */
-  readonly secure: boolean;
+/** Strategies get to see it as a `PickRequest`, sessions as a `StickyRequest`: no more than these say. */
+export class Story implements PickRequest {
+  readonly exchange: Exchange<ResponseHead>;
+  /** Of the configuration that was in force when the request began, whatever is reloaded meanwhile. */
+  readonly parts: ForwarderParts;
+  /** By `performance.now()`. */
+  readonly startedAt = performance.now();
+  readonly forwarded: ForwardedRequest;
+  /** The backend that the client's session names, even if it can no longer serve. */
+  session: Backend | undefined;
   /** The backends that were tried, in order; one that was lost and came back may be there twice. */
   readonly tried: Backend[] = [];
   /** How many of `tried` no longer keep the request from going there again. */
@@ -20,20 +26,39 @@ export class Journey implements PickRequest {
   heldSince = 0;
   /** Its place in the line while it waits. */
   ticket = NO_TICKET;
-  /** Whom the client's session names, whatever became of it. */
-  session: Backend | undefined;
-  readonly #headers: readonly HeaderPair[];
 
-  constructor(request: RequestHead, forwarded: ForwardedRequest) {
-    this.client = forwarded.client;
-    this.target = request.target;
-    this.secure = forwarded.secure;
-    this.#headers = request.headers;
+  constructor(exchange: Exchange<ResponseHead>, parts: ForwarderParts) {
+    this.exchange = exchange;
+    this.parts = parts;
+    const { rules, random } = parts;
+    this.forwarded = forwardRequest(exchange.request, rules.trust, rules.requestHeaders, random);
+  }
+
+  get request(): RequestHead {
+    return this.exchange.request;
+  }
+
+  get target(): string {
+    return this.exchange.request.target;
+  }
+
+  /** The client's address, as `trustForwarded` yields it. */
+  get client(): string {
+    return this.forwarded.client;
+  }
+
+  /** Whether the client's own connection is encrypted. */
+  get secure(): boolean {
+    return this.forwarded.secure;
+  }
+
+  get bytesIn(): number | null {
+    return this.exchange.bytesIn;
   }
 
   header(name: string): string | undefined {
     let value: string | undefined;
-    for (const pair of this.#headers) {
+    for (const pair of this.exchange.request.headers) {
       if (pair[0].length !== name.length || pair[0].toLowerCase() !== name) continue;
       // As RFC 9110 §5.3 and RFC 9113 §8.2.3 join lines: the same value, whether the engine has joined them or not.
       value = value === undefined ? pair[1] : `${value}${name === "cookie" ? "; " : ", "}${pair[1]}`;

@@ -1,0 +1,204 @@
+/** The loop over a request: pick a backend, attempt, relay; on failure try another or answer. Knows no engine. */
+
+import { messageOf, ProxyError } from "../errors.ts";
+import type { Backend, Lease } from "../pool/backend.ts";
+import { isWellFormedAuthority } from "./authority.ts";
+import type { Exchange } from "./exchange.ts";
+import { bodyTooLarge, noBackend, refused, unexpected } from "./failures.ts";
+import { forwardResponse } from "./headers.ts";
+import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
+import { CLIENT_GONE, isServerFailure, type Problem, problemFor } from "./problem.ts";
+import type { Ending } from "./record.ts";
+import { mayGoAgain, mayRetry, type RetryQuestion } from "./retry.ts";
+import type { ForwarderParts } from "./rules.ts";
+import { SecondChance } from "./second_chance.ts";
+import { Story } from "./story.ts";
+import { tryLease } from "./try_lease.ts";
+
+/** Forwards the requests of one isolate. */
+export class Forwarder {
+  #parts: ForwarderParts;
+
+  constructor(parts: ForwarderParts) {
+    this.#parts = parts;
+  }
+
+  /** Forwards by other parts the requests that begin from now on. */
+  configure(parts: ForwarderParts): void {
+    this.#parts = parts;
+  }
+
+  /** Answers one request. Settles when nothing of it is left; never rejects. */
+  async handle(exchange: Exchange<ResponseHead>): Promise<void> {
+    const story = new Story(exchange, this.#parts);
+    const { recorder, rules } = story.parts;
+    recorder.started();
+    let ending: Ending;
+    try {
+      const turn = exchange.waitForTurn?.();
+      if (turn !== undefined) await turn;
+      const refusal = exchange.brokenOff ?? exchange.refusal ?? refusalOf(story.request, rules.limits.maxBodyBytes);
+      if (refusal !== undefined) throw refusal;
+      ending = await forward(story);
+    } catch (error) {
+      ending = await answerFailure(story, error);
+    }
+    recorder.ended(story, ending);
+  }
+
+  /**
+   * The answer to what never became a request: a malformed head, or none in time. It counts as one all the same.
+   *
+   * @param client the address at the other end of the connection
+   */
+  refuse(error: ProxyError, client: string): Problem {
+    const { log, random, recorder } = this.#parts;
+    const requestId = random.take(16);
+    const problem = problemFor(error, requestId, 1);
+    log.debug("request refused", { code: error.code, reason: error.message });
+    recorder.refused({ requestId, client, status: problem.status, bytesOut: byteLength(problem.body), failure: error });
+    return problem;
+  }
+}
+
+/** Why a request is refused before any backend is chosen, if it is. */
+function refusalOf(request: RequestHead, maxBodyBytes: number): ProxyError | undefined {
+  if (request.method === "CONNECT" || request.method === "TRACE") {
+    return refused("method_not_allowed", `${request.method} is not supported.`);
+  }
+  if (request.authority === undefined) return refused("bad_request", "The Host header is missing.");
+  if (!isWellFormedAuthority(request.authority)) return refused("bad_request", "The Host header is malformed.");
+  if (request.bodyBytes !== undefined && request.bodyBytes > maxBodyBytes) return bodyTooLarge(maxBodyBytes);
+  return undefined;
+}
+
+/** Tries backends until one's answer is passed on. Fails with a `ProxyError` when none is. */
+async function forward(story: Story): Promise<Ending> {
+  const { exchange, forwarded, tried } = story;
+  const { balancer, queue, recorder, rules, stickiness } = story.parts;
+  story.session = stickiness?.find(story);
+  let lease = tryLease(balancer, story) ?? await waitForRoom(story, noBackend(), true);
+  while (true) {
+    const { backend } = lease;
+    let next: Lease | undefined;
+    let failure: ProxyError | undefined;
+    tried.push(backend);
+    try {
+      const attemptedAt = performance.now();
+      const response = await exchange.attempt(backend, forwarded.headers, rules.limits);
+      const { status } = response;
+      answered(story, backend, status, performance.now() - attemptedAt);
+      if (rules.retryStatuses.has(status) && allowsRetry(story, status)) {
+        next = withinBudget(story, tryLease(balancer, story));
+      }
+      if (next === undefined) {
+        const { bytesOut, failure, unsaid } = await exchange.relay(response, responseHeaders(story, response, backend));
+        if (failure !== undefined && unsaid === true) throw failure;
+        if (failure !== undefined) blame(story, backend, failure, "response cut");
+        return { status, backend, bytesOut, failure };
+      }
+      exchange.discard(response);
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      blame(story, backend, error, "attempt failed");
+      if (!mayGoAgain(questionOf(story, error), story.heldSince > 0)) throw error;
+      failure = error;
+    } finally {
+      lease.release();
+      queue.released(backend);
+    }
+    lease = next ?? await again(story, failure);
+    recorder.retried(failure?.code ?? "status");
+  }
+}
+
+function answered(story: Story, backend: Backend, status: number, latencyMs: number): void {
+  backend.answered(latencyMs);
+  if (status >= 500) story.parts.passive.serverError(backend, status);
+}
+
+function responseHeaders(story: Story, response: ResponseHead, backend: Backend): HeaderPair[] {
+  const { rules, stickiness } = story.parts;
+  const headers = forwardResponse(response, story.forwarded.requestId, rules.responseHeaders);
+  const cookie = stickiness?.bind(story, backend);
+  if (cookie !== undefined) headers.push(["set-cookie", cookie]);
+  return headers;
+}
+
+/** Blames the backend for what is its fault, and only that. */
+function blame({ forwarded, parts }: Story, backend: Backend, error: ProxyError, message: string): void {
+  if (error.side !== "backend") return;
+  const { passive, log } = parts;
+  backend.countFailure();
+  const reason = `${error.message}${error.cause === undefined ? "" : `: ${messageOf(error.cause)}`}`;
+  log.warn(message, { backend: backend.url, requestId: forwarded.requestId, code: error.code, reason });
+  if (error.code === "connect_failed") passive.connectFailed(backend, error.message);
+  else passive.failed(backend, error.message);
+}
+
+/** A place for a request that failed: elsewhere, or where it was once that is back. Fails with `failure` without one. */
+async function again(story: Story, failure: ProxyError | undefined): Promise<Lease> {
+  const allowed = failure !== undefined && allowsRetry(story, failure);
+  const lease = allowed ? withinBudget(story, tryLease(story.parts.balancer, story)) : undefined;
+  return lease ?? await waitForRoom(story, failure ?? noBackend(), allowed);
+}
+
+/** Waits while backends that could serve the request are full, or all were lost just now; fails where none could. */
+async function waitForRoom(story: Story, failure: ProxyError, allowed: boolean): Promise<Lease> {
+  const chance = new SecondChance(story, { failure, allowed });
+  const hopeless = chance.hopeless;
+  if (hopeless !== undefined) throw hopeless;
+  return await story.parts.queue.wait(chance);
+}
+
+/** Whether the rules and the budget let the request go to another backend. */
+function allowsRetry(story: Story, failure: ProxyError | number): boolean {
+  const { rules, shared } = story.parts;
+  return mayRetry(questionOf(story, failure)) && shared.retryBudget.allows(rules.retryBudget);
+}
+
+/** Counts the retry that a place was taken for; where others have used the budget up by now, gives the place back. */
+function withinBudget(story: Story, lease: Lease | undefined): Lease | undefined {
+  const { shared, rules, queue } = story.parts;
+  if (lease === undefined || shared.countRetry(rules.retryBudget)) return lease;
+  lease.release();
+  queue.released(lease.backend);
+  return undefined;
+}
+
+function questionOf({ exchange, request, tried, parts }: Story, failure: ProxyError | number): RetryQuestion {
+  return {
+    method: request.method,
+    hasBody: request.bodyBytes !== 0,
+    bodyReplayable: exchange.bodyReplayable,
+    informed: exchange.informed,
+    attempts: tried.length,
+    maxRetries: parts.rules.maxRetries,
+    failure,
+  };
+}
+
+async function answerFailure({ exchange, forwarded, parts }: Story, thrown: unknown): Promise<Ending> {
+  const { log, retryAfterSeconds } = parts;
+  const { requestId } = forwarded;
+  const error = thrown instanceof ProxyError ? thrown : unexpected(thrown);
+  if (error.code === "internal") log.error("request failed", { requestId, reason: messageOf(error.cause) });
+  if (!isServerFailure(error)) log.debug("request refused", { requestId, code: error.code, reason: error.message });
+  const problem = problemFor(error, requestId, error.code === "no_backend" ? retryAfterSeconds() : 1);
+  await exchange.answer(problem);
+  return {
+    status: problem.status,
+    backend: undefined,
+    bytesOut: sentBytes(exchange.request, problem),
+    failure: error,
+  };
+}
+
+/** How much of a problem's body goes out, to a client that stays for it. */
+function sentBytes({ method }: RequestHead, { status, body }: Problem): number {
+  return method === "HEAD" || status === CLIENT_GONE ? 0 : byteLength(body);
+}
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}

@@ -5,7 +5,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import type { Context, MiddlewareHandler } from "hono";
 import { BrokenBody, type Incoming, type IncomingBody } from "../net/incoming.ts";
-import { AdminProblem } from "./problem.ts";
+import { AdminError } from "./admin_error.ts";
 
 /** What guards leave for routes. */
 export type AdminEnv = {
@@ -51,11 +51,11 @@ export function sameSite(hasToken: boolean): MiddlewareHandler<AdminEnv> {
   return async (context, next) => {
     const authorities = authoritiesOf(context.req.raw);
     if (!hasToken && !authorities.every(isLocalAuthority)) {
-      throw new AdminProblem(403, "without a token, Host has to be localhost or an IP address");
+      throw new AdminError(403, "without a token, Host has to be localhost or an IP address");
     }
     const origin = context.req.header("origin");
     if (origin !== undefined && !authorities.every((authority) => isSameOrigin(origin, authority))) {
-      throw new AdminProblem(403, "requests of another origin's pages are refused");
+      throw new AdminError(403, "requests of another origin's pages are refused");
     }
     await next();
   };
@@ -92,7 +92,7 @@ export function bearer(token: string | null): MiddlewareHandler<AdminEnv> {
     if (given === undefined || !timingSafeEqual(digest(given), expected)) {
       const challenge = `Bearer realm="roundhouse"${given === undefined ? "" : ', error="invalid_token"'}`;
       const detail = given === undefined ? `want "Authorization: Bearer TOKEN"` : "the token is not the right one";
-      throw new AdminProblem(401, detail, { "www-authenticate": challenge });
+      throw new AdminError(401, detail, { "www-authenticate": challenge });
     }
     await next();
   };
@@ -109,7 +109,7 @@ export function operationOf({ methods }: Route, method: string): Operation {
   const operation = entries.find(([name]) => name === wanted)?.[1];
   if (operation !== undefined) return operation;
   const allow = entries.flatMap(([name]) => name === "GET" ? ["GET", "HEAD"] : [name]).join(", ");
-  throw new AdminProblem(405, `got ${method}, want one of ${allow}`, { allow });
+  throw new AdminError(405, `got ${method}, want one of ${allow}`, { allow });
 }
 
 /** 400 for a query parameter that the operation does not know, or that is given twice. */
@@ -120,9 +120,9 @@ export function queryOf(url: string, { query: known = [] }: Operation): Readonly
     const shown = JSON.stringify(name.slice(0, 80));
     if (!known.includes(name)) {
       const wanted = known.length === 0 ? "none" : known.join(" or ");
-      throw new AdminProblem(400, `unknown query parameter ${shown}, want ${wanted}`);
+      throw new AdminError(400, `unknown query parameter ${shown}, want ${wanted}`);
     }
-    if (query.has(name)) throw new AdminProblem(400, `query parameter ${shown}: got it more than once, want it once`);
+    if (query.has(name)) throw new AdminError(400, `query parameter ${shown}: got it more than once, want it once`);
     query.set(name, value);
   }
   return Object.fromEntries(query);
@@ -145,7 +145,7 @@ export async function readJson(headers: Headers, body: Pick<IncomingBody, "read"
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
-    throw new AdminProblem(400, "body: got malformed JSON");
+    throw new AdminError(400, "body: got malformed JSON");
   }
 }
 
@@ -153,7 +153,7 @@ function requireJson(headers: Headers): void {
   const contentType = headers.get("content-type") ?? "";
   if (/^application\/json\s*(?:;|$)/i.test(contentType)) return;
   const got = contentType === "" ? "nothing" : JSON.stringify(contentType.slice(0, 80));
-  throw new AdminProblem(415, `content-type: got ${got}, want application/json`, CLOSE);
+  throw new AdminError(415, `content-type: got ${got}, want application/json`, CLOSE);
 }
 
 /** Puts all of a body into one buffer, however small its pieces; calls `onFirst` before the first byte, which may refuse it. */
@@ -173,11 +173,11 @@ async function readBytes(body: Pick<IncomingBody, "read">, onFirst: () => void):
     while (await body.read(keep));
   } catch (error) {
     if (!(error instanceof BrokenBody)) throw error;
-    throw new AdminProblem(error.late ? 408 : 400, `body: ${error.message}`, CLOSE);
+    throw new AdminError(error.late ? 408 : 400, `body: ${error.message}`, CLOSE);
   }
   return held.subarray(0, length);
 }
 
-function tooLarge(): AdminProblem {
-  return new AdminProblem(413, `body: got more than ${MAX_BODY_BYTES} bytes, want at most that`, CLOSE);
+function tooLarge(): AdminError {
+  return new AdminError(413, `body: got more than ${MAX_BODY_BYTES} bytes, want at most that`, CLOSE);
 }

@@ -19,7 +19,7 @@ import {
   sameSite,
 } from "./guard.ts";
 import type { MetricsSource } from "./metrics.ts";
-import { AdminProblem, problemResponse } from "./problem.ts";
+import { AdminError, problemResponse } from "./admin_error.ts";
 import { backendRoutes, type BackendsTarget } from "./routes/backends.ts";
 import { configRoutes, type ConfigSource } from "./routes/config.ts";
 import { dashboardRoutes } from "./routes/dashboard.ts";
@@ -84,7 +84,7 @@ export function startAdminServer(options: AdminOptions): AdminServer {
     doorChanged: options.doorChanged,
     needsHost: false, // `sameSite` says what has to stand there
     handle: async (incoming) => await app.fetch(new AdminRequest(incoming), incoming),
-    refuse: (status, detail) => problemResponse(new AdminProblem(status, detail)),
+    refuse: (status, detail) => problemResponse(new AdminError(status, detail)),
   });
   let stopped: Promise<void> | undefined;
   return {
@@ -139,7 +139,7 @@ function adminApp(options: AdminOptions): Hono<AdminEnv> {
   const app = new Hono<AdminEnv>();
   const tokenGuard = bearer(token);
   app.onError((error, { req }) => refuse(error, options.log, { method: req.method, path: req.path }));
-  app.notFound(() => problemResponse(new AdminProblem(404, "there is no such path")));
+  app.notFound(() => problemResponse(new AdminError(404, "there is no such path")));
   app.use(sameSite(token !== null));
   for (const route of routeTable(options)) {
     if (route.needsNoToken !== true) app.use(route.path, tokenGuard);
@@ -162,8 +162,8 @@ function bodyOf({ req: { method }, env: { body } }: AdminContext): Incoming["bod
 
 /** The answer to whatever was thrown. What is no refusal is a bug: logged in full, told to nobody. */
 function refuse(error: unknown, log: Log, request: { readonly method?: string; readonly path?: string }): Response {
-  if (error instanceof AdminProblem) return problemResponse(error);
+  if (error instanceof AdminError) return problemResponse(error);
   const stack = error instanceof Error ? error.stack : undefined;
   log.error("admin request failed", { ...request, error: messageOf(error), stack });
-  return problemResponse(new AdminProblem(500, "the admin server failed to handle this request"));
+  return problemResponse(new AdminError(500, "the admin server failed to handle this request"));
 }

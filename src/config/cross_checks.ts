@@ -1,7 +1,8 @@
 /** Rules that tie settings to each other, checked on a configuration whose every setting is valid by itself. */
 import ipaddr from "ipaddr.js";
 import type { Config } from "./schema.ts";
-import type { Path, Problem } from "./setting_path.ts";
+import type { Diagnostic } from "./diagnostics.ts";
+import type { Path } from "./setting_path.ts";
 
 /** What the rules have to know beside the configuration. */
 export interface CheckContext {
@@ -14,7 +15,7 @@ export interface CheckContext {
 }
 
 /** Every rule that `config` breaks. */
-export function brokenRules(config: Config, context: CheckContext): Problem[] {
+export function brokenRules(config: Config, context: CheckContext): Diagnostic[] {
   return [
     ...sameBackends(config.backends, context.nameOf),
     ...openAdmin(config),
@@ -50,9 +51,9 @@ export function doubts(config: Config, cores = navigator.hardwareConcurrency): s
 export function sameBackends(
   backends: readonly { readonly url: string }[],
   nameOf: CheckContext["nameOf"],
-): Problem[] {
+): Diagnostic[] {
   const first = new Map<string, number>();
-  const problems: Problem[] = [];
+  const diagnostics: Diagnostic[] = [];
   for (const [index, { url }] of backends.entries()) {
     const earlier = first.get(url);
     if (earlier === undefined) first.set(url, index);
@@ -60,20 +61,20 @@ export function sameBackends(
       const path = ["backends", index];
       const other = nameOf(["backends", earlier]);
       const which = other === nameOf(path) ? `an earlier ${other}` : other;
-      problems.push({ path, text: `same backend as ${which} (${url})` });
+      diagnostics.push({ path, text: `same backend as ${which} (${url})` });
     }
   }
-  return problems;
+  return diagnostics;
 }
 
-function openAdmin({ admin }: Config): Problem[] {
+function openAdmin({ admin }: Config): Diagnostic[] {
   if (admin.token !== null || isLoopback(admin.host)) return [];
   const text = `got nothing, want a token, since admin.host is ${JSON.stringify(admin.host)}, not a loopback address`;
   return [{ path: ["admin", "token"], text }];
 }
 
 /** What is written has to be what the next start reads. */
-function uselessPersist({ admin }: Config, { hasFile, nameOf }: CheckContext): Problem[] {
+function uselessPersist({ admin }: Config, { hasFile, nameOf }: CheckContext): Diagnostic[] {
   if (!admin.persist) return [];
   const path = ["admin", "persist"];
   if (!hasFile) return [{ path, text: "got true, want a configuration file to write to" }];
@@ -86,7 +87,7 @@ function uselessPersist({ admin }: Config, { hasFile, nameOf }: CheckContext): P
 }
 
 /** With `reusePort` the system would let two of our own servers share a port, each getting some of the connections. */
-function sharedPorts({ proxy, admin }: Config, { nameOf, isTrusted }: CheckContext): Problem[] {
+function sharedPorts({ proxy, admin }: Config, { nameOf, isTrusted }: CheckContext): Diagnostic[] {
   const proxyPort = { path: ["proxy", "port"], host: proxy.host, port: proxy.port };
   const adminPort = { path: ["admin", "port"], host: admin.host, port: admin.port };
   const listeners = [proxyPort, adminPort];
@@ -101,13 +102,13 @@ function sharedPorts({ proxy, admin }: Config, { nameOf, isTrusted }: CheckConte
   });
 }
 
-function bodyOfHead({ health }: Config): Problem[] {
+function bodyOfHead({ health }: Config): Diagnostic[] {
   if (health.type !== "http" || health.body === null || health.method !== "HEAD") return [];
   return [{ path: ["health", "body"], text: "can't be checked with health.method HEAD, whose answers have no body" }];
 }
 
 /** Browsers drop such a cookie. */
-function insecureNone({ sticky }: Config): Problem[] {
+function insecureNone({ sticky }: Config): Diagnostic[] {
   if (sticky?.by !== "cookie" || sticky.sameSite !== "none" || sticky.secure !== false) return [];
   return [{ path: ["sticky", "secure"], text: `got false, want true or null, since sticky.sameSite is "none"` }];
 }

@@ -2,13 +2,13 @@
 import { backendPort, isBlockedByFetch } from "./backend_url.ts";
 import { type Config, configSchema } from "./schema.ts";
 import { settingsOf, valuesOf } from "./setting.ts";
-import type { Problem } from "./setting_path.ts";
+import type { Diagnostic } from "./diagnostics.ts";
 import { writtenConfig } from "./written.ts";
 
 const SETTINGS = settingsOf(configSchema).filter(({ engine }) => engine !== undefined);
 
 /** A problem for each setting, and each backend, that the chosen engine can't serve; it names the engine that can. */
-export function engineMismatches(config: Config): Problem[] {
+export function engineMismatches(config: Config): Diagnostic[] {
   const written = writtenConfig(config);
   const unsupported = SETTINGS.filter(({ engine }) => engine !== config.engine).flatMap((setting) =>
     valuesOf(setting, written)
@@ -22,7 +22,7 @@ export function engineMismatches(config: Config): Problem[] {
   return config.engine === "fetch" ? [...unsupported, ...blockedBackends(config)] : unsupported;
 }
 
-function blockedBackends(config: Config): Problem[] {
+function blockedBackends(config: Config): Diagnostic[] {
   return config.backends.flatMap(({ url }, index) => {
     const port = backendPort(url);
     if (!isBlockedByFetch(port)) return [];

@@ -1,5 +1,6 @@
 /** Puts environment variables in the place of `${NAME}` and `${NAME:-default}` inside a configuration's texts. */
-import { type Path, type Problem, setAt, valueAt } from "./setting_path.ts";
+import type { Diagnostic } from "./diagnostics.ts";
+import { type Path, setAt, valueAt } from "./setting_path.ts";
 
 /** Looks up an environment variable; `undefined` when it is unset. */
 export type Environment = (name: string) => string | undefined;
@@ -7,7 +8,7 @@ export type Environment = (name: string) => string | undefined;
 /** A configuration with its references replaced. */
 export interface Substituted {
   readonly value: unknown;
-  readonly problems: readonly Problem[];
+  readonly diagnostics: readonly Diagnostic[];
   /** The settings whose text was nothing but one reference: see `readAsTyped`. */
   readonly references: readonly Path[];
 }
@@ -17,12 +18,12 @@ export interface Substituted {
  * problem; as in a shell, the default also stands in for an empty variable.
  */
 export function substitute(raw: unknown, env: Environment): Substituted {
-  const problems: Problem[] = [];
+  const diagnostics: Diagnostic[] = [];
   const references: Path[] = [];
   const walk = (value: unknown, path: Path): unknown => {
     if (typeof value === "string") {
       const { text, faults } = expand(value, env);
-      if (faults.length > 0) problems.push({ path, text: faults.join("; ") });
+      if (faults.length > 0) diagnostics.push({ path, text: faults.join("; ") });
       else if (SINGLE_REFERENCE.test(value)) references.push(path);
       return text;
     }
@@ -32,7 +33,7 @@ export function substitute(raw: unknown, env: Environment): Substituted {
     }
     return value;
   };
-  return { value: walk(raw, []), problems, references };
+  return { value: walk(raw, []), diagnostics, references };
 }
 
 /**

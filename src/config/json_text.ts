@@ -1,12 +1,13 @@
 /** JSON with comments and trailing commas to plain values, keeping track of positions and of keys given twice. */
 import { type Node, type ParseError, parseTree, printParseErrorCode } from "jsonc-parser";
 import { ConfigError } from "../errors.ts";
-import type { Path, Problem } from "./setting_path.ts";
+import type { Diagnostic } from "./diagnostics.ts";
+import type { Path } from "./setting_path.ts";
 
-/** A file's content. `problems` are mistakes that leave it readable: keys given twice, too deep nesting. */
+/** A file's content. `diagnostics` are mistakes that leave it readable: keys given twice, too deep nesting. */
 export interface JsonText {
   readonly value: unknown;
-  readonly problems: readonly Problem[];
+  readonly diagnostics: readonly Diagnostic[];
 }
 
 /** No setting is deeper than 5; this keeps every later walk over the value far from the end of the stack. */
@@ -24,9 +25,9 @@ export function parseJsonText(text: string, source: string): JsonText {
     throw new ConfigError([`${source}: is empty, want an object such as {}`]);
   }
   if (root === undefined || errors.length > 0) throw new ConfigError(syntaxLines(errors, content, source));
-  const problems: Problem[] = [];
+  const diagnostics: Diagnostic[] = [];
   const placeOf = (offset: number) => place(content, offset, source);
-  return { value: build(root, [], { problems, placeOf }), problems };
+  return { value: build(root, [], { diagnostics, placeOf }), diagnostics };
 }
 
 function treeOf(content: string, source: string, errors: ParseError[]): Node | undefined {
@@ -40,13 +41,13 @@ function treeOf(content: string, source: string, errors: ParseError[]): Node | u
 }
 
 interface Build {
-  readonly problems: Problem[];
+  readonly diagnostics: Diagnostic[];
   readonly placeOf: (offset: number) => string;
 }
 
 function build(node: Node, path: Path, context: Build): unknown {
   if (path.length > MAX_DEPTH) {
-    context.problems.push({ path: path.slice(0, 1), text: "nested too deeply" });
+    context.diagnostics.push({ path: path.slice(0, 1), text: "nested too deeply" });
     return null;
   }
   const children = node.children ?? [];
@@ -64,9 +65,9 @@ function buildObject(properties: readonly Node[], path: Path, context: Build): R
     const at = [...path, name];
     if (name === "__proto__") {
       // Assigning it would change the object's prototype instead of adding a key.
-      context.problems.push({ path: at, text: "unknown setting" });
+      context.diagnostics.push({ path: at, text: "unknown setting" });
     } else if (Object.hasOwn(object, name)) {
-      context.problems.push({ path: at, text: `given twice, again at ${context.placeOf(key.offset)}` });
+      context.diagnostics.push({ path: at, text: `given twice, again at ${context.placeOf(key.offset)}` });
     } else {
       object[name] = build(value, at, context);
     }

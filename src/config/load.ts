@@ -48,8 +48,8 @@ export interface Loaded extends Validated {
  */
 export function loadConfig(options: LoadOptions): Loaded {
   const { text, source, path } = findText(options);
-  const json = text === undefined ? { value: {}, problems: [] } : parseJsonText(text, source);
-  const { value, problems, references } = substitute(json.value, options.env);
+  const json = text === undefined ? { value: {}, diagnostics: [] } : parseJsonText(text, source);
+  const { value, diagnostics, references } = substitute(json.value, options.env);
   const origins = override(value, options);
   // What a flag replaces in the file is not looked at.
   const fromFile = (path: Path) => !origins.some((origin) => isWithin(path, origin.path));
@@ -58,7 +58,7 @@ export function loadConfig(options: LoadOptions): Loaded {
     hasFile: path !== null,
     origins,
     references: references.filter(fromFile),
-    problems: [...json.problems, ...problems].filter((problem) => fromFile(problem.path)),
+    diagnostics: [...json.diagnostics, ...diagnostics].filter((diagnostic) => fromFile(diagnostic.path)),
   });
   return { ...validated, path };
 }

@@ -7,7 +7,7 @@ import { afterChange, type BackendChange } from "./backend_change.ts";
 import { type Environment, readAsTyped, substitute } from "./environment.ts";
 import { indentOf, type Item, joinList, splitList } from "./json_list.ts";
 import { type JsonText, parseJsonText } from "./json_text.ts";
-import { distinct, problemLine, readWith } from "./problems.ts";
+import { diagnosticLine, distinct, readWith } from "./diagnostics.ts";
 import { type BackendSpec, backendSpecSchema, configSchema } from "./schema.ts";
 import { sameBackends } from "./cross_checks.ts";
 import { formatPath, isWithin, samePath } from "./setting_path.ts";
@@ -171,17 +171,20 @@ function plainSpec({ url, weight, maxConnections, backup, tls: { ca, insecure } 
 function readBackends(json: JsonText, env: Environment, source: string): readonly BackendSpec[] {
   // What is wrong elsewhere in the file is no reason against changing the backends.
   const raw = Object.fromEntries(Object.entries(Object(json.value)).filter(([key]) => key === "backends"));
-  const { value, problems, references } = substitute(raw, env);
+  const { value, diagnostics, references } = substitute(raw, env);
   const first = readWith(configSchema, value);
   if (!first.ok) {
-    readAsTyped(value, references.filter((path) => first.problems.some((problem) => samePath(problem.path, path))));
+    readAsTyped(
+      value,
+      references.filter((path) => first.diagnostics.some((diagnostic) => samePath(diagnostic.path, path))),
+    );
   }
   const reading = readWith(configSchema, value);
-  const found = [...json.problems.filter(({ path }) => isWithin(path, ["backends"])), ...problems];
+  const found = [...json.diagnostics.filter(({ path }) => isWithin(path, ["backends"])), ...diagnostics];
   if (reading.ok) found.push(...sameBackends(reading.value.backends, formatPath));
   if (reading.ok && found.length === 0) return reading.value.backends.map(plainSpec);
-  const all = distinct([...found, ...reading.ok ? [] : reading.problems]);
-  throw new ConfigError(all.map((problem) => `${source}: ${problemLine(problem)}`));
+  const all = distinct([...found, ...reading.ok ? [] : reading.diagnostics]);
+  throw new ConfigError(all.map((diagnostic) => `${source}: ${diagnosticLine(diagnostic)}`));
 }
 
 type Fields = Readonly<Record<string, unknown>>;

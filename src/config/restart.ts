@@ -1,5 +1,5 @@
 /** Settings that are bound to a listening socket or to an isolate: a change of one takes a restart. */
-import { distinct } from "./problems.ts";
+import { distinct } from "./diagnostics.ts";
 import { type Config, configSchema } from "./schema.ts";
 import { settingsOf, valuesOf } from "./setting.ts";
 import { formatPath, setAt } from "./setting_path.ts";

@@ -3,12 +3,6 @@
 /** Keys and list positions from the top of the file down; empty: the file as a whole. */
 export type Path = readonly (string | number)[];
 
-/** Something wrong at a place in the file. `text` is what a line says after `PATH: `. */
-export interface Problem {
-  readonly path: Path;
-  readonly text: string;
-}
-
 /** The path as error lines show it; keys that would be unclear with a dot appear quoted in brackets. */
 export function formatPath(path: Path): string {
   let text = "";

@@ -3,9 +3,9 @@ import { ConfigError } from "../errors.ts";
 import { brokenRules, doubts } from "./cross_checks.ts";
 import { engineMismatches } from "./engine_limits.ts";
 import { readAsTyped } from "./environment.ts";
-import { distinct, readWith } from "./problems.ts";
+import { type Diagnostic, distinct, readWith } from "./diagnostics.ts";
 import { type Config, configSchema } from "./schema.ts";
-import { formatPath, isWithin, type Path, type Problem, samePath, setAt, valueAt } from "./setting_path.ts";
+import { formatPath, isWithin, type Path, samePath, setAt, valueAt } from "./setting_path.ts";
 
 /** A value that came from a flag or an environment variable, which error lines then name instead of the path. */
 export interface Origin {
@@ -23,7 +23,7 @@ export interface Provenance {
   /** Settings that were nothing but a reference to an environment variable. */
   readonly references?: readonly Path[];
   /** What was found wrong before; the settings at these paths are not looked at again. */
-  readonly problems?: readonly Problem[];
+  readonly diagnostics?: readonly Diagnostic[];
 }
 
 /** A configuration in force, and what is doubtful about it, a line each. */
@@ -36,51 +36,51 @@ export interface Validated {
 export function validateConfig(raw: unknown, provenance: Provenance = {}): Validated {
   const { source = "configuration", hasFile = false, origins = [], references = [] } = provenance;
   const nameOf = (path: Path) => origins.find((origin) => isWithin(path, origin.path))?.name ?? formatPath(path);
-  const { config, problems } = read(raw, references, provenance.problems ?? []);
+  const { config, diagnostics } = read(raw, references, provenance.diagnostics ?? []);
   if (config !== undefined) {
-    const bad = problems.map(({ path }) => path);
+    const bad = diagnostics.map(({ path }) => path);
     const isTrusted = (path: Path) => !bad.some((outer) => isWithin(path, outer));
-    problems.push(...brokenRules(config, { hasFile, isTrusted, nameOf }));
-    if (isTrusted(["engine"])) problems.push(...engineMismatches(config));
+    diagnostics.push(...brokenRules(config, { hasFile, isTrusted, nameOf }));
+    if (isTrusted(["engine"])) diagnostics.push(...engineMismatches(config));
   }
-  if (config === undefined || problems.length > 0) {
-    throw new ConfigError(distinct(problems).map(({ path, text }) => `${nameOf(path) || source}: ${text}`));
+  if (config === undefined || diagnostics.length > 0) {
+    throw new ConfigError(distinct(diagnostics).map(({ path, text }) => `${nameOf(path) || source}: ${text}`));
   }
   return { config, warnings: doubts(config) };
 }
 
 interface ReadConfig {
   readonly config: Config | undefined;
-  readonly problems: Problem[];
+  readonly diagnostics: Diagnostic[];
 }
 
 /**
  * Reads with the schema, then takes out what was wrong and reads again: the rules between settings need a complete
  * configuration, and all problems are to be told at once.
  */
-function read(raw: unknown, references: readonly Path[], earlier: readonly Problem[]): ReadConfig {
+function read(raw: unknown, references: readonly Path[], earlier: readonly Diagnostic[]): ReadConfig {
   const working = structuredClone(raw);
   takeOut(working, earlier);
   const first = readWith(configSchema, working);
   if (!first.ok) {
     readAsTyped(
       working,
-      references.filter((path) => first.problems.some((problem) => samePath(problem.path, path))),
+      references.filter((path) => first.diagnostics.some((diagnostic) => samePath(diagnostic.path, path))),
     );
   }
-  const problems = [...earlier];
+  const diagnostics = [...earlier];
   // Objects are checked as a whole only when each of their settings is valid: a few rounds find everything.
   for (let round = 0; round < 5; round++) {
     const reading = readWith(configSchema, working);
-    if (reading.ok) return { config: reading.value, problems };
-    problems.push(...reading.problems);
-    takeOut(working, reading.problems);
+    if (reading.ok) return { config: reading.value, diagnostics };
+    diagnostics.push(...reading.diagnostics);
+    takeOut(working, reading.diagnostics);
   }
-  return { config: undefined, problems };
+  return { config: undefined, diagnostics };
 }
 
-function takeOut(working: unknown, problems: readonly Problem[]): void {
-  for (const { path } of problems) {
+function takeOut(working: unknown, diagnostics: readonly Diagnostic[]): void {
+  for (const { path } of diagnostics) {
     if (path[0] === "backends" && (path.length === 2 || path[2] === "url")) {
       // A stand-in keeps the positions of the backends after it.
       setAt(working, path.slice(0, 2), `http://bad-backend-${path[1]}.invalid`);

@@ -4,7 +4,7 @@ import * as z from "zod";
 import { duration } from "../../config/fields.ts";
 import { engineMismatches } from "../../config/engine_limits.ts";
 import { backendFields, backendSpecSchema, type Config, configSchema } from "../../config/schema.ts";
-import type { Problem } from "../../config/setting_path.ts";
+import type { Diagnostic } from "../../config/diagnostics.ts";
 import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { peerAddress } from "../../net/peer.ts";
@@ -15,7 +15,7 @@ import { type BackendPatch, DuplicateBackendError, PoolFullError, type ServerPoo
 import { BACKEND_STATES } from "../../pool/shared_state.ts";
 import { NO_FIELDS, readFields } from "../fields.ts";
 import type { AdminContext, Route } from "../guard.ts";
-import { AdminProblem, invalidFields } from "../problem.ts";
+import { AdminError, invalidFields } from "../admin_error.ts";
 import { answerJson, backendView } from "../view.ts";
 
 /** What these routes change. */
@@ -140,11 +140,11 @@ async function answered<T>(change: Promise<T>, { log }: BackendsTarget): Promise
     return await change;
   } catch (error) {
     if (error instanceof UnknownBackendError) throw noSuchBackend();
-    if (CONFLICTS.some((kind) => error instanceof kind)) throw new AdminProblem(409, messageOf(error));
+    if (CONFLICTS.some((kind) => error instanceof kind)) throw new AdminError(409, messageOf(error));
     if (!(error instanceof NotPersistedError)) throw error;
     const reason = messageOf(error.cause);
     log.error("configuration not written", { reason });
-    throw new AdminProblem(500, `${error.message}: ${reason}`);
+    throw new AdminError(500, `${error.message}: ${reason}`);
   }
 }
 
@@ -154,7 +154,7 @@ function finderOf(given: readonly Name[]): FindBackend {
   const ids = given.flatMap(({ id }) => id === undefined ? [] : [id]);
   const count = urls.length + ids.length;
   if (count !== 1) {
-    throw new AdminProblem(400, `url, id: got ${count === 0 ? "neither" : "more than one"}, want exactly one of them`);
+    throw new AdminError(400, `url, id: got ${count === 0 ? "neither" : "more than one"}, want exactly one of them`);
   }
   const [url] = urls;
   const [id = ""] = ids;
@@ -169,8 +169,8 @@ function readNames(value: unknown, whole: "body" | "query"): Name {
   return readFields(names, value, whole);
 }
 
-function noSuchBackend(): AdminProblem {
-  return new AdminProblem(404, "the pool has no such backend");
+function noSuchBackend(): AdminError {
+  return new AdminError(404, "the pool has no such backend");
 }
 
 function finderByPath(context: AdminContext): FindBackend {
@@ -181,10 +181,10 @@ function finderByPath(context: AdminContext): FindBackend {
 function refuseUnsupported(backend: BackendPatch & { readonly url: string }, { facts }: BackendsTarget): void {
   const { state: _, ...spec } = backend;
   const config = configSchema.parse({ engine: facts().engine, backends: [spec] });
-  const problems = engineMismatches(config).flatMap(({ path, text }): Problem[] =>
+  const diagnostics = engineMismatches(config).flatMap(({ path, text }): Diagnostic[] =>
     path[0] === "backends" ? [{ path: path.slice(2), text }] : []
   );
-  if (problems.length > 0) throw invalidFields(problems, "url");
+  if (diagnostics.length > 0) throw invalidFields(diagnostics, "url");
 }
 
 interface AdminChange {

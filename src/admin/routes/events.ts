@@ -2,7 +2,7 @@
 
 import { type EventFeed, MAX_STREAMS } from "../event_feed.ts";
 import type { AdminContext, Route } from "../guard.ts";
-import { AdminProblem } from "../problem.ts";
+import { AdminError } from "../admin_error.ts";
 
 /** What this route sends. */
 export interface EventsSource {
@@ -24,7 +24,7 @@ export function eventRoutes({ events }: EventsSource): readonly Route[] {
  * event at a time from a loop that each client would need.
  */
 function stream({ req }: AdminContext, events: EventFeed): Response {
-  if (!events.hasRoom) throw new AdminProblem(503, `${MAX_STREAMS} event streams are open, the most there may be`);
+  if (!events.hasRoom) throw new AdminError(503, `${MAX_STREAMS} event streams are open, the most there may be`);
   const body = req.raw.method === "HEAD" ? null : events.open(req.header("last-event-id"), req.raw.signal);
   return new Response(body, { headers: HEADERS });
 }

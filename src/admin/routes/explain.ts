@@ -3,7 +3,7 @@
 import ipaddr from "ipaddr.js";
 import type { Explanation, SupposedRequest } from "../../balancing/explain.ts";
 import type { Route } from "../guard.ts";
-import { AdminProblem } from "../problem.ts";
+import { AdminError } from "../admin_error.ts";
 import { answerJson } from "../view.ts";
 
 /** What this route asks. */
@@ -26,11 +26,11 @@ export function explainRoutes({ explain }: ExplainTarget): readonly Route[] {
 
 function supposedRequest(query: Readonly<Record<string, string>>): SupposedRequest {
   const { path = "/", ip = "127.0.0.1", header, cookie } = query;
-  if (!path.startsWith("/")) throw new AdminProblem(400, `path: got ${JSON.stringify(path)}, want a path from /`);
+  if (!path.startsWith("/")) throw new AdminError(400, `path: got ${JSON.stringify(path)}, want a path from /`);
   const headers: Record<string, string> = {};
   if (header !== undefined) {
     const colon = header.indexOf(":");
-    if (colon < 1) throw new AdminProblem(400, `header: got ${JSON.stringify(header)}, want "Name: value"`);
+    if (colon < 1) throw new AdminError(400, `header: got ${JSON.stringify(header)}, want "Name: value"`);
     headers[header.slice(0, colon).trim().toLowerCase()] = header.slice(colon + 1).trim();
   }
   if (cookie !== undefined) headers["cookie"] = cookie;

@@ -4,7 +4,7 @@ import { ConfigError } from "../../errors.ts";
 import type { ReloadReport } from "../reload_report.ts";
 import { NO_FIELDS, readFields } from "../fields.ts";
 import type { Route } from "../guard.ts";
-import { AdminProblem } from "../problem.ts";
+import { AdminError } from "../admin_error.ts";
 import { answerJson } from "../view.ts";
 
 /** What this route does. */
@@ -24,7 +24,7 @@ export function reloadRoutes({ reload }: ReloadTarget): readonly Route[] {
           try {
             return answerJson(await reload());
           } catch (error) {
-            throw error instanceof ConfigError ? new AdminProblem(400, error.message) : error;
+            throw error instanceof ConfigError ? new AdminError(400, error.message) : error;
           }
         },
       },

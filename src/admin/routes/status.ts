@@ -4,7 +4,7 @@ import { eligibleBackends } from "../../balancing/load_balancer.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
 import type { Route } from "../guard.ts";
-import { AdminProblem } from "../problem.ts";
+import { AdminError } from "../admin_error.ts";
 import { answerJson, backendView } from "../view.ts";
 
 /** What does not change while roundhouse runs. */
@@ -52,8 +52,8 @@ export function statusView({ pool, version, startedAt, facts }: StatusSource) {
 }
 
 function readiness({ pool, isStopping, doorsOpen }: StatusSource): Response {
-  if (isStopping()) throw new AdminProblem(503, "roundhouse is stopping");
-  if (!doorsOpen()) throw new AdminProblem(503, "a listener can't accept clients");
-  if (eligibleBackends(pool.backends).length === 0) throw new AdminProblem(503, "no backend is eligible");
+  if (isStopping()) throw new AdminError(503, "roundhouse is stopping");
+  if (!doorsOpen()) throw new AdminError(503, "a listener can't accept clients");
+  if (eligibleBackends(pool.backends).length === 0) throw new AdminError(503, "no backend is eligible");
   return answerJson({ status: "ready" });
 }

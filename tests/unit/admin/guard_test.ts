@@ -10,7 +10,7 @@ import {
   type Route,
 } from "../../../src/admin/guard.ts";
 import { BrokenBody } from "../../../src/net/incoming.ts";
-import { AdminProblem, type ProblemStatus } from "../../../src/admin/problem.ts";
+import { AdminError, type RefusalStatus } from "../../../src/admin/admin_error.ts";
 
 Deno.test("isLocalAuthority() takes localhost and addresses, with any port, and no name", () => {
   for (const authority of ["localhost", "LocalHost:8081", "127.0.0.1", "10.0.0.7:80", "[::1]", "[fd00::7]:8081"]) {
@@ -63,11 +63,11 @@ Deno.test("operationOf() gives HEAD what GET has, and lists what there is for ot
   assertEquals(operationOf(route, "HEAD"), operation);
   assertEquals(operationOf(route, "DELETE").query, ["id"]);
   for (const method of ["POST", "get", "OPTIONS", "toString", "__proto__"]) {
-    const problem = assertThrows(() => operationOf(route, method), AdminProblem);
+    const problem = assertThrows(() => operationOf(route, method), AdminError);
     assertEquals([problem.status, problem.headers], [405, { allow: "GET, HEAD, DELETE" }]);
   }
   const write: Route = { path: "/x", methods: { POST: operation } };
-  assertEquals(assertThrows(() => operationOf(write, "HEAD"), AdminProblem).headers, { allow: "POST" });
+  assertEquals(assertThrows(() => operationOf(write, "HEAD"), AdminError).headers, { allow: "POST" });
 });
 
 Deno.test("queryOf() decodes what the operation knows and refuses the rest", () => {
@@ -82,7 +82,7 @@ Deno.test("queryOf() decodes what the operation knows and refuses the rest", () 
       ["__proto__=1", 'unknown query parameter "__proto__", want url or id'],
       ["=1", 'unknown query parameter "", want url or id'],
     ] as const
-  ) assertThrows(() => queryOf(`http://h/backends?${query}`, known), AdminProblem, detail);
+  ) assertThrows(() => queryOf(`http://h/backends?${query}`, known), AdminError, detail);
 });
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -107,9 +107,9 @@ function read(pieces: readonly (string | Uint8Array)[], headers: Record<string, 
   return readJson(new Headers(headers), bodyOf(pieces, end));
 }
 
-async function statusOf(...sent: Parameters<typeof read>): Promise<ProblemStatus> {
+async function statusOf(...sent: Parameters<typeof read>): Promise<RefusalStatus> {
   // What is thrown while the body is told about goes through whoever reads it.
-  return (await assertRejects(async () => await read(...sent), AdminProblem)).status;
+  return (await assertRejects(async () => await read(...sent), AdminError)).status;
 }
 
 Deno.test("readJson() puts pieces together, and takes no body and an empty one for none", async () => {

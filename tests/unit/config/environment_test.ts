@@ -22,7 +22,7 @@ Deno.test("substitute() replaces references anywhere in a text", () => {
   for (const [text, expected] of cases) {
     assertEquals(substitute([text], env), {
       value: [expected],
-      problems: [],
+      diagnostics: [],
       references: substitute([text], env).references,
     });
   }
@@ -39,15 +39,15 @@ Deno.test("substitute() leaves keys and everything but texts alone", () => {
 });
 
 Deno.test("substitute() tells of unset variables with their paths", () => {
-  assertEquals(substitute({ a: ["x", "${NOPE}-${NEITHER}"] }, env).problems, [
+  assertEquals(substitute({ a: ["x", "${NOPE}-${NEITHER}"] }, env).diagnostics, [
     { path: ["a", 1], text: "environment variable NOPE is not set; environment variable NEITHER is not set" },
   ]);
 });
 
 Deno.test("substitute() refuses what looks like a reference and is none", () => {
   for (const text of ["${", "${}", "${HOST", "${1A}", "${A-B}", "${A:-${HOST}}", "x ${HOST} ${ HOST }", "${HOST:x}"]) {
-    const { problems, value } = substitute({ a: text }, env);
-    assertEquals(problems.map(({ path }) => path), [["a"]], text);
+    const { diagnostics, value } = substitute({ a: text }, env);
+    assertEquals(diagnostics.map(({ path }) => path), [["a"]], text);
     assertEquals(value, { a: text });
   }
 });

@@ -8,7 +8,7 @@ function linesOf(text: string): readonly string[] {
 
 Deno.test("parseJsonText() takes comments, trailing commas and a byte order mark", () => {
   const text = `\uFEFF// one\n{ /* two */ "a": [1, 2,], "b": { "c": null, }, } // three`;
-  assertEquals(parseJsonText(text, "c.json"), { value: { a: [1, 2], b: { c: null } }, problems: [] });
+  assertEquals(parseJsonText(text, "c.json"), { value: { a: [1, 2], b: { c: null } }, diagnostics: [] });
 });
 
 Deno.test("parseJsonText() names file, line, column and what was expected", () => {
@@ -53,26 +53,26 @@ Deno.test("parseJsonText() says so when there is nothing to read", () => {
 });
 
 Deno.test("parseJsonText() finds keys given twice and keeps the first", () => {
-  const { value, problems } = parseJsonText(`{ "a": { "b": 1,\n  "b": 2, "c": [{ "d": 1, "d": 1 }] } }`, "c.json");
+  const { value, diagnostics } = parseJsonText(`{ "a": { "b": 1,\n  "b": 2, "c": [{ "d": 1, "d": 1 }] } }`, "c.json");
   assertEquals(value, { a: { b: 1, c: [{ d: 1 }] } });
-  assertEquals(problems, [
+  assertEquals(diagnostics, [
     { path: ["a", "b"], text: "given twice, again at c.json:2:3" },
     { path: ["a", "c", 0, "d"], text: "given twice, again at c.json:2:27" },
   ]);
 });
 
 Deno.test("parseJsonText() is not harmed by a key __proto__", () => {
-  const { value, problems } = parseJsonText(
+  const { value, diagnostics } = parseJsonText(
     `{ "a": { "__proto__": { "polluted": true } }, "constructor": 1 }`,
     "c.json",
   );
-  assertEquals(problems, [{ path: ["a", "__proto__"], text: "unknown setting" }]);
+  assertEquals(diagnostics, [{ path: ["a", "__proto__"], text: "unknown setting" }]);
   assertEquals(JSON.stringify(value), `{"a":{},"constructor":1}`);
   assertEquals((value as { a: { polluted?: unknown } }).a.polluted, undefined);
 });
 
 Deno.test("parseJsonText() survives any depth", () => {
-  const [problem] = parseJsonText(`{ "a": ${"[".repeat(60)}${"]".repeat(60)} }`, "c.json").problems;
-  assertEquals(problem, { path: ["a"], text: "nested too deeply" });
+  const [diagnostic] = parseJsonText(`{ "a": ${"[".repeat(60)}${"]".repeat(60)} }`, "c.json").diagnostics;
+  assertEquals(diagnostic, { path: ["a"], text: "nested too deeply" });
   assertEquals(linesOf("[".repeat(200_000) + "]".repeat(200_000)), ["c.json: nested too deeply"]);
 });

@@ -14,7 +14,7 @@ const MOST_IDLE = 1024;
 /** Idle for longer than this they are closed: before most servers do (nginx: 75 s). */
 const IDLE_MS = 60_000;
 
-interface Place {
+interface KeptConnections {
   /** The newest last. */
   readonly idle: BackendConnection[];
   readonly open: Set<BackendConnection>;
@@ -22,7 +22,7 @@ interface Place {
 
 /** Owns the connections of one isolate. */
 export class BackendConnections {
-  readonly #places = new Map<Backend, Place>();
+  readonly #kept = new Map<Backend, KeptConnections>();
   readonly #idleTimeouts = new TimeoutQueue(IDLE_MS);
   /** Out of the pool: their connections are closed after use. */
   readonly #removed = new WeakSet<Backend>();
@@ -32,7 +32,7 @@ export class BackendConnections {
     this.#unsubscribe = pool.subscribe(({ type, backend }) => {
       if (type !== "removed") return;
       this.#removed.add(backend);
-      for (const connection of this.#places.get(backend)?.idle.splice(0) ?? []) connection.close();
+      for (const connection of this.#kept.get(backend)?.idle.splice(0) ?? []) connection.close();
     });
   }
 
@@ -44,7 +44,7 @@ export class BackendConnections {
    * @param safe whether the request changes nothing
    */
   takeIdle(backend: Backend, safe: boolean): BackendConnection | undefined {
-    const idle = this.#places.get(backend)?.idle;
+    const idle = this.#kept.get(backend)?.idle;
     const connection = idle?.at(-1);
     if (idle === undefined || connection === undefined) return undefined;
     if (!safe && !connection.startedLately) return undefined;
@@ -62,7 +62,7 @@ export class BackendConnections {
     try {
       const link = await dial(backend, signal);
       const connection = new BackendConnection(backend, link, this.#closed);
-      this.#placeOf(backend).open.add(connection);
+      this.#keptFor(backend).open.add(connection);
       return connection;
     } catch (cause) {
       if (isExhaustion(cause)) throw exhausted(cause);
@@ -72,11 +72,11 @@ export class BackendConnections {
 
   /** Keeps a connection whose last exchange is proven to be over. */
   giveBack(connection: BackendConnection): void {
-    const place = this.#places.get(connection.backend);
+    const kept = this.#kept.get(connection.backend);
     const { inlet, closed, sending } = connection;
     const useless = closed || sending || inlet.ended || inlet.unread > 0 || this.#removed.has(connection.backend);
-    if (place === undefined || useless || place.idle.length >= MOST_IDLE) return connection.close();
-    place.idle.push(connection);
+    if (kept === undefined || useless || kept.idle.length >= MOST_IDLE) return connection.close();
+    kept.idle.push(connection);
     this.#idleTimeouts.start(connection);
     connection.becomeIdle(this.#lost);
   }
@@ -84,29 +84,29 @@ export class BackendConnections {
   /** Closes all of them, those in use too. */
   close(): void {
     this.#unsubscribe();
-    for (const { open } of this.#places.values()) {
+    for (const { open } of this.#kept.values()) {
       for (const connection of open) connection.close();
     }
     this.#idleTimeouts.close();
   }
 
-  #placeOf(backend: Backend): Place {
-    let place = this.#places.get(backend);
-    if (place === undefined) this.#places.set(backend, place = { idle: [], open: new Set() });
-    return place;
+  #keptFor(backend: Backend): KeptConnections {
+    let kept = this.#kept.get(backend);
+    if (kept === undefined) this.#kept.set(backend, kept = { idle: [], open: new Set() });
+    return kept;
   }
 
   readonly #lost = (connection: BackendConnection): void => {
-    const idle = this.#places.get(connection.backend)?.idle;
+    const idle = this.#kept.get(connection.backend)?.idle;
     const at = idle?.indexOf(connection) ?? -1;
     if (at !== -1) idle?.splice(at, 1);
     connection.close();
   };
 
   readonly #closed = (connection: BackendConnection): void => {
-    const place = this.#places.get(connection.backend);
-    place?.open.delete(connection);
-    if (place?.open.size === 0) this.#places.delete(connection.backend);
+    const kept = this.#kept.get(connection.backend);
+    kept?.open.delete(connection);
+    if (kept?.open.size === 0) this.#kept.delete(connection.backend);
   };
 }
 

@@ -3,31 +3,37 @@ import * as z from "zod";
 import { withoutCredentials } from "./backend_url.ts";
 import { nearest } from "./nearest.ts";
 import { isSecret } from "./secrets.ts";
-import { formatPath, isWithin, type Path, type Problem, valueAt } from "./setting_path.ts";
+import { formatPath, isWithin, type Path, valueAt } from "./setting_path.ts";
+
+/** Something wrong at a place in the file. `text` is what a line says after `PATH: `. */
+export interface Diagnostic {
+  readonly path: Path;
+  readonly text: string;
+}
 
 /** What came of reading a value: the complete value, or everything that is wrong with it. */
 export type Reading<T> =
   | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] };
 
 /** Reads `raw` with `schema`. Never throws; every problem is found, each with its path inside `raw`. */
 export function readWith<T extends z.ZodType>(schema: T, raw: unknown): Reading<z.output<T>> {
   const result = schema.safeParse(raw, { error: wanted });
   if (result.success) return { ok: true, value: result.data };
-  return { ok: false, problems: distinct(result.error.issues.flatMap((issue) => toProblems(issue, raw, []))) };
+  return { ok: false, diagnostics: distinct(result.error.issues.flatMap((issue) => toDiagnostics(issue, raw, []))) };
 }
 
 /** A problem as a line of its own: `backends[1].weight: got -1, want a whole number from 0 to 256`. */
-export function problemLine(problem: Problem): string {
-  const path = formatPath(problem.path);
-  return path === "" ? problem.text : `${path}: ${problem.text}`;
+export function diagnosticLine(diagnostic: Diagnostic): string {
+  const path = formatPath(diagnostic.path);
+  return path === "" ? diagnostic.text : `${path}: ${diagnostic.text}`;
 }
 
 /** The problems without those that say again what is wrong at a place, or inside one, that is bad already. */
-export function distinct(problems: readonly Problem[]): Problem[] {
-  const kept: Problem[] = [];
-  for (const problem of problems) {
-    if (!kept.some((earlier) => isWithin(problem.path, earlier.path))) kept.push(problem);
+export function distinct(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  const kept: Diagnostic[] = [];
+  for (const diagnostic of diagnostics) {
+    if (!kept.some((earlier) => isWithin(diagnostic.path, earlier.path))) kept.push(diagnostic);
   }
   return kept;
 }
@@ -46,7 +52,7 @@ export function show(value: unknown, path: Path): string {
 
 type Issue = z.core.$ZodIssue;
 
-function toProblems(issue: Issue, raw: unknown, above: Path): Problem[] {
+function toDiagnostics(issue: Issue, raw: unknown, above: Path): Diagnostic[] {
   const path = [...above, ...issue.path.map((step) => typeof step === "symbol" ? String(step) : step)];
   const got = () => show(valueAt(raw, path), path);
   switch (issue.code) {
@@ -54,7 +60,7 @@ function toProblems(issue: Issue, raw: unknown, above: Path): Problem[] {
       return issue.keys.map((key) => ({ path: [...path, key], text: unknownSetting(key, issue.message) }));
     case "invalid_union": {
       const form = intendedForm(issue.errors);
-      if (form !== undefined) return form.flatMap((inner) => toProblems(inner, raw, path));
+      if (form !== undefined) return form.flatMap((inner) => toDiagnostics(inner, raw, path));
       return [{ path, text: `got ${got()}, want ${issue.message}` }];
     }
     case "invalid_key":

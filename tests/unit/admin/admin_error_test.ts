@@ -1,10 +1,10 @@
 // How the admin API's refusals look.
 
 import { assertEquals } from "@std/assert";
-import { AdminProblem, invalidFields, problemResponse } from "../../../src/admin/problem.ts";
+import { AdminError, invalidFields, problemResponse } from "../../../src/admin/admin_error.ts";
 
 Deno.test("problemResponse() is a problem of RFC 9457 with the headers that go with it", async () => {
-  const response = problemResponse(new AdminProblem(405, "got PUT", { allow: "GET, HEAD" }));
+  const response = problemResponse(new AdminError(405, "got PUT", { allow: "GET, HEAD" }));
   assertEquals(response.status, 405);
   assertEquals(response.headers.get("content-type"), "application/problem+json");
   assertEquals(response.headers.get("allow"), "GET, HEAD");

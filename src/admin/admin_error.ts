@@ -1,7 +1,6 @@
 /** How the admin API says no: every refusal as `application/problem+json` (RFC 9457). */
 
-import { problemLine } from "../config/problems.ts";
-import type { Problem } from "../config/setting_path.ts";
+import { type Diagnostic, diagnosticLine } from "../config/diagnostics.ts";
 import { answerJson } from "./view.ts";
 
 /** The statuses that the admin API refuses with, and their titles (RFC 9110 §15). */
@@ -21,20 +20,20 @@ const TITLES = {
 } as const;
 
 /** A status that the admin API refuses with. */
-export type ProblemStatus = keyof typeof TITLES;
+export type RefusalStatus = keyof typeof TITLES;
 
 /** More than these are counted, not listed: a body of 64 KiB can hold thousands of unknown fields. */
 const MOST_LISTED = 10;
 
 /** A refusal. Thrown by guards and routes, turned into the answer in one place, `server.ts`. */
-export class AdminProblem extends Error {
-  override readonly name = "AdminProblem";
-  readonly status: ProblemStatus;
+export class AdminError extends Error {
+  override readonly name = "AdminError";
+  readonly status: RefusalStatus;
   /** What goes with this status, such as `allow` with 405. */
   readonly headers: Readonly<Record<string, string>>;
 
   /** `detail` is what the caller reads: what it sent and what was expected. */
-  constructor(status: ProblemStatus, detail: string, headers: Readonly<Record<string, string>> = {}) {
+  constructor(status: RefusalStatus, detail: string, headers: Readonly<Record<string, string>> = {}) {
     super(detail);
     this.status = status;
     this.headers = headers;
@@ -42,7 +41,7 @@ export class AdminProblem extends Error {
 }
 
 /** The answer to a refused request. */
-export function problemResponse({ status, message, headers }: AdminProblem): Response {
+export function problemResponse({ status, message, headers }: AdminError): Response {
   return answerJson({ type: "about:blank", title: TITLES[status], status, detail: message }, {
     status,
     headers: { "content-type": "application/problem+json", ...headers },
@@ -50,10 +49,10 @@ export function problemResponse({ status, message, headers }: AdminProblem): Res
 }
 
 /** 400 with every invalid field: `weight: got -1, want a whole number from 0 to 256; …`. `whole` names the top level. */
-export function invalidFields(problems: readonly Problem[], whole: string): AdminProblem {
-  const lines = problems.slice(0, MOST_LISTED)
-    .map((problem) => problem.path.length === 0 ? `${whole}: ${problem.text}` : problemLine(problem));
-  const unlisted = problems.length - lines.length;
+export function invalidFields(diagnostics: readonly Diagnostic[], whole: string): AdminError {
+  const lines = diagnostics.slice(0, MOST_LISTED)
+    .map((diagnostic) => diagnostic.path.length === 0 ? `${whole}: ${diagnostic.text}` : diagnosticLine(diagnostic));
+  const unlisted = diagnostics.length - lines.length;
   if (unlisted > 0) lines.push(`and ${unlisted} more`);
-  return new AdminProblem(400, lines.join("; "));
+  return new AdminError(400, lines.join("; "));
 }

@@ -43,6 +43,11 @@ function block(fields: readonly (readonly [name: string, value: string])[]): num
   return fields.flatMap(([name, value]) => [0, ...text(name), ...text(value)]);
 }
 
+/** The header block of a request over TLS to localhost. */
+export function headOf(method: string, path: string): number[] {
+  return block([[":method", method], [":scheme", "https"], [":authority", "localhost"], [":path", path]]);
+}
+
 /** One connection, for one stream at a time. */
 export class RawHttp2Client implements Disposable {
   readonly #connection: Deno.Conn;

@@ -7,7 +7,6 @@
  * is gathered first, and what is longer goes this way.
  */
 
-import { cut } from "./gather.ts";
 import type { RequestBody } from "./request_body.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -28,7 +27,7 @@ export function relayBesideUpload(response: ReadableStream<Bytes>, upload: Reque
         controller.close();
       } catch (error) {
         await upload.abandonWhenStill();
-        if (!cancelled) throw cut(error);
+        if (!cancelled) throw error;
       }
     },
     async cancel(reason) {

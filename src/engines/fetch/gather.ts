@@ -1,6 +1,5 @@
 /** Bodies of responses in one piece, for where streaming them would do harm and they come at once anyway. */
 
-import { messageOf } from "../../errors.ts";
 import { Compactor } from "./chunk_reader.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -54,7 +53,7 @@ function resumed(
     async pull(controller) {
       const part = parts.shift();
       if (part !== undefined) return controller.enqueue(part);
-      const { value, done } = await (reading ?? reader.read()).catch((error: unknown) => Promise.reject(cut(error)));
+      const { value, done } = await (reading ?? reader.read());
       reading = undefined;
       if (done) controller.close();
       else controller.enqueue(value);
@@ -65,12 +64,5 @@ function resumed(
 
 /** A body that breaks off at once, for the client to see that it is not whole. */
 export function brokenBody(error: unknown): ReadableStream<Bytes> {
-  return new ReadableStream({ start: (controller) => controller.error(cut(error)) });
-}
-
-/** What a body fails with: the runtime prints it, and one line of that is enough. */
-export function cut(error: unknown): Error {
-  const cut = new Error(`response cut: ${messageOf(error)}`);
-  cut.stack = "";
-  return cut;
+  return new ReadableStream({ start: (controller) => controller.error(error) });
 }

@@ -1,6 +1,7 @@
 /** The `fetch` engine's front door: `Deno.serve`. */
 
 import type { Config } from "../../config/schema.ts";
+import { messageOf } from "../../errors.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { LastingServer } from "../../net/lasting_server.ts";
 import { LISTEN_QUEUE } from "../../net/listen_queue.ts";
@@ -55,6 +56,12 @@ export function startFetchEngine(
     reusePort,
     tcpBacklog: LISTEN_QUEUE,
     automaticCompression: config.proxy.compression,
+    // The runtime asks for an answer when a body breaks off, too; without this it prints the error, whatever the log's
+    // format.
+    onError(error: unknown) {
+      log.warn("response cut", { reason: messageOf(error) });
+      return new Response(null, { status: 500 });
+    },
   };
   const server = new LastingServer(listening, handle, log, doorChanged);
   return {

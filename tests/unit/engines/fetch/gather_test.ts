@@ -56,18 +56,15 @@ Deno.test("gather() streams what is long or takes its time, without losing any o
   assertEquals(left.cancelled, true);
 });
 
-Deno.test("gather() streams what breaks off later with one line to tell of it", async () => {
-  // The operator's standard error got a stack trace of the runtime's own for each slow answer that a backend cut short.
+Deno.test("gather() streams what breaks off later, and its error", async () => {
   const body = fed();
   body.push(bytes("half"));
   const streamed = await gather(body.stream, 10);
   assert(streamed instanceof ReadableStream);
   body.fail();
-  const error = await assertRejects(() => textOf(streamed), Error, "response cut: broken off");
-  assertEquals(error.stack, "");
+  await assertRejects(() => textOf(streamed), Error, "broken off");
 });
 
-Deno.test("brokenBody() fails with one line, whatever went wrong", async () => {
-  const error = await assertRejects(() => textOf(brokenBody(new TypeError("reset"))), Error, "response cut: reset");
-  assertEquals(error.stack, "");
+Deno.test("brokenBody() fails with what went wrong", async () => {
+  await assertRejects(() => textOf(brokenBody(new TypeError("reset"))), TypeError, "reset");
 });

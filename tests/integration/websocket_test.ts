@@ -86,6 +86,25 @@ Deno.test("the WebSockets of a removed backend close when its drain ends, in eve
   await proxy.idle();
 });
 
+Deno.test("a removed backend is free of WebSockets soon after its drain, whatever their two sides do", async () => {
+  // Where neither side answered the closing handshake the WebSocket counted for ever, and its backend kept its place.
+  let closes = 0;
+  await using backend = new RawBackend(async (connection) => {
+    await connection.head();
+    await acceptWebSocket(connection);
+    while (await connection.read() !== undefined) closes++;
+  });
+  await using proxy = await TestProxy.start({ backends: [backend.url] });
+  const gone = proxy.backend(backend.url);
+  using client = await RawClient.connect(proxy.port);
+  assertEquals((await client.request(HANDSHAKE))?.status, 101);
+  assertEquals(await removeAfter(proxy, backend.url, "10ms"), 200);
+  await waitFor(() => gone.currentConnections === 0, { what: "the count to return to 0" });
+  if (ENGINE === "fetch") await waitFor(() => closes > 0, { what: "the close frame at the backend" });
+  client.close();
+  for (const connection of backend.connections) connection.close();
+});
+
 Deno.test("the WebSockets of a backend that is removed without a drain go on", async () => {
   const { backend } = socketBackend();
   await using _backend = backend;

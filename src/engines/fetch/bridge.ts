@@ -3,8 +3,11 @@
 /** A side may fall this many bytes behind: the runtime has no back-pressure for WebSockets. */
 const MOST_BUFFERED_BYTES = 32 * 1024 * 1024;
 
-/** How long the second side may take to answer the closing handshake. */
+/** How long a side may take to answer the closing handshake when the other side, or its slowness, has ended it. */
 const CLOSE_LIMIT_MS = 5_000;
+
+/** How long both sides may take when the proxy has ended it: somebody waits for that. */
+const GOODBYE_LIMIT_MS = 1_000;
 
 // Close codes (RFC 6455 §7.4).
 const NORMAL = 1000;
@@ -14,14 +17,18 @@ const ABNORMAL = 1006;
 const INTERNAL_ERROR = 1011;
 const TRY_AGAIN_LATER = 1013;
 
-/** Two joined WebSockets. Ends on both sides when either ends. */
+/**
+ * Two joined WebSockets. Ends on both sides when either ends. A side that does not answer the closing handshake in time
+ * keeps its connection, which the runtime can't cut, until it closes that itself; nothing crosses any more.
+ */
 export class Bridge {
-  /** Settles when both sides have closed. */
+  /** Settles when both sides have closed, or the time to do so is over. */
   readonly ended: Promise<void>;
   readonly #client: WebSocket;
   readonly #backend: WebSocket;
   readonly #end: () => void;
   #limit: ReturnType<typeof setTimeout> | undefined;
+  #over = false;
   #backendCode: number | undefined = INTERNAL_ERROR;
   #backendReason = "";
 
@@ -32,6 +39,7 @@ export class Bridge {
     this.#client = client;
     this.#backend = backend;
     this.#end = () => {
+      this.#over = true;
       clearTimeout(this.#limit);
       resolve();
     };
@@ -64,12 +72,15 @@ export class Bridge {
     if (this.#client.readyState !== WebSocket.CONNECTING) return;
     if (this.#backend.readyState === WebSocket.CLOSED) return this.#end();
     this.#backend.onclose = this.#end;
-    this.#limit ??= setTimeout(this.#end, CLOSE_LIMIT_MS);
+    this.#endWithin(CLOSE_LIMIT_MS);
     this.#close(this.#backend, undefined, "");
   }
 
-  /** The proxy stops: tells both sides that it goes away. */
+  /** The proxy stops, or the backend's drain has ended: tells both sides that it goes away. */
   goAway(): void {
+    clearTimeout(this.#limit);
+    this.#limit = undefined; // it may have more time left
+    this.#endWithin(GOODBYE_LIMIT_MS);
     this.#close(this.#client, GOING_AWAY, "");
     this.#close(this.#backend, codeForBackend(GOING_AWAY), "");
   }
@@ -81,6 +92,7 @@ export class Bridge {
   }
 
   #tooSlow(): void {
+    this.#endWithin(CLOSE_LIMIT_MS);
     this.#close(this.#client, TRY_AGAIN_LATER, "too slow");
     this.#close(this.#backend, codeForBackend(TRY_AGAIN_LATER), "");
   }
@@ -91,7 +103,11 @@ export class Bridge {
       return;
     }
     this.#close(other, code, reason);
-    this.#limit ??= setTimeout(this.#end, CLOSE_LIMIT_MS);
+    this.#endWithin(CLOSE_LIMIT_MS);
+  }
+
+  #endWithin(ms: number): void {
+    if (!this.#over) this.#limit ??= setTimeout(this.#end, ms);
   }
 
   #close(socket: WebSocket, code: number | undefined, reason: string): void {

@@ -1,63 +1,132 @@
-// Which room may import which: docs/architecture.md draws it, this keeps it true.
+// Which room may import which, and that no files import each other in a circle: docs/architecture.md draws it, this
+// keeps it true.
 
 import { assertEquals } from "@std/assert";
+import { circlesOf, importGraph, importsIn } from "../support/import_graph.ts";
 
-/** Every room of src/, each before those that may import it. */
-const ROOMS = [
-  "config",
-  "http1",
-  "net",
-  "tls",
-  "pool",
-  "balancing",
-  "health",
-  "proxy",
-  "engines",
-  "workers",
-  "admin",
-  "control",
-  "cli",
-];
-/** Rooms that know nothing of others before them, beside what every room may know. */
-const APART: Readonly<Record<string, readonly string[]>> = {
-  http1: ["config", "tls", "pool", "balancing", "health"],
-  admin: ["http1", "proxy", "engines", "workers"],
-};
+/**
+ * Every room of src/, and after it the rooms that it may import, all of which stand above it. Each may import the files
+ * beside the rooms, too; those import no room. `admin/dashboard` is a part of a room.
+ */
+const ROOMS = `
+  config:
+  memory:    config
+  http1:
+  net:       http1
+  tls:       config net
+  pool:      config memory
+  balancing: config memory pool
+  health:    config memory net tls pool
+  sources:   config memory net tls pool
+  guards:    config memory net pool
+  routing:   config http1 net pool balancing guards
+  proxy:     config memory pool balancing health guards routing
+  engines:   config http1 net tls pool proxy
+  workers:   config memory net tls pool balancing health sources guards routing proxy engines
+  admin:     config memory net tls pool balancing health sources routing
+  control:   config memory net tls pool balancing health sources routing proxy workers admin
+  cli:       config admin/dashboard control
+`;
 
-const src = new URL("../../src/", import.meta.url);
+const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map(
+  ROOMS.trim().split("\n").map((line) => {
+    const [room = "", others = ""] = line.trim().split(":");
+    return [room, others.split(" ").filter((other) => other !== "")];
+  }),
+);
 
-function* filesOf(room: string, below = ""): Generator<string> {
-  for (const entry of Deno.readDirSync(new URL(`${room}/${below}`, src))) {
-    if (entry.isDirectory) yield* filesOf(room, `${below}${entry.name}/`);
-    else if (entry.name.endsWith(".ts")) yield `${room}/${below}${entry.name}`;
-  }
+const graph = importGraph();
+
+function roomOf(file: string): string | undefined {
+  return file.includes("/") ? file.slice(0, file.indexOf("/")) : undefined;
+}
+
+function isIn(file: string, folder: string): boolean {
+  return file.startsWith(`${folder}/`);
 }
 
 Deno.test("imports between rooms point one way", () => {
-  const rooms = Array.from(Deno.readDirSync(src)).filter((entry) => entry.isDirectory).map(({ name }) => name);
-  assertEquals(rooms.filter((room) => !ROOMS.includes(room)), [], "a new room needs its place in ROOMS");
+  const rooms = new Set(Array.from(graph.keys(), roomOf).filter((room) => room !== undefined));
+  assertEquals([...rooms].filter((room) => !MAY_IMPORT.has(room)), [], "a new room needs its line in ROOMS");
+  const before: string[] = [];
+  for (const [room, others] of MAY_IMPORT) {
+    const late = others.filter((other) => !before.includes(other.split("/")[0] ?? ""));
+    assertEquals(late, [], `${room} may import only rooms above it`);
+    before.push(room);
+  }
+});
+
+Deno.test("each file imports only what its room may", () => {
   const wrong: string[] = [];
-  for (const room of rooms) {
-    for (const file of filesOf(room)) {
-      const text = Deno.readTextFileSync(new URL(file, src));
-      for (const [, path = ""] of text.matchAll(/\bfrom "(\.[^"]+)"/g)) {
-        const [other = "", ...below] = new URL(path, new URL(file, src)).href.slice(src.href.length).split("/");
-        if (below.length === 0 || other === room) continue; // a file that stands beside the rooms
-        const isBefore = ROOMS.indexOf(other) < ROOMS.indexOf(room);
-        if (!isBefore || APART[room]?.includes(other)) wrong.push(`${file} imports ${path}`);
-      }
+  for (const [file, targets] of graph) {
+    const room = roomOf(file);
+    const allowed = room === undefined ? [] : [room, ...MAY_IMPORT.get(room) ?? []];
+    for (const target of targets) {
+      const isBeside = roomOf(target) === undefined;
+      if (!isBeside && !allowed.some((folder) => isIn(target, folder))) wrong.push(`${file} imports ${target}`);
     }
   }
   assertEquals(wrong, []);
 });
 
+Deno.test("no files import each other in a circle, not even types", () => {
+  assertEquals(circlesOf(graph), []);
+});
+
+Deno.test("importsIn() sees every way to name another file", () => {
+  const text = `
+    import { one } from "./one.ts";
+    import type { Two } from "../pool/two.ts";
+    export * from "./three.js";
+    export { four } from "./four.ts";
+    import "./five.ts";
+    const six = await import("./six.ts");
+    type Seven = import("./seven.ts").Seven;
+    new Worker(new URL("eight.ts", import.meta.url));
+    import {
+      nine,
+    } from
+      "../../types/nine.ts";
+    import { ten } from "@std/ten";
+  `;
+  assertEquals(importsIn(text, "net/file.ts"), [
+    "net/one.ts",
+    "pool/two.ts",
+    "net/three.js",
+    "net/four.ts",
+    "net/five.ts",
+    "net/six.ts",
+    "net/seven.ts",
+    "net/eight.ts",
+  ]);
+});
+
+Deno.test("importGraph() has files beside the rooms, and modules of the dashboard", () => {
+  assertEquals(graph.has("errors.ts"), true);
+  assertEquals(graph.get("admin/dashboard/app.js")?.includes("admin/dashboard/history.js"), true);
+});
+
+Deno.test("circlesOf() finds whichever files import each other", () => {
+  const circles = circlesOf(
+    new Map([
+      ["a", ["b", "d"]],
+      ["b", ["c", "d"]],
+      ["c", ["b"]],
+      ["d", ["e"]],
+      ["e", ["f", "gone"]],
+      ["f", ["d", "g"]],
+      ["g", ["g"]],
+      ["h", ["a", "g"]],
+    ]),
+  );
+  assertEquals(new Set(circles.map((circle) => circle.join())), new Set(["b,c", "d,e,f", "g"]));
+});
+
 Deno.test("nobody but its membership changes who is in a pool, and a worker that follows it", () => {
   const writers = new Set<string>();
-  for (const room of Array.from(Deno.readDirSync(src)).filter((entry) => entry.isDirectory)) {
-    for (const file of filesOf(room.name)) {
-      const text = Deno.readTextFileSync(new URL(file, src));
-      if (/[pP]ool\.(add|adopt|exchange|follow|remove)\(/.test(text)) writers.add(file);
-    }
+  for (const file of graph.keys()) {
+    const text = Deno.readTextFileSync(new URL(`../../src/${file}`, import.meta.url));
+    if (/[pP]ool\.(add|adopt|exchange|follow|remove)\(/.test(text)) writers.add(file);
   }
   assertEquals(writers, new Set(["pool/membership.ts", "workers/worker.ts"]));
 });

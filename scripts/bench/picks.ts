@@ -5,7 +5,7 @@ import { formatStrategy } from "../../src/config/fields.ts";
 import type { PickRequest } from "../../src/balancing/strategy.ts";
 import { backendSpecSchema, configSchema, type StrategyConfig } from "../../src/config/schema.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
-import { SharedState } from "../../src/pool/shared_state.ts";
+import { Memory } from "../../src/memory/memory.ts";
 import type { Exchange } from "../../src/proxy/exchange.ts";
 import { RandomHex } from "../../src/proxy/ids.ts";
 import type { ResponseHead } from "../../src/proxy/message.ts";
@@ -59,7 +59,7 @@ export function measurePicks(): Result {
 }
 
 function prepare(config: StrategyConfig, backends: number, requests: readonly PickRequest[]): Case {
-  const pool = new ServerPool(SharedState.allocate());
+  const pool = new ServerPool(Memory.allocate().pool(0));
   for (let index = 0; index < backends; index++) {
     const url = `http://10.0.${index >> 8}.${index & 255}:8080`;
     const backend = pool.add(backendSpecSchema.parse({ url }), "measured");

@@ -2,9 +2,9 @@
 
 import { cpuUsage, memoryUsage } from "node:process";
 import type { Backend } from "../pool/backend.ts";
-import { type AnswerCounts, BUCKET_BOUNDS_MS, type Histogram, type RequestMetrics } from "../pool/request_metrics.ts";
+import { type AnswerCounts, BUCKET_BOUNDS_MS, type Histogram, type RequestMetrics } from "../memory/request_metrics.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
-import { BACKEND_STATES } from "../pool/shared_state.ts";
+import { BACKEND_STATES } from "../memory/setting_cells.ts";
 import type { Facts } from "./routes/status.ts";
 
 /** Where the figures come from. */
@@ -90,7 +90,7 @@ function byClassSamples(backend: string, byClass: readonly number[]): Sample[] {
 
 /** What came in, what went wrong and what was done about it. */
 function requestFamilies({ pool, metrics }: MetricsSource): Family[] {
-  const totals = pool.shared.requestTotals();
+  const totals = pool.shared.memory.requestTotals();
   const counts = metrics.processCounts();
   return [
     single("counter", "roundhouse_requests_received_total", "Requests that reached the proxy.", totals.total),

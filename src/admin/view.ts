@@ -1,7 +1,7 @@
 /** What the admin API shows: a backend as the JSON of its answers. */
 
 import type { Backend, BackendChange, CheckResult } from "../pool/backend.ts";
-import type { BackendState } from "../pool/shared_state.ts";
+import type { BackendState } from "../memory/setting_cells.ts";
 
 /** A backend in `GET /status`, `GET /backends` and the answers to changes. What has no data yet is `null`. */
 export interface BackendView {

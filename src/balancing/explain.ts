@@ -51,7 +51,7 @@ export function explain(
   const header = (name: string) => request.headers[name];
   const session = stickiness?.peek({ client: request.client, secure: false, header });
   const bound = session !== undefined && session.usable && session.state !== "disabled" ? session : undefined;
-  const context = { takeTurn: () => pool.shared.turn, random: Math.random };
+  const context = { takeTurn: () => pool.shared.cells.turn, random: Math.random };
   const balancer = new LoadBalancer(pool, strategyFactory(config), context);
   const accepts = (backend: Backend) => backend.hasRoom;
   const chosen = bound ?? balancer.pick({ client: request.client, target: request.target, header, accepts });

@@ -2,7 +2,7 @@
 
 import type { Backend } from "../pool/backend.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
-import { FULL_RAMP } from "../pool/shared_state.ts";
+import { FULL_RAMP } from "../memory/setting_cells.ts";
 import { greatestCommonDivisor } from "./schedule.ts";
 import type { Candidate, PickRequest, Strategy, StrategyContext, StrategyFactory } from "./strategy.ts";
 
@@ -23,7 +23,7 @@ export class LoadBalancer {
   constructor(
     pool: ServerPool,
     factory: StrategyFactory,
-    context: StrategyContext = { takeTurn: () => pool.shared.takeTurn(), random: Math.random },
+    context: StrategyContext = { takeTurn: () => pool.shared.cells.takeTurn(), random: Math.random },
   ) {
     this.#pool = pool;
     this.#factory = factory;
@@ -52,7 +52,7 @@ export class LoadBalancer {
 
   #current(): Strategy | undefined {
     // The epoch is read before the pool: a change in between is seen at the next pick.
-    const epoch = this.#pool.shared.epoch;
+    const epoch = this.#pool.shared.cells.epoch;
     const { backends } = this.#pool;
     if (epoch !== this.#epoch || backends !== this.#backends) {
       const candidates = eligibleCandidates(backends);

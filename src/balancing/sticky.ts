@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import type { Config } from "../config/schema.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
-import type { SessionTable } from "../pool/session_table.ts";
+import type { SessionTable } from "../memory/session_table.ts";
 
 /** What stickiness may know of a request. */
 export interface StickyRequest {

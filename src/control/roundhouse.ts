@@ -17,10 +17,11 @@ import { PassiveHealth } from "../health/passive.ts";
 import { ConfigError, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { Doors } from "../net/doors.ts";
-import { RequestMetrics } from "../pool/request_metrics.ts";
+import type { RequestMetrics } from "../memory/request_metrics.ts";
 import { type PoolEvent, PoolFullError, ServerPool } from "../pool/server_pool.ts";
-import { SessionTable } from "../pool/session_table.ts";
-import { SharedState } from "../pool/shared_state.ts";
+import { SessionTable } from "../memory/session_table.ts";
+import { Memory } from "../memory/memory.ts";
+import { DEFAULT_POOL } from "../memory/slots.ts";
 import { restartNeeded } from "../config/restart.ts";
 import { Membership, type Turn, type WantedBackends } from "../pool/membership.ts";
 import type { ReloadReport } from "../admin/reload_report.ts";
@@ -118,8 +119,9 @@ export class Roundhouse {
     const workers = workerCount(config.proxy.workers);
     // The control plane forwards nothing where workers do, and yet has a part of its own.
     const isolates = workers === 1 ? 1 : workers + 1;
-    this.pool = new ServerPool(SharedState.allocate(isolates));
-    this.#metrics = RequestMetrics.allocate(isolates);
+    const memory = Memory.allocate(isolates);
+    this.pool = new ServerPool(memory.pool(DEFAULT_POOL));
+    this.#metrics = memory.metrics;
     this.#unsubscribe = this.pool.subscribe((event) => logPoolEvent(log, event));
     this.#membership = new Membership({
       pool: this.pool,
@@ -199,8 +201,8 @@ export class Roundhouse {
       return startAdminServer({ ...this.#admin, config: config.admin, timeouts: config.timeouts });
     });
     // The time that requests wait for the first backend begins when they can come.
-    for (const { alive, slot } of this.pool.backends) if (!alive) this.pool.shared.setDownSince(slot, Date.now());
-    this.pool.shared.bumpEpoch();
+    for (const backend of this.pool.backends) if (!backend.alive) backend.noteDownSince(Date.now());
+    this.pool.shared.cells.bumpEpoch();
   }
 
   /**
@@ -295,7 +297,7 @@ export class Roundhouse {
     this.#stopping = true;
     const drained = await settlesWithin(this.#drain(), this.#config.timeouts.shutdownMs);
     if (!drained) {
-      const { active } = this.pool.shared.requestTotals(); // before they end
+      const { active } = this.pool.shared.memory.requestTotals(); // before they end
       await settlesWithin(Promise.resolve(this.#dataPlane?.sayGoodbye()), GOODBYE_LIMIT_MS);
       this.#log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }

@@ -39,8 +39,8 @@ export class FailOpen {
 
   #look(): void {
     const failingOpen = this.#enabled && this.#isOut();
-    if (!this.#pool.shared.setFailingOpen(failingOpen)) return;
-    this.#pool.shared.bumpEpoch();
+    if (!this.#pool.shared.cells.setFailingOpen(failingOpen)) return;
+    this.#pool.shared.cells.bumpEpoch();
     this.#onChange(failingOpen);
   }
 

@@ -146,7 +146,7 @@ export class HealthMonitor {
     this.#noteUp(watch);
     watch.stopping.abort();
     watch.nap.end();
-    this.#pool.shared.setRecheckAt(backend.slot, 0);
+    backend.planCheck(0);
   }
 
   /** Once it is told to stop, nothing about the backend is touched: its slot may be another's by then. */
@@ -201,7 +201,7 @@ export class HealthMonitor {
     watch.state = observe(watch.state, ok, this.#config);
     if (watch.state.up === up) return;
     // The row of failures that took it down is over; else the next single one would do so again.
-    if (!up) this.#pool.shared.clearConnectFailures(backend.slot);
+    if (!up) backend.clearConnectFailures();
     else this.#advise(backend, observation);
     this.#pool.setUp(backend, !up, up ? `check failed: ${error}` : "check passed");
   }
@@ -254,11 +254,11 @@ export class HealthMonitor {
   #hasten({ nap, backend }: Watch, pauseMs: () => number): void {
     if (!nap.isUnderWay) return;
     const ms = pauseMs();
-    if (nap.shorten(ms)) this.#pool.shared.setRecheckAt(backend.slot, this.#clock.now() + ms);
+    if (nap.shorten(ms)) backend.planCheck(this.#clock.now() + ms);
   }
 
   #pause({ nap, backend }: Watch, ms: number): Promise<void> {
-    this.#pool.shared.setRecheckAt(backend.slot, this.#clock.now() + ms);
+    backend.planCheck(this.#clock.now() + ms);
     return nap.sleep(ms);
   }
 

@@ -134,7 +134,7 @@ export class PassiveHealth {
     const lastsMs = this.#ejectionMs(backend);
     const cancelTimer = this.#clock.after(lastsMs, () => this.#endEjection(backend));
     this.#ejections.set(backend, { cause, lastsMs, cancelTimer });
-    this.#pool.shared.setEjectedUntil(backend.slot, this.#clock.now() + lastsMs);
+    backend.planReturn(this.#clock.now() + lastsMs);
     this.#pool.setEjected(backend, true, reason);
   }
 
@@ -150,8 +150,8 @@ export class PassiveHealth {
     const lastedMs = this.#ejections.get(backend)?.lastsMs ?? 0;
     this.#lastEjections.set(backend, { lastedMs, endedAtMs: this.#clock.now() });
     this.#forget(backend);
-    this.#pool.shared.clearConnectFailures(backend.slot);
-    this.#pool.shared.setEjectedUntil(backend.slot, 0);
+    backend.clearConnectFailures();
+    backend.planReturn(0);
     this.#pool.setEjected(backend, false, reason);
   }
 

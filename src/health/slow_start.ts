@@ -2,7 +2,7 @@
 
 import type { Backend } from "../pool/backend.ts";
 import type { PoolEvent, ServerPool } from "../pool/server_pool.ts";
-import { FULL_RAMP } from "../pool/shared_state.ts";
+import { FULL_RAMP } from "../memory/setting_cells.ts";
 import type { Clock } from "../net/clock.ts";
 
 /** What a `SlowStart` works with. */
@@ -54,7 +54,7 @@ export class SlowStart {
   }
 
   #climb(backend: Backend): void {
-    const ramp = this.#pool.shared.ramp(backend.slot);
+    const { ramp } = backend;
     if (ramp >= FULL_RAMP) {
       this.#cancels.delete(backend);
       return;

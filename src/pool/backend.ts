@@ -2,7 +2,11 @@
 
 import { createHash } from "node:crypto";
 import type { BackendSpec } from "../config/schema.ts";
-import type { BackendState, SharedState } from "./shared_state.ts";
+import type { AnswerCells } from "../memory/answer_cells.ts";
+import type { ConnectionCells } from "../memory/connection_cells.ts";
+import type { HealthCells } from "../memory/health_cells.ts";
+import type { PoolMemory } from "../memory/memory.ts";
+import type { BackendState, SettingCells } from "../memory/setting_cells.ts";
 
 /** The result of a health check, as `GET /status` shows it. */
 export interface CheckResult {
@@ -71,9 +75,14 @@ export class Backend {
   lastCheck: CheckResult | null = null;
   /** Control plane only. */
   lastChange: BackendChange | null = null;
-  readonly #shared: SharedState;
+  readonly #shared: PoolMemory;
+  readonly #health: HealthCells;
+  readonly #settings: SettingCells;
+  readonly #connections: ConnectionCells;
+  readonly #answers: AnswerCells;
 
-  constructor(spec: BackendSpec, slot: number, shared: SharedState) {
+  constructor(spec: BackendSpec, slot: number, shared: PoolMemory) {
+    const { health, settings, connections, answers } = shared.memory;
     const url = new URL(spec.url);
     this.id = backendId(spec.url);
     this.url = spec.url;
@@ -83,8 +92,12 @@ export class Backend {
     this.port = url.port !== "" ? Number(url.port) : url.protocol === "https:" ? 443 : 80;
     this.tls = spec.tls;
     this.slot = slot;
-    this.generation = shared.generation(slot);
+    this.generation = settings.generation(slot);
     this.#shared = shared;
+    this.#health = health;
+    this.#settings = settings;
+    this.#connections = connections;
+    this.#answers = answers;
   }
 
   /** As the configuration would say it now. */
@@ -101,75 +114,103 @@ export class Backend {
 
   /** The health: checks and passive observations together. */
   get alive(): boolean {
-    return this.#shared.isUp(this.slot) && !this.#shared.isEjected(this.slot);
+    return this.#health.isUp(this.slot) && !this.#health.isEjected(this.slot);
   }
 
   /** When it was last marked down, in milliseconds since the Unix epoch; 0: never. */
   get downSince(): number {
-    return this.#shared.downSince(this.slot);
+    return this.#health.downSince(this.slot);
+  }
+
+  /** Its outage counts from this moment, in milliseconds since the Unix epoch. */
+  noteDownSince(atMs: number): void {
+    this.#health.setDownSince(this.slot, atMs);
+  }
+
+  /** When its next health check is due, in milliseconds since the Unix epoch; 0: none is planned. */
+  get recheckAt(): number {
+    return this.#health.recheckAt(this.slot);
+  }
+
+  planCheck(atMs: number): void {
+    this.#health.setRecheckAt(this.slot, atMs);
+  }
+
+  /** When its ejection ends, in milliseconds since the Unix epoch; 0: it is not ejected. */
+  get ejectedUntil(): number {
+    return this.#health.ejectedUntil(this.slot);
+  }
+
+  planReturn(atMs: number): void {
+    this.#health.setEjectedUntil(this.slot, atMs);
   }
 
   /** Since when no connection to it could be made, in milliseconds since the Unix epoch; 0: the last one could. */
   get refusingSince(): number {
-    return this.#shared.refusingSince(this.slot);
+    return this.#answers.refusingSince(this.slot);
   }
 
   /** What checks and connections say, whatever ejections say. */
   get up(): boolean {
-    return this.#shared.isUp(this.slot);
+    return this.#health.isUp(this.slot);
   }
 
   get ejected(): boolean {
-    return this.#shared.isEjected(this.slot);
+    return this.#health.isEjected(this.slot);
   }
 
   /** What the operator asked for. */
   get state(): BackendState {
-    return this.#shared.state(this.slot);
+    return this.#settings.state(this.slot);
   }
 
   /** 0 to 256; 0: no new traffic. */
   get weight(): number {
-    return this.#shared.weight(this.slot);
+    return this.#settings.weight(this.slot);
+  }
+
+  /** How far slow start has come: 1 to `FULL_RAMP`. */
+  get ramp(): number {
+    return this.#settings.ramp(this.slot);
   }
 
   /** The weight in tenths that slow start allows now; what strategies go by. */
   get effectiveWeight(): number {
-    return this.#shared.weight(this.slot) * this.#shared.ramp(this.slot);
+    return this.weight * this.ramp;
   }
 
   get backup(): boolean {
-    return this.#shared.isBackup(this.slot);
+    return this.#settings.isBackup(this.slot);
   }
 
   /** `null`: no limit. */
   get maxConnections(): number | null {
-    return this.#shared.maxConnections(this.slot);
+    return this.#settings.connectionLimit(this.slot) || null;
   }
 
   /** Requests in flight, of all isolates. */
   get currentConnections(): number {
-    return this.#shared.currentConnections(this.slot);
+    return this.#connections.current(this.slot);
   }
 
   /** Attempts, of all isolates. */
   get totalRequests(): number {
-    return this.#shared.backendRequests(this.slot);
+    return this.#connections.requests(this.slot);
   }
 
   /** Attempts that failed by the backend's fault, of all isolates. */
   get totalFailures(): number {
-    return this.#shared.backendFailures(this.slot);
+    return this.#connections.failures(this.slot);
   }
 
   /** Peak EWMA of the time to the response head; `null` before the first answer. */
   get latencyMs(): number | null {
-    return this.#shared.latencyMs(this.slot);
+    return this.#answers.latencyMs(this.slot);
   }
 
   /** Whether its health lets it serve: it is alive, or all are down and serve all the same (`health.failOpen`). */
   get usable(): boolean {
-    return this.alive || this.#shared.failingOpen;
+    return this.alive || this.#shared.cells.failingOpen;
   }
 
   /** May take new requests that no session binds: usable, active, weight above 0. */
@@ -179,7 +220,7 @@ export class Backend {
 
   /** Below `maxConnections`. */
   get hasRoom(): boolean {
-    return this.#shared.hasRoom(this.slot);
+    return this.#connections.room(this.slot) > 0;
   }
 
   /**
@@ -189,12 +230,16 @@ export class Backend {
    * @param open whether those who wait for any backend could have this one
    */
   hasRoomFor(ticket: number, open = true): boolean {
-    return this.#shared.hasRoomFor(this.slot, ticket, open);
+    const { slot } = this;
+    const room = this.#connections.room(slot);
+    if (room === Infinity) return true;
+    const { line } = this.#shared;
+    return room > 0 && (line.empty || line.lets({ slot, ticket, room, open }));
   }
 
   /** Counts a connection until the lease is released; `undefined` at `maxConnections` and once it is removed. */
   lease(): Lease | undefined {
-    return this.inPool && this.#shared.openConnection(this.slot) ? new Lease(this, this.#shared) : undefined;
+    return this.inPool && this.#connections.open(this.slot) ? new Lease(this, this.#connections) : undefined;
   }
 
   /** Tells a WebSocket or tunnel of this isolate when it has to end, until the returned function is called. */
@@ -212,37 +257,42 @@ export class Backend {
 
   /** A response head came: `latencyMs` after the attempt began. */
   answered(latencyMs: number): void {
-    this.#shared.clearConnectFailures(this.slot);
-    this.#shared.recordLatency(this.slot, latencyMs, Date.now(), LATENCY_DECAY_MS);
+    this.clearConnectFailures();
+    this.#answers.recordLatency(this.slot, latencyMs, Date.now(), LATENCY_DECAY_MS);
   }
 
   /** An attempt failed by the backend's fault. */
   countFailure(): void {
-    this.#shared.countBackendFailure(this.slot);
+    this.#connections.countFailure(this.slot);
+  }
+
+  /** The row of failed connections is over. */
+  clearConnectFailures(): void {
+    this.#answers.clearConnectFailures(this.slot);
   }
 
   /** A connection could not be made; returns how many in a row could not. */
   countConnectFailure(): number {
-    return this.#shared.countConnectFailure(this.slot);
+    return this.#answers.countConnectFailure(this.slot);
   }
 }
 
 /** One request in flight at a backend. Ends when the response body does, exactly once. */
 export class Lease {
   readonly backend: Backend;
-  readonly #shared: SharedState;
+  readonly #connections: ConnectionCells;
   #open = true;
 
-  constructor(backend: Backend, shared: SharedState) {
+  constructor(backend: Backend, connections: ConnectionCells) {
     this.backend = backend;
-    this.#shared = shared;
+    this.#connections = connections;
   }
 
   /** Gives the connection back; later calls do nothing. */
   release(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#shared.closeConnection(this.backend.slot);
+    this.#connections.close(this.backend.slot);
   }
 }
 

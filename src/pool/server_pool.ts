@@ -2,8 +2,10 @@
 
 import { MAX_BACKENDS } from "../config/backend_limit.ts";
 import type { BackendSpec } from "../config/schema.ts";
+import type { PoolMemory } from "../memory/memory.ts";
+import type { BackendState } from "../memory/setting_cells.ts";
+import { SLOTS } from "../memory/slots.ts";
 import { Backend } from "./backend.ts";
-import { type BackendState, type SharedState, SLOTS } from "./shared_state.ts";
 
 /** What happened to a backend. */
 export type PoolEventType = "added" | "removed" | "up" | "down" | "changed" | BackendState;
@@ -48,7 +50,7 @@ export interface Exchange<Added> {
 
 /** The pool of one isolate. The control plane's allots the slots in shared memory; replicas are told them. */
 export class ServerPool {
-  readonly shared: SharedState;
+  readonly shared: PoolMemory;
   #backends: readonly Backend[] = [];
   readonly #listeners = new Set<(event: PoolEvent) => void>();
   /** Slots out of use, the longest unused first, so that a slot rests before it serves another backend. */
@@ -56,7 +58,7 @@ export class ServerPool {
   readonly #heldSlots = new Set<number>();
   #slotsUsed = 0;
 
-  constructor(shared: SharedState) {
+  constructor(shared: PoolMemory) {
     this.shared = shared;
   }
 
@@ -178,38 +180,39 @@ export class ServerPool {
   /** What checks and connections say. Does nothing when it was so already. */
   setUp(backend: Backend, up: boolean, reason: string): void {
     const was = backend.alive;
-    if (this.shared.setUp(backend.slot, up)) this.#healthChanged(backend, was, reason);
+    if (this.shared.memory.health.setUp(backend.slot, up)) this.#healthChanged(backend, was, reason);
   }
 
   /** Takes a backend out whatever checks say, or lets it back in. */
   setEjected(backend: Backend, ejected: boolean, reason: string): void {
     const was = backend.alive;
-    if (this.shared.setEjected(backend.slot, ejected)) this.#healthChanged(backend, was, reason);
+    if (this.shared.memory.health.setEjected(backend.slot, ejected)) this.#healthChanged(backend, was, reason);
   }
 
   /** Slow start: lets a backend have `ramp` tenths of its weight. */
   setRamp(backend: Backend, ramp: number): void {
-    if (this.shared.setRamp(backend.slot, ramp)) this.shared.bumpEpoch();
+    if (this.shared.memory.settings.setRamp(backend.slot, ramp)) this.shared.cells.bumpEpoch();
   }
 
   /** Applies an operator's change, already validated; returns whether it differed. */
   update(backend: Backend, patch: BackendPatch, reason: string): boolean {
     const { slot } = backend;
-    let changed = patch.weight !== undefined && this.shared.setWeight(slot, patch.weight);
+    const { settings } = this.shared.memory;
+    let changed = patch.weight !== undefined && settings.setWeight(slot, patch.weight);
     if (patch.maxConnections !== undefined) {
-      changed = this.shared.setMaxConnections(slot, patch.maxConnections) || changed;
+      changed = settings.setConnectionLimit(slot, patch.maxConnections ?? 0) || changed;
     }
-    if (patch.backup !== undefined) changed = this.shared.setBackup(slot, patch.backup) || changed;
-    const stateChanged = patch.state !== undefined && this.shared.setState(slot, patch.state);
+    if (patch.backup !== undefined) changed = settings.setBackup(slot, patch.backup) || changed;
+    const stateChanged = patch.state !== undefined && settings.setState(slot, patch.state);
     if (!changed && !stateChanged) return false;
-    this.shared.bumpEpoch();
+    this.shared.cells.bumpEpoch();
     if (changed) this.#emit("changed", backend, reason);
     if (stateChanged) this.#recordChange(backend, backend.state, reason);
     return true;
   }
 
   #healthChanged(backend: Backend, wasAlive: boolean, reason: string): void {
-    this.shared.bumpEpoch();
+    this.shared.cells.bumpEpoch();
     if (backend.alive !== wasAlive) this.#recordChange(backend, backend.alive ? "up" : "down", reason);
   }
 
@@ -236,11 +239,12 @@ export class ServerPool {
   }
 
   #place(slot: number, spec: BackendSpec, up: boolean): void {
-    this.shared.resetSlot(slot);
-    this.shared.setUp(slot, up);
-    this.shared.setWeight(slot, spec.weight);
-    this.shared.setMaxConnections(slot, spec.maxConnections);
-    this.shared.setBackup(slot, spec.backup);
+    const { memory } = this.shared;
+    memory.resetSlot(slot);
+    memory.health.setUp(slot, up);
+    memory.settings.setWeight(slot, spec.weight);
+    memory.settings.setConnectionLimit(slot, spec.maxConnections ?? 0);
+    memory.settings.setBackup(slot, spec.backup);
   }
 
   /** There has to be room. */
@@ -257,7 +261,7 @@ export class ServerPool {
 
   /** A removed backend keeps its slot until its last request has ended: that request still counts down there. */
   #isFree(slot: number): boolean {
-    return !this.#heldSlots.has(slot) && this.shared.isIdle(slot);
+    return !this.#heldSlots.has(slot) && this.shared.memory.connections.isIdle(slot);
   }
 }
 

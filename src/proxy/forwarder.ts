@@ -160,7 +160,7 @@ function allowsRetry(story: Story, failure: ProxyError | number): boolean {
 /** Counts the retry that a place was taken for; where others have used the budget up by now, gives the place back. */
 function withinBudget(story: Story, lease: Lease | undefined): Lease | undefined {
   const { shared, rules, queue } = story.parts;
-  if (lease === undefined || shared.countRetry(rules.retryBudget)) return lease;
+  if (lease === undefined || shared.retryBudget.take(rules.retryBudget)) return lease;
   lease.release();
   queue.released(lease.backend);
   return undefined;

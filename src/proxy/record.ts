@@ -3,8 +3,10 @@
 import type { ProxyError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Backend } from "../pool/backend.ts";
-import type { RequestMetrics, RetryReason } from "../pool/request_metrics.ts";
-import type { SharedState } from "../pool/shared_state.ts";
+import type { PoolMemory } from "../memory/memory.ts";
+import type { RequestMetrics, RetryReason } from "../memory/request_metrics.ts";
+import type { RequestTotals } from "../memory/request_totals.ts";
+import type { RetryBudget } from "../memory/retry_budget.ts";
 import type { ForwardedRequest } from "./headers.ts";
 import type { RequestHead } from "./message.ts";
 
@@ -44,7 +46,7 @@ export interface RefusedRequest extends Omit<Ending, "backend"> {
 
 /** What a `RequestRecorder` feeds. */
 export interface RecorderParts {
-  readonly shared: SharedState;
+  readonly shared: PoolMemory;
   readonly metrics: RequestMetrics;
   /** `undefined`: requests are not logged. */
   readonly accessLog: Log | undefined;
@@ -52,22 +54,26 @@ export interface RecorderParts {
 
 /** Told what happens to the requests of one isolate. */
 export class RequestRecorder {
-  readonly #shared: SharedState;
+  readonly #requests: RequestTotals;
+  readonly #retryBudget: RetryBudget;
   readonly #metrics: RequestMetrics;
   readonly #accessLog: Log | undefined;
 
   constructor({ shared, metrics, accessLog }: RecorderParts) {
-    this.#shared = shared;
+    this.#requests = shared.memory.requests;
+    this.#retryBudget = shared.retryBudget;
     this.#metrics = metrics;
     this.#accessLog = accessLog;
   }
 
   started(): void {
-    this.#shared.requestStarted();
+    this.#requests.started();
+    this.#retryBudget.countRequest(Date.now());
   }
 
   /** It goes to another backend. */
   retried(reason: RetryReason): void {
+    this.#requests.countRetry();
     this.#metrics.countRetry(reason);
   }
 
@@ -79,14 +85,15 @@ export class RequestRecorder {
     this.#metrics.countRequest({ backend, status, durationMs, bytesIn, bytesOut });
     if (failure !== undefined) this.#metrics.countError(failure.code);
     if (session !== undefined && backend !== undefined) this.#metrics.countSticky(backend === session);
-    if (isFailed(ending)) this.#shared.countFailedRequest();
+    if (isFailed(ending)) this.#requests.countFailed();
     if (this.#accessLog !== undefined) this.#accessLog.info("request", accessFields(finished, ending, durationMs));
-    this.#shared.requestEnded();
+    this.#requests.ended();
   }
 
   /** It was refused before it could be read: there is nothing to be told but that. */
   refused({ requestId, client, status, bytesOut, failure }: RefusedRequest): void {
-    this.#shared.requestStarted();
+    this.#requests.started();
+    this.#retryBudget.countRequest(Date.now());
     this.#metrics.countRequest({ backend: undefined, status, durationMs: 0, bytesIn: 0, bytesOut });
     this.#metrics.countError(failure.code);
     this.#accessLog?.info("request", {
@@ -103,7 +110,7 @@ export class RequestRecorder {
       traceId: null,
       error: failure.code,
     });
-    this.#shared.requestEnded();
+    this.#requests.ended();
   }
 }
 

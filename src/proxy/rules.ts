@@ -5,7 +5,7 @@ import type { Stickiness } from "../balancing/sticky.ts";
 import type { Config } from "../config/schema.ts";
 import type { FailureReports } from "../health/passive.ts";
 import type { Log } from "../log.ts";
-import type { SharedState } from "../pool/shared_state.ts";
+import type { PoolMemory } from "../memory/memory.ts";
 import type { Limits } from "./exchange.ts";
 import { ForwardedTrust } from "./forwarded.ts";
 import { dropsRequestTrailer, dropsResponseTrailer, type HeaderRules } from "./headers.ts";
@@ -31,7 +31,7 @@ export interface ForwardingRules {
  */
 export interface ForwarderParts {
   readonly balancer: LoadBalancer;
-  readonly shared: SharedState;
+  readonly shared: PoolMemory;
   readonly queue: RequestQueue;
   readonly recorder: RequestRecorder;
   /** `undefined`: clients do not stick. */

@@ -2,7 +2,7 @@
 
 import type { ProxyError } from "../errors.ts";
 import type { Lease } from "../pool/backend.ts";
-import { NO_TICKET } from "../pool/waiting_line.ts";
+import { NO_TICKET } from "../memory/waiting_line.ts";
 import { holds, type QueueLimits, type Waiter } from "./queue.ts";
 import type { Story } from "./story.ts";
 import { awaitedSlots, tryLease } from "./try_lease.ts";
@@ -84,8 +84,8 @@ export class SecondChance implements Waiter {
     const lease = tryLease(balancer, story);
     story.ticket = NO_TICKET; // where the attempt fails, it begins as others do
     if (lease === undefined || !this.#again) return lease;
-    if (this.#wasHeld) shared.countHeldRetry();
-    else if (!shared.countRetry(rules.retryBudget)) return this.#overBudget(lease);
+    // A retry that a restart of all backends has cost takes nothing from the budget.
+    if (!this.#wasHeld && !shared.retryBudget.take(rules.retryBudget)) return this.#overBudget(lease);
     return lease;
   }
 

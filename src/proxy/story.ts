@@ -2,7 +2,7 @@
 
 import type { PickRequest } from "../balancing/strategy.ts";
 import type { Backend } from "../pool/backend.ts";
-import { NO_TICKET } from "../pool/waiting_line.ts";
+import { NO_TICKET } from "../memory/waiting_line.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ForwardedRequest, forwardRequest } from "./headers.ts";
 import type { RequestHead, ResponseHead } from "./message.ts";

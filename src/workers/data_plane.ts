@@ -8,9 +8,9 @@ import type { Engine } from "../engines/engine.ts";
 import { engineFactory } from "../engines/registry.ts";
 import type { FailureReports } from "../health/passive.ts";
 import type { Log } from "../log.ts";
-import type { RequestMetrics } from "../pool/request_metrics.ts";
+import type { RequestMetrics } from "../memory/request_metrics.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
-import type { SessionTable } from "../pool/session_table.ts";
+import type { SessionTable } from "../memory/session_table.ts";
 import { Forwarder } from "../proxy/forwarder.ts";
 import { RandomHex } from "../proxy/ids.ts";
 import { RequestQueue } from "../proxy/queue.ts";
@@ -93,8 +93,8 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
 /** Whole seconds to the next health check or end of an ejection, at least 1. */
 function retryAfterSeconds(pool: ServerPool, nowMs: number): number {
   let soonest = Infinity;
-  for (const { slot } of pool.backends) {
-    for (const at of [pool.shared.recheckAt(slot), pool.shared.ejectedUntil(slot)]) {
+  for (const { recheckAt, ejectedUntil } of pool.backends) {
+    for (const at of [recheckAt, ejectedUntil]) {
       if (at > nowMs && at < soonest) soonest = at;
     }
   }

@@ -2,6 +2,8 @@
 
 import type { Config } from "../config/schema.ts";
 import type { Fields, Level } from "../log.ts";
+import type { Shared } from "../memory/arena.ts";
+import type { SlotUse } from "../memory/slots.ts";
 import type { PlacedBackend } from "../pool/server_pool.ts";
 import type { ServerCertificate } from "../tls/server_certificate.ts";
 
@@ -11,22 +13,14 @@ export interface SharedSessions {
   readonly timeoutMs: number;
 }
 
-/** What changes per request, to attach to. */
-export interface SharedMemory {
-  readonly state: SharedArrayBuffer;
-  readonly metrics: SharedArrayBuffer;
-  readonly isolates: number;
-  /** The worker's number. */
-  readonly isolate: number;
-}
-
 /** All that a worker needs to begin. */
 export interface StartOrder {
   readonly type: "start";
   /** With the port that all workers share. */
   readonly config: Config;
   readonly certificate: ServerCertificate | undefined;
-  readonly memory: SharedMemory;
+  /** What changes per request, to attach to. */
+  readonly memory: Shared;
   readonly sessions: SharedSessions | undefined;
   readonly backends: readonly PlacedBackend[];
 }
@@ -80,9 +74,9 @@ export type News =
   /** It can accept no client, or can again. */
   | { readonly type: "door"; readonly open: boolean }
   /** An attempt failed after its connection was made, or was answered with 5xx. */
-  | { readonly type: "failure"; readonly backend: BackendName }
+  | { readonly type: "failure"; readonly backend: SlotUse }
   /** Too many connections could not be made: the backend is out already, in shared memory. */
-  | { readonly type: "took-out"; readonly backend: BackendName; readonly reason: string; readonly wasAlive: boolean };
+  | { readonly type: "took-out"; readonly backend: SlotUse; readonly reason: string; readonly wasAlive: boolean };
 
 /** From a worker. */
 export type Report =
@@ -92,9 +86,3 @@ export type Report =
   | { readonly type: "refused"; readonly number: number; readonly name: string; readonly message: string }
   /** An error that nobody caught; the worker has ended. */
   | { readonly type: "failed"; readonly reason: string };
-
-/** Names a backend for sure: a slot has several in turn. */
-export interface BackendName {
-  readonly slot: number;
-  readonly generation: number;
-}

@@ -32,7 +32,7 @@ export class RemotePassiveHealth implements FailureReports {
     if (connectFailures === 0 || backend.countConnectFailure() < connectFailures || !backend.inPool) return;
     const wasAlive = backend.alive;
     if (!this.#takeOut(backend)) return; // it was out
-    this.#pool.shared.bumpEpoch();
+    this.#pool.shared.cells.bumpEpoch();
     this.#send({ type: "took-out", backend: nameOf(backend), reason: `connect failed: ${reason}`, wasAlive });
   }
 
@@ -49,14 +49,15 @@ export class RemotePassiveHealth implements FailureReports {
   #takeOut(backend: Backend): boolean {
     const { backends, shared } = this.#pool;
     const { slot } = backend;
-    if (this.#config.health.type !== "none") return shared.setUp(slot, false);
-    if (!canSpare(backends, backend) || !shared.setEjected(slot, true)) return false;
+    const { health } = shared.memory;
+    if (this.#config.health.type !== "none") return health.setUp(slot, false);
+    if (!canSpare(backends, backend) || !health.setEjected(slot, true)) return false;
     if (!canSpare(backends, backend)) { // another isolate took the other one out at the same moment
-      shared.setEjected(slot, false);
-      shared.bumpEpoch();
+      health.setEjected(slot, false);
+      shared.cells.bumpEpoch();
       return false;
     }
-    shared.setEjectedUntil(slot, Date.now() + this.#config.passive.ejectForMs);
+    backend.planReturn(Date.now() + this.#config.passive.ejectForMs);
     return true;
   }
 }

@@ -7,7 +7,7 @@ import { messageOf } from "../errors.ts";
 import { Doors } from "../net/doors.ts";
 import type { PassiveHealth } from "../health/passive.ts";
 import type { PlacedBackend, PoolEvent } from "../pool/server_pool.ts";
-import type { SessionTable } from "../pool/session_table.ts";
+import type { SessionTable } from "../memory/session_table.ts";
 import type { ServerCertificate } from "../tls/server_certificate.ts";
 import { settlesWithin } from "../settles_within.ts";
 import type { News, Order, SharedSessions, Started, StartOrder } from "./messages.ts";
@@ -152,13 +152,12 @@ export class Supervisor implements DataPlane {
 
   #startOrder(isolate: number): StartOrder {
     this.#tellExchange(); // those that follow already; this one is told of all there are
-    const { pool, metrics } = this.#options;
-    const { buffer: state, isolates } = pool.shared;
+    const { pool } = this.#options;
     return {
       type: "start",
       config: this.#workerConfig(),
       certificate: this.#certificate,
-      memory: { state, metrics: metrics.buffer, isolates, isolate },
+      memory: pool.shared.memory.sharedWith(isolate),
       sessions: shared(this.#sessions),
       backends: pool.backends.map(({ spec, slot }) => ({ spec, slot })),
     };
@@ -224,7 +223,7 @@ export class Supervisor implements DataPlane {
     const { pool, log } = this.#options;
     this.#links.delete(isolate);
     this.#sessions?.releaseLockOf(isolate);
-    const held = pool.shared.reclaim(isolate);
+    const held = pool.shared.memory.reclaim(isolate);
     log.error("worker failed", { worker: isolate, reason, ...held });
     this.#doors.set(isolate, this.#links.size > 0); // the others take its clients, if there are any
     if (this.#stopping || this.#started === undefined) return;

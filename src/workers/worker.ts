@@ -3,10 +3,10 @@
 /** A worker's main module: the data plane in an isolate of its own, at the control plane's orders. */
 
 import { type DataPlane, startDataPlane } from "./data_plane.ts";
-import { RequestMetrics } from "../pool/request_metrics.ts";
 import { ServerPool } from "../pool/server_pool.ts";
-import { SessionTable } from "../pool/session_table.ts";
-import { SharedState } from "../pool/shared_state.ts";
+import { SessionTable } from "../memory/session_table.ts";
+import { Memory } from "../memory/memory.ts";
+import { DEFAULT_POOL } from "../memory/slots.ts";
 import { settlesWithin } from "../settles_within.ts";
 import type { Numbered, Order, Report, SharedSessions, Started, StartOrder } from "./messages.ts";
 import { RemoteLog } from "./remote_log.ts";
@@ -33,8 +33,9 @@ class Forwarding {
   readonly #dataPlane: DataPlane;
 
   static async start({ config, certificate, memory, sessions, backends }: StartOrder): Promise<Forwarding> {
-    const { state, metrics, isolates, isolate } = memory;
-    const pool = new ServerPool(SharedState.attach(state, isolates, isolate));
+    const { isolate } = memory;
+    const shared = Memory.attach(memory);
+    const pool = new ServerPool(shared.pool(DEFAULT_POOL));
     for (const { spec, slot } of backends) pool.adopt(spec, slot, REASON);
     log.level = config.log.level;
     const passive = new RemotePassiveHealth(config, pool, send);
@@ -42,7 +43,7 @@ class Forwarding {
       config,
       certificate,
       pool,
-      metrics: RequestMetrics.attach(metrics, isolates, isolate),
+      metrics: shared.metrics,
       sessions: attach(sessions, isolate),
       passive,
       log,

@@ -81,7 +81,7 @@ export function testRefusals(engine: EngineUnderTest): void {
       assertMatch(headerOf(response, "retry-after") ?? "", /^[1-9]\d*$/);
       client.close();
       await proxy.idle();
-      assertEquals(proxy.roundhouse.pool.shared.requestTotals().failed, 1);
+      assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals().failed, 1);
     }
     assertEquals(backend.requests, []);
   });

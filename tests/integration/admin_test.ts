@@ -395,7 +395,7 @@ Deno.test("admin refuses deep JSON in the place of every field, whatever field t
 Deno.test("admin GET /status has exactly these fields", async () => {
   await using admin = new TestAdmin({ urls: [A, B] });
   const backend = admin.backend();
-  admin.pool.shared.requestStarted();
+  admin.pool.shared.memory.requests.started();
   using _lease = { [Symbol.dispose]: ((lease) => () => lease?.release())(backend.lease()) };
   backend.answered(12.5);
   backend.countFailure();

@@ -6,7 +6,7 @@ import { HealthMonitor } from "../../src/health/monitor.ts";
 import { PassiveHealth } from "../../src/health/passive.ts";
 import { type Observation, type Probe, PROBES } from "../../src/health/probes.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
-import { SharedState } from "../../src/pool/shared_state.ts";
+import { Memory } from "../../src/memory/memory.ts";
 import { HttpsBackend, makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { RecordingLog } from "../support/log.ts";
@@ -23,7 +23,7 @@ function configOf(health: HealthSettings) {
 
 /** The probe of a backend at `url`. */
 function probeOf(url: string, health: HealthSettings, tls = backendSpec(url).tls): Probe {
-  const backend = new ServerPool(SharedState.allocate()).add(backendSpec(url, { tls }), "test");
+  const backend = new ServerPool(Memory.allocate().pool(0)).add(backendSpec(url, { tls }), "test");
   const config = configOf(health);
   if (config.type === "none") throw new Error("there is no such probe");
   return PROBES[config.type](backend, config);
@@ -356,7 +356,7 @@ Deno.test("a check that is cancelled resolves long before its timeout", async ()
 
 /** A pool with a monitor on real sockets and the real clock. */
 class Bench implements AsyncDisposable {
-  readonly pool = new ServerPool(SharedState.allocate());
+  readonly pool = new ServerPool(Memory.allocate().pool(0));
   readonly log = new RecordingLog();
   readonly events: string[] = [];
   readonly monitor: HealthMonitor;

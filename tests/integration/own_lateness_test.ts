@@ -11,7 +11,7 @@ import { RawBackend } from "../support/raw_backend.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { stall, STALLED_MS, stallOnRequest } from "../support/stalls.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
-import { SharedState } from "../../src/pool/shared_state.ts";
+import { Memory } from "../../src/memory/memory.ts";
 
 const STALLING_WORKER = new URL("../support/stalling_worker.ts", import.meta.url);
 const PATIENT_BACKEND = new URL("../support/patient_backend_worker.ts", import.meta.url);
@@ -82,7 +82,7 @@ for (const engine of ["fetch", "wire"] as const) {
 }
 
 function backendAt(url: string) {
-  return new ServerPool(SharedState.allocate()).add(backendSpec(url), "test");
+  return new ServerPool(Memory.allocate().pool(0)).add(backendSpec(url), "test");
 }
 
 Deno.test("a check that was answered while the proxy was busy passes, and a late one has its time anew", async () => {

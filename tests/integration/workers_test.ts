@@ -48,7 +48,7 @@ for (const engine of ["fetch", "wire"] as const) {
       backends.map(({ requests }) => requests),
       [1, 2, 3].map(() => REQUESTS / 3 | 0).map((share, index) => share + (index < REQUESTS % 3 ? 1 : 0)),
     );
-    const { total, failed, retried } = proxy.roundhouse.pool.shared.requestTotals();
+    const { total, failed, retried } = proxy.roundhouse.pool.shared.memory.requestTotals();
     assertEquals({ total, failed, retried }, { total: REQUESTS, failed: 0, retried: 0 });
     for (const backend of backends) await backend[Symbol.asyncDispose]();
   });
@@ -70,7 +70,9 @@ for (const engine of ["fetch", "wire"] as const) {
       // 32 clients on both workers: 25 of them at the backend, 7 in the queue.
       const clients = await Promise.all(Array.from({ length: 32 }, () => RawClient.connect(proxy.port)));
       const answers = clients.map((client) => client.request(get("/")).catch(() => undefined));
-      await waitFor(() => shared.requestTotals().active === 32 && shared.line.queued() === 7, { what: "32 requests" });
+      await waitFor(() => shared.memory.requestTotals().active === 32 && shared.line.queued() === 7, {
+        what: "32 requests",
+      });
 
       using last = await RawClient.connect(proxy.port);
       assertEquals(await last.request(get(target)).catch(() => undefined), undefined);
@@ -80,7 +82,7 @@ for (const engine of ["fetch", "wire"] as const) {
       const held = Number(failed?.fields["requests"]);
       assert(held > 1 && held < 33, `the system gave one worker all connections or none: it held ${held} requests`);
       assertEquals(proxy.roundhouse.workerRestarts, 1);
-      assertEquals(shared.requestTotals().active, 33 - held);
+      assertEquals(shared.memory.requestTotals().active, 33 - held);
 
       open();
       const statuses = (await Promise.all(answers)).map((answer) => answer?.status ?? 0);
@@ -93,7 +95,7 @@ for (const engine of ["fetch", "wire"] as const) {
       );
       for (const client of clients) client.close();
       await proxy.idle();
-      assertEquals([shared.line.queued(), shared.requestTotals().failed], [0, held]);
+      assertEquals([shared.line.queued(), shared.memory.requestTotals().failed], [0, held]);
 
       // The new worker knows the pool and is counted like the old one.
       const again = await Promise.all(Array.from({ length: 32 }, async () => {
@@ -156,7 +158,7 @@ for (const engine of ["fetch", "wire"] as const) {
     await proxy.idle();
     const failures = proxy.log.of("worker failed").map(({ fields }) => Number(fields["requests"]));
     const held = failures.reduce((sum, requests) => sum + requests, 0);
-    assertEquals(proxy.roundhouse.pool.shared.requestTotals().failed, held);
+    assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals().failed, held);
     assertGreater(served, 600);
     if (FULL) console.log({ served, lost, held });
   });
@@ -193,13 +195,15 @@ for (const engine of ["fetch", "wire"] as const) {
       await waitFor(() => comes.requests > before, { what: "traffic to the new backend" });
       assertEquals(await admin("DELETE"), 200);
       round++;
-      const { total } = proxy.roundhouse.pool.shared.requestTotals();
-      await waitFor(() => proxy.roundhouse.pool.shared.requestTotals().total > total + 32, { what: "more load" });
+      const { total } = proxy.roundhouse.pool.shared.memory.requestTotals();
+      await waitFor(() => proxy.roundhouse.pool.shared.memory.requestTotals().total > total + 32, {
+        what: "more load",
+      });
     }
     stop = true;
     await Promise.all(load);
     await proxy.idle();
-    const { failed, retried } = proxy.roundhouse.pool.shared.requestTotals();
+    const { failed, retried } = proxy.roundhouse.pool.shared.memory.requestTotals();
     assertEquals({ late, failed, retried }, { late: 0, failed: 0, retried: 0 });
   });
 

@@ -10,9 +10,8 @@ import { configSchema } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
 import type { Backend } from "../../src/pool/backend.ts";
 import { Membership, type MembershipOptions } from "../../src/pool/membership.ts";
-import { RequestMetrics } from "../../src/pool/request_metrics.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
-import { SharedState } from "../../src/pool/shared_state.ts";
+import { Memory } from "../../src/memory/memory.ts";
 import { RecordingLog } from "./log.ts";
 import { backendSpec } from "./pool.ts";
 import { headerOf, RawClient, type RawResponse, textOf } from "./raw_client.ts";
@@ -32,8 +31,8 @@ export interface Sent {
 
 /** An admin server with a pool and a log of its own. */
 export class TestAdmin implements AsyncDisposable {
-  readonly pool = new ServerPool(SharedState.allocate());
-  readonly metrics = RequestMetrics.allocate();
+  readonly pool = new ServerPool(Memory.allocate().pool(0));
+  readonly metrics = Memory.allocate().metrics;
   readonly log = new RecordingLog();
   readonly events: EventFeed;
   readonly server: AdminServer;

@@ -2,7 +2,7 @@
 
 import type { BackendSpec } from "../../src/config/schema.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
-import { SharedState } from "../../src/pool/shared_state.ts";
+import { Memory } from "../../src/memory/memory.ts";
 
 /** A backend as the configuration would describe it, with the usual defaults. */
 export function backendSpec(url: string, spec: Partial<BackendSpec> = {}): BackendSpec {
@@ -10,7 +10,7 @@ export function backendSpec(url: string, spec: Partial<BackendSpec> = {}): Backe
 }
 
 /** A pool of `http://backend-1`, `http://backend-2` … with these weights, all up. */
-export function poolOf(weights: readonly number[], shared = SharedState.allocate()): ServerPool {
+export function poolOf(weights: readonly number[], shared = Memory.allocate().pool(0)): ServerPool {
   const pool = new ServerPool(shared);
   weights.forEach((weight, index) => pool.add(backendSpec(`http://backend-${index + 1}`, { weight }), "test"));
   return pool;

@@ -72,7 +72,7 @@ export class TestProxy implements AsyncDisposable {
   /** Waits until nothing is in flight: not a request, not a connection of any backend. */
   async idle(): Promise<void> {
     const busy = () => [
-      this.roundhouse.pool.shared.requestTotals().active,
+      this.roundhouse.pool.shared.memory.requestTotals().active,
       ...this.backends.map((backend) => backend.currentConnections),
     ];
     await waitFor(() => busy().every((count) => count === 0), { what: "every count to return to 0" });

@@ -3,17 +3,16 @@
 import { assert, assertEquals } from "@std/assert";
 import { metricFamilies } from "../../src/admin/metrics.ts";
 import { ERROR_CODES } from "../../src/errors.ts";
-import { RequestMetrics } from "../../src/pool/request_metrics.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
-import { SharedState } from "../../src/pool/shared_state.ts";
+import { Memory } from "../../src/memory/memory.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 
 const families = metricFamilies({
-  pool: new ServerPool(SharedState.allocate()),
-  metrics: RequestMetrics.allocate(),
+  pool: new ServerPool(Memory.allocate().pool(0)),
+  metrics: Memory.allocate().metrics,
   version: "",
   startedAt: new Date(),
   facts: () => ({ strategy: "", engine: "wire", workers: 1 }),

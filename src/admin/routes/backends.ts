@@ -12,7 +12,7 @@ import type { BackendSettings } from "../../pool/backend.ts";
 import { DrainCalledOffError } from "../../pool/drain.ts";
 import { type FindBackend, type Membership, NotPersistedError, UnknownBackendError } from "../../pool/membership.ts";
 import { type BackendPatch, DuplicateBackendError, PoolFullError, type ServerPool } from "../../pool/server_pool.ts";
-import { BACKEND_STATES } from "../../pool/shared_state.ts";
+import { BACKEND_STATES } from "../../memory/setting_cells.ts";
 import { NO_FIELDS, readFields } from "../fields.ts";
 import type { AdminContext, Route } from "../guard.ts";
 import { AdminError, invalidFields } from "../admin_error.ts";

@@ -39,7 +39,7 @@ export function statusRoutes(source: StatusSource): readonly Route[] {
 
 /** The object of `GET /status`. */
 export function statusView({ pool, version, startedAt, facts }: StatusSource) {
-  const requests = pool.shared.requestTotals();
+  const requests = pool.shared.memory.requestTotals();
   return {
     version,
     startedAt: startedAt.toISOString(),

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { EventFeed, EVENTS_KEPT, MAX_STREAMS } from "../../../src/admin/event_feed.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
-import { SharedState } from "../../../src/pool/shared_state.ts";
+import { Memory } from "../../../src/memory/memory.ts";
 import { EventReader } from "../../support/event_stream.ts";
 import { backendSpec } from "../../support/pool.ts";
 import { waitFor } from "../../support/wait.ts";
@@ -10,7 +10,7 @@ const FOREVER = new AbortController().signal;
 
 /** A feed whose `stats` are a count, and a backend to change. */
 class Feed implements Disposable {
-  readonly pool = new ServerPool(SharedState.allocate());
+  readonly pool = new ServerPool(Memory.allocate().pool(0));
   readonly backend = this.pool.add(backendSpec("http://127.0.0.1:9001"), "test");
   asked = 0;
   readonly feed: EventFeed;

@@ -1,18 +1,17 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { metricFamilies, type MetricsSource } from "../../../src/admin/metrics.ts";
 import type { Facts } from "../../../src/admin/routes/status.ts";
-import { RequestMetrics } from "../../../src/pool/request_metrics.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
-import { SharedState } from "../../../src/pool/shared_state.ts";
+import { Memory } from "../../../src/memory/memory.ts";
 import { backendSpec } from "../../support/pool.ts";
 import { Scrape } from "../../support/prometheus.ts";
 
 const A = "http://a";
 
 function sourceOf(engine: Facts["engine"] = "wire"): MetricsSource {
-  const pool = new ServerPool(SharedState.allocate());
+  const pool = new ServerPool(Memory.allocate().pool(0));
   const facts = () => ({ strategy: "round-robin", engine, workers: 2 });
-  const source = { pool, metrics: RequestMetrics.allocate(), version: "1", startedAt: new Date(0), facts };
+  const source = { pool, metrics: Memory.allocate().metrics, version: "1", startedAt: new Date(0), facts };
   pool.add(backendSpec(A), "");
   return { ...source, workerRestarts: () => 7 };
 }
@@ -72,9 +71,9 @@ Deno.test("metricFamilies() shows each backend as GET /status does", () => {
 Deno.test("metricFamilies() shows what went wrong, was retried, waited and stuck, and the process", () => {
   const source = sourceOf();
   const { metrics, pool: { shared } } = source;
-  shared.requestStarted();
+  shared.memory.requests.started();
   shared.line.join(1);
-  shared.countFailedRequest();
+  shared.memory.requests.countFailed();
   metrics.countRetry("status");
   metrics.countError("queue_full");
   metrics.countSticky(true);

@@ -5,7 +5,7 @@ import { LoadBalancer } from "../../../src/balancing/load_balancer.ts";
 import { roundRobin } from "../../../src/balancing/round_robin.ts";
 import type { Backend } from "../../../src/pool/backend.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
-import { SharedState } from "../../../src/pool/shared_state.ts";
+import { Memory } from "../../../src/memory/memory.ts";
 import { countPicks, pickRequest, rejecting } from "../../support/pick.ts";
 import { backendSpec, poolOf } from "../../support/pool.ts";
 import { testStrategyContract } from "./strategy_contract.ts";
@@ -91,10 +91,10 @@ Deno.test("leastConnections() is round robin while all are idle", () => {
 });
 
 Deno.test("leastConnections() is exact across isolates while all are idle, and sees their connections", () => {
-  const shared = SharedState.allocate(2);
+  const shared = Memory.allocate(2).pool(0);
   const pool = poolOf([1, 2], shared);
   // The other isolate's replica of the same pool: its `add` writes the same slots again, as messages will tell it to.
-  const replica = new ServerPool(SharedState.attach(shared.buffer, 2, 1));
+  const replica = new ServerPool(Memory.attach(shared.memory.sharedWith(1)).pool(0));
   for (const backend of pool.backends) replica.add(backendSpec(backend.url, { weight: backend.weight }), "replica");
   const balancers = [new LoadBalancer(pool, leastConnections), new LoadBalancer(replica, leastConnections)];
   const counts: Record<string, number> = {};

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { LoadBalancer } from "../../../src/balancing/load_balancer.ts";
 import { roundRobin } from "../../../src/balancing/round_robin.ts";
-import { SharedState } from "../../../src/pool/shared_state.ts";
+import { Memory } from "../../../src/memory/memory.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
 import { countPicks, pickRequest, rejecting } from "../../support/pick.ts";
 import { backendSpec, poolOf } from "../../support/pool.ts";
@@ -107,10 +107,10 @@ Deno.test("roundRobin() spreads a full backend's turns evenly by any weights, an
 });
 
 Deno.test("roundRobin() is exact across isolates that share the memory", () => {
-  const shared = SharedState.allocate(2);
+  const shared = Memory.allocate(2).pool(0);
   const pool = poolOf([1, 2], shared);
   // The other isolate's replica of the same pool: its `add` writes the same slots again, as messages will tell it to.
-  const replica = new ServerPool(SharedState.attach(shared.buffer, 2, 1));
+  const replica = new ServerPool(Memory.attach(shared.memory.sharedWith(1)).pool(0));
   for (const backend of pool.backends) replica.add(backendSpec(backend.url, { weight: backend.weight }), "replica");
   const balancers = [new LoadBalancer(pool, roundRobin), new LoadBalancer(replica, roundRobin)];
   const counts: Record<string, number> = {};
@@ -123,8 +123,7 @@ Deno.test("roundRobin() is exact across isolates that share the memory", () => {
 
 Deno.test("roundRobin() stays exact when the turn counter passes the sign bit", () => {
   const pool = poolOf([1, 1]);
-  const balancer = new LoadBalancer(pool, roundRobin);
-  const cells = new Int32Array(pool.shared.buffer);
-  cells[1] = 0x7ffffffe; // the turn counter, just below where a signed read turns negative
+  let turn = 0x7ffffffe; // just below where a signed number of 32 bits turns negative
+  const balancer = new LoadBalancer(pool, roundRobin, { takeTurn: () => turn++, random: Math.random });
   assertEquals(Object.values(countPicks(balancer, 10)), [5, 5]);
 });

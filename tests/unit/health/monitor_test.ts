@@ -4,7 +4,7 @@ import { HealthMonitor } from "../../../src/health/monitor.ts";
 import type { Observation, Probe, ProbeFactory } from "../../../src/health/probes.ts";
 import type { Backend } from "../../../src/pool/backend.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
-import { SharedState } from "../../../src/pool/shared_state.ts";
+import { Memory } from "../../../src/memory/memory.ts";
 import { RecordingLog } from "../../support/log.ts";
 import { backendSpec } from "../../support/pool.ts";
 import { ManualClock, settle } from "../../support/wait.ts";
@@ -48,7 +48,7 @@ function configOf(health: ConfigFile["health"]) {
 }
 
 class Bench implements AsyncDisposable {
-  readonly pool = new ServerPool(SharedState.allocate());
+  readonly pool = new ServerPool(Memory.allocate().pool(0));
   readonly clock = new ManualClock();
   readonly log = new RecordingLog();
   readonly events: string[] = [];
@@ -291,7 +291,7 @@ Deno.test("HealthMonitor tells when the next check is due", async () => {
   await using bench = new Bench({ interval: "5s" });
   bench.firstAnswer = null;
   const { probe, backend } = await bench.add();
-  const recheckAt = () => bench.pool.shared.recheckAt(backend.slot);
+  const recheckAt = () => backend.recheckAt;
   assertEquals(recheckAt(), 0, "the first is under way and the next not planned");
   await bench.clock.advance(1_000);
   await probe.finish(PASSED);
@@ -347,7 +347,7 @@ Deno.test("HealthMonitor ends a loop whose backend a listener removes on the new
   const { probe, backend } = await bench.add();
   await bench.clock.advance(60_000);
   assertEquals([probe.checks, probe.closed, bench.clock.pending], [1, true, 0]);
-  assertEquals(bench.pool.shared.recheckAt(backend.slot), 0, "the slot may be another's by now");
+  assertEquals(backend.recheckAt, 0, "the slot may be another's by now");
 });
 
 Deno.test("HealthMonitor keeps checking when the system clock is set back or forth", async () => {
@@ -399,7 +399,7 @@ Deno.test("HealthMonitor checks a backend that went down after 250 ms, 500 ms, 1
   const { probe, backend } = await bench.add();
   let checks = 1;
   for (const pause of [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]) {
-    assertEquals(bench.pool.shared.recheckAt(backend.slot), bench.clock.now() + pause);
+    assertEquals(backend.recheckAt, bench.clock.now() + pause);
     await bench.clock.advance(pause - 1);
     assertEquals(probe.checks, checks, `${pause}`);
     await bench.clock.advance(1);
@@ -412,7 +412,7 @@ Deno.test("HealthMonitor checks a backend soon whose connections failed between 
   const { probe, backend } = await bench.add();
   await bench.clock.advance(1_000);
   bench.pool.setUp(backend, false, "connect failed: connection refused");
-  assertEquals(bench.pool.shared.recheckAt(backend.slot), bench.clock.now() + 250);
+  assertEquals(backend.recheckAt, bench.clock.now() + 250);
   await bench.clock.advance(250);
   assertEquals([probe.checks, backend.up], [2, true]);
   await bench.clock.advance(4_900);

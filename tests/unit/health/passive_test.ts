@@ -69,18 +69,18 @@ Deno.test("PassiveHealth.connectFailed() never marks down where connectFailures 
 
 Deno.test("PassiveHealth.connectFailed() ejects for a time where nothing checks", async () => {
   const settings = { connectFailures: 2, ejectFor: "10s", maxEjected: 0 };
-  const { pool, passive, backend, clock, events } = setUp(settings, { healthType: "none" });
+  const { passive, backend, clock, events } = setUp(settings, { healthType: "none" });
   passive.connectFailed(backend, "connection refused");
   passive.connectFailed(backend, "connection refused");
   passive.connectFailed(backend, "connection refused");
   assertEquals(events, ["down 1: connect failed: connection refused"], "maxEjected does not limit it");
   assertEquals([backend.up, backend.ejected], [true, true]);
-  assertEquals(pool.shared.ejectedUntil(backend.slot), clock.now() + 10_000);
+  assertEquals(backend.ejectedUntil, clock.now() + 10_000);
   await clock.advance(9_999);
   assert(backend.ejected);
   await clock.advance(1);
   assertEquals(events.slice(1), ["up 1: ejection ended"]);
-  assertEquals([pool.shared.ejectedUntil(backend.slot), clock.pending], [0, 0]);
+  assertEquals([backend.ejectedUntil, clock.pending], [0, 0]);
   passive.connectFailed(backend, "connection refused");
   assert(!backend.ejected, "a row of two begins anew");
 });
@@ -298,10 +298,10 @@ Deno.test("PassiveHealth ejects exactly when a model with all failures does", as
 });
 
 Deno.test("PassiveHealth ejects for twice as long each time that it repeats soon, up to ten times ejectFor", async () => {
-  const { pool, passive, backend, clock } = setUp({ serverErrors: 1, ejectFor: "1s" });
+  const { passive, backend, clock } = setUp({ serverErrors: 1, ejectFor: "1s" });
   const ejected = async () => {
     passive.serverError(backend, 500);
-    const lasts = pool.shared.ejectedUntil(backend.slot) - clock.now();
+    const lasts = backend.ejectedUntil - clock.now();
     await clock.advance(lasts - 1);
     assert(backend.ejected);
     await clock.advance(1);
@@ -328,7 +328,7 @@ Deno.test("PassiveHealth never ejects the last eligible backend, for whatever re
       }
       assertEquals(backend.alive, true, `${healthType}, ${out}`);
       // A worker may have taken it out at the moment when the other one went.
-      pool.shared.setEjected(backend.slot, true);
+      pool.shared.memory.health.setEjected(backend.slot, true);
       passive.tookOut(backend, "connect failed: refused", true);
       assertEquals(backend.alive, true, `${healthType}, ${out}`);
     }
@@ -370,7 +370,7 @@ Deno.test("ejectionLimit() rounds shares down as people reckon them", () => {
 
 Deno.test("PassiveHealth.tookOut() tells what another isolate did, and ends the ejection that it began", async () => {
   const { passive, backend, pool, clock, events } = setUp({ ejectFor: "10s" }, { healthType: "none" });
-  pool.shared.setEjected(backend.slot, true); // as a worker does
+  pool.shared.memory.health.setEjected(backend.slot, true); // as a worker does
   passive.tookOut(backend, "connect failed: refused", true);
   assertEquals([events, backend.alive], [["down 1: connect failed: refused"], false]);
   await clock.advance(10_000);
@@ -380,7 +380,7 @@ Deno.test("PassiveHealth.tookOut() tells what another isolate did, and ends the 
 
 Deno.test("PassiveHealth.tookOut() leaves a backend that is checked to the checks", async () => {
   const { passive, backend, pool, clock, events } = setUp({}, { healthType: "http" });
-  pool.shared.setUp(backend.slot, false);
+  pool.shared.memory.health.setUp(backend.slot, false);
   passive.tookOut(backend, "connect failed: refused", true);
   await clock.advance(3_600_000);
   assertEquals([events, backend.alive, clock.pending], [["down 1: connect failed: refused"], false, 0]);
@@ -392,7 +392,7 @@ Deno.test("PassiveHealth.tookOut() leaves a backend that is checked to the check
 Deno.test("PassiveHealth.tookOut() lets a backend back in that a worker marked down after checks were turned off", async () => {
   // A reload turns checks off while a worker marks a backend down: nobody would ever have marked it up again.
   const { passive, backend, pool, clock } = setUp({ ejectFor: "10s" }, { healthType: "none" });
-  pool.shared.setUp(backend.slot, false);
+  pool.shared.memory.health.setUp(backend.slot, false);
   passive.tookOut(backend, "connect failed: refused", true);
   assertEquals([backend.up, backend.ejected], [true, true]);
   await clock.advance(10_000);

@@ -42,39 +42,39 @@ Deno.test("SlowStart gives a returning backend a tenth more of its weight each t
 Deno.test("SlowStart gives a new backend a tenth of its weight first, unless it is down", () => {
   const { pool, clock } = setUp();
   const added = pool.add(backendSpec("http://added"), "operator");
-  assertEquals([pool.shared.ramp(added.slot), clock.pending], [1, 1]);
+  assertEquals([added.ramp, clock.pending], [1, 1]);
   const down = pool.add(backendSpec("http://down"), "operator", false);
-  assertEquals([pool.shared.ramp(down.slot), clock.pending], [10, 1]);
+  assertEquals([down.ramp, clock.pending], [10, 1]);
   pool.setUp(down, true, "check passed");
-  assertEquals([pool.shared.ramp(down.slot), clock.pending], [1, 2]);
+  assertEquals([down.ramp, clock.pending], [1, 2]);
 });
 
 Deno.test("SlowStart tells every isolate of each step", async () => {
   const { pool, clock, backend } = setUp();
   bounce(pool, backend);
-  const { epoch } = pool.shared;
+  const { epoch } = pool.shared.cells;
   await clock.advance(100);
-  assertEquals(pool.shared.epoch, epoch + 1);
+  assertEquals(pool.shared.cells.epoch, epoch + 1);
 });
 
 Deno.test("SlowStart begins again when a backend goes down on its way, with one timer at a time", async () => {
   const { pool, clock, backend } = setUp();
   bounce(pool, backend);
   await clock.advance(450);
-  assertEquals(pool.shared.ramp(backend.slot), 5);
+  assertEquals(backend.ramp, 5);
   pool.setUp(backend, false, "test");
   assertEquals(clock.pending, 0);
   pool.setUp(backend, true, "test");
-  assertEquals([pool.shared.ramp(backend.slot), clock.pending], [1, 1]);
+  assertEquals([backend.ramp, clock.pending], [1, 1]);
   await clock.advance(99);
-  assertEquals(pool.shared.ramp(backend.slot), 1, "a step of the first climb must not count");
+  assertEquals(backend.ramp, 1, "a step of the first climb must not count");
 });
 
 Deno.test("SlowStart applies to a backend whose ejection ends", () => {
   const { pool, backend } = setUp();
   pool.setEjected(backend, true, "test");
   pool.setEjected(backend, false, "test");
-  assertEquals(pool.shared.ramp(backend.slot), 1);
+  assertEquals(backend.ramp, 1);
 });
 
 Deno.test("SlowStart forgets a removed backend, so that its slot's next owner keeps its weight", async () => {
@@ -83,7 +83,7 @@ Deno.test("SlowStart forgets a removed backend, so that its slot's next owner ke
   pool.remove(backend, "test");
   assertEquals(clock.pending, 0);
   await clock.advance(1000);
-  assertEquals(pool.shared.ramp(backend.slot), 1);
+  assertEquals(backend.ramp, 1);
 });
 
 Deno.test("SlowStart.stop() clears its timers and listens no more", () => {
@@ -101,17 +101,17 @@ Deno.test("a later SlowStart takes over where an earlier one stopped", async () 
   slowStart.stop();
   const next = new SlowStart({ pool, durationMs: 2000, clock });
   await clock.advance(199);
-  assertEquals(pool.shared.ramp(backend.slot), 4);
+  assertEquals(backend.ramp, 4);
   await clock.advance(1);
-  assertEquals(pool.shared.ramp(backend.slot), 5);
+  assertEquals(backend.ramp, 5);
   next.stop();
 });
 
 Deno.test("SlowStart with no duration leaves weights alone and ends ramps that stand", () => {
   const { pool, clock, backend } = setUp(0);
   bounce(pool, backend);
-  assertEquals([pool.shared.ramp(backend.slot), clock.pending], [10, 0]);
+  assertEquals([backend.ramp, clock.pending], [10, 0]);
   pool.setRamp(backend, 4);
   new SlowStart({ pool, durationMs: 0, clock });
-  assertEquals(pool.shared.ramp(backend.slot), 10);
+  assertEquals(backend.ramp, 10);
 });

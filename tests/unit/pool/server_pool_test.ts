@@ -1,14 +1,14 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
 import { DuplicateBackendError, PoolFullError, ServerPool } from "../../../src/pool/server_pool.ts";
 import { MAX_BACKENDS } from "../../../src/config/backend_limit.ts";
-import { SharedState } from "../../../src/pool/shared_state.ts";
+import { Memory } from "../../../src/memory/memory.ts";
 import { backendSpec, poolOf } from "../../support/pool.ts";
 
 Deno.test("ServerPool.add() refuses a URL that is there and changes nothing", () => {
   const pool = poolOf([1]);
-  const { epoch } = pool.shared;
+  const { epoch } = pool.shared.cells;
   assertThrows(() => pool.add(backendSpec("http://backend-1"), "test"), DuplicateBackendError);
-  assertEquals([pool.backends.length, pool.shared.epoch], [1, epoch]);
+  assertEquals([pool.backends.length, pool.shared.cells.epoch], [1, epoch]);
 });
 
 Deno.test("Backend.id is stable for a URL and differs between URLs", () => {
@@ -19,7 +19,7 @@ Deno.test("Backend.id is stable for a URL and differs between URLs", () => {
 });
 
 Deno.test("ServerPool tells each change once, and none where nothing changed", () => {
-  const pool = new ServerPool(SharedState.allocate());
+  const pool = new ServerPool(Memory.allocate().pool(0));
   const events: string[] = [];
   const unsubscribe = pool.subscribe(({ type, reason }) => events.push(`${type}: ${reason}`));
   const backend = pool.add(backendSpec("http://a"), "configured");
@@ -60,9 +60,9 @@ Deno.test("ServerPool changes the epoch or the list with everything that changes
     () => pool.remove(backend, "test"),
   ];
   for (const change of changes) {
-    const { backends, shared: { epoch } } = pool;
+    const { backends, shared: { cells: { epoch } } } = pool;
     change();
-    assert(pool.shared.epoch !== epoch || pool.backends !== backends);
+    assert(pool.shared.cells.epoch !== epoch || pool.backends !== backends);
   }
 });
 
@@ -95,7 +95,7 @@ Deno.test("ServerPool.adopt() follows another pool: the same backend in the same
   const pool = poolOf([1, 1]);
   const [first, second] = pool.backends;
   assert(first !== undefined && second !== undefined);
-  const replica = new ServerPool(SharedState.attach(pool.shared.buffer, 1, 0));
+  const replica = new ServerPool(Memory.attach(pool.shared.memory.sharedWith(0)).pool(0));
   for (const { spec, slot } of pool.backends) replica.adopt(spec, slot, "test");
   const twin = replica.getBySlot(second.slot, second.generation);
   assertEquals([twin?.id, twin?.weight, replica.backends.length], [second.id, 1, 2]);

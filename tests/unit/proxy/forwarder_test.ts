@@ -8,9 +8,8 @@ import { type ErrorCode, ProxyError, type Side } from "../../../src/errors.ts";
 import { PassiveHealth } from "../../../src/health/passive.ts";
 import { configSchema } from "../../../src/config/schema.ts";
 import type { Backend } from "../../../src/pool/backend.ts";
-import { RequestMetrics } from "../../../src/pool/request_metrics.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
-import { SharedState } from "../../../src/pool/shared_state.ts";
+import { Memory } from "../../../src/memory/memory.ts";
 import type { Exchange, Limits, Relayed } from "../../../src/proxy/exchange.ts";
 import { clientGone } from "../../../src/proxy/failures.ts";
 import { Forwarder } from "../../../src/proxy/forwarder.ts";
@@ -109,9 +108,9 @@ interface Settings {
 
 /** A forwarder with real backends' counts, queue and passive health, and no sockets. */
 class Bench implements Disposable {
-  readonly shared = SharedState.allocate();
+  readonly shared = Memory.allocate().pool(0);
   readonly pool;
-  readonly metrics = RequestMetrics.allocate();
+  readonly metrics = Memory.allocate().metrics;
   readonly log = new RecordingLog();
   readonly parts: ForwarderParts;
   readonly forwarder: Forwarder;
@@ -152,10 +151,14 @@ class Bench implements Disposable {
   }
 
   mustBeIdle(): void {
-    const { active, queued } = this.shared.requestTotals();
+    const { active, queued } = this.shared.memory.requestTotals();
     assertEquals([active, queued, this.shared.line.holding()], [0, 0, 0]);
     for (const { slot, currentConnections } of this.pool.backends) {
-      assertEquals([currentConnections, this.shared.isIdle(slot)], [0, true], "each lease is released once");
+      assertEquals(
+        [currentConnections, this.shared.memory.connections.isIdle(slot)],
+        [0, true],
+        "each lease is released once",
+      );
     }
   }
 
@@ -201,7 +204,7 @@ Deno.test("Forwarder goes by the rules that a request began with, whatever is co
   const other: ForwarderParts = {
     ...parts,
     stickiness: bound("new"),
-    balancer: new LoadBalancer(new ServerPool(SharedState.allocate()), roundRobin), // without a backend
+    balancer: new LoadBalancer(new ServerPool(Memory.allocate().pool(0)), roundRobin), // without a backend
     rules: {
       ...parts.rules,
       maxRetries: 0,
@@ -272,7 +275,7 @@ Deno.test("Forwarder answers where a relay failed unsaid, and blames the backend
     "attempt failed",
     "response cut",
   ]);
-  assertEquals(bench.shared.requestTotals().failed, 2, "a client that leaves is nobody's failure");
+  assertEquals(bench.shared.memory.requestTotals().failed, 2, "a client that leaves is nobody's failure");
 });
 
 Deno.test("Forwarder lets a client that leaves go at each step, and blames no backend", async () => {
@@ -313,7 +316,7 @@ Deno.test("Forwarder keeps retries within the budget, and each counts once", asy
   for (let request = 0; request < 30; request++) stories.push(await bench.tell(new FakeExchange([LOST, OK])));
   const retried = stories.filter((story) => story.endsWith("relay 200")).length;
   assert(retried > 5 && retried < 11);
-  assertEquals(bench.shared.requestTotals().retried, retried);
+  assertEquals(bench.shared.memory.requestTotals().retried, retried);
 });
 
 Deno.test("Forwarder queues while all are full: a place that comes free is used, a wait has its end", async () => {
@@ -401,7 +404,7 @@ Deno.test("Forwarder ends every exchange once and leaves nothing behind, whateve
         assert(ends.length > 0 && ends.slice(0, -1).every((step) => step.startsWith("relay")), `${story}`); // unsaid ones
         assertLess(story.length - ends.length, 9, `${story}`);
       }
-      assertEquals(bench.shared.requestTotals().total, requests.length);
+      assertEquals(bench.shared.memory.requestTotals().total, requests.length);
     },
   );
   await fc.assert(run, { numRuns: 150 });

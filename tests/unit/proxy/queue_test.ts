@@ -2,10 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { ProxyError } from "../../../src/errors.ts";
 import type { Lease } from "../../../src/pool/backend.ts";
-import { RequestMetrics } from "../../../src/pool/request_metrics.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
-import { SharedState } from "../../../src/pool/shared_state.ts";
-import { NO_TICKET } from "../../../src/pool/waiting_line.ts";
+import { Memory, type PoolMemory } from "../../../src/memory/memory.ts";
+import { NO_TICKET } from "../../../src/memory/waiting_line.ts";
 import { RequestQueue, type Waiter } from "../../../src/proxy/queue.ts";
 import { backendSpec } from "../../support/pool.ts";
 
@@ -66,7 +65,7 @@ interface Request {
 /** Three isolates with one pool, and what an onlooker knows of all of them. */
 class World {
   readonly looks = new Looks();
-  readonly #control = new ServerPool(SharedState.allocate(ISOLATES));
+  readonly #control = new ServerPool(Memory.allocate(ISOLATES).pool(0));
   readonly #pools: ServerPool[];
   readonly #queues: RequestQueue[];
   readonly waiting = new Set<Request>();
@@ -78,14 +77,14 @@ class World {
     const specs = PLACES.map((maxConnections, slot) => backendSpec(`http://backend-${slot}`, { maxConnections }));
     for (const spec of specs) this.#control.add(spec, "test");
     this.#pools = Array.from({ length: ISOLATES }, (_, isolate) => {
-      const pool = new ServerPool(SharedState.attach(shared.buffer, ISOLATES, isolate));
+      const pool = new ServerPool(Memory.attach(shared.memory.sharedWith(isolate)).pool(0));
       specs.forEach((spec, slot) => pool.adopt(spec, slot, "test"));
       return pool;
     });
-    this.#queues = this.#pools.map((pool) => new RequestQueue(pool.shared.line, RequestMetrics.allocate()));
+    this.#queues = this.#pools.map((pool) => new RequestQueue(pool.shared.line, Memory.allocate().metrics));
   }
 
-  get shared(): SharedState {
+  get shared(): PoolMemory {
     return this.#control.shared;
   }
 
@@ -152,9 +151,9 @@ class World {
       this.waiting.delete(request);
     }
     this.served = this.served.filter((request) => request.isolate !== isolate);
-    this.shared.reclaim(isolate);
+    this.shared.memory.reclaim(isolate);
     const line = this.#pools[isolate]?.shared.line;
-    if (line !== undefined) this.#queues[isolate] = new RequestQueue(line, RequestMetrics.allocate());
+    if (line !== undefined) this.#queues[isolate] = new RequestQueue(line, Memory.allocate().metrics);
   }
 
   /** Every isolate looks, until none finds anything: in the first pass one may find only that a client has gone. */
@@ -169,12 +168,14 @@ class World {
   check(): void {
     for (const { wants, paused } of this.waiting) {
       if (paused) continue;
-      for (const slot of wants ?? PLACES.keys()) assert(!this.shared.hasRoom(slot), `somebody waits for ${slot}`);
+      for (const slot of wants ?? PLACES.keys()) {
+        assert(this.shared.memory.connections.room(slot) <= 0, `somebody waits for ${slot}`);
+      }
     }
     assertEquals(this.shared.line.queued(), this.waiting.size);
     PLACES.forEach((_, slot) => {
       const held = this.served.filter(({ lease }) => lease.backend.slot === slot).length;
-      assertEquals(this.shared.currentConnections(slot), held);
+      assertEquals(this.shared.memory.connections.current(slot), held);
     });
   }
 

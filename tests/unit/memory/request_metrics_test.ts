@@ -1,9 +1,11 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import type { Backend } from "../../../src/pool/backend.ts";
-import { BUCKET_BOUNDS_MS, type RequestCount, RequestMetrics } from "../../../src/pool/request_metrics.ts";
+import { Memory } from "../../../src/memory/memory.ts";
+import { BUCKET_BOUNDS_MS, type RequestCount, type RequestMetrics } from "../../../src/memory/request_metrics.ts";
+import { SLOTS } from "../../../src/memory/slots.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
-import { SharedState, SLOTS } from "../../../src/pool/shared_state.ts";
+import { memories } from "../../support/memory.ts";
 import { backendSpec } from "../../support/pool.ts";
 
 function request(backend: Backend | undefined, count: Partial<RequestCount> = {}): RequestCount {
@@ -11,13 +13,11 @@ function request(backend: Backend | undefined, count: Partial<RequestCount> = {}
 }
 
 function isolates(count: number): RequestMetrics[] {
-  const first = RequestMetrics.allocate(count);
-  const others = Array.from({ length: count - 1 }, (_, index) => RequestMetrics.attach(first.buffer, count, index + 1));
-  return [first, ...others];
+  return memories(count).map(({ metrics }) => metrics);
 }
 
 Deno.test("RequestMetrics sums what the isolates count, each backend apart", () => {
-  const pool = new ServerPool(SharedState.allocate());
+  const pool = new ServerPool(Memory.allocate().pool(0));
   // Every slot there is, so that a stripe too long or too short would show.
   const backends = Array.from(
     { length: SLOTS },
@@ -51,7 +51,7 @@ Deno.test("RequestMetrics sums what the isolates count, each backend apart", () 
 });
 
 Deno.test("RequestMetrics never shows a backend the counts of another that had its slot, however late those come", () => {
-  const pool = new ServerPool(SharedState.allocate());
+  const pool = new ServerPool(Memory.allocate().pool(0));
   const [one, two] = isolates(2);
   const old = pool.add(backendSpec("http://old"), "");
   one?.countRequest(request(old));
@@ -71,7 +71,7 @@ Deno.test("RequestMetrics never shows a backend the counts of another that had i
 });
 
 Deno.test("RequestMetrics sorts statuses by their first digit and leaves out what is not known", () => {
-  const metrics = RequestMetrics.allocate();
+  const metrics = Memory.allocate().metrics;
   for (const status of [200, 299, 301, 404, 499, 500, 599, 600, 999]) {
     metrics.countRequest(request(undefined, { status, bytesIn: null, bytesOut: null }));
   }
@@ -85,7 +85,7 @@ Deno.test("RequestMetrics sorts statuses by their first digit and leaves out wha
 Deno.test("RequestMetrics puts every time into the first bucket that it does not exceed", () => {
   fc.assert(
     fc.property(fc.double({ min: 0, max: 40_000, noNaN: true }), (durationMs) => {
-      const metrics = RequestMetrics.allocate();
+      const metrics = Memory.allocate().metrics;
       metrics.countRequest(request(undefined, { durationMs }));
       const { buckets, sumMs } = metrics.answers(undefined).durations;
       const expected = [...BUCKET_BOUNDS_MS, Infinity].findIndex((bound) => durationMs <= bound);

@@ -1,13 +1,13 @@
 import { assert } from "@std/assert";
 import fc from "fast-check";
-import { RetryBudget, RING_BYTES } from "../../../src/pool/retry_budget.ts";
+import { RetryBudget } from "../../../src/memory/retry_budget.ts";
+import { arenas } from "../../support/memory.ts";
 
 Deno.test("RetryBudget keeps retries below budget × requests + 10 in any 10 s, over all isolates", () => {
   const step = fc.record({ advanceMs: fc.nat(3000), requests: fc.nat(30), isolate: fc.nat(1) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), fc.double({ min: 0, max: 1, noNaN: true }), (steps, budget) => {
-      const buffer = new SharedArrayBuffer(64 + 2 * RING_BYTES);
-      const [first, second] = [0, 1].map((isolate) => new RetryBudget(buffer, 64, 2, isolate));
+      const [first, second] = arenas(2, RetryBudget.lines(2)).map((arena) => new RetryBudget(arena));
       assert(first !== undefined && second !== undefined);
       const requests: number[] = [];
       const retries: number[] = [];

@@ -1,23 +1,21 @@
 /**
- * The retry budget: how many requests and retries there were in each of the last seconds, in a part of the shared memory
- * of `shared_state.ts`. A ring an isolate, which only that isolate writes.
+ * A pool's retry budget: how many requests and retries there were in each of the last seconds. A ring an isolate, which
+ * only that isolate writes.
  */
 
-const LINE = 64; // bytes of a cache line: two isolates never write to the same one
+import { type Arena, LINE_WORDS, linesFor } from "./arena.ts";
 
 const BUDGET_SECONDS = 10;
-const SLOTS = BUDGET_SECONDS + 1; // the current second is not over yet
+const SECONDS = BUDGET_SECONDS + 1; // the current second is not over yet
 
-// Cells of a slot, 32-bit.
+// Cells of a second, 32-bit.
 const SECOND = 0; // which one it counts
 const REQUESTS = 1;
 const RETRIES = 2;
 const CELLS = 3;
 
-/** Bytes of the ring of one isolate, whole cache lines. */
-export const RING_BYTES = Math.ceil((SLOTS * CELLS * Int32Array.BYTES_PER_ELEMENT) / LINE) * LINE;
-
-const RING = RING_BYTES / Int32Array.BYTES_PER_ELEMENT;
+const RING_LINES = linesFor(SECONDS * CELLS, LINE_WORDS);
+const RING = RING_LINES * LINE_WORDS;
 
 /** Retries allowed on top of the budget's share, so that a quiet proxy can retry too. */
 const BUDGET_FLOOR = 10;
@@ -28,11 +26,14 @@ export class RetryBudget {
   readonly #isolates: number;
   readonly #isolate: number;
 
-  /** @param byteOffset where the rings begin in the buffer; they take `isolates` × `RING_BYTES` */
-  constructor(buffer: SharedArrayBuffer, byteOffset: number, isolates: number, isolate: number) {
-    this.#words = new Int32Array(buffer, byteOffset, isolates * RING);
-    this.#isolates = isolates;
-    this.#isolate = isolate;
+  static lines(isolates: number): number {
+    return isolates * RING_LINES;
+  }
+
+  constructor(arena: Arena) {
+    this.#words = arena.take(RetryBudget.lines(arena.isolates)).words;
+    this.#isolates = arena.isolates;
+    this.#isolate = arena.isolate;
   }
 
   countRequest(nowMs: number): void {
@@ -61,8 +62,8 @@ export class RetryBudget {
     const oldest = Math.floor(nowMs / 1000) - BUDGET_SECONDS + 1;
     let requests = 0;
     let retries = more;
-    for (let slot = 0; slot < this.#isolates * SLOTS; slot++) {
-      const cell = Math.floor(slot / SLOTS) * RING + (slot % SLOTS) * CELLS;
+    for (let index = 0; index < this.#isolates * SECONDS; index++) {
+      const cell = Math.floor(index / SECONDS) * RING + (index % SECONDS) * CELLS;
       if (Atomics.load(this.#words, cell + SECOND) < oldest) continue;
       requests += this.#words[cell + REQUESTS] ?? 0; // may be a moment late: the limit is lower then
       retries += Atomics.load(this.#words, cell + RETRIES);
@@ -70,12 +71,12 @@ export class RetryBudget {
     return retries < share * requests + BUDGET_FLOOR;
   }
 
-  /** The slot of the current second, emptied if it counted an earlier one. */
+  /** The cells of the current second, emptied if they counted an earlier one. */
   #current(nowMs: number): number {
     const second = Math.floor(nowMs / 1000);
-    const cell = this.#isolate * RING + (second % SLOTS) * CELLS;
+    const cell = this.#isolate * RING + (second % SECONDS) * CELLS;
     if (this.#words[cell + SECOND] !== second) {
-      // The second last: until then readers take the slot for the earlier one, which is over.
+      // The second last: until then readers take the counts for those of the earlier one, which is over.
       this.#words[cell + REQUESTS] = 0;
       Atomics.store(this.#words, cell + RETRIES, 0);
       Atomics.store(this.#words, cell + SECOND, second);

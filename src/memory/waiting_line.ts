@@ -1,5 +1,5 @@
 /**
- * Who waits for a backend, of all isolates: a part of the shared memory of `shared_state.ts`.
+ * Who waits for a backend of a pool, of all isolates.
  *
  * Whoever joins draws a ticket: the lower one is the older. Each isolate shows the ticket of the oldest that it has
  * waiting for whoever is eligible, and of the oldest for each backend that some wait for alone. So all isolates see whose
@@ -7,20 +7,19 @@
  * at work for a while is busy with something else, or dead: its tickets hold up nobody then.
  */
 
-const LINE = 64; // bytes of a cache line: two isolates never write to the same one
-const I32 = Int32Array.BYTES_PER_ELEMENT;
+import { type Arena, LINE_WORDS, linesFor } from "./arena.ts";
+import { SLOTS } from "./slots.ts";
 
-// Global line.
+// Line of the pool, 32-bit cells.
 const WAITING = 0; // of all isolates, as the limit counts them
 const LAST_TICKET = 1;
 
-// Line of an isolate, 32-bit cells. Those for single backends follow it, one a slot.
+// Line of an isolate, 32-bit cells.
 const QUEUED = 0;
 const HOLDING = 1;
 const BELL = 2; // how often others have rung
 const SEEN_AT = 3; // the low bits of the milliseconds since the Unix epoch
 const FOR_ANY = 4;
-const FOR_SLOT = LINE / I32;
 
 /** No ticket: of a request that does not wait, or where nobody waits. */
 export const NO_TICKET = 0;
@@ -48,24 +47,53 @@ export interface Claim {
   readonly open: boolean;
 }
 
+/** The oldest tickets that wait for single backends, of all pools: a cell an isolate and slot, since a slot has one pool. */
+export class BoundTickets {
+  readonly #words: Int32Array;
+  readonly #isolate: number;
+
+  static lines(isolates: number): number {
+    return isolates * linesFor(SLOTS, LINE_WORDS);
+  }
+
+  constructor(arena: Arena) {
+    this.#words = arena.take(BoundTickets.lines(arena.isolates)).words;
+    this.#isolate = arena.isolate;
+  }
+
+  get(isolate: number, slot: number): number {
+    return Atomics.load(this.#words, isolate * SLOTS + slot);
+  }
+
+  /** For this isolate. */
+  set(slot: number, ticket: number): void {
+    Atomics.store(this.#words, this.#isolate * SLOTS + slot, ticket);
+  }
+
+  /** Forgets those of an isolate that has ended. */
+  reclaim(isolate: number): void {
+    for (let cell = isolate * SLOTS; cell < (isolate + 1) * SLOTS; cell++) {
+      if (Atomics.load(this.#words, cell) !== NO_TICKET) Atomics.store(this.#words, cell, NO_TICKET);
+    }
+  }
+}
+
 /** One isolate's view of the line. */
 export class WaitingLine {
   readonly #words: Int32Array;
   readonly #isolates: number;
   readonly #isolate: number;
-  readonly #region: number; // cells of one isolate
+  readonly #tickets: BoundTickets;
 
-  /** How much it takes, whole cache lines. */
-  static bytes(isolates: number, slots: number): number {
-    return LINE + isolates * regionBytes(slots);
+  static lines(isolates: number): number {
+    return 1 + isolates;
   }
 
-  /** @param byteOffset where it begins in the buffer */
-  constructor(buffer: SharedArrayBuffer, byteOffset: number, slots: number, isolates: number, isolate: number) {
-    this.#words = new Int32Array(buffer, byteOffset, WaitingLine.bytes(isolates, slots) / I32);
-    this.#isolates = isolates;
-    this.#isolate = isolate;
-    this.#region = regionBytes(slots) / I32;
+  constructor(arena: Arena, tickets: BoundTickets) {
+    this.#words = arena.take(WaitingLine.lines(arena.isolates)).words;
+    this.#isolates = arena.isolates;
+    this.#isolate = arena.isolate;
+    this.#tickets = tickets;
   }
 
   /** Whether nobody waits: then no request has to ask anything else here. */
@@ -111,7 +139,8 @@ export class WaitingLine {
 
   /** Shows the oldest ticket of this isolate that waits for a backend, or for `ANY`; `NO_TICKET`: none does. */
   show(slot: number, ticket: number): void {
-    Atomics.store(this.#words, this.#cell(this.#isolate, slot === ANY ? FOR_ANY : FOR_SLOT + slot), ticket);
+    if (slot === ANY) Atomics.store(this.#words, this.#cell(this.#isolate, FOR_ANY), ticket);
+    else this.#tickets.set(slot, ticket);
   }
 
   /** This isolate is at work. To be said at every look at those who wait here. */
@@ -152,10 +181,11 @@ export class WaitingLine {
     return heard.async ? heard.value : Promise.resolve();
   }
 
-  /** Takes an isolate that has ended out of the line. No other may have its number meanwhile. */
+  /**
+   * Takes an isolate that has ended out of the line, but for its `BoundTickets`. No other may have its number meanwhile.
+   */
   reclaim(isolate: number): void {
-    const from = this.#cell(isolate, FOR_ANY);
-    for (let cell = from; cell < this.#cell(isolate, this.#region); cell++) Atomics.store(this.#words, cell, NO_TICKET);
+    Atomics.store(this.#words, this.#cell(isolate, FOR_ANY), NO_TICKET);
     Atomics.store(this.#words, this.#cell(isolate, HOLDING), 0);
     Atomics.sub(this.#words, WAITING, Atomics.exchange(this.#words, this.#cell(isolate, QUEUED), 0));
   }
@@ -165,7 +195,7 @@ export class WaitingLine {
     let first: First | undefined;
     for (let isolate = 0; isolate < this.#isolates; isolate++) {
       let ticket = open ? Atomics.load(this.#words, this.#cell(isolate, FOR_ANY)) : NO_TICKET;
-      const bound = slot === ANY ? NO_TICKET : Atomics.load(this.#words, this.#cell(isolate, FOR_SLOT + slot));
+      const bound = slot === ANY ? NO_TICKET : this.#tickets.get(isolate, slot);
       if (ticket === NO_TICKET || (bound !== NO_TICKET && isOlder(bound, ticket))) ticket = bound;
       if (ticket === NO_TICKET || (first !== undefined && isOlder(first.ticket, ticket))) continue;
       if (isolate === this.#isolate || this.#isAtWork(isolate, nowMs)) first = { ticket, isolate };
@@ -197,15 +227,11 @@ export class WaitingLine {
   }
 
   #cell(isolate: number, cell: number): number {
-    return LINE / I32 + isolate * this.#region + cell;
+    return (1 + isolate) * LINE_WORDS + cell;
   }
 }
 
 /** Tickets wrap at 2^32; those that wait at a time are never so far apart. */
 function isOlder(ticket: number, than: number): boolean {
   return (ticket - than | 0) < 0;
-}
-
-function regionBytes(slots: number): number {
-  return LINE + Math.ceil(slots * I32 / LINE) * LINE;
 }

@@ -1,6 +1,5 @@
 /**
- * What the requests of all isolates came to, in a `SharedArrayBuffer` of its own: the counts and histograms behind
- * `GET /metrics`. Each isolate writes its own stripe, 64-bit floats exact to 2^53, so counting takes neither a lock nor
+ * What the requests of all isolates came to: the counts and histograms behind `GET /metrics`. Each isolate writes its own stripe, 64-bit floats exact to 2^53, so counting takes neither a lock nor
  * `Atomics`; they are summed when read, and a reader may see a count a moment late.
  *
  * A stripe of a backend says which generation of the slot it counts. The first request of another one empties it, and a
@@ -9,8 +8,8 @@
  */
 
 import { ERROR_CODES, type ErrorCode } from "../errors.ts";
-import type { Backend } from "./backend.ts";
-import { SLOTS } from "./shared_state.ts";
+import { type Arena, LINE_FLOATS, linesFor } from "./arena.ts";
+import { SLOTS, type SlotUse } from "./slots.ts";
 
 /** Upper bounds of the histograms' buckets in milliseconds, inclusive; a last bucket takes what is longer. */
 export const BUCKET_BOUNDS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000] as const;
@@ -50,7 +49,7 @@ export interface ProcessCounts {
 /** One request at its end. */
 export interface RequestCount {
   /** Whose answer the client got; `undefined`: roundhouse's own. */
-  readonly backend: Backend | undefined;
+  readonly backend: SlotUse | undefined;
   readonly status: number;
   readonly durationMs: number;
   /** `null`: not known. */
@@ -58,8 +57,6 @@ export interface RequestCount {
   readonly bytesOut: number | null;
 }
 
-const F64 = Float64Array.BYTES_PER_ELEMENT;
-const LINE = 64 / F64; // cells of a cache line: two isolates never write to the same one
 const CLASSES = 9;
 const BUCKETS = BUCKET_BOUNDS_MS.length + 1;
 
@@ -69,7 +66,8 @@ const CLASS = 1;
 const BYTES_IN = CLASS + CLASSES;
 const BYTES_OUT = BYTES_IN + 1;
 const DURATIONS = BYTES_OUT + 1; // a histogram: the sum, then the buckets
-const STRIPE = wholeLines(DURATIONS + 1 + BUCKETS);
+const STRIPE_LINES = linesFor(DURATIONS + 1 + BUCKETS, LINE_FLOATS);
+const STRIPE = STRIPE_LINES * LINE_FLOATS;
 
 // Block of an isolate.
 const RETRIES = 0;
@@ -77,40 +75,32 @@ const ERRORS = RETRIES + RETRY_REASONS.length;
 const STICKY_HITS = ERRORS + ERROR_CODES.length;
 const STICKY_MISSES = STICKY_HITS + 1;
 const QUEUE_WAITS = STICKY_MISSES + 1; // a histogram
-const BLOCK = wholeLines(QUEUE_WAITS + 1 + BUCKETS);
+const BLOCK_LINES = linesFor(QUEUE_WAITS + 1 + BUCKETS, LINE_FLOATS);
+const BLOCK = BLOCK_LINES * LINE_FLOATS;
 
 /** The stripe behind those of the backends is for roundhouse's own answers. */
 const OWN = SLOTS;
 
 /** One isolate's view of the counts. */
 export class RequestMetrics {
-  /** What another isolate needs to `attach`. */
-  readonly buffer: SharedArrayBuffer;
-  readonly isolates: number;
-  readonly isolate: number;
+  readonly #isolates: number;
+  readonly #isolate: number;
   readonly #cells: Float64Array;
 
-  /** Allocates the memory for `isolates` isolates, 2 MiB each; the caller is isolate 0. */
-  static allocate(isolates = 1): RequestMetrics {
-    const cells = isolates * (BLOCK + (SLOTS + 1) * STRIPE);
-    return new RequestMetrics(new SharedArrayBuffer(cells * F64), isolates, 0);
+  /** 2 MiB an isolate. */
+  static lines(isolates: number): number {
+    return isolates * (BLOCK_LINES + (SLOTS + 1) * STRIPE_LINES);
   }
 
-  /** Joins memory allocated elsewhere as isolate number `isolate` (0 to `isolates` - 1). */
-  static attach(buffer: SharedArrayBuffer, isolates: number, isolate: number): RequestMetrics {
-    return new RequestMetrics(buffer, isolates, isolate);
-  }
-
-  private constructor(buffer: SharedArrayBuffer, isolates: number, isolate: number) {
-    this.buffer = buffer;
-    this.isolates = isolates;
-    this.isolate = isolate;
-    this.#cells = new Float64Array(buffer);
+  constructor(arena: Arena) {
+    this.#isolates = arena.isolates;
+    this.#isolate = arena.isolate;
+    this.#cells = arena.take(RequestMetrics.lines(arena.isolates)).floats;
   }
 
   /** Counts a request, once, at its end. */
   countRequest({ backend, status, durationMs, bytesIn, bytesOut }: RequestCount): void {
-    const stripe = backend === undefined ? this.#stripe(OWN, this.isolate) : this.#stripeToWrite(backend);
+    const stripe = backend === undefined ? this.#stripe(OWN, this.#isolate) : this.#stripeToWrite(backend);
     if (stripe === undefined) return;
     this.#add(stripe + CLASS + Math.min(Math.max(Math.floor(status / 100), 1), CLASSES) - 1, 1);
     if (bytesIn !== null) this.#add(stripe + BYTES_IN, bytesIn);
@@ -119,25 +109,25 @@ export class RequestMetrics {
   }
 
   countRetry(reason: RetryReason): void {
-    this.#add(this.#block(this.isolate) + RETRIES + RETRY_REASONS.indexOf(reason), 1);
+    this.#add(this.#block(this.#isolate) + RETRIES + RETRY_REASONS.indexOf(reason), 1);
   }
 
   countError(code: ErrorCode): void {
-    this.#add(this.#block(this.isolate) + ERRORS + ERROR_CODES.indexOf(code), 1);
+    this.#add(this.#block(this.#isolate) + ERRORS + ERROR_CODES.indexOf(code), 1);
   }
 
   /** Counts a request of a client with a session: whether its backend answered. */
   countSticky(hit: boolean): void {
-    this.#add(this.#block(this.isolate) + (hit ? STICKY_HITS : STICKY_MISSES), 1);
+    this.#add(this.#block(this.#isolate) + (hit ? STICKY_HITS : STICKY_MISSES), 1);
   }
 
   /** Counts a request that has left the queue, whatever for. */
   countWait(waitedMs: number): void {
-    this.#observe(this.#block(this.isolate) + QUEUE_WAITS, waitedMs);
+    this.#observe(this.#block(this.#isolate) + QUEUE_WAITS, waitedMs);
   }
 
   /** The answers of a backend, or roundhouse's own, of all isolates. */
-  answers(backend: Backend | undefined): AnswerCounts {
+  answers(backend: SlotUse | undefined): AnswerCounts {
     const stripes = this.#isolateNumbers().map((isolate) => this.#stripe(backend?.slot ?? OWN, isolate))
       .filter((stripe) => backend === undefined || this.#cells[stripe + GENERATION] === backend.generation);
     const sum = (cell: number) => this.#sum(stripes, cell);
@@ -163,8 +153,8 @@ export class RequestMetrics {
   }
 
   /** The own stripe of a backend; `undefined` once its slot counts for a later one. */
-  #stripeToWrite({ slot, generation }: Backend): number | undefined {
-    const stripe = this.#stripe(slot, this.isolate);
+  #stripeToWrite({ slot, generation }: SlotUse): number | undefined {
+    const stripe = this.#stripe(slot, this.#isolate);
     const counted = this.#cells[stripe + GENERATION] ?? 0;
     if (counted === generation) return stripe;
     if (counted > generation) return undefined;
@@ -194,7 +184,7 @@ export class RequestMetrics {
   }
 
   #isolateNumbers(): number[] {
-    return Array.from({ length: this.isolates }, (_, isolate) => isolate);
+    return Array.from({ length: this.#isolates }, (_, isolate) => isolate);
   }
 
   #block(isolate: number): number {
@@ -202,10 +192,6 @@ export class RequestMetrics {
   }
 
   #stripe(slot: number, isolate: number): number {
-    return this.isolates * BLOCK + (slot * this.isolates + isolate) * STRIPE;
+    return this.#isolates * BLOCK + (slot * this.#isolates + isolate) * STRIPE;
   }
-}
-
-function wholeLines(cells: number): number {
-  return Math.ceil(cells / LINE) * LINE;
 }

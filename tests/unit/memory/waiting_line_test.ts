@@ -1,21 +1,23 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { ANY, NO_TICKET, WaitingLine } from "../../../src/pool/waiting_line.ts";
+import { ANY, BoundTickets, NO_TICKET, WaitingLine } from "../../../src/memory/waiting_line.ts";
+import { arenas } from "../../support/memory.ts";
 
 const SLOTS = 4;
 const NOW = 1_700_000_000_000;
 
-/** The line as each of so many isolates sees it, all of them at work. */
-function lines(isolates: number, lastTicket = 0): WaitingLine[] {
-  const buffer = new SharedArrayBuffer(WaitingLine.bytes(isolates, SLOTS));
-  new Int32Array(buffer)[1] = lastTicket;
-  const views = Array.from({ length: isolates }, (_, isolate) => new WaitingLine(buffer, 0, SLOTS, isolates, isolate));
+/** The line as each of so many isolates sees it, all of them at work, and the table that it is kept in with others. */
+function lines(isolates: number, lastTicket = 0): { views: WaitingLine[]; tables: BoundTickets[] } {
+  const tables = arenas(isolates, BoundTickets.lines(isolates)).map((arena) => new BoundTickets(arena));
+  const own = arenas(isolates, WaitingLine.lines(isolates));
+  const views = own.map((arena, isolate) => new WaitingLine(arena, tables[isolate] as BoundTickets)); // as many
+  for (const { buffer } of own.slice(0, 1)) new Int32Array(buffer)[1] = lastTicket;
   for (const view of views) view.beSeen(NOW);
-  return views;
+  return { views, tables };
 }
 
 function pair(lastTicket = 0): readonly [WaitingLine, WaitingLine] {
-  const [one, two] = lines(2, lastTicket);
+  const [one, two] = lines(2, lastTicket).views;
   assert(one !== undefined && two !== undefined);
   return [one, two];
 }
@@ -60,7 +62,7 @@ Deno.test("WaitingLine lets nobody overtake who is older and could use the place
   // From just below where tickets wrap to 0, and where they change their sign.
   const begin = fc.constantFrom(0, -5, 2 ** 31 - 5);
   fc.assert(fc.property(begin, fc.array(step, { maxLength: 60, size: "max" }), (lastTicket, steps) => {
-    const views = lines(3, lastTicket);
+    const { views, tables } = lines(3, lastTicket);
     const at = (isolate: number) => views[isolate] ?? views[0] as WaitingLine; // there are three
     let waiting: Waiting[] = [];
     let order = 0;
@@ -83,6 +85,7 @@ Deno.test("WaitingLine lets nobody overtake who is older and could use the place
         show(place);
       } else {
         at((step.isolate + 1) % 3).reclaim(step.isolate);
+        tables[0]?.reclaim(step.isolate);
         waiting = waiting.filter(({ isolate }) => isolate !== step.isolate);
       }
       assertEquals([at(0).queued(), at(1).empty], [waiting.length, waiting.length === 0]);

@@ -1,7 +1,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 // Finds and binds sessions of few clients as one isolate of two; posts how many it found, and the wrong ones.
-import { SessionTable } from "../../../src/pool/session_table.ts";
+import { SessionTable } from "../../../src/memory/session_table.ts";
 
 /** Every binding says whose it is twice over, so that halves of two bindings don't pass for one. */
 const GENERATIONS = 1000;

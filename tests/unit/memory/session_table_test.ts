@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import fc from "fast-check";
-import { SessionTable } from "../../../src/pool/session_table.ts";
+import { SessionTable } from "../../../src/memory/session_table.ts";
 
 const NOW = 1_700_000_000_000;
 

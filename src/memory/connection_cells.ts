@@ -1,0 +1,140 @@
+/**
+ * The connections of every backend, and its totals of attempts and failures. Two tables:
+ * - a line a backend with the count that its limit is compared with, written by any isolate;
+ * - a line a backend and isolate (a stripe) with that isolate's part: its current connections, with `Atomics`, since the
+ *   control plane sets those of a dead isolate to zero, and its totals, as 64-bit floats that only it writes.
+ */
+
+import { type Arena, LINE_FLOATS, LINE_WORDS } from "./arena.ts";
+import type { SettingCells } from "./setting_cells.ts";
+import { SLOTS } from "./slots.ts";
+
+// Stripe: 32-bit cells first, then 64-bit floats.
+const CURRENT = 0;
+const REQUESTS = 1;
+const FAILURES = 2;
+
+/** One isolate's view of the connections. */
+export class ConnectionCells {
+  readonly #taken: Int32Array; // one line a slot, of which the first cell is used
+  readonly #words: Int32Array;
+  readonly #floats: Float64Array;
+  readonly #isolates: number;
+  readonly #isolate: number;
+  readonly #settings: SettingCells;
+
+  static lines(isolates: number): number {
+    return SLOTS + SLOTS * isolates;
+  }
+
+  /** @param settings where the limits are */
+  constructor(arena: Arena, settings: SettingCells) {
+    const { isolates, isolate } = arena;
+    this.#taken = arena.take(SLOTS).words;
+    const { words, floats } = arena.take(SLOTS * isolates);
+    this.#words = words;
+    this.#floats = floats;
+    this.#isolates = isolates;
+    this.#isolate = isolate;
+    this.#settings = settings;
+  }
+
+  /** Makes a slot that is out of use ready for a new backend. */
+  reset(slot: number): void {
+    Atomics.store(this.#taken, slot * LINE_WORDS, 0);
+    this.#words.fill(0, this.#stripe(slot, 0) * LINE_WORDS, this.#stripe(slot + 1, 0) * LINE_WORDS);
+  }
+
+  /**
+   * Counts a connection, unless the backend has as many as it may; returns whether it did. The limit's own count is
+   * raised first and lowered last, so that the sum of the stripes never shows more than the limit.
+   */
+  open(slot: number): boolean {
+    const limit = this.#settings.connectionLimit(slot);
+    if (limit === 0) Atomics.add(this.#taken, slot * LINE_WORDS, 1);
+    else if (!this.#takeBelow(slot * LINE_WORDS, limit)) return false;
+    const stripe = this.#stripe(slot, this.#isolate);
+    Atomics.add(this.#words, stripe * LINE_WORDS + CURRENT, 1);
+    this.#count(stripe, REQUESTS);
+    return true;
+  }
+
+  close(slot: number): void {
+    Atomics.sub(this.#words, this.#stripe(slot, this.#isolate) * LINE_WORDS + CURRENT, 1);
+    Atomics.sub(this.#taken, slot * LINE_WORDS, 1);
+  }
+
+  /** How many connections more would be within the limit; `Infinity`: there is no limit. */
+  room(slot: number): number {
+    const limit = this.#settings.connectionLimit(slot);
+    return limit === 0 ? Infinity : limit - Atomics.load(this.#taken, slot * LINE_WORDS);
+  }
+
+  /** Whether not one connection is counted or about to be: its count is the first to rise and the last to fall. */
+  isIdle(slot: number): boolean {
+    return Atomics.load(this.#taken, slot * LINE_WORDS) === 0;
+  }
+
+  /** Of all isolates. */
+  current(slot: number): number {
+    let sum = 0;
+    for (let isolate = 0; isolate < this.#isolates; isolate++) {
+      sum += Atomics.load(this.#words, this.#stripe(slot, isolate) * LINE_WORDS + CURRENT);
+    }
+    return sum;
+  }
+
+  /** An attempt failed by the backend's fault. */
+  countFailure(slot: number): void {
+    this.#count(this.#stripe(slot, this.#isolate), FAILURES);
+  }
+
+  /** Attempts, of all isolates. */
+  requests(slot: number): number {
+    return this.#sum(slot, REQUESTS);
+  }
+
+  /** Attempts that failed by the backend's fault, of all isolates. */
+  failures(slot: number): number {
+    return this.#sum(slot, FAILURES);
+  }
+
+  /** Gives back the connections of an isolate that has ended; returns how many there were. */
+  reclaim(isolate: number): number {
+    let connections = 0;
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const current = this.#stripe(slot, isolate) * LINE_WORDS + CURRENT;
+      if (Atomics.load(this.#words, current) === 0) continue; // most were never used: a write would take memory for them
+      const held = Atomics.exchange(this.#words, current, 0);
+      Atomics.sub(this.#taken, slot * LINE_WORDS, held);
+      connections += held;
+    }
+    return connections;
+  }
+
+  #takeBelow(cell: number, limit: number): boolean {
+    while (true) {
+      const taken = Atomics.load(this.#taken, cell);
+      if (taken >= limit) return false;
+      if (Atomics.compareExchange(this.#taken, cell, taken, taken + 1) === taken) return true;
+    }
+  }
+
+  #count(stripe: number, cell: number): void {
+    const index = stripe * LINE_FLOATS + cell;
+    this.#floats[index] = (this.#floats[index] ?? 0) + 1;
+  }
+
+  #sum(slot: number, cell: number): number {
+    let sum = 0;
+    for (let isolate = 0; isolate < this.#isolates; isolate++) {
+      sum += this.#floats[this.#stripe(slot, isolate) * LINE_FLOATS + cell] ?? 0;
+    }
+    return sum;
+  }
+
+  /** Counted in lines. */
+  #stripe(slot: number, isolate: number): number {
+    return slot * this.#isolates + isolate;
+  }
+}

@@ -1,26 +1,11 @@
 /** How the admin API says no: every refusal as `application/problem+json` (RFC 9457). */
 
 import { type Diagnostic, diagnosticLine } from "../config/diagnostics.ts";
+import { REASON_PHRASES } from "../net/reason_phrases.ts";
 import { answerJson } from "./view.ts";
 
-/** The statuses that the admin API refuses with, and their titles (RFC 9110 §15). */
-const TITLES = {
-  400: "Bad Request",
-  401: "Unauthorized",
-  403: "Forbidden",
-  404: "Not Found",
-  405: "Method Not Allowed",
-  408: "Request Timeout",
-  409: "Conflict",
-  413: "Content Too Large",
-  415: "Unsupported Media Type",
-  431: "Request Header Fields Too Large",
-  500: "Internal Server Error",
-  503: "Service Unavailable",
-} as const;
-
 /** A status that the admin API refuses with. */
-export type RefusalStatus = keyof typeof TITLES;
+export type RefusalStatus = Exclude<keyof typeof REASON_PHRASES, 200 | 201 | 304 | 308>;
 
 /** More than these are counted, not listed: a body of 64 KiB can hold thousands of unknown fields. */
 const MOST_LISTED = 10;
@@ -42,7 +27,7 @@ export class AdminError extends Error {
 
 /** The answer to a refused request. */
 export function problemResponse({ status, message, headers }: AdminError): Response {
-  return answerJson({ type: "about:blank", title: TITLES[status], status, detail: message }, {
+  return answerJson({ type: "about:blank", title: REASON_PHRASES[status], status, detail: message }, {
     status,
     headers: { "content-type": "application/problem+json", ...headers },
   });

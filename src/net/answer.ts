@@ -2,27 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { Deadline } from "./deadline.ts";
-
-/** The statuses that guarded servers answer with, in words (RFC 9110 §15). */
-const REASONS: Readonly<Record<number, string>> = {
-  200: "OK",
-  201: "Created",
-  304: "Not Modified",
-  308: "Permanent Redirect",
-  400: "Bad Request",
-  401: "Unauthorized",
-  403: "Forbidden",
-  404: "Not Found",
-  405: "Method Not Allowed",
-  408: "Request Timeout",
-  409: "Conflict",
-  413: "Content Too Large",
-  415: "Unsupported Media Type",
-  431: "Request Header Fields Too Large",
-  500: "Internal Server Error",
-  503: "Service Unavailable",
-  504: "Gateway Timeout",
-};
+import { reasonPhrase } from "./reason_phrases.ts";
 
 /** The client does not take what it was sent. */
 export class ClientLeft extends Error {
@@ -103,7 +83,7 @@ function framingFor({ status, headers, body }: Response, { method, minorVersion 
 }
 
 function headText(status: number, headers: Headers, framing: Framing, { keep, minorVersion }: AnswerContext): string {
-  let text = `HTTP/1.1 ${status} ${REASONS[status] ?? ""}\r\n`;
+  let text = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
   for (const [name, value] of headers) {
     if (name !== "connection") text += `${name}: ${value}\r\n`;
   }

@@ -51,11 +51,11 @@ export function sameSite(hasToken: boolean): MiddlewareHandler<AdminEnv> {
   return async (context, next) => {
     const authorities = authoritiesOf(context.req.raw);
     if (!hasToken && !authorities.every(isLocalAuthority)) {
-      throw new AdminError(403, "without a token, Host has to be localhost or an IP address");
+      throw new AdminError(403, "without a token, Host must be localhost or an IP address");
     }
     const origin = context.req.header("origin");
     if (origin !== undefined && !authorities.every((authority) => isSameOrigin(origin, authority))) {
-      throw new AdminError(403, "requests of another origin's pages are refused");
+      throw new AdminError(403, "requests from pages of another origin are refused");
     }
     await next();
   };
@@ -91,7 +91,7 @@ export function bearer(token: string | null): MiddlewareHandler<AdminEnv> {
     // Digests are of equal length, which the comparison needs, and tell nothing of how much of the token was right.
     if (given === undefined || !timingSafeEqual(digest(given), expected)) {
       const challenge = `Bearer realm="roundhouse"${given === undefined ? "" : ', error="invalid_token"'}`;
-      const detail = given === undefined ? `want "Authorization: Bearer TOKEN"` : "the token is not the right one";
+      const detail = given === undefined ? `want "Authorization: Bearer TOKEN"` : "the token is wrong";
       throw new AdminError(401, detail, { "www-authenticate": challenge });
     }
     await next();

@@ -61,17 +61,17 @@ function answerFamilies({ pool, metrics, facts }: MetricsSource): Family[] {
   const families = [
     counter(
       "roundhouse_requests_total",
-      "Requests that have ended, by who answered and by class of status; backend none: roundhouse itself.",
+      "Requests that have ended, by backend and class of status; backend none: answered by roundhouse itself.",
       answerers.flatMap(([backend, { byClass }]) => byClassSamples(backend, byClass)),
     ),
     histogram(
       "roundhouse_request_duration_seconds",
-      "Time from the head of a request to the end of its answer, tunnels left out.",
+      "Time from the head of a request to the end of its response, without tunnels.",
       answerers.map(([backend, { durations }]) => [{ backend }, durations]),
     ),
     counter(
       "roundhouse_request_body_bytes_total",
-      "Bytes of request bodies, where the engine can know.",
+      "Bytes of request bodies.",
       perAnswerer(({ bytesIn }) => bytesIn),
     ),
   ];
@@ -103,23 +103,23 @@ function requestFamilies({ pool, metrics }: MetricsSource): Family[] {
     single("gauge", "roundhouse_requests_in_flight", "Requests that have not ended.", totals.active),
     counter(
       "roundhouse_errors_total",
-      "Requests that did not end as they should, by what went wrong.",
+      "Requests that ended with an error, by reason.",
       Array.from(counts.errors, ([reason, value]) => ({ labels: { reason }, value })),
     ),
     counter(
       "roundhouse_retries_total",
-      "Tries of a request beyond its first, by what had gone wrong before.",
+      "Attempts after the first of a request, by the error of the attempt before.",
       Array.from(counts.retries, ([reason, value]) => ({ labels: { reason }, value })).filter(isTold),
     ),
-    single("gauge", "roundhouse_queue_length", "Requests that wait for a backend to have room.", totals.queued),
+    single("gauge", "roundhouse_queue_length", "Requests that wait in the queue.", totals.queued),
     histogram(
       "roundhouse_queue_wait_seconds",
-      "Time that requests spent waiting for a backend to have room, whether one came free or not.",
+      "Time that requests waited in the queue.",
       [[{}, counts.queueWaits]],
     ),
     counter(
       "roundhouse_sticky_requests_total",
-      "Requests of clients with a session: whether its backend answered (hit) or another had to (miss).",
+      "Requests of clients with a session: its backend answered (hit) or another one (miss).",
       [
         { labels: { result: "hit" }, value: counts.stickyHits },
         { labels: { result: "miss" }, value: counts.stickyMisses },
@@ -145,19 +145,23 @@ function backendFamilies(backends: readonly Backend[]): Family[] {
     gauge(named("up"), "Whether checks and requests show the backend to be healthy.", each(({ alive }) => +alive)),
     gauge(
       named("state"),
-      "What the operator asked for: 1 for the state that holds.",
+      "1 for the state that the operator has asked for.",
       backends.flatMap(({ url, state: now }) =>
         BACKEND_STATES.map((state) => ({ labels: { backend: url, state }, value: +(state === now) }))
       ),
     ),
     gauge(named("weight"), "Weight as configured.", each(({ weight }) => weight)),
     gauge(named("current_connections"), "Requests in flight at the backend.", each((it) => it.currentConnections)),
-    gauge(named("max_connections"), "The most requests in flight, where limited.", each((it) => it.maxConnections)),
+    gauge(
+      named("max_connections"),
+      "The limit of requests in flight, if there is one.",
+      each((it) => it.maxConnections),
+    ),
     counter(named("attempts_total"), "Requests sent to the backend, retries included.", each((it) => it.totalRequests)),
-    counter(named("failures_total"), "Attempts that failed by the backend's fault.", each((it) => it.totalFailures)),
+    counter(named("failures_total"), "Attempts that failed because of the backend.", each((it) => it.totalFailures)),
     gauge(
       named("latency_seconds"),
-      "Recent time to the response's head; slow answers count at once and fade.",
+      "Recent time until the head of the response; a slow response raises it at once.",
       each(({ latencyMs }) => latencyMs === null ? null : latencyMs / 1000),
     ),
     counter(

@@ -139,7 +139,7 @@ function adminApp(options: AdminOptions): Hono<AdminEnv> {
   const app = new Hono<AdminEnv>();
   const tokenGuard = bearer(token);
   app.onError((error, { req }) => refuse(error, options.log, { method: req.method, path: req.path }));
-  app.notFound(() => problemResponse(new AdminError(404, "there is no such path")));
+  app.notFound(() => problemResponse(new AdminError(404, "no such path")));
   app.use(sameSite(token !== null));
   for (const route of routeTable(options)) {
     if (route.needsNoToken !== true) app.use(route.path, tokenGuard);

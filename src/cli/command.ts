@@ -23,31 +23,32 @@ export type Command =
 export const HELP = `roundhouse - a load-balancing HTTP reverse proxy
 
 Usage:
-  roundhouse [run] [OPTIONS]         start (run is the default command)
-  roundhouse check [--config FILE]   validate the configuration and print what it means
+  roundhouse [run] [OPTIONS]         start the proxy and the admin API (the default command)
+  roundhouse check [OPTIONS]         check the configuration and print what it means
   roundhouse schema                  print the JSON Schema of the configuration file
-  roundhouse top [--admin URL]       watch a running one; plain lines when piped
+  roundhouse top [--admin URL]       show a running roundhouse; plain lines if piped
   roundhouse --version | --help
 
 Options:
-  -c, --config FILE        configuration file, - for standard input  [config.json if it exists]
-  -b, --backend URL        a backend; repeatable; replaces the file's list
+  -c, --config FILE        configuration file, - for standard input       [config.json if it exists]
+  -b, --backend URL        a backend; may be repeated; replaces the list in the file
       --health PATH        how backends are checked: a path, tcp or none  [from the file]
-      --host HOST          where the proxy listens                   [from the file]
-  -p, --port PORT          its port, 0 for any free one              [from the file]
-      --admin-host HOST    where the admin server listens            [from the file]
-      --admin-port PORT    its port, 0 for any free one              [from the file]
-      --strategy NAME      how backends are chosen                   [from the file]
-      --engine NAME        how bytes move: fetch or wire             [from the file]
-      --workers N|auto     isolates that serve the port              [from the file]
-      --log-level LEVEL    debug, info, warn or error                [info]
-      --log-format FORMAT  text or json                              [text]
-      --watch-config       reload when the file changes              [off]
-      --admin URL          the admin server that top asks            [http://127.0.0.1:8081]
-  -h, --help
-      --version
+      --host HOST          address that the proxy listens on              [from the file]
+  -p, --port PORT          port of the proxy, 0 for any free one          [from the file]
+      --admin-host HOST    address that the admin API listens on          [from the file]
+      --admin-port PORT    port of the admin API, 0 for any free one      [from the file]
+      --strategy NAME      how a backend is chosen                        [from the file]
+      --engine NAME        how bytes are moved: fetch or wire             [from the file]
+      --workers N|auto     number of workers; auto: one for each core     [from the file]
+      --log-level LEVEL    debug, info, warn or error                     [info]
+      --log-format FORMAT  text or json                                   [text]
+      --watch-config       reload when the file changes                   [off]
+      --admin URL          admin API that top connects to                 [http://127.0.0.1:8081]
+  -h, --help               print this text
+      --version            print the version
 
-Environment: ROUNDHOUSE_CONFIG, ROUNDHOUSE_ADMIN_TOKEN, ROUNDHOUSE_LOG_LEVEL. Flags win, then these, then the file.
+Environment variables: ROUNDHOUSE_CONFIG, ROUNDHOUSE_ADMIN_TOKEN, ROUNDHOUSE_LOG_LEVEL.
+Flags override them; they override the file.
 `;
 
 const TEXT_FLAGS = [
@@ -93,7 +94,7 @@ export function parseCommand(args: readonly string[]): Command {
   if (rest.length > 0) throw new UsageError(`unexpected argument ${rest[0]}`);
   if (kind === "schema") return { kind };
   if (kind === "top") return { kind, adminUrl: adminUrlFrom(flags) };
-  if (flags["admin"] !== undefined) throw new UsageError("--admin is an option of top");
+  if (flags["admin"] !== undefined) throw new UsageError("--admin is an option of top only");
   return {
     kind,
     configPath: textFlag(flags, "config"),
@@ -132,7 +133,7 @@ function adminUrlFrom(flags: Record<string, unknown>): string {
   const other = [...TEXT_FLAGS, ...SWITCHES].find((name) => {
     return name !== "admin" && flags[name] !== undefined && flags[name] !== false && Object(flags[name]).length !== 0;
   });
-  if (other !== undefined) throw new UsageError(`--${other} is no option of top`);
+  if (other !== undefined) throw new UsageError(`top has no option --${other}`);
   const text = textFlag(flags, "admin") ?? DEFAULT_ADMIN_URL;
   const url = URL.parse(text);
   const isPlain = url !== null && /^https?:$/.test(url.protocol) &&

@@ -36,12 +36,12 @@ export function doubts(config: Config, cores = navigator.hardwareConcurrency): s
   }
   if (workers !== "auto" && workers > 1 && workers > cores) {
     lines.push(
-      `proxy.workers: ${workers} on ${cores === 1 ? "1 core" : `${cores} cores`}, so they get in each other's way`,
+      `proxy.workers: ${workers} on ${cores === 1 ? "1 core" : `${cores} cores`}, so they compete for CPU time`,
     );
   }
   for (const { url, tls } of backends) {
     if (tls.insecure && url.startsWith("https:")) {
-      lines.push(`tls.insecure: ${url} is taken for what it says it is, its certificate goes unchecked`);
+      lines.push(`tls.insecure: the certificate of ${url} is not checked`);
     }
   }
   return lines;
@@ -69,7 +69,7 @@ export function sameBackends(
 
 function openAdmin({ admin }: Config): Diagnostic[] {
   if (admin.token !== null || isLoopback(admin.host)) return [];
-  const text = `got nothing, want a token, since admin.host is ${JSON.stringify(admin.host)}, not a loopback address`;
+  const text = `got nothing, want a token, because admin.host is ${JSON.stringify(admin.host)}, not a loopback address`;
   return [{ path: ["admin", "token"], text }];
 }
 
@@ -82,7 +82,7 @@ function uselessPersist({ admin }: Config, { hasFile, nameOf }: CheckContext): D
   if (backends === "backends") return [];
   return [{
     path,
-    text: `got true, want the backends in the file, not from ${backends}, which would replace them again`,
+    text: `got true, want the backends in the file: ${backends} would replace them at the next start`,
   }];
 }
 
@@ -104,13 +104,16 @@ function sharedPorts({ proxy, admin }: Config, { nameOf, isTrusted }: CheckConte
 
 function bodyOfHead({ health }: Config): Diagnostic[] {
   if (health.type !== "http" || health.body === null || health.method !== "HEAD") return [];
-  return [{ path: ["health", "body"], text: "can't be checked with health.method HEAD, whose answers have no body" }];
+  return [{
+    path: ["health", "body"],
+    text: "can't be checked with health.method HEAD: a response to HEAD has no body",
+  }];
 }
 
 /** Browsers drop such a cookie. */
 function insecureNone({ sticky }: Config): Diagnostic[] {
   if (sticky?.by !== "cookie" || sticky.sameSite !== "none" || sticky.secure !== false) return [];
-  return [{ path: ["sticky", "secure"], text: `got false, want true or null, since sticky.sameSite is "none"` }];
+  return [{ path: ["sticky", "secure"], text: `got false, want true or null, because sticky.sameSite is "none"` }];
 }
 
 function overlap(one: string, other: string): boolean {

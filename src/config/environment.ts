@@ -63,7 +63,7 @@ function expand(text: string, env: Environment): { readonly text: string; readon
     const [reference, name, fallback] = REFERENCE.exec(text) ?? [];
     if (reference === undefined || name === undefined) {
       // Left as it is, a mistyped reference would become somebody's password.
-      faults.push('got "${" that begins no reference, want ${NAME} or ${NAME:-default}');
+      faults.push('got "${" without a reference, want ${NAME} or ${NAME:-default}');
       return { text, faults };
     }
     const value = env(name);

@@ -122,7 +122,7 @@ export class ConfigPersistence {
       this.#wrote(withoutMark(text), withoutMark(edited));
       return;
     }
-    throw new ConfigError([`${this.#path}: can't be written: somebody else writes it again and again`]);
+    throw new ConfigError([`${this.#path}: can't be written: another program keeps changing it`]);
   }
 }
 

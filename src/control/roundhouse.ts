@@ -144,8 +144,8 @@ export class Roundhouse {
       pool: this.pool,
       enabled: health.failOpen,
       onChange: (failingOpen) => {
-        if (failingOpen) log.warn("fail open", { reason: "all backends are down: all of them serve" });
-        else log.info("fail open ended", { reason: "a backend is up again, or none may serve" });
+        if (failingOpen) log.warn("fail open", { reason: "all backends are down, so all of them serve" });
+        else log.info("fail open ended", { reason: "a backend is up again, or no backend may serve" });
         this.#events.failingOpen(failingOpen);
       },
     });
@@ -229,7 +229,7 @@ export class Roundhouse {
   }
 
   async #reload(turn: Turn): Promise<ReloadReport> {
-    if (this.#load === undefined) throw new ConfigError(["config: there is nothing to read again"]);
+    if (this.#load === undefined) throw new ConfigError(["config: there is no configuration to read again"]);
     const before = this.#config;
     const config = this.#load();
     // The file may name a loopback address by now, but the server still listens where it did.

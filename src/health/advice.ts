@@ -9,13 +9,13 @@ export function adviceOn({ status, error }: Observation, config: HealthConfig): 
   const { type, body } = config;
   if (type !== "http") return undefined;
   if (status !== null && error?.startsWith("status ") === true) {
-    return `set health.path (--health PATH) to a page that answers well instead of ${checkedPath(config)}, ` +
+    return `set health.path (--health PATH) to a path that passes, in place of ${checkedPath(config)}, ` +
       `or health.status so that ${status} passes, or health.type "tcp" (--health tcp)`;
   }
-  if (status !== null && body !== null) return "set health.body to a text that the answer contains";
+  if (status !== null && body !== null) return "set health.body to a text that the response contains";
   if (error?.startsWith("timed out") === true) return "set health.timeout if the backend needs longer";
   if (error !== null && /certificate/i.test(error)) {
-    return "set the backend's tls.ca to who vouches for its certificate";
+    return "set tls.ca of the backend to the authority that has signed its certificate";
   }
   return undefined;
 }

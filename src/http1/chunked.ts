@@ -330,5 +330,5 @@ function require(wellFormed: boolean): void {
 }
 
 function expect(code: number, wanted: number, what: string): void {
-  if (code !== wanted) throw new MalformedMessage(`${what} does not end where it should`);
+  if (code !== wanted) throw new MalformedMessage(`${what} is not followed by CRLF`);
 }

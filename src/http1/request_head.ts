@@ -89,7 +89,7 @@ function readTarget(method: string, target: string): { readonly target: string; 
   if (target.charCodeAt(0) === 0x2f) return { target };
   if (method === "CONNECT") return { target };
   if (target === "*") {
-    if (method !== "OPTIONS") throw new MalformedMessage("only OPTIONS may ask for *");
+    if (method !== "OPTIONS") throw new MalformedMessage("only OPTIONS may have the target *");
     return { target };
   }
   const scheme = target.slice(0, target.indexOf(":")).toLowerCase();

@@ -47,7 +47,7 @@ export class Drain {
   /** @throws {DrainCalledOffError} when it was called off */
   mustBeOn(): void {
     if (!this.#calledOff) return;
-    throw new DrainCalledOffError(`${this.backend.url} was made active again, so it stays`);
+    throw new DrainCalledOffError(`${this.backend.url} was set to active again, so it is not removed`);
   }
 
   /** The removal has failed: gives the backend the state that it had before, unless somebody changed it since. */

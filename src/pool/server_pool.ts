@@ -154,7 +154,7 @@ export class ServerPool {
     const room = SLOTS - this.#slotsUsed + this.#freeSlots.filter((slot) => this.#isFree(slot)).length;
     if (added <= room) return;
     throw new PoolFullError(
-      `there is room for ${room} new backends, not for ${added}, until requests to removed ones have ended`,
+      `there is room for ${room} new backends, not for ${added}, until requests to removed backends have ended`,
     );
   }
 

@@ -6,7 +6,7 @@ import { ProxyError } from "../errors.ts";
 export function checkBelowBase(target: string): void {
   if (!climbsOut(target)) return;
   const options = { code: "bad_request", side: "client", requestSent: false } as const;
-  throw new ProxyError("The request target leads out of the backend's base path.", options);
+  throw new ProxyError("The request target leaves the base path of the backend.", options);
 }
 
 /**

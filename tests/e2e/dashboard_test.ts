@@ -98,7 +98,7 @@ async function operate(browser: TestBrowser, test: Deno.TestContext): Promise<vo
   await step("one is added; the server's refusal of it once more is shown", async () => {
     await sees(page, /lasts until the next restart or reload/);
     await dialog.getByLabel("Weight").fill("3");
-    await dialog.getByLabel("Most connections").fill("7");
+    await dialog.getByLabel("Connection limit").fill("7");
     await dialog.getByRole("button", { name: "Add backend" }).click();
     await row(page, three.url).getByText("of 7").waitFor();
     await row(page, three.url).getByRole("button", { name: /^Weight 3 / }).waitFor();
@@ -192,7 +192,7 @@ async function giveToken(browser: TestBrowser): Promise<void> {
 
   await dialog.getByLabel("Token").fill("wrong");
   await page.keyboard.press("Enter");
-  await dialog.getByText("That token is not the right one.").waitFor();
+  await dialog.getByText("This token is wrong.").waitFor();
   assertEquals(await page.evaluate("sessionStorage.length"), 0, "a wrong token is not kept");
   assertEquals(await dialog.getByLabel("Token").inputValue(), "");
   await page.keyboard.press("Escape");
@@ -235,7 +235,7 @@ async function loseConnection(browser: TestBrowser): Promise<void> {
 
   await using _second = await start([backend.url], { port: Number(new URL(adminUrl).port) });
   await page.getByText("Live", { exact: true }).waitFor();
-  await page.getByRole("listitem").filter({ hasText: "Connection regained" }).nth(1).waitFor();
+  await page.getByRole("listitem").filter({ hasText: "Connected again" }).nth(1).waitFor();
   await sees(page, "0 in all");
   assertEquals(await page.locator("#tile-rate").textContent(), await page.locator("#legend-requests").textContent());
   await page.getByRole("button", { name: "Explain" }).click();

@@ -125,22 +125,27 @@ Deno.test("top says in one line what is wrong, with status 1, and 2 for wrong us
   const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   closed.close();
   const cases: [args: string[], env: Record<string, string>, code: number, stderr: RegExp][] = [
-    [["--admin", program.adminUrl], {}, 1, /^http:\S+: the admin server wants a token: set ROUNDHOUSE_ADMIN_TOKEN\n$/],
+    [
+      ["--admin", program.adminUrl],
+      {},
+      1,
+      /^http:\S+: the admin server requires a token: set ROUNDHOUSE_ADMIN_TOKEN\n$/,
+    ],
     [
       ["--admin", program.adminUrl],
       { ROUNDHOUSE_ADMIN_TOKEN: "x" },
       1,
-      /^http:\S+: .* does not take the token in .*\n$/,
+      /^http:\S+: .* refuses the token in .*\n$/,
     ],
     [["--admin", `http://127.0.0.1:${closed.addr.port}`], {}, 1, /^http:\S+: Connection refused \(os error \d+\)\n$/],
-    [["--admin", backend.url], {}, 1, /^http:\S+: this is no admin server of roundhouse\n$/],
+    [["--admin", backend.url], {}, 1, /^http:\S+: this is not the admin API of roundhouse\n$/],
     [
       ["--admin", "localhost:8081"],
       {},
       2,
       /^roundhouse: --admin wants an http:\/\/ or https:\/\/ URL, got localhost:8081\n/,
     ],
-    [["-p", "80"], {}, 2, /^roundhouse: --port is no option of top\n/],
+    [["-p", "80"], {}, 2, /^roundhouse: top has no option --port\n/],
   ];
   await Promise.all(cases.map(async ([args, env, code, stderr]) => {
     const result = await runProgram(["top", ...args], { env: { ROUNDHOUSE_ADMIN_TOKEN: "", ...env } });

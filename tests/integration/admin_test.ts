@@ -93,7 +93,7 @@ interface RefusalRow {
 /** The runtime keeps a body of GET to itself. */
 const readsBody = ({ method }: Omit<RouteRow, "ok">) => method !== "GET";
 const wantsToken = ({ open }: Omit<RouteRow, "ok">) => open === undefined;
-const HOST = /Host has to be localhost or an IP address/;
+const HOST = /Host must be localhost or an IP address/;
 const ORIGIN = /another origin/;
 
 const REFUSALS: readonly RefusalRow[] = [
@@ -132,7 +132,7 @@ const REFUSALS: readonly RefusalRow[] = [
     token: TOKEN,
     appliesTo: wantsToken,
     change: () => ({ headers: { authorization: `Bearer ${TOKEN}x` } }),
-    detail: /not the right one/,
+    detail: /the token is wrong/,
   },
   {
     name: "method PUT",

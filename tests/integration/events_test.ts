@@ -105,7 +105,7 @@ Deno.test("admin GET /events is there for 100 at once; the next gets 503 until o
       assertEquals(status, 503, method);
     }
     const { json } = await admin.call({ target: "/events" });
-    assertEquals(json.detail, "100 event streams are open, the most there may be");
+    assertEquals(json.detail, "100 event streams are open, which is the limit");
     clients[0]?.[Symbol.dispose]();
     await waitFor(() => admin.events.streams === MAX_STREAMS - 1, { what: "the place of the client that left" });
     await open();

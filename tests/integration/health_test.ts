@@ -195,7 +195,7 @@ Deno.test("a check that fails says in the log what to set", async () => {
     [
       "404 Not Found",
       { path: "/up" },
-      /^set health\.path \(--health PATH\).* instead of \/up, .*health\.status .* 404 passes/,
+      /^set health\.path \(--health PATH\).* in place of \/up, .*health\.status .* 404 passes/,
     ],
     ["200 OK", { body: "well" }, /^set health\.body /],
   ];

@@ -73,7 +73,7 @@ export class TestAdmin implements AsyncDisposable {
       events: this.events,
       configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),
       membership: new Membership({ pool: this.pool, persist, settled }),
-      reload: () => Promise.reject(new ConfigError(["config: there is nothing to read again"])),
+      reload: () => Promise.reject(new ConfigError(["config: there is no configuration to read again"])),
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
       ...options,
     };

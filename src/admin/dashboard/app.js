@@ -92,7 +92,7 @@ async function refresh() {
 /** The stream runs. */
 function found() {
   if (connection === "live") return;
-  if (connection === "lost") events.addNote("Connection regained", "figures are current again");
+  if (connection === "lost") events.addNote("Connected again", "figures are current again");
   connection = "live";
   showConnection("Live");
   show(byId("forget-token"), api.hasToken);
@@ -116,7 +116,7 @@ function showConnection(text) {
 
 function askForToken() {
   live.stop();
-  const error = api.hasToken ? "That token is not the right one." : "";
+  const error = api.hasToken ? "This token is wrong." : "";
   api.useToken(null);
   connection = "connecting";
   showConnection("Waiting for the token");

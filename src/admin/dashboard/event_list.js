@@ -53,9 +53,9 @@ export class EventList {
       added.length > 0 ? `${countOf(added.length, "backend")} added` : "",
       removed.length > 0 ? `${countOf(removed.length, "backend")} removed` : "",
       changed.length > 0 ? `${countOf(changed.length, "backend")} changed` : "",
-      restartNeeded.length > 0 ? `takes a restart: ${restartNeeded.join(", ")}` : "",
+      restartNeeded.length > 0 ? `needs a restart: ${restartNeeded.join(", ")}` : "",
     ].filter((part) => part !== "");
-    const detail = parts.length === 0 ? "nothing about the backends changed" : parts.join("; ");
+    const detail = parts.length === 0 ? "no backend has changed" : parts.join("; ");
     this.#add({ kind: "note", subject: "", text: "Configuration reloaded", detail }, new Date(at ?? now));
   }
 

@@ -41,7 +41,7 @@ const WORDS = {
   },
   remove: {
     title: "Remove this backend?",
-    text: "It leaves the pool, and its counts with it.",
+    text: "It is removed from the pool, and its counts are lost.",
     button: "Remove",
     isDangerous: true,
     stopsTraffic: true,
@@ -109,7 +109,7 @@ export class Operations {
       ? ""
       : persists
       ? "It is written to the configuration file too."
-      : "It lasts until the next restart or reload, which go back to the configuration file.";
+      : "It lasts until the next restart or reload, which returns to the configuration file.";
     this.#dialogs.add.open(
       `Traffic reaches it at once. ${lasts}`.trim(),
       (backend) => this.#send("backends", { method: "POST", body: backend }),
@@ -173,6 +173,6 @@ function lastOneWarning(backend, backends) {
 
 /** @param {number} connections */
 function inFlightText(connections) {
-  if (connections === 0) return "Nothing is in flight there now.";
+  if (connections === 0) return "No requests are in flight there now.";
   return `${countOf(connections, "request")} in flight there ${connections === 1 ? "finishes" : "finish"}.`;
 }

@@ -24,7 +24,7 @@ export function eventRoutes({ events }: EventsSource): readonly Route[] {
  * event at a time from a loop that each client would need.
  */
 function stream({ req }: AdminContext, events: EventFeed): Response {
-  if (!events.hasRoom) throw new AdminError(503, `${MAX_STREAMS} event streams are open, the most there may be`);
+  if (!events.hasRoom) throw new AdminError(503, `${MAX_STREAMS} event streams are open, which is the limit`);
   const body = req.raw.method === "HEAD" ? null : events.open(req.header("last-event-id"), req.raw.signal);
   return new Response(body, { headers: HEADERS });
 }

@@ -26,7 +26,9 @@ export function explainRoutes({ explain }: ExplainTarget): readonly Route[] {
 
 function supposedRequest(query: Readonly<Record<string, string>>): SupposedRequest {
   const { path = "/", ip = "127.0.0.1", header, cookie } = query;
-  if (!path.startsWith("/")) throw new AdminError(400, `path: got ${JSON.stringify(path)}, want a path from /`);
+  if (!path.startsWith("/")) {
+    throw new AdminError(400, `path: got ${JSON.stringify(path)}, want a path that begins with /`);
+  }
   const headers: Record<string, string> = {};
   if (header !== undefined) {
     const colon = header.indexOf(":");

@@ -112,8 +112,8 @@ function statusFrom(adminUrl: string, code: number, body: unknown, hasToken: boo
   const { detail, backends, startedAt } = Object(body);
   if (code === 401) {
     const what = hasToken
-      ? "does not take the token in ROUNDHOUSE_ADMIN_TOKEN"
-      : "wants a token: set ROUNDHOUSE_ADMIN_TOKEN";
+      ? "refuses the token in ROUNDHOUSE_ADMIN_TOKEN"
+      : "requires a token: set ROUNDHOUSE_ADMIN_TOKEN";
     throw new TopError(`${adminUrl}: the admin server ${what}`, false);
   }
   if (code !== 200) {
@@ -123,7 +123,7 @@ function statusFrom(adminUrl: string, code: number, body: unknown, hasToken: boo
     );
   }
   if (!Array.isArray(backends) || typeof startedAt !== "string") {
-    throw new TopError(`${adminUrl}: this is no admin server of roundhouse`, false);
+    throw new TopError(`${adminUrl}: this is not the admin API of roundhouse`, false);
   }
   return body as Status; // of this program's own version, or of one whose fields mean the same
 }

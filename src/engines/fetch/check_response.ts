@@ -2,7 +2,7 @@
 
 import { ProxyError } from "../../errors.ts";
 
-/** Refuses what can't be passed on: an unasked 101, a status that `Response` does not know, two framings at once. */
+/** Refuses what can't be passed on: a 101 that was not requested, a status that `Response` does not know, two framings at once. */
 export function checkResponse(response: Response): void {
   const { status, headers } = response;
   const coding = headers.get("transfer-encoding");

@@ -156,7 +156,7 @@ export class WebSocketExchange implements Exchange<Handshake> {
       answered.abort(); //neither a body is of use, nor a tunnel
     }
     const options = { code: "malformed_response", side: "backend", requestSent: true } as const;
-    throw new ProxyError("malformed response: no WebSocket handshake that the runtime takes", options);
+    throw new ProxyError("malformed response: not a valid WebSocket handshake", options);
   }
 
   /** The runtime makes its own `User-Agent`, key and version; a second line of each would be malformed. */

@@ -43,7 +43,7 @@ export function explain(
         requestSent: true,
       });
     case "idle_timeout":
-      return backendError("idle_timeout", "no byte of the response in time");
+      return backendError("idle_timeout", "no byte of the response within timeouts.idle");
   }
   switch (givenUp) {
     case "connect_timeout":
@@ -59,7 +59,7 @@ function fromBackend(error: unknown): ProxyError {
   if (error instanceof MalformedMessage) {
     return backendError("malformed_response", `malformed response: ${error.message}`);
   }
-  if (error instanceof NoAnswer) return backendError("connection_lost", "connection lost before the answer");
+  if (error instanceof NoAnswer) return backendError("connection_lost", "connection lost before the response");
   if (error instanceof ResponseBroken) return backendError("connection_lost", "the response broke off");
   if (error instanceof ProxyError) return error;
   return new ProxyError("unexpected error", { code: "internal", side: "proxy", requestSent: true, cause: error });

@@ -229,7 +229,7 @@ Deno.test("loadConfig() refuses to keep changes of a pool that the command line 
   // next start: what was kept was lost either way.
   const files = { "config.json": `{ "admin": { "persist": true }, "backends": ["http://file"] }` };
   assertEquals(linesOf(given({ flags: { backends: ["http://flag"] } }, files)), [
-    "admin.persist: got true, want the backends in the file, not from --backend, which would replace them again",
+    "admin.persist: got true, want the backends in the file: --backend would replace them at the next start",
   ]);
   assertEquals(loadConfig(given({ flags: { port: 1 } }, files)).config.admin.persist, true);
 });

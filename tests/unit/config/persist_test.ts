@@ -493,7 +493,7 @@ Deno.test("ConfigPersistence.save() begins anew when the file is saved by somebo
     ];
     assertEquals([told, await Deno.readTextFile(path)], [[before, after], after]);
     edits = Array.from({ length: 99 }, (_, index) => `http://\${HOST}/${index}`);
-    const refusal = "somebody else writes it again and again";
+    const refusal = "another program keeps changing it";
     await assertRejects(() => persistence.save(add("http://c")), ConfigError, refusal);
     assertEquals(await Deno.readTextFile(path), `{"backends":["http://\${HOST}/4"]}`);
     assertEquals(namesIn(directory), ["config.json"]);

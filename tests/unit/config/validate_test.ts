@@ -76,7 +76,7 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   [{ proxy: { tls: { keys: "a" } } }, 'proxy.tls.keys: unknown setting, did you mean "key"?'],
   [
     { admin: { host: "0.0.0.0" } },
-    'admin.token: got nothing, want a token, since admin.host is "0.0.0.0", not a loopback address',
+    'admin.token: got nothing, want a token, because admin.host is "0.0.0.0", not a loopback address',
   ],
   [{ admin: { port: 8080 } }, "admin.port: got 8080, want another port than proxy.port"],
   [{ admin: { persist: true } }, "admin.persist: got true, want a configuration file to write to"],
@@ -132,11 +132,11 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   [{ health: { body: "" } }, 'health.body: got "", want text that is not empty, or null'],
   [
     { health: { body: "ok", method: "HEAD" } },
-    "health.body: can't be checked with health.method HEAD, whose answers have no body",
+    "health.body: can't be checked with health.method HEAD: a response to HEAD has no body",
   ],
   [
     { sticky: { sameSite: "none", secure: false } },
-    'sticky.secure: got false, want true or null, since sticky.sameSite is "none"',
+    'sticky.secure: got false, want true or null, because sticky.sameSite is "none"',
   ],
   [{ sticky: { domain: "a b" } }, 'sticky.domain: got "a b", want a domain such as "example.com"'],
   [{ sticky: { path: "/a;b" } }, 'sticky.path: got "/a;b", want a path that begins with "/", without spaces or ";"'],
@@ -324,13 +324,13 @@ Deno.test("validateConfig() warns of a pool that can serve nothing", () => {
 Deno.test("validateConfig() warns of certificates that go unchecked, where there are any", () => {
   const insecure = (url: string) => ({ url, tls: { insecure: true } });
   const { warnings } = validateConfig({ engine: "wire", backends: [insecure("https://a"), insecure("http://b")] });
-  assertEquals(warnings, ["tls.insecure: https://a is taken for what it says it is, its certificate goes unchecked"]);
+  assertEquals(warnings, ["tls.insecure: the certificate of https://a is not checked"]);
 });
 
 Deno.test("doubts() warns of more workers than cores", () => {
   const doubtsOf = (workers: number | "auto", cores: number) =>
     doubts(configSchema.parse({ backends: ["http://a"], proxy: { workers } }), cores);
-  assertEquals(doubtsOf(3, 2), ["proxy.workers: 3 on 2 cores, so they get in each other's way"]);
+  assertEquals(doubtsOf(3, 2), ["proxy.workers: 3 on 2 cores, so they compete for CPU time"]);
   for (const [workers, cores] of [[2, 2], [1, 1], ["auto", 1]] as const) assertEquals(doubtsOf(workers, cores), []);
 });
 

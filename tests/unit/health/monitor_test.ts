@@ -280,7 +280,7 @@ Deno.test("HealthMonitor shows and logs each check", async () => {
       fields: {
         backend: "http://a",
         error: "status 503",
-        advice: "set health.path (--health PATH) to a page that answers well instead of /, or health.status so that " +
+        advice: "set health.path (--health PATH) to a path that passes, in place of /, or health.status so that " +
           '503 passes, or health.type "tcp" (--health tcp)',
       },
     },

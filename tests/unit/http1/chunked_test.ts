@@ -87,13 +87,13 @@ Deno.test("ChunkedReader refuses what another reader could read otherwise", () =
     ]
       .concat([';a="b"c', ';a="\\\r\n', ";a\x80", ';a="\x7f"', ";a\0"])
       .map((text): [string, RegExp] => [`5${text}`, /extension|size/]),
-    ["5\r\nhello0\r\n", /chunk does not end/],
-    ["5\r\nhelloX\r\n", /chunk does not end/],
-    ["5\r\nhello\n", /chunk does not end/],
-    ["5\r\nhello\r\r", /chunk does not end/],
-    ["4\r\nhello\r\n", /chunk does not end/],
+    ["5\r\nhello0\r\n", /chunk is not followed by CRLF/],
+    ["5\r\nhelloX\r\n", /chunk is not followed by CRLF/],
+    ["5\r\nhello\n", /chunk is not followed by CRLF/],
+    ["5\r\nhello\r\r", /chunk is not followed by CRLF/],
+    ["4\r\nhello\r\n", /chunk is not followed by CRLF/],
     ["0\r\n\n", /trailer/],
-    ["0\r\n\rx", /body does not end/],
+    ["0\r\n\rx", /body is not followed by CRLF/],
     ...[" a: b", ": b", "a b: c", "a : b", "a\r\n", "a: b\n", "a: b\rc", "a: \0", "a: b\r\n folded"]
       .map((text): [string, RegExp] => [`0\r\n${text}`, /trailer/]),
   ];

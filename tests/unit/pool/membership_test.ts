@@ -142,7 +142,7 @@ Deno.test("Membership.change() to active calls off a drain, even when the backen
     membership.change(find(backend.url), { state: "active" }, "test"),
     membership.change(find(backend.url), { state: "draining" }, "test"),
   ]);
-  await assertRejects(() => removal, DrainCalledOffError, "was made active again, so it stays");
+  await assertRejects(() => removal, DrainCalledOffError, "was set to active again, so it is not removed");
   assertEquals([backend.inPool, backend.state], [true, "draining"]);
   lease?.release();
 });

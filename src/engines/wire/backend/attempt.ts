@@ -201,7 +201,7 @@ export class Attempt extends Timed {
     const { request } = this.#owner;
     this.stopClock();
     if (head.status === 101 && !isAsked(head.upgrade, request.upgrade)) {
-      throw new MalformedMessage("an unasked 101");
+      throw new MalformedMessage("a 101 that was not requested");
     }
     this.#answered = true;
     const carriesTrailers = head.framing.kind === "chunked" && request.minorVersion === 1;

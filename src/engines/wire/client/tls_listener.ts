@@ -83,7 +83,7 @@ function contextOf(certificate: ServerCertificate): SecureContext {
 function shakeHands(stream: LinkStream, secureContext: SecureContext): Promise<TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
   const socket = new TLSSocket(stream, { isServer: true, secureContext, ALPNProtocols: ["http/1.1"] });
-  const left = () => reject(new Error("the client left within the handshake"));
+  const left = () => reject(new Error("the client left during the handshake"));
   const ends = ["end", "close"] as const;
   for (const end of ends) stream.once(end, left);
   socket.on("error", reject); // of no effect after the handshake: whoever has the link by then is told

@@ -3,15 +3,10 @@
 import type { Config } from "../config/schema.ts";
 import type { Fields, Level } from "../log.ts";
 import type { Shared } from "../memory/arena.ts";
+import type { SharedSessions } from "../memory/session_table.ts";
 import type { SlotUse } from "../memory/slots.ts";
 import type { PlacedBackend } from "../pool/server_pool.ts";
 import type { ServerCertificate } from "../tls/server_certificate.ts";
-
-/** The sessions by address, to attach to. */
-export interface SharedSessions {
-  readonly buffer: SharedArrayBuffer;
-  readonly timeoutMs: number;
-}
 
 /** All that a worker needs to begin. */
 export interface StartOrder {
@@ -21,6 +16,7 @@ export interface StartOrder {
   readonly certificate: ServerCertificate | undefined;
   /** What changes per request, to attach to. */
   readonly memory: Shared;
+  /** The sessions by address, to attach to. */
   readonly sessions: SharedSessions | undefined;
   readonly backends: readonly PlacedBackend[];
 }

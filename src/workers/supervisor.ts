@@ -10,7 +10,7 @@ import type { PlacedBackend, PoolEvent } from "../pool/server_pool.ts";
 import type { SessionTable } from "../memory/session_table.ts";
 import type { ServerCertificate } from "../tls/server_certificate.ts";
 import { settlesWithin } from "../settles_within.ts";
-import type { News, Order, SharedSessions, Started, StartOrder } from "./messages.ts";
+import type { News, Order, Started, StartOrder } from "./messages.ts";
 import { claimPort } from "./port_claim.ts";
 import { WorkerLink } from "./worker_link.ts";
 
@@ -98,7 +98,7 @@ export class Supervisor implements DataPlane {
   configure(config: Config, sessions: SessionTable | undefined): void {
     this.#config = config;
     this.#sessions = sessions;
-    this.#order({ type: "configure", config: this.#workerConfig(), sessions: shared(sessions) });
+    this.#order({ type: "configure", config: this.#workerConfig(), sessions: sessions?.shared });
   }
 
   async settled(): Promise<void> {
@@ -158,7 +158,7 @@ export class Supervisor implements DataPlane {
       config: this.#workerConfig(),
       certificate: this.#certificate,
       memory: pool.shared.memory.sharedWith(isolate),
-      sessions: shared(this.#sessions),
+      sessions: this.#sessions?.shared,
       backends: pool.backends.map(({ spec, slot }) => ({ spec, slot })),
     };
   }
@@ -255,8 +255,4 @@ export class Supervisor implements DataPlane {
     for (const link of this.#links.values()) link.terminate();
     this.#links.clear();
   }
-}
-
-function shared(sessions: SessionTable | undefined): SharedSessions | undefined {
-  return sessions && { buffer: sessions.buffer, timeoutMs: sessions.timeoutMs };
 }

@@ -4,11 +4,11 @@
 
 import { type DataPlane, startDataPlane } from "./data_plane.ts";
 import { ServerPool } from "../pool/server_pool.ts";
-import { SessionTable } from "../memory/session_table.ts";
+import { SessionTable, type SharedSessions } from "../memory/session_table.ts";
 import { Memory } from "../memory/memory.ts";
 import { DEFAULT_POOL } from "../memory/slots.ts";
 import { settlesWithin } from "../settles_within.ts";
-import type { Numbered, Order, Report, SharedSessions, Started, StartOrder } from "./messages.ts";
+import type { Numbered, Order, Report, Started, StartOrder } from "./messages.ts";
 import { RemoteLog } from "./remote_log.ts";
 import { RemotePassiveHealth } from "./remote_passive.ts";
 
@@ -98,7 +98,7 @@ class Forwarding {
 }
 
 function attach(sessions: SharedSessions | undefined, isolate: number): SessionTable | undefined {
-  return sessions && SessionTable.attach(sessions.buffer, sessions.timeoutMs, isolate);
+  return sessions && SessionTable.attach(sessions, isolate);
 }
 
 const log = new RemoteLog("info", (lines) => self.postMessage({ type: "log", lines } satisfies Report));

@@ -130,3 +130,13 @@ Deno.test("nobody but its membership changes who is in a pool, and a worker that
   }
   assertEquals(writers, new Set(["pool/membership.ts", "workers/worker.ts"]));
 });
+
+Deno.test("no room but memory has shared memory in its hands", () => {
+  const others: string[] = [];
+  for (const file of graph.keys()) {
+    if (isIn(file, "memory")) continue;
+    const text = Deno.readTextFileSync(new URL(`../../src/${file}`, import.meta.url));
+    if (/\b(Atomics|SharedArrayBuffer)\b/.test(text)) others.push(file);
+  }
+  assertEquals(others, []);
+});

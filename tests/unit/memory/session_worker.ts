@@ -2,6 +2,7 @@
 /// <reference lib="deno.worker" />
 // Finds and binds sessions of few clients as one isolate of two; posts how many it found, and the wrong ones.
 import { SessionTable } from "../../../src/memory/session_table.ts";
+import { capacityOf, sizeOf } from "./session_faults.ts";
 
 /** Every binding says whose it is twice over, so that halves of two bindings don't pass for one. */
 const GENERATIONS = 1000;
@@ -12,7 +13,7 @@ self.onmessage = (
   >,
 ) => {
   const { buffer, gate, isolate, clients, rounds } = event.data;
-  const table = SessionTable.attach(buffer, 1e6, isolate);
+  const table = SessionTable.attach({ buffer, timeoutMs: 1e6 }, isolate);
   const here = new Int32Array(gate);
   Atomics.add(here, 0, 1);
   while (Atomics.load(here, 0) < 2) Atomics.pause(); // begin together
@@ -37,7 +38,7 @@ self.onmessage = (
     if (place === undefined || round % 3 === 0) {
       table.bind(address, client * GENERATIONS + generation, generation, round);
     }
-    if (table.size > table.capacity) wrong.push(`${table.size} entries`);
+    if (sizeOf(table) > capacityOf(table)) wrong.push(`${sizeOf(table)} entries`);
   }
   self.postMessage({ found, wrong: wrong.slice(0, 5) });
 };

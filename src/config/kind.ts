@@ -21,7 +21,11 @@ export function unitOf(kind: z.core.$ZodType): Unit | undefined {
   return kind instanceof z.ZodPrefault || kind instanceof z.ZodNullable ? unitOf(kind.unwrap()) : undefined;
 }
 
-/** What the file may say for a kind, in Markdown: `1–256 or "auto"`, `list of text`, `duration from 1ms`. */
+/**
+ * What the file may say for a kind, in Markdown: `1–256 or "auto"`, `list of text`, `duration from 1ms`.
+ *
+ * @throws {TypeError} for a schema that no setting has used so far
+ */
 export function wordsFor(kind: z.core.$ZodType): string {
   const words = alternatives(kind);
   const last = words.at(-1) ?? "";
@@ -39,7 +43,9 @@ function alternatives(kind: z.core.$ZodType): string[] {
   if (kind instanceof z.ZodBoolean) return ["`true`", "`false`"];
   if (kind instanceof z.ZodNumber) return [`${kind.minValue}–${kind.maxValue}`];
   if (kind instanceof z.ZodArray) return [`list of ${wordsFor(kind.element)}`];
-  return kind instanceof z.ZodString ? ["text"] : ["object"];
+  if (kind instanceof z.ZodString) return ["text"];
+  if (kind instanceof z.ZodObject || kind instanceof z.ZodRecord) return ["object"];
+  throw new TypeError(`no words for the kind ${kind._zod.def.type}`);
 }
 
 /** A duration or a size may be text or a number, which is one thing to whoever writes it. */

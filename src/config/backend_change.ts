@@ -1,10 +1,10 @@
-/** A change of one backend in a list: what an operator asked for, apart from the list that it is made in. */
+/** A change of one backend, as an operator asked for it. It can be made in any list of backends. */
 
 import { ConfigError } from "../errors.ts";
 import { MAX_BACKENDS } from "./backend_limit.ts";
 import type { BackendSpec } from "./schema.ts";
 
-/** What an operator may change about a backend that is there; what is absent stays. */
+/** What an operator may change about a backend of the list. Absent fields stay as they are. */
 export type ChangedFields = Partial<Pick<BackendSpec, "weight" | "maxConnections" | "backup">>;
 
 export type BackendChange =
@@ -13,9 +13,9 @@ export type BackendChange =
   | { readonly kind: "remove"; readonly url: string };
 
 /**
- * The list after a change. The list may differ from the one that the change was asked for: all else in it stays, in its
- * order. A backend that is to be added and is there already gets the fields of the one that was added. One that is to
- * change and is not there stays away.
+ * Returns the list after a change. The list may differ from the one that the operator saw: everything else in it stays,
+ * in its order. If a backend that is to be added is in the list already, it gets the new fields. If a backend that is
+ * to be changed is not in the list, nothing happens.
  *
  * @throws {ConfigError} when there is no room for another backend
  */

@@ -1,11 +1,11 @@
 /** What a backend's URL may be, and the one spelling by which two URLs of the same backend are recognised. */
 import { ConfigError } from "../errors.ts";
 
-/** What a backend's URL has to be, for error messages. */
+/** What a backend's URL must be, for error messages. */
 export const BACKEND_URL_WANTED =
   "an http:// or https:// origin with an optional base path, without credentials, query or fragment";
 
-/** Text that can be such an origin. The URL parser alone would also take `http:host`, `\` for `/` and line breaks. */
+/** Text that can be such an origin. The URL parser alone would also accept `http:host`, `\` for `/` and line breaks. */
 export const BACKEND_URL_PATTERN = /^[Hh][Tt][Tt][Pp][Ss]?:\/\/[^\s\\?#@/][^\s\\?#]*$/;
 
 /**
@@ -21,7 +21,7 @@ export function normaliseBackendUrl(text: string): string {
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
 
-/** The text with all that stands before an `@` hidden, the scheme excepted, so that a password never reaches a log. */
+/** Hides what stands between the scheme and an `@`, so that a password never reaches a log. */
 export function withoutCredentials(text: string): string {
   return text.replace(/^(.*?\/\/)?.*@/s, "$1***@");
 }

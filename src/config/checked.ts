@@ -1,7 +1,7 @@
-/** What a health check asks for and what passes, where settings leave that to others. */
+/** What a health check asks for and which statuses pass, where the settings do not say. */
 import type { HealthConfig } from "./schema.ts";
 
-/** Where nobody named a page, whoever answers with anything but 5xx lives: `/` may well want a login, or not be there. */
+/** Without a path, any status but 5xx passes, because `/` may want a login or not exist. */
 const ANY_ANSWER = [{ from: 200, to: 499 }] as const;
 
 const GOOD_ANSWER = [{ from: 200, to: 399 }] as const;

@@ -1,14 +1,14 @@
-/** Rules that tie settings to each other, checked on a configuration whose every setting is valid by itself. */
+/** Rules between settings. They are checked when each setting is valid by itself. */
 import ipaddr from "ipaddr.js";
 import type { Config } from "./schema.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import type { Path } from "./setting_path.ts";
 
-/** What the rules have to know beside the configuration. */
+/** What the rules need to know beside the configuration. */
 export interface CheckContext {
   /** Whether the configuration came from a file that can be written to. */
   readonly hasFile: boolean;
-  /** Whether a setting has the value it was given; one that was given a bad value has its default here. */
+  /** Whether a setting has the value that was given. A setting whose value was bad has its default here. */
   readonly isTrusted: (path: Path) => boolean;
   /** What error lines call the setting at a path. */
   readonly nameOf: (path: Path) => string;
@@ -26,7 +26,7 @@ export function brokenRules(config: Config, context: CheckContext): Diagnostic[]
   ];
 }
 
-/** What is allowed and yet hardly meant. */
+/** What is allowed but probably not intended. */
 export function doubts(config: Config, cores = navigator.hardwareConcurrency): string[] {
   const { backends, proxy: { workers } } = config;
   const lines: string[] = [];
@@ -73,7 +73,7 @@ function openAdmin({ admin }: Config): Diagnostic[] {
   return [{ path: ["admin", "token"], text }];
 }
 
-/** What is written has to be what the next start reads. */
+/** The next start must read what was written. */
 function uselessPersist({ admin }: Config, { hasFile, nameOf }: CheckContext): Diagnostic[] {
   if (!admin.persist) return [];
   const path = ["admin", "persist"];
@@ -86,7 +86,7 @@ function uselessPersist({ admin }: Config, { hasFile, nameOf }: CheckContext): D
   }];
 }
 
-/** With `reusePort` the system would let two of our own servers share a port, each getting some of the connections. */
+/** With `reusePort` the system would let two of our own servers share a port, and each would get some connections. */
 function sharedPorts({ proxy, admin }: Config, { nameOf, isTrusted }: CheckContext): Diagnostic[] {
   const proxyPort = { path: ["proxy", "port"], host: proxy.host, port: proxy.port };
   const adminPort = { path: ["admin", "port"], host: admin.host, port: admin.port };

@@ -1,4 +1,4 @@
-/** Reads a value with a schema and says what is wrong in roundhouse's words, never in the schema library's. */
+/** Reads a value with a schema. Says what is wrong in roundhouse's own words, not in those of the schema library. */
 import * as z from "zod";
 import { withoutCredentials } from "./backend_url.ts";
 import { nearest } from "./nearest.ts";
@@ -11,7 +11,7 @@ export interface Diagnostic {
   readonly text: string;
 }
 
-/** What came of reading a value: the complete value, or everything that is wrong with it. */
+/** The result of reading a value: the complete value, or everything that is wrong with it. */
 export type Reading<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] };
@@ -29,7 +29,7 @@ export function diagnosticLine(diagnostic: Diagnostic): string {
   return path === "" ? diagnostic.text : `${path}: ${diagnostic.text}`;
 }
 
-/** The problems without those that say again what is wrong at a place, or inside one, that is bad already. */
+/** Leaves out diagnostics about a place, or inside a place, that an earlier one is about. */
 export function distinct(diagnostics: readonly Diagnostic[]): Diagnostic[] {
   const kept: Diagnostic[] = [];
   for (const diagnostic of diagnostics) {
@@ -77,7 +77,7 @@ function toDiagnostics(issue: Issue, raw: unknown, above: Path): Diagnostic[] {
   }
 }
 
-/** Of the forms that a setting takes, the one whose type the value has; nothing if that is not exactly one. */
+/** Of the forms that a setting takes, the one that has the type of the value, if it is exactly one. */
 function intendedForm(forms: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
   const ofRightType = forms.filter((issues) =>
     !issues.some(({ code, path }) => path.length === 0 && (code === "invalid_type" || code === "invalid_value"))
@@ -85,7 +85,7 @@ function intendedForm(forms: readonly (readonly Issue[])[]): readonly Issue[] | 
   return ofRightType.length === 1 ? ofRightType[0] : undefined;
 }
 
-/** What a value of the wrong type should have been, where the schema gives no text of its own. */
+/** What a value should have been, where the schema gives no text of its own. */
 function wanted(issue: z.core.$ZodRawIssue): string {
   switch (issue.code) {
     case "unrecognized_keys":

@@ -1,4 +1,4 @@
-/** Settings that only one of the engines can honour, and backends that only one can reach. */
+/** Settings that work with only one engine, and backends that only one engine can reach. */
 import { backendPort, isBlockedByFetch } from "./backend_url.ts";
 import { type Config, configSchema } from "./schema.ts";
 import { settingsOf, valuesOf } from "./setting.ts";
@@ -7,12 +7,12 @@ import { writtenConfig } from "./written.ts";
 
 const SETTINGS = settingsOf(configSchema).filter(({ engine }) => engine !== undefined);
 
-/** A problem for each setting, and each backend, that the chosen engine can't serve; it names the engine that can. */
+/** A diagnostic for each setting and each backend that the chosen engine can't serve. It names the engine that can. */
 export function engineMismatches(config: Config): Diagnostic[] {
   const written = writtenConfig(config);
   const unsupported = SETTINGS.filter(({ engine }) => engine !== config.engine).flatMap((setting) =>
     valuesOf(setting, written)
-      // Settings are plain values whose keys come in the schema's order, so their text tells.
+      // Settings are plain values with their keys in the order of the schema, so comparing their text is enough.
       .filter(({ value }) => JSON.stringify(value) !== JSON.stringify(setting.fallback))
       .map(({ path }) => ({
         path,

@@ -1,4 +1,4 @@
-/** Puts environment variables in the place of `${NAME}` and `${NAME:-default}` inside a configuration's texts. */
+/** Replaces `${NAME}` and `${NAME:-default}` in the texts of a configuration by environment variables. */
 import type { Diagnostic } from "./diagnostics.ts";
 import { type Path, setAt, valueAt } from "./setting_path.ts";
 
@@ -9,13 +9,13 @@ export type Environment = (name: string) => string | undefined;
 export interface Substituted {
   readonly value: unknown;
   readonly diagnostics: readonly Diagnostic[];
-  /** The settings whose text was nothing but one reference: see `readAsTyped`. */
+  /** The settings whose text was one reference and nothing else: see `readAsTyped`. */
   readonly references: readonly Path[];
 }
 
 /**
- * Replaces the references in every text of `raw`, keys left alone. A variable that is unset and has no default is a
- * problem; as in a shell, the default also stands in for an empty variable.
+ * Replaces the references in every text of `raw`, but not in keys. A variable that is unset and has no default gives a
+ * diagnostic. As in a shell, the default is also used for an empty variable.
  */
 export function substitute(raw: unknown, env: Environment): Substituted {
   const diagnostics: Diagnostic[] = [];
@@ -37,8 +37,8 @@ export function substitute(raw: unknown, env: Environment): Substituted {
 }
 
 /**
- * A variable is always text, but `"port": "${PORT}"` means a number. Changes the text at each of `paths` into the
- * number or truth value that it spells, if it spells one; to be called with those that are not accepted as text.
+ * A variable is always text, but `"port": "${PORT}"` means a number. Changes the text at each of `paths` to the number
+ * or boolean that it spells, if it spells one. Call it with the paths of texts that the schema refused.
  */
 export function readAsTyped(raw: unknown, paths: readonly Path[]): void {
   for (const path of paths) {
@@ -49,7 +49,7 @@ export function readAsTyped(raw: unknown, paths: readonly Path[]): void {
   }
 }
 
-// A default ends at the first brace; one reference inside another is not offered.
+// A default ends at the first brace. References can't be nested.
 const REFERENCE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:(?!\$\{)[^}])*))?\}/y;
 const SINGLE_REFERENCE = new RegExp(`^${REFERENCE.source}$`);
 
@@ -62,7 +62,7 @@ function expand(text: string, env: Environment): { readonly text: string; readon
     REFERENCE.lastIndex = at;
     const [reference, name, fallback] = REFERENCE.exec(text) ?? [];
     if (reference === undefined || name === undefined) {
-      // Left as it is, a mistyped reference would become somebody's password.
+      // If it were left as it is, a mistyped reference could become a password.
       faults.push('got "${" without a reference, want ${NAME} or ${NAME:-default}');
       return { text, faults };
     }

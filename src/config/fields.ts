@@ -1,4 +1,4 @@
-/** The kinds of value that settings are made of: numbers in a range, durations, sizes, header names and the like. */
+/** The kinds of value that settings have: numbers in a range, durations, sizes, header names and the like. */
 import ipaddr from "ipaddr.js";
 import * as z from "zod";
 import { ConfigError } from "../errors.ts";
@@ -14,7 +14,7 @@ import {
   SIZE_PATTERN,
 } from "./units.ts";
 
-// Every message below is what an error line says after "want": a noun, no full stop.
+// Every message below follows "want" in an error line: a noun without a full stop.
 
 /** The largest count that fits the signed 32-bit cells of shared memory. */
 export const MAX_COUNT = 2_147_483_647;
@@ -22,7 +22,7 @@ export const MAX_COUNT = 2_147_483_647;
 /** `T` with everything in it read-only. */
 export type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
-/** Something that is on or off. */
+/** `true` or `false`. */
 export const flag = z.boolean();
 
 /** A whole number from `min` to `max`; `orElse` adds to the message what else the setting takes. */
@@ -98,7 +98,7 @@ export function sizeLimit() {
 
 const HOST_WANTED = "a host name or an IP address, without a port";
 
-/** A name or an address to listen on; IPv6 may come in brackets, which are dropped. */
+/** A host name or an address to listen on. Brackets around IPv6 are dropped. */
 export const host = z.codec(
   z.string(HOST_WANTED),
   z.string().refine(
@@ -111,7 +111,7 @@ export const host = z.codec(
 /** A port to listen on; 0 takes any free one. */
 export const listenPort = whole(0, 65535);
 
-/** A backend's URL, read in its one spelling (`normaliseBackendUrl`). */
+/** A backend's URL, read in its usual spelling (`normaliseBackendUrl`). */
 export const backendUrl = z.codec(text(BACKEND_URL_PATTERN, BACKEND_URL_WANTED), z.custom<string>(), {
   decode(value, context) {
     try {
@@ -124,10 +124,10 @@ export const backendUrl = z.codec(text(BACKEND_URL_PATTERN, BACKEND_URL_WANTED),
   encode: (url) => url,
 });
 
-/** A backend's weight: 0 takes no new traffic, sticky sessions excepted. */
+/** A backend's weight. With 0 it takes no new traffic, except from sticky sessions. */
 export const weight = whole(0, 256);
 
-/** The most current connections a backend may have; `null` for no limit. */
+/** The most current connections that a backend may have. `null`: no limit. */
 export const maxConnections = whole(1, MAX_COUNT, ", or null").nullable();
 
 /** A path of the file system. */
@@ -152,14 +152,14 @@ export const probeMethod = text(
   `a method in capitals such as "GET" or "HEAD", neither CONNECT nor TRACE`,
 );
 
-/** A request's path with an optional query, as it goes on the wire. */
+/** A request's path with an optional query, as it is sent. */
 export const probePath = text(/^\/[!-"$-~]*$/, `a path that begins with "/", percent-encoded, without spaces or "#"`);
 
 const FRAMING_HEADERS = new Set(["connection", "content-length", "transfer-encoding"]);
 const HEADER_NAME_WANTED =
   "a header name (letters, digits and !#$%&'*+-.^_`|~), not Connection, Content-Length or Transfer-Encoding";
 
-/** A header's name, in any case. Those that frame messages are roundhouse's own: a wrong one would corrupt bodies. */
+/** A header's name, in any case. Headers that frame messages are excluded: a wrong one would corrupt bodies. */
 export const headerName = text(new RegExp(`^${TOKEN}$`), HEADER_NAME_WANTED)
   .refine((name) => !FRAMING_HEADERS.has(name.toLowerCase()), HEADER_NAME_WANTED);
 
@@ -168,7 +168,7 @@ export const cookieName = text(new RegExp(`^${TOKEN}$`), "a cookie name (letters
 
 const COOKIE_DOMAIN_WANTED = `a domain such as "example.com"`;
 
-/** The domain of a cookie; a leading dot means nothing (RFC 6265bis §5.6.3) and is dropped. */
+/** The domain of a cookie. A leading dot has no meaning (RFC 6265bis §5.6.3) and is dropped. */
 export const cookieDomain = z.codec(
   text(/^\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/, COOKIE_DOMAIN_WANTED),
   z.custom<string>(),
@@ -180,7 +180,7 @@ export const cookiePath = text(/^\/[!-:<-~]*$/, `a path that begins with "/", wi
 
 const headerValue = text(/^[\t\x20-\x7e\x80-\xff]*$/, "text without control characters, of the characters of Latin-1");
 
-/** Headers by name. The same name in two spellings of its case is refused: which one counts would be chance. */
+/** Headers by name. A name that occurs twice in different case is refused: it would be unclear which one counts. */
 export const headerMap = z.record(headerName, headerValue).refine(
   (headers) => new Set(Object.keys(headers).map((name) => name.toLowerCase())).size === Object.keys(headers).length,
   "each header once, whatever its case",
@@ -249,7 +249,7 @@ function sizeText(want: string) {
   return text(SIZE_PATTERN, want);
 }
 
-/** Turns a value down from inside a transform. */
+/** Refuses a value from inside a codec. */
 function refuse(context: Pick<z.core.ParsePayload, "issues">, input: unknown, want: string): never {
   context.issues.push({ code: "custom", message: want, input });
   return z.NEVER;

@@ -1,26 +1,29 @@
-/** Lists and objects of a commented JSON text as text: taken apart into items, comments and all, and put together. */
+/** Splits the text of a list or an object in JSON with comments into items with their comments, and joins it again. */
 
 import type { Node } from "jsonc-parser";
 
-/** An item of a list, or a property of an object, with all that goes along with it when it moves. */
+/** An item of a list, or a property of an object, with the text around it that moves with it. */
 export interface Item {
   readonly node: Node;
-  /** The lines between the item before and this one's: comments and blank lines, each from its line break on. */
+  /**
+   * The lines between the line of the previous item and this one's: comments and blank lines, each with the line break
+   * before it.
+   */
   readonly above: string;
-  /** From the line break before the item to the item. */
+  /** From the line break before the item up to the item. */
   readonly before: string;
   readonly text: string;
-  /** From the item to its comma, or to where a comma would be put. */
+  /** From the item to its comma, or to the place for a comma. */
   readonly between: string;
-  /** From there to the end of the line, where the line ends before the next item. */
+  /** From there to the end of the line, if the line ends before the next item. */
   readonly after: string;
   readonly isFirst: boolean;
 }
 
-/** A list or an object. Put together in their order, its parts are its text. */
+/** A list or an object. Its parts, joined in this order, are its text. */
 export interface List {
   readonly open: string;
-  /** The rest of the first line, where the items begin on another. */
+  /** The rest of the first line, if the items begin on another line. */
   readonly head: string;
   readonly items: readonly Item[];
   readonly tail: string;
@@ -28,7 +31,7 @@ export interface List {
   readonly trailingComma: boolean;
 }
 
-/** What a list looks like that has no items to show it. */
+/** How to lay out a list that has no items to show it. */
 interface Layout {
   readonly lineBreak: string;
   readonly multiline: boolean;
@@ -36,10 +39,10 @@ interface Layout {
   readonly closing: string;
 }
 
-/** What a gap between two items consists of: comments in one piece, all else a character each. */
+/** The pieces of a gap between two items: each comment is one piece, and each other character. */
 const GAP_PIECES = /\/\/[^\r\n]*|\/\*[^]*?\*\/|\r\n|[^]/g;
 
-/** Takes the text of a list or an object apart into its items, each with the comments that belong to it. */
+/** Splits the text of a list or an object into its items, each with the comments that belong to it. */
 export function splitList(text: string, node: Node): List {
   const end = node.offset + node.length - 1;
   const children = node.children ?? [];
@@ -67,7 +70,7 @@ export function splitList(text: string, node: Node): List {
   };
 }
 
-/** Divides what is between two items, or between an item and a bracket, among them. */
+/** Divides the text between two items, or between an item and a bracket, among them. */
 function splitGap(gap: string, index: number, children: readonly Node[]) {
   const pieces = [...gap.matchAll(GAP_PIECES)];
   const comma = pieces.find(([piece]) => piece === ",")?.index;
@@ -75,10 +78,10 @@ function splitGap(gap: string, index: number, children: readonly Node[]) {
   const breaks = pieces.filter(({ 0: piece, index }) => index >= start && /^[\r\n]/.test(piece)).map(({ index }) =>
     index
   );
-  // Without a line break, what follows the comma is the next item's, if there is one.
+  // Without a line break, the text after the comma belongs to the next item, if there is one.
   const isLast = index === children.length;
   const lineEnd = breaks[0] ?? (isLast ? Math.max(start, gap.trimEnd().length) : start);
-  // There, a comment after an item stays the item's only if a comma is put behind it.
+  // There, a comment after an item stays with the item only if the comma comes after it.
   const betweenEnd = comma ?? (isLast && index > 0 && breaks.length === 0 ? lineEnd : 0);
   const lastBreak = breaks.at(-1) ?? lineEnd;
   return {
@@ -95,7 +98,7 @@ export function indentOf({ before }: Item): string | undefined {
   return /^(?:\r\n|[\r\n])([ \t]*)/.exec(before)?.[1];
 }
 
-/** The text of a list with these items, those given as text being new. */
+/** The text of a list with these items. Items given as text are new. */
 export function joinList(list: List, items: readonly (Item | string)[], layout: Layout): string {
   const isEmptied = list.items.length > 0 && items.length === 0 && (list.head + list.tail).trim() === "";
   if (isEmptied) return list.open + list.close;
@@ -117,7 +120,7 @@ export function joinList(list: List, items: readonly (Item | string)[], layout: 
       text.add(item + comma);
     } else {
       text.addGap(item.above);
-      // A first item on the line of its bracket has another space before it than the rest.
+      // A first item on the line of its bracket has different space before it than the others.
       text.addGap(item.isFirst !== (index === 0) && isBlank(item.before) ? newBefore(index) : item.before);
       text.add(item.text);
       text.addGap(item.between);
@@ -131,24 +134,24 @@ export function joinList(list: List, items: readonly (Item | string)[], layout: 
   return text.value;
 }
 
-/** Whether it is at most space within a line. */
+/** Whether it is empty, or only space within a line. */
 function isBlank(gap: string): boolean {
   return /^[ \t]*$/.test(gap);
 }
 
-/** Puts text together such that nothing ends up in a comment which came from another line. */
+/** Joins text so that nothing from another line ends up in a comment. */
 class CommentedText {
   value: string;
   readonly #ownLine: string;
   #inLineComment = false;
 
-  /** @param ownLine what to begin a new line with */
+  /** @param ownLine what a new line begins with */
   constructor(start: string, ownLine: string) {
     this.value = start;
     this.#ownLine = ownLine;
   }
 
-  /** Adds what has no comment at its end. */
+  /** Adds text that does not end in a comment. */
   add(text: string): void {
     if (text === "") return;
     if (this.#inLineComment && !/^[\r\n]/.test(text)) this.value += this.#ownLine;

@@ -1,16 +1,16 @@
-/** JSON with comments and trailing commas to plain values, keeping track of positions and of keys given twice. */
+/** Reads JSON with comments and trailing commas. Keeps track of positions, and of keys that occur twice. */
 import { type Node, type ParseError, parseTree, printParseErrorCode } from "jsonc-parser";
 import { ConfigError } from "../errors.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import type { Path } from "./setting_path.ts";
 
-/** A file's content. `diagnostics` are mistakes that leave it readable: keys given twice, too deep nesting. */
+/** A file's content. `diagnostics` are mistakes that leave it readable: keys that occur twice, too deep nesting. */
 export interface JsonText {
   readonly value: unknown;
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** No setting is deeper than 5; this keeps every later walk over the value far from the end of the stack. */
+/** No setting is deeper than 5. The limit keeps later recursion over the value from overflowing the stack. */
 const MAX_DEPTH = 50;
 
 /**
@@ -34,7 +34,7 @@ function treeOf(content: string, source: string, errors: ParseError[]): Node | u
   try {
     return parseTree(content, errors, { allowTrailingComma: true });
   } catch (error) {
-    // The parser calls itself once for each level.
+    // The parser is recursive: it calls itself once for each level.
     if (error instanceof RangeError) throw new ConfigError([`${source}: nested too deeply`], { cause: error });
     throw error;
   }
@@ -75,7 +75,7 @@ function buildObject(properties: readonly Node[], path: Path, context: Build): R
   return object;
 }
 
-/** One line for each line of the text: after the first error in it, more are usually its consequences. */
+/** One message for each line of the text: further errors in it are usually consequences of the first. */
 function syntaxLines(errors: readonly ParseError[], content: string, source: string): string[] {
   const lines = new Map<string, string>();
   const codes = errors.map(({ error }) => printParseErrorCode(error));

@@ -1,21 +1,21 @@
-/** What a kind of value is called, and the unit of what it is read as: told by its schema. */
+/** What a kind of value is called, and the unit in which the code sees it. */
 import * as z from "zod";
 import { formatDuration, formatSize, MAX_TIMER_MS } from "./units.ts";
 
-/** Milliseconds or bytes, as the names of settings in the code end. */
+/** Milliseconds or bytes. The names of settings in the code end in it. */
 export type Unit = "Ms" | "Bytes";
 
-/** A kind whose values have a unit, however the file writes them. */
+/** A kind whose values have a unit in the code. */
 export interface InUnit<U extends Unit = Unit> {
   readonly unit: U;
 }
 
-/** Says of a kind which unit its values have. */
+/** Gives a kind its unit. */
 export function withUnit<T extends z.ZodType, U extends Unit>(kind: T, unit: U): T & InUnit<U> {
   return Object.assign(kind, { unit });
 }
 
-/** The unit of a kind whose values have one, whatever makes it optional. */
+/** The unit of a kind, whatever makes it optional. */
 export function unitOf(kind: z.core.$ZodType): Unit | undefined {
   if (isInUnit(kind)) return kind.unit;
   return kind instanceof z.ZodPrefault || kind instanceof z.ZodNullable ? unitOf(kind.unwrap()) : undefined;
@@ -48,7 +48,7 @@ function alternatives(kind: z.core.$ZodType): string[] {
   throw new TypeError(`no words for the kind ${kind._zod.def.type}`);
 }
 
-/** A duration or a size may be text or a number, which is one thing to whoever writes it. */
+/** A duration or a size may be text or a number, but is one kind to whoever writes it. */
 function amounts(written: z.core.$ZodType, unit: Unit): string[] {
   const options = written instanceof z.ZodUnion ? written.options : [written];
   return options.filter((option) => !(option instanceof z.ZodString)).flatMap((option) => {

@@ -1,4 +1,6 @@
-/** The configuration of a running process: read at the start, read again, written, and asked whether others changed it. */
+/**
+ * The configuration of a running process: reads it, reads it again, writes it, and sees whether somebody changed it.
+ */
 
 import { resolve } from "node:path";
 import { ConfigError } from "../errors.ts";
@@ -10,15 +12,15 @@ import type { Config } from "./schema.ts";
 
 /** Where the configuration is. */
 export interface LiveConfigOptions extends Pick<LoadOptions, "path" | "flags" | "env"> {
-  /** What standard input held, where the configuration comes from there. */
+  /** The text of standard input, if the configuration comes from there. */
   readonly stdin: string | undefined;
 }
 
-/** Knows what was last read from the file or written to it, so that it can tell others' changes from its own. */
+/** Knows what was last read from the file or written to it, and so distinguishes others' changes from its own. */
 export class LiveConfig {
   /** As it was at the start. */
   readonly started: Loaded;
-  /** The file's path, whatever becomes of the working directory; `null`: there is no file to write to. */
+  /** The file's absolute path. `null`: there is no file to write to. */
   readonly file: string | null;
   readonly #options: LiveConfigOptions;
   readonly #directory = Deno.cwd();
@@ -49,7 +51,7 @@ export class LiveConfig {
     return this.#load().config;
   }
 
-  /** Whether the file holds something else than what was last read or written. */
+  /** Whether the file differs from what was last read or written. */
   changed(): boolean {
     if (this.file === null) return false;
     try {
@@ -59,7 +61,7 @@ export class LiveConfig {
     }
   }
 
-  /** Writes a change to the file, where there is one. Rejects with a `ConfigError` when it can't. */
+  /** Writes a change to the file, if there is one. Rejects with a `ConfigError` when it can't. */
   async save(change: BackendChange): Promise<void> {
     await this.#persistence?.save(change);
   }

@@ -1,4 +1,4 @@
-/** Finds the configuration, puts environment variables and flags over it, and has it checked. */
+/** Finds the configuration, applies environment variables and flags, and checks the result. */
 import { ConfigError, messageOf } from "../errors.ts";
 import { readRegularFile } from "../regular_file.ts";
 import { type Environment, substitute } from "./environment.ts";
@@ -6,9 +6,9 @@ import { parseJsonText } from "./json_text.ts";
 import { isWithin, type Path, setAt, valueAt } from "./setting_path.ts";
 import { type Origin, validateConfig, type Validated } from "./validate.ts";
 
-/** What the command line sets; it goes before environment and file. A flag that was not given is `undefined`. */
+/** What the command line sets. It overrides environment and file. A flag that was not given is `undefined`. */
 export interface Overrides {
-  /** URLs; they replace the file's list. */
+  /** URLs. They replace the list of the file. */
   readonly backends?: readonly string[] | undefined;
   readonly host?: string | undefined;
   /** 0 to 65535, as are all ports here; 0 takes any free one. */
@@ -33,25 +33,25 @@ export interface LoadOptions {
   readonly env: Environment;
   /** Reads a file's text; throws `Deno.errors.NotFound` when there is none. Default: from the file system. */
   readonly readFile?: (path: string) => string;
-  /** What standard input holds. */
+  /** The text of standard input. */
   readonly readStdin: () => string;
 }
 
-/** A configuration ready for use. `path` is the file it came from, `null` where there is none to write to. */
+/** A configuration ready for use. `path` is its file. `null`: there is no file to write to. */
 export interface Loaded extends Validated {
   readonly path: string | null;
 }
 
 /**
- * Loads the configuration: flags go before environment, environment before file, file before defaults. Without a named
- * file it is `config.json` if that exists. Throws a `ConfigError` with a line for each problem.
+ * Loads the configuration. Flags override the environment, the environment the file, the file the defaults. If no file
+ * is named, it is `config.json`, if that exists. Throws a `ConfigError` with a line for each problem.
  */
 export function loadConfig(options: LoadOptions): Loaded {
   const { text, source, path } = findText(options);
   const json = text === undefined ? { value: {}, diagnostics: [] } : parseJsonText(text, source);
   const { value, diagnostics, references } = substitute(json.value, options.env);
   const origins = override(value, options);
-  // What a flag replaces in the file is not looked at.
+  // Values in the file that a flag replaces are not checked.
   const fromFile = (path: Path) => !origins.some((origin) => isWithin(path, origin.path));
   const validated = validateConfig(value, {
     source,
@@ -63,10 +63,10 @@ export function loadConfig(options: LoadOptions): Loaded {
   return { ...validated, path };
 }
 
-/** Names standard input where a file could be named. */
+/** The name that stands for standard input in place of a file. */
 export const STANDARD_INPUT = "-";
 
-/** Where the configuration is to come from, as the command line or the environment names it. */
+/** Where the configuration comes from, as the command line or the environment says. */
 export function namedSource({ path, env }: Pick<LoadOptions, "path" | "env">): string | undefined {
   return path ?? nonEmpty(env("ROUNDHOUSE_CONFIG"));
 }
@@ -109,7 +109,7 @@ function reasonOf(error: unknown): string {
   return messageOf(error);
 }
 
-/** Writes what flags and environment say into `raw`, and tells where each came from. */
+/** Writes the values of flags and environment into `raw`, and returns where each came from. */
 function override(raw: unknown, { flags, env }: LoadOptions): Origin[] {
   const candidates: readonly (readonly [string, Path, unknown])[] = [
     ["--backend", ["backends"], flags.backends?.length === 0 ? undefined : flags.backends],
@@ -136,14 +136,14 @@ function override(raw: unknown, { flags, env }: LoadOptions): Origin[] {
     if (value === undefined) continue;
     const section = path.slice(0, -1);
     if (valueAt(raw, section) === undefined) setAt(raw, section, {});
-    // Changes nothing where the file has something else in the section's place, which is an error then.
+    // Changes nothing if the file has something that is no object in place of the section. That is an error later.
     setAt(raw, path, value);
     origins.push({ path, name });
   }
   return origins;
 }
 
-/** Shells and container tools often pass an unset variable on as an empty one. */
+/** Shells and container tools often pass an unset variable as an empty one. */
 function nonEmpty(value: string | undefined): string | undefined {
   return value === "" ? undefined : value;
 }

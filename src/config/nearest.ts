@@ -1,8 +1,10 @@
-/** Finds the known word that a mistyped one was probably meant to be. */
+/** Finds the known word that a mistyped word probably stands for. */
 
-/** The closest of `known` to `word`, or `undefined` when none is close: at most one edit, or one for every 3 letters. */
+/**
+ * The closest of `known` to `word`, or `undefined` when none is close: at most one edit, or one for every 3 letters.
+ */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  // Longer than any setting: not a typing mistake, and not worth a table of its length squared.
+  // Longer than any setting, so not a typing mistake. The table below would grow with the square of its length.
   if (word.length > 40) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
@@ -13,7 +15,9 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best;
 }
 
-/** How many letters must be added, dropped, replaced or swapped with their neighbour to turn one word into the other. */
+/**
+ * How many letters must be added, dropped, replaced or swapped with their neighbour to turn one word into the other.
+ */
 function editDistance(from: string, to: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: to.length + 1 }, (_, column) => column);

@@ -1,4 +1,4 @@
-/** Writes changes of the backends into the configuration file, leaving what else stands there as it is. */
+/** Writes changes of the backends into the configuration file. The rest of the file stays as it is. */
 import { basename, dirname } from "node:path";
 import { applyEdits, type Node, parseTree } from "jsonc-parser";
 import { ConfigError, messageOf } from "../errors.ts";
@@ -14,26 +14,27 @@ import { formatPath, isWithin, samePath } from "./setting_path.ts";
 
 const BYTE_ORDER_MARK = "\uFEFF";
 
-/** What is needed to read the backends that a file names. */
+/** What is needed to read the backends of a file. */
 export interface FileContext {
   readonly env: Environment;
-  /** What to call the file in error lines, its path usually. Default: `configuration`. */
+  /** The name of the file in error lines, usually its path. Default: `configuration`. */
   readonly source?: string;
 }
 
 /**
- * How often a change is made anew because the file was written meanwhile: an editor saves once, a script that writes
- * without end is told so.
+ * How often a change is made again because somebody wrote the file meanwhile. An editor saves once. If a script writes
+ * all the time, the change fails in the end.
  */
 const MOST_TRIES = 5;
 
-/** A list of backends made from the one in the file; no URL may come twice. */
+/** Makes the new list of backends from the list in the file. No URL may occur twice in it. */
 type ChangeOfList = (written: readonly BackendSpec[]) => readonly BackendSpec[];
 
 /**
- * The text of a configuration file, with its `backends` changed, in the order that the changed list has. Entries that say the same already stay as they are written, with the comments beside them; others are edited field
- * by field. Comments on lines of their own stay even where the entry below them goes. Throws a `ConfigError` when the
- * `backends` in the file can't be read: what the operator is in the middle of writing is not to be lost.
+ * The text of a configuration file with its `backends` changed, in the order of the changed list. Entries that stay the
+ * same keep their text, with the comments beside them. Others are edited field by field. A comment on a line of its own
+ * stays even if the entry below it is removed. Throws a `ConfigError` when the `backends` in the file can't be read, so
+ * that an edit that is not finished is not lost.
  */
 export function withBackends(text: string, change: ChangeOfList, context: FileContext): string {
   const { env, source = "configuration" } = context;
@@ -54,22 +55,22 @@ export function withBackends(text: string, change: ChangeOfList, context: FileCo
 }
 
 /**
- * Replaces a file's content as a whole: a reader sees the old text or the new one, and so does the next start after a
- * power failure. The file keeps its mode; a symbolic link stays one, and what it leads to is replaced. Returns `false`,
- * with the file as it is, when it no longer holds the text `before`. Throws a `ConfigError` that says why it could not,
- * with the file as it was. Calls for the same file have to come one after the other: of two at a time, chance decides
- * which is the last.
+ * Replaces a file's content as a whole: a reader sees the old text or the new text, and so does the next start after a
+ * power failure. The file keeps its mode. If it is a symbolic link, its target is replaced. Returns `false` and changes
+ * nothing if the file no longer contains the text `before`. Throws a `ConfigError` that says why, and changes nothing,
+ * if it can't replace it. Call it for the same file one after the other: of two calls at a time, chance decides which
+ * one wins.
  */
 export async function writeAtomically(path: string, before: string, text: string): Promise<boolean> {
   try {
     const target = await Deno.realPath(path);
     const { mode } = await Deno.stat(target);
-    // Only within a directory is a rename sure to stay on one file system, and so to be atomic.
+    // A rename is atomic only within one file system. Within one directory, that is sure.
     const options = { dir: dirname(target), prefix: `.${basename(target)}.`, suffix: ".tmp" };
     const temporary = await Deno.makeTempFile(options);
     try {
       await writeDurably(temporary, text, mode);
-      // That took as long as the disk does, and the operator may have saved the file in the meantime.
+      // Writing took a while, and the operator may have saved the file meanwhile.
       const isCurrent = await readExactly(path) === before;
       await (isCurrent ? Deno.rename(temporary, target) : Deno.remove(temporary));
       return isCurrent;
@@ -89,14 +90,14 @@ export interface PersistenceOptions extends FileContext {
   readonly wrote?: (before: string, after: string) => void;
 }
 
-/** Writes to a configuration file what is changed in the pool. */
+/** Writes changes of the pool to a configuration file. */
 export class ConfigPersistence {
   readonly #path: string;
   readonly #context: FileContext;
   readonly #wrote: (before: string, after: string) => void;
   #last: Promise<void> = Promise.resolve();
 
-  /** @param options `wrote` is told what the file held and holds now; both are the same where nothing was to be done */
+  /** @param options `wrote` gets the text of the file before and after. Both are equal if nothing had to be done. */
   constructor({ path, env, source = path, wrote = () => {} }: PersistenceOptions) {
     this.#path = path;
     this.#context = { env, source };
@@ -104,9 +105,10 @@ export class ConfigPersistence {
   }
 
   /**
-   * Makes a change in the file's list as it stands there by then, so that what an operator has edited and not had read
-   * yet is kept. Saves happen one after the other, in the order of the calls. Rejects with a `ConfigError` when the file
-   * can't be read or written; it is then as it was, and later saves are tried all the same.
+   * Makes a change in the list that the file contains when it is this change's turn. So edits by an operator that were
+   * not reloaded yet are kept. Changes are made one after the other, in the order of the calls. Rejects with a
+   * `ConfigError` when the file can't be read or written. The file then stays as it is, and later changes are still
+   * tried.
    */
   save(change: BackendChange): Promise<void> {
     const saved = this.#last.then(() => this.#write(change));
@@ -126,14 +128,14 @@ export class ConfigPersistence {
   }
 }
 
-/** As the runtime reads a text: without a byte order mark. */
+/** Drops the byte order mark, as the runtime does when it reads a text. */
 function withoutMark(text: string): string {
   return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
 }
 
 async function writeDurably(path: string, text: string, mode: number | null): Promise<void> {
   using file = await Deno.open(path, { write: true });
-  // On Windows there is none.
+  // Windows has none.
   if (mode !== null) await Deno.chmod(path, mode & 0o7777);
   const bytes = new TextEncoder().encode(text);
   for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
@@ -141,7 +143,10 @@ async function writeDurably(path: string, text: string, mode: number | null): Pr
   await file.sync();
 }
 
-/** The file's text with its byte order mark; bytes that are no text would come back as something else. */
+/**
+ * The file's text with its byte order mark. Refuses bytes that are not UTF-8, because they would be written back
+ * changed.
+ */
 async function readExactly(path: string): Promise<string> {
   try {
     mustBeRegular(path);
@@ -162,14 +167,14 @@ function reasonOf(error: unknown): string {
 
 const { url: _, ...FIELD_DEFAULTS } = plainSpec(backendSpecSchema.parse({ url: "http://127.0.0.1" }));
 
-/** A copy with the known keys alone, always in the same order: a pool's backends are specs with much beside. */
+/** A copy with only the known keys, always in the same order. The backends of a pool have more keys. */
 function plainSpec({ url, weight, maxConnections, backup, tls: { ca, insecure } }: BackendSpec): BackendSpec {
   return { url, weight, maxConnections, backup, tls: { ca, insecure } };
 }
 
-/** What the entries of the file's list say, in its order, as the loader reads them. */
+/** The entries of the file's list, in its order, as the loader reads them. */
 function readBackends(json: JsonText, env: Environment, source: string): readonly BackendSpec[] {
-  // What is wrong elsewhere in the file is no reason against changing the backends.
+  // Mistakes elsewhere in the file do not matter for the backends.
   const raw = Object.fromEntries(Object.entries(Object(json.value)).filter(([key]) => key === "backends"));
   const { value, diagnostics, references } = substitute(raw, env);
   const first = readWith(configSchema, value);
@@ -189,18 +194,18 @@ function readBackends(json: JsonText, env: Environment, source: string): readonl
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Both have their keys in the same order, so their text tells. */
+/** Both have their keys in the same order, so comparing their text is enough. */
 function sameValue(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
-/** A backend as a new entry: a URL alone where that says everything. */
+/** A backend as a new entry: only a URL, if all else is default. */
 function newEntry({ url, ...fields }: BackendSpec, urlText = JSON.stringify(url)): string {
   const properties = newProperties(fields, FIELD_DEFAULTS, []);
   return properties.length === 0 ? urlText : objectText([`"url": ${urlText}`, ...properties]);
 }
 
-/** Properties for what is not its default, but for the `known` ones. */
+/** Properties for fields that are not their default, without the `known` ones. */
 function newProperties(fields: Fields, defaults: Fields, known: readonly unknown[]): string[] {
   return Object.entries(fields)
     .filter(([key, value]) => !known.includes(key) && !sameValue(value, defaults[key]))
@@ -233,7 +238,7 @@ interface Change {
   readonly style: Style;
 }
 
-/** The text of the list of backends, changed from what is `written` there to what is `wanted`. */
+/** The text of the list of backends, changed from the backends `written` in it to the `wanted` ones. */
 function editedList(array: Node, { written, wanted, style }: Change): string {
   const list = splitList(style.text, array);
   const specs = new Map(wanted.map((spec) => [spec.url, spec]));
@@ -243,7 +248,7 @@ function editedList(array: Node, { written, wanted, style }: Change): string {
     const before = written[index];
     const after = before === undefined ? undefined : specs.get(before.url);
     if (before === undefined || after === undefined) {
-      // They may be about more than this entry.
+      // Comments may be about more than this entry.
       if (item.above.trim() !== "") comments += item.above;
       continue;
     }
@@ -270,12 +275,12 @@ function editedEntry({ node, text }: Item, { before, after, style }: EntryChange
 interface ObjectChange {
   readonly before: Fields;
   readonly after: Fields;
-  /** What the fields are that are not in the text. */
+  /** The values of fields that are not in the text. */
   readonly defaults: Fields;
   readonly style: Style;
 }
 
-/** The text of an object whose fields change. Those that become their defaults stay in it if they were. */
+/** The text of an object whose fields change. A field that becomes its default stays, if it was in the text. */
 function editedObject(object: Node, { before, after, defaults, style }: ObjectChange): string {
   const list = splitList(style.text, object);
   const items = list.items.map((item) => {
@@ -304,13 +309,13 @@ function rootWithList(root: Node, wanted: readonly BackendSpec[], style: Style):
   return joinList(object, [...object.items, `"backends": ${list}`], { ...style, indent, closing });
 }
 
-/** How a file is written. */
+/** How a file is laid out. */
 interface Style {
   readonly text: string;
   readonly lineBreak: string;
-  /** Whether what has no items yet gets its items on lines of their own. */
+  /** Whether a list or object that was empty gets its items on lines of their own. */
   readonly multiline: boolean;
-  /** What each level is indented by. */
+  /** The indentation of each level. */
   readonly unit: string;
 }
 

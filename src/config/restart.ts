@@ -8,10 +8,9 @@ import { writtenConfig } from "./written.ts";
 const SETTINGS = settingsOf(configSchema).filter(({ restart }) => restart !== undefined);
 
 /**
- * The settings in which a configuration differs from the one that the process was started with and that take a restart,
- * by path.
+ * The paths of the settings that take a restart and differ from the configuration that the process was started with.
  *
- * @param newCertificate whether `proxy.tls` asks for another certificate that the engine can't change to
+ * @param newCertificate whether `proxy.tls` asks for another certificate and the engine can't change it
  */
 export function restartNeeded(started: Config, now: Config, newCertificate: boolean): string[] {
   const [before, after] = [writtenConfig(started), writtenConfig(now)];
@@ -23,7 +22,7 @@ export function restartNeeded(started: Config, now: Config, newCertificate: bool
   return distinct(differing.map(({ path }) => ({ path, text: "" }))).map(({ path }) => formatPath(path));
 }
 
-/** A configuration with what takes a restart as it was when the process started: what an isolate can go by now. */
+/** A configuration that an isolate can apply now: settings that take a restart have the values of the start. */
 export function untilRestart(started: Config, now: Config): Config {
   const [before, after] = [writtenConfig(started), writtenConfig(now)];
   for (const setting of SETTINGS) {

@@ -44,7 +44,9 @@ export const configSchema = z.codec(file, z.custom<Omit<z.output<typeof file>, "
 /** What the file may say: everything optional, durations and sizes as text or whole numbers. */
 export type ConfigFile = z.input<typeof configSchema>;
 
-/** What the code sees: complete, read-only, durations in whole milliseconds (`...Ms`) and sizes in bytes (`...Bytes`). */
+/**
+ * What the code sees: complete, read-only, durations in whole milliseconds (`...Ms`) and sizes in bytes (`...Bytes`).
+ */
 export type Config = DeepReadonly<z.output<typeof configSchema>>;
 
 /** How clients stick to a backend; `null` where they do not. */

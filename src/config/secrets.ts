@@ -1,23 +1,23 @@
-/** Which settings are secret, as the schema says: neither error lines nor `GET /config` show them. */
+/** Hides secret settings, which the schema names, in error lines and in `GET /config`. */
 import { configSchema } from "./schema.ts";
 import { covers, settingsOf } from "./setting.ts";
 import type { Path } from "./setting_path.ts";
 
-/** What stands in a secret's place. */
+/** Stands in place of a secret. */
 export const HIDDEN = "***";
 
 const SETTINGS = settingsOf(configSchema).filter(({ secret }) => secret !== undefined);
 const SECRET_NAME = /auth|cookie|token|secret|passw|credential|signature|session|key/i;
 
-/** Whether error lines hide what stands at a path. */
+/** Whether error lines hide the value at a path. */
 export function isSecret(path: Path): boolean {
   const setting = secretSettingAt(path);
   if (setting?.secret !== "by-name") return setting?.secret === "whole";
-  // What stands where the map itself should be may be a whole header line.
+  // A value in place of the map itself may be a whole header line.
   return path.length === setting.path.length || SECRET_NAME.test(String(path.at(setting.path.length)));
 }
 
-/** A configuration in the file's words with its secrets hidden; a new object, of what is there. */
+/** A copy of a configuration in the file's words, with its secrets hidden. */
 export function withoutSecrets(value: unknown, path: Path = []): unknown {
   if (Array.isArray(value)) return value.map((item, index) => withoutSecrets(item, [...path, index]));
   if (typeof value === "object" && value !== null) {

@@ -1,4 +1,4 @@
-/** A setting and every fact about it: what it is for, its default, who can honour it, what a change of it takes. */
+/** A setting and every fact about it: what it means, its default, its engine, whether a change takes a restart. */
 import * as z from "zod";
 import { type InUnit, unitOf, wordsFor } from "./kind.ts";
 import type { Path } from "./setting_path.ts";
@@ -7,42 +7,42 @@ import type { Path } from "./setting_path.ts";
 export const ENGINES = ["fetch", "wire"] as const;
 export type EngineName = (typeof ENGINES)[number];
 
-/** What may be special about a setting. */
+/** The optional facts of a setting. */
 export interface Particulars {
-  /** The only engine that can honour it. Default: both can. */
+  /** The only engine that it works with. Default: both. */
   readonly engine?: EngineName;
   /**
-   * Whether a change of it takes a restart, since it is bound to a listening socket or to an isolate. `"presence"`: only
-   * whether it is there at all; what is in it says for itself.
+   * Whether a change of it takes a restart, because it is bound to a listening socket or an isolate. `"presence"`: only
+   * setting it or setting it to `null` does. The settings inside it have facts of their own.
    */
   readonly restart?: true | "presence";
   /**
-   * What of it neither error lines nor `GET /config` show: all of it, the values of entries whose names look like those of
-   * secrets, or such parameters of its query.
+   * What error lines and `GET /config` hide: all of it, the values of entries whose names look like those of secrets,
+   * or such parameters of its query.
    */
   readonly secret?: "whole" | "by-name" | "in-query";
-  /** What the page of settings says beside `about`, in Markdown whose links start at `docs/`. */
+  /** What the page of settings says after `about`, in Markdown. Links start at `docs/`. */
   readonly more?: string;
 }
 
-/** All that is known of a setting. */
+/** All facts of a setting. */
 export interface SettingFacts extends Particulars {
-  /** One sentence or two in Markdown, for editors and for the page of settings: what it means. */
+  /** What it means, in one or two sentences of Markdown, for editors and for the page of settings. */
   readonly about: string;
   /** What the file may say, in Markdown. */
   readonly words: string;
   /**
-   * The default in the file's words, in its one usual spelling; `undefined`: it has to be given, or means nothing when it
-   * is left out.
+   * The default in the file's words, in its usual spelling. `undefined`: the setting must be given, or has no value
+   * when it is left out.
    */
   readonly fallback?: unknown;
-  /** Whether it has to be given. */
+  /** Whether it must be given. */
   readonly required?: boolean;
 }
 
 /** A setting with its place in the file. */
 export interface Setting extends SettingFacts {
-  /** Keys from the top of the file down; `EACH` stands for every entry of a list. */
+  /** Keys from the top of the file down. `EACH` stands for every entry of a list. */
   readonly path: readonly string[];
 }
 
@@ -51,7 +51,7 @@ export const EACH = "[]";
 
 const facts = z.registry<SettingFacts>();
 
-/** A setting that may be left out: `fallback` is its default as one would write it in the file. */
+/** A setting with a default. `fallback` is the default as one would write it in the file. */
 export function setting<T extends z.ZodType>(
   kind: T,
   fallback: z.input<T> & z.core.util.NoUndefined<z.input<T>>,
@@ -66,7 +66,7 @@ export function setting<T extends z.ZodType>(
   return made;
 }
 
-/** A setting without a default: one that has to be given, or an optional kind that may be left out. */
+/** A setting without a default. It must be given, unless its kind is optional. */
 export function bareSetting<T extends z.ZodType>(kind: T, about: string, particulars: Particulars = {}) {
   const known = { about, words: wordsFor(kind), required: !(kind instanceof z.ZodOptional), ...particulars };
   const made = kind.meta({ description: describe(known) });
@@ -74,13 +74,13 @@ export function bareSetting<T extends z.ZodType>(kind: T, about: string, particu
   return made;
 }
 
-/** A group of settings that may be left out, each of which then has its own default. */
+/** A group of settings that may be left out. Each setting then has its default. */
 export function section<T extends z.ZodType>(kind: T, about: string) {
   // Every setting of a section has a default, so an empty object is always valid input for it.
   return kind.prefault({} as z.core.util.NoUndefined<z.input<T>>).meta({ description: about });
 }
 
-/** The unit of a schema's values, found through what may stand around their kind; `""`: they have none. */
+/** The unit of a kind, whatever makes it optional. `""`: it has none. */
 type UnitOf<T> = T extends InUnit<infer U> ? U
   : T extends z.ZodPrefault<infer Inner> | z.ZodNullable<infer Inner> ? UnitOf<Inner>
   : "";
@@ -95,7 +95,9 @@ type Inside<T extends z.ZodObject> = {
   [K in keyof z.output<T> as Used<K, UnitOf<T["shape"][K & string]>>]: z.output<T>[K];
 };
 
-/** Settings whose names in the code say their unit: `interval` in the file is `intervalMs`, `bodySize` is `bodyBytes`. */
+/**
+ * Settings whose names in the code say their unit: `interval` in the file is `intervalMs`, `bodySize` is `bodyBytes`.
+ */
 export function inUnits<T extends z.ZodObject>(kind: T) {
   const names = Object.entries(kind.shape).map(([name, inner]) => [name, usedName(name, inner)] as const);
   const [there, back] = [new Map(names), new Map(names.map(([written, used]) => [used, written]))];
@@ -114,13 +116,13 @@ function renameKeys(value: unknown, names: ReadonlyMap<string, string>): unknown
   return Object.fromEntries(Object.entries(value ?? {}).map(([key, inner]) => [names.get(key) ?? key, inner]));
 }
 
-/** For editors, most of which show Markdown as it is written. */
+/** The description for editors. It has no backticks, because most editors do not render Markdown there. */
 function describe({ about, words, engine }: SettingFacts): string {
   return [about, `Type: ${words}.`, ...engine === undefined ? [] : [`Only with engine ${engine}.`]].join(" ")
     .replaceAll("`", "");
 }
 
-/** Every setting of a schema, in its order; those of a group stand where the group does. */
+/** Every setting of a schema, in its order. */
 export function settingsOf(schema: z.core.$ZodType): Setting[] {
   const found: Setting[] = [];
   visit(schema, [], found);
@@ -140,13 +142,13 @@ function visit(schema: z.core.$ZodType, path: readonly string[], found: Setting[
   }
 }
 
-/** Whether a path leads to the setting or to something in it. */
+/** Whether a path leads to the setting or into it. */
 export function covers({ path: keys }: Setting, path: Path): boolean {
   return keys.length <= path.length &&
     keys.every((key, index) => key === EACH ? typeof path[index] === "number" : key === path[index]);
 }
 
-/** What stands at a setting's path in a configuration in the file's words: one value, or one for each entry of lists. */
+/** The value of a setting in a configuration in the file's words. Inside a list, there is one for each entry. */
 export function valuesOf({ path }: Setting, written: unknown): { readonly path: Path; readonly value: unknown }[] {
   let places: { readonly path: Path; readonly value: unknown }[] = [{ path: [], value: written }];
   for (const key of path) {

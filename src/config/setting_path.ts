@@ -1,9 +1,9 @@
 /** Where a setting stands in the configuration file: `["backends", 1, "weight"]`, shown as `backends[1].weight`. */
 
-/** Keys and list positions from the top of the file down; empty: the file as a whole. */
+/** Keys and list positions from the top of the file down. Empty: the file as a whole. */
 export type Path = readonly (string | number)[];
 
-/** The path as error lines show it; keys that would be unclear with a dot appear quoted in brackets. */
+/** The path as error lines show it. Keys that would be unclear after a dot are quoted in brackets. */
 export function formatPath(path: Path): string {
   let text = "";
   for (const step of path) {
@@ -14,7 +14,7 @@ export function formatPath(path: Path): string {
   return text;
 }
 
-/** What stands at `path`, `undefined` where nothing does. Inherited properties count as nothing. */
+/** The value at `path`, or `undefined`. Inherited properties do not count. */
 export function valueAt(root: unknown, path: Path): unknown {
   let value = root;
   for (const step of path) {
@@ -24,7 +24,7 @@ export function valueAt(root: unknown, path: Path): unknown {
   return value;
 }
 
-/** Puts `value` at `path`, in objects and lists that are there already; does nothing where they are not. */
+/** Puts `value` at `path` if the object or list to hold it exists. Otherwise does nothing. */
 export function setAt(root: unknown, path: Path, value: unknown): void {
   const key = path.at(-1);
   const holder = valueAt(root, path.slice(0, -1));

@@ -1,4 +1,4 @@
-/** Durations and sizes as people write them: text to whole milliseconds or bytes, and back. */
+/** Durations and sizes as people write them: converts text to whole milliseconds or bytes, and back. */
 
 const DURATION_UNITS = [["d", 86_400_000], ["h", 3_600_000], ["m", 60_000], ["s", 1000], ["ms", 1]] as const;
 
@@ -27,7 +27,7 @@ export const SIZE_PATTERN = /^(\d+(?:\.\d{1,3})?)([KkMmGgTt]?[Bb]|[KkMmGgTt][Ii]
 
 /**
  * Milliseconds of `"500ms"`, `"5s"`, `"1m30s"`, `"1.5h"`, `"30d"`, or of a whole number, which is milliseconds already.
- * `undefined` for anything else, also for what is not a whole number of milliseconds.
+ * Returns `undefined` for anything else, also for fractions of a millisecond.
  */
 export function parseDuration(value: string | number): number | undefined {
   if (typeof value === "number") return wholeOrNothing(value);
@@ -50,7 +50,9 @@ export function parseSize(value: string | number): number | undefined {
   return wholeOrNothing(times(amount, known[1]));
 }
 
-/** The shortest usual text of whole milliseconds, 0 and up: `1m30s`, `1.5s`, `250ms`, `0s`. `parseDuration` reads it. */
+/**
+ * The shortest usual text of whole milliseconds, 0 and up: `1m30s`, `1.5s`, `250ms`, `0s`. `parseDuration` reads it.
+ */
 export function formatDuration(ms: number): string {
   if (ms === 0) return "0s";
   if (ms < 1000) return `${ms}ms`;
@@ -73,7 +75,7 @@ export function formatSize(bytes: number): string {
   return "0B";
 }
 
-/** `"1.5"` times 1000 is 1500 exactly: decimals count as whole thousandths, since 1.1 * 1000 is not 1100 in floats. */
+/** `"1.5"` times 1000 is exactly 1500. Computes in whole thousandths, because 1.1 * 1000 is not 1100 in floats. */
 function times(amount: string, unit: number): number {
   const [whole = "0", decimals = ""] = amount.split(".");
   return Number(whole) * unit + (Number(decimals.padEnd(3, "0")) * unit) / 1000;

@@ -1,4 +1,4 @@
-/** A configuration as written to a configuration as used: every check in its order, all problems at once. */
+/** Turns a configuration as written into one as used. Makes every check in order, and reports all problems at once. */
 import { ConfigError } from "../errors.ts";
 import { brokenRules, doubts } from "./cross_checks.ts";
 import { engineMismatches } from "./engine_limits.ts";
@@ -7,7 +7,7 @@ import { type Diagnostic, distinct, readWith } from "./diagnostics.ts";
 import { type Config, configSchema } from "./schema.ts";
 import { formatPath, isWithin, type Path, samePath, setAt, valueAt } from "./setting_path.ts";
 
-/** A value that came from a flag or an environment variable, which error lines then name instead of the path. */
+/** A value that came from a flag or an environment variable. Error lines then name that instead of the path. */
 export interface Origin {
   readonly path: Path;
   readonly name: string;
@@ -15,24 +15,27 @@ export interface Origin {
 
 /** Where a configuration came from. */
 export interface Provenance {
-  /** What to call the whole of it in error lines: the file's path, for instance. */
+  /** The name of the configuration in error lines, for example the path of the file. */
   readonly source?: string;
   /** Whether there is a file that `admin.persist` could write to. */
   readonly hasFile?: boolean;
   readonly origins?: readonly Origin[];
-  /** Settings that were nothing but a reference to an environment variable. */
+  /** Settings whose text was one reference to an environment variable and nothing else. */
   readonly references?: readonly Path[];
-  /** What was found wrong before; the settings at these paths are not looked at again. */
+  /** What was found wrong before. The settings at these paths are not checked again. */
   readonly diagnostics?: readonly Diagnostic[];
 }
 
-/** A configuration in force, and what is doubtful about it, a line each. */
+/** A valid configuration, and a warning for each thing in it that is doubtful. */
 export interface Validated {
   readonly config: Config;
   readonly warnings: readonly string[];
 }
 
-/** Checks `raw`, a file's content as plain values (left as it is). Throws a `ConfigError` with a line for each problem. */
+/**
+ * Checks `raw`, a file's content as plain values, and does not change it. Throws a `ConfigError` with a line for each
+ * problem.
+ */
 export function validateConfig(raw: unknown, provenance: Provenance = {}): Validated {
   const { source = "configuration", hasFile = false, origins = [], references = [] } = provenance;
   const nameOf = (path: Path) => origins.find((origin) => isWithin(path, origin.path))?.name ?? formatPath(path);
@@ -55,8 +58,8 @@ interface ReadConfig {
 }
 
 /**
- * Reads with the schema, then takes out what was wrong and reads again: the rules between settings need a complete
- * configuration, and all problems are to be told at once.
+ * Reads with the schema, removes what was wrong, and reads again. The rules between settings need a complete
+ * configuration, and all problems must be reported at once.
  */
 function read(raw: unknown, references: readonly Path[], earlier: readonly Diagnostic[]): ReadConfig {
   const working = structuredClone(raw);
@@ -69,7 +72,7 @@ function read(raw: unknown, references: readonly Path[], earlier: readonly Diagn
     );
   }
   const diagnostics = [...earlier];
-  // Objects are checked as a whole only when each of their settings is valid: a few rounds find everything.
+  // The schema checks an object as a whole only when each of its settings is valid. A few rounds find everything.
   for (let round = 0; round < 5; round++) {
     const reading = readWith(configSchema, working);
     if (reading.ok) return { config: reading.value, diagnostics };
@@ -82,13 +85,13 @@ function read(raw: unknown, references: readonly Path[], earlier: readonly Diagn
 function takeOut(working: unknown, diagnostics: readonly Diagnostic[]): void {
   for (const { path } of diagnostics) {
     if (path[0] === "backends" && (path.length === 2 || path[2] === "url")) {
-      // A stand-in keeps the positions of the backends after it.
+      // A placeholder keeps the positions of the backends after it.
       setAt(working, path.slice(0, 2), `http://bad-backend-${path[1]}.invalid`);
     } else remove(working, path);
   }
 }
 
-/** Removes a setting; of a list other than the backends, all of it. */
+/** Removes a setting. If it is in a list other than the backends, removes the whole list. */
 function remove(raw: unknown, path: Path): void {
   const insideBackend = path[0] === "backends" && path.length > 2 ? 2 : 0;
   const index = path.findIndex((step, position) => position >= insideBackend && typeof step === "number");

@@ -1,10 +1,10 @@
-/** The certificate authorities by which backends are known (`tls.ca`). */
+/** The certificate authorities that backends are verified with (`tls.ca`). */
 
 import type { BackendSpec } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
 import { certificatesIn, PemError, readFile } from "./pem.ts";
 
-/** What stood in the files, by path. */
+/** The text of the files, by path. */
 export type Authorities = ReadonlyMap<string, string>;
 
 /**
@@ -28,20 +28,20 @@ export function readAuthorities(backends: readonly BackendSpec[]): Authorities {
   return authorities;
 }
 
-/** The files that hold something else now. */
+/** The files whose text has changed. */
 export function changedAuthorities(before: Authorities, after: Authorities): ReadonlySet<string> {
   return new Set(
     [...after].filter(([path, text]) => before.has(path) && before.get(path) !== text).map(([path]) => path),
   );
 }
 
-/** The part of an HTTP client's options that says whom it trusts. The runtime adds these to the authorities it has. */
+/** The options of an HTTP client that say whom it trusts. The runtime adds these authorities to its own. */
 export function trustFor({ ca }: BackendSpec["tls"]): { readonly caCerts?: string[] } {
   if (ca === null) return {};
   try {
     return { caCerts: [readAuthority(ca)] };
   } catch {
-    // It was fine a moment ago, before the backend was made. Without it connections fail, and checks say so.
+    // It was readable before the backend was made. Without it, connections fail and checks say why.
     return {};
   }
 }

@@ -1,4 +1,6 @@
-/** The certificate that the proxy shows its clients: read from files, or made, and checked before anything listens. */
+/**
+ * Gets the certificate that clients are shown: reads it from files or makes it, and checks it before anything listens.
+ */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import type { Config } from "../config/schema.ts";
@@ -13,14 +15,14 @@ export type TlsConfig = NonNullable<Config["proxy"]["tls"]>;
 
 type FilesConfig = Extract<TlsConfig, { kind: "files" }>;
 
-/** With less than this left, each start, each reload and each day says so. */
+/** With less than this left, there is a warning at each start, at each reload and once a day. */
 const WARNING_DAYS = 14;
 const DAY_MS = 86_400_000;
 
 /**
- * Returns the configured certificate: from its files, or self-signed, kept from before or made.
+ * Returns the configured certificate: from its files, or a self-signed one, which was kept or is made now.
  *
- * @throws {ConfigError} when the files are of no use
+ * @throws {ConfigError} when the files can't be used
  */
 export async function serverCertificate(
   tls: TlsConfig,
@@ -29,18 +31,18 @@ export async function serverCertificate(
   return await certificateSource(tls, now).obtain(log);
 }
 
-/** Where the configured certificate comes from: files that have been read, or the making of one. */
+/** Where the configured certificate comes from: files that have been read, or roundhouse itself. */
 export interface CertificateSource {
   /** Whether it is another one than `current`. */
   differsFrom(current: ServerCertificate | undefined): boolean;
-  /** The certificate itself; rejects only where a self-signed one can't be made. */
+  /** Returns the certificate. Rejects only if a self-signed one can't be made. */
   obtain(log: Log): Promise<ServerCertificate>;
 }
 
 /**
- * Finds the configured certificate. Its files are read and checked here, once; one that has to be made is made later.
+ * Finds the configured certificate. Reads and checks its files once, here. A self-signed one is made later.
  *
- * @throws {ConfigError} when the files are of no use
+ * @throws {ConfigError} when the files can't be used
  */
 export function certificateSource(tls: TlsConfig, now: Date): CertificateSource {
   switch (tls.kind) {
@@ -65,16 +67,16 @@ export function certificateSource(tls: TlsConfig, now: Date): CertificateSource 
   }
 }
 
-/** Whether it is time for another certificate: to be made, if it is self-signed, else for somebody to put it there. */
+/** Whether it is time for another certificate. A self-signed one can be made; for files, somebody has to bring it. */
 export function endsSoon(tls: TlsConfig, current: ServerCertificate, now: Date): boolean {
   if (tls.kind === "self-signed") return !serves(current, tls.names, now);
   return new Date(new X509Certificate(current.cert).validTo).getTime() - now.getTime() < WARNING_DAYS * DAY_MS;
 }
 
 /**
- * Reads and checks the files. `warning` is about a certificate that serves, but not for long or not yet.
+ * Reads and checks the files. `warning` is about a certificate that will expire soon or is not valid yet.
  *
- * @throws {ConfigError} with a line for each file that is of no use
+ * @throws {ConfigError} with a line for each file that can't be used
  */
 export function readCertificate(
   files: Pick<FilesConfig, "cert" | "key">,
@@ -121,7 +123,7 @@ function readChain(path: string, now: Date): Chain {
 
 function readKey(path: string): Key {
   const text = readFile(path);
-  // Asked before: the library would ask for the passphrase on the terminal.
+  // Checked first, because the library would ask for the passphrase on the terminal.
   if (/ENCRYPTED/.test(text)) throw new PemError(`the key in ${path} is encrypted, want one without a passphrase`);
   if (!/-----BEGIN ([A-Z]+ )?PRIVATE KEY-----/.test(text)) throw new PemError(`${path} has no private key in PEM`);
   try {
@@ -136,7 +138,7 @@ function mustMatch({ text, leaf }: Chain, key: Key, keyPath: string, certPath: s
     throw new PemError(`the key in ${keyPath} does not belong to the certificate in ${certPath}`);
   }
   try {
-    // Goes through the same checks as a listener, such as whether this kind of key is known, but opens no port.
+    // Makes the same checks as a listener, such as whether this kind of key is supported, but opens no port.
     Deno.createHttpClient({ cert: text, key: key.text }).close();
   } catch (error) {
     throw new PemError(`the pair of ${certPath} and ${keyPath} can't be used: ${messageOf(error)}`, { cause: error });

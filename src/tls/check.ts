@@ -1,4 +1,4 @@
-/** Whether the files of certificates that a configuration names are of use, all of them at once. */
+/** Checks all the files of certificates that a configuration names. */
 
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
@@ -6,9 +6,9 @@ import { readAuthorities } from "./authorities.ts";
 import { readCertificate } from "./certificates.ts";
 
 /**
- * Reads every file. Returns what is doubtful, a line each: a certificate that serves, but not for long or not yet.
+ * Reads every file. Returns a warning for each certificate that will expire soon or is not valid yet.
  *
- * @throws {ConfigError} with a line for each file that is of no use
+ * @throws {ConfigError} with a line for each file that can't be used
  */
 export function checkCertificateFiles({ proxy, backends }: Config, now: Date): string[] {
   const lines: string[] = [];

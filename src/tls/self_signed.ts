@@ -1,4 +1,4 @@
-/** A certificate that the proxy makes itself, kept from one start to the next so that clients meet the same one. */
+/** Makes a self-signed certificate, and keeps it from one start to the next, so that clients see the same one. */
 
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import ipaddr from "ipaddr.js";
@@ -11,7 +11,7 @@ import type { ServerCertificate } from "./server_certificate.ts";
 export interface SelfSignedOptions {
   /** Host names and IP addresses. */
   readonly names: readonly string[];
-  /** Where state is kept between starts; `undefined`: nowhere. */
+  /** Where state is kept between starts. `undefined`: nowhere. */
   readonly directory: string | undefined;
   readonly now: Date;
   readonly log: Log;
@@ -19,13 +19,13 @@ export interface SelfSignedOptions {
 
 const DAY_MS = 86_400_000;
 
-/** Browsers take no certificate that is valid for more than 397 days. */
+/** Browsers reject a certificate that is valid for more than 397 days. */
 const VALID_DAYS = 396;
 
-/** Clocks of clients may be behind. */
+/** The certificate is valid from this much earlier, because clocks of clients may be behind. */
 const BACKDATED_MS = 3_600_000;
 
-/** With less than this left a new one is made. */
+/** With less than this left, a new certificate is made. */
 const RENEWAL_DAYS = 30;
 
 /**
@@ -42,7 +42,9 @@ export function stateDirectory(env: (name: string) => string | undefined): strin
   return home ? `${home}/.local/state/roundhouse` : undefined;
 }
 
-/** Returns the certificate kept in the directory if it is for the same names and lasts; else makes one and keeps it. */
+/**
+ * Returns the certificate kept in the directory, if it has the same names and lasts. Otherwise makes one and keeps it.
+ */
 export async function selfSignedCertificate(options: SelfSignedOptions): Promise<ServerCertificate> {
   const { names, now, log } = options;
   const directory = keepingPlace(options);
@@ -62,14 +64,16 @@ export async function selfSignedCertificate(options: SelfSignedOptions): Promise
   return made;
 }
 
-/** The directory, if there is one that may be written to. The state's own may be open to others; this one is not. */
+/**
+ * The directory for the certificate, if it may be written to. Unlike the state directory, only its owner can open it.
+ */
 function keepingPlace({ directory, log }: SelfSignedOptions): string | undefined {
   if (directory === undefined) {
     notKept(log, undefined, "none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set");
     return undefined;
   }
   const place = `${directory}/tls`;
-  // Asked before: the runtime would ask for the permission on the terminal.
+  // Checked first, because the runtime would ask for the permission on the terminal.
   const { state } = Deno.permissions.querySync({ name: "write", path: place });
   if (state === "granted") return place;
   notKept(log, place, "writing there is not permitted (--allow-write)");
@@ -85,7 +89,7 @@ interface Files {
   readonly key: string;
 }
 
-/** Each set of names has files of its own, so that several proxies of one user keep one each. */
+/** Each set of names has its own files, so that several proxies of one user do not replace each other's. */
 function filesFor(directory: string, names: readonly string[]): Files {
   const set = [...new Set(names.map(oneSpelling))].sort().join();
   const digest = createHash("sha256").update(set).digest("hex").slice(0, 12);
@@ -100,7 +104,7 @@ function read({ cert, key }: Files): ServerCertificate | undefined {
   }
 }
 
-/** Whether a certificate is for exactly these names, has its key beside it and lasts a while. */
+/** Whether a certificate has exactly these names, belongs to its key and lasts a while. */
 export function serves({ cert, key }: ServerCertificate, names: readonly string[], now: Date): boolean {
   try {
     const certificate = new X509Certificate(cert);
@@ -122,7 +126,7 @@ function oneSpelling(name: string): string {
   return addressIn(name) ?? name.toLowerCase();
 }
 
-/** The one spelling of an IP address, without a zone; `undefined` for a host name. */
+/** An IP address in its usual spelling, without a zone. `undefined` for a host name. */
 function addressIn(name: string): string | undefined {
   const [address = ""] = name.split("%");
   if (!ipaddr.IPv4.isValidFourPartDecimal(address) && !ipaddr.IPv6.isValid(address)) return undefined;
@@ -153,7 +157,7 @@ async function make(names: readonly string[], now: Date): Promise<ServerCertific
   return { cert: `${made.cert.trimEnd()}\n`, key: made.private };
 }
 
-/** Each file appears whole or not at all; a pair of two makes does not fit and is made anew. */
+/** Each file is replaced whole or not at all. If the two do not belong together, the next start makes new ones. */
 function keep({ cert, key }: ServerCertificate, directory: string, to: Files): void {
   Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   Deno.chmodSync(directory, 0o700); // it may have been there

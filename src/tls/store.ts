@@ -1,4 +1,4 @@
-/** The certificate in use, as long as the process runs. A reload or its age puts another in its place. */
+/** The certificate in use while the process runs. A reload replaces it, and so does its age. */
 
 import { X509Certificate } from "node:crypto";
 import { messageOf } from "../errors.ts";
@@ -15,17 +15,17 @@ export interface CertificateStoreOptions {
   readonly clock: Clock;
 }
 
-/** Has clients that connect from now on shown a certificate. */
+/** Makes the engine show a certificate to clients that connect from now on. */
 type ShowCertificate = (certificate: ServerCertificate) => void;
 
-/** How often the certificate's age is looked at. A timer for its whole life would overflow, and miss a sleep. */
+/** How often the certificate's age is checked. A timer for its whole life would overflow, and would miss a sleep. */
 const LOOK_MS = 86_400_000;
 
-/** Owns the certificate in use: the one place that hands an engine another. Looks at its age from `watch` to `stop`. */
+/** Owns the certificate in use, and alone gives an engine another one. Checks its age from `watch` to `stop`. */
 export class CertificateStore {
   readonly #log: Log;
   readonly #clock: Clock;
-  /** What the certificate in use was read or made by. */
+  /** The configuration that the certificate in use comes from. */
   #tls: TlsConfig | null;
   #current: ServerCertificate | undefined;
   #show: ShowCertificate | undefined;
@@ -36,7 +36,7 @@ export class CertificateStore {
   /**
    * Reads the configured certificate, or makes it.
    *
-   * @throws {ConfigError} when its files are of no use
+   * @throws {ConfigError} when its files can't be used
    */
   static async obtain(options: CertificateStoreOptions): Promise<CertificateStore> {
     const { tls, log, clock } = options;
@@ -57,7 +57,7 @@ export class CertificateStore {
   }
 
   /**
-   * Begins to look at the certificate's age. `show` puts another one before clients; without it, the store only warns
+   * Begins to check the certificate's age. Without `show`, the engine can't show another one, and the store only warns
    * in time.
    */
   watch(show: ShowCertificate | undefined): void {
@@ -67,10 +67,10 @@ export class CertificateStore {
   }
 
   /**
-   * Gets the certificate that another configuration asks for, files read again. Shows it to nobody yet: the returned
-   * function does, and can't fail. It returns whether that takes a restart instead.
+   * Gets the certificate for another configuration, and reads its files again. Does not show it yet: the returned
+   * function does, and can't fail. That function returns whether the change takes a restart instead.
    *
-   * @throws {ConfigError} when its files are of no use
+   * @throws {ConfigError} when its files can't be used
    */
   async prepare(tls: TlsConfig | null): Promise<() => boolean> {
     if (tls === null) return () => this.#current !== undefined;
@@ -85,7 +85,7 @@ export class CertificateStore {
     };
   }
 
-  /** Ends looking; settles when nothing of it is left. */
+  /** Stops checking the age. Settles when nothing of it is left. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelLook?.();
@@ -117,7 +117,7 @@ export class CertificateStore {
       return;
     }
     const next = await serverCertificate(tls, { log: this.#log, now });
-    // A reload or the end of the process may have come before it was made.
+    // A reload, or the end of the process, may have come first.
     if (this.#tls === tls && !this.#stopped) this.#use(next);
   }
 }

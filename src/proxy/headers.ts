@@ -79,83 +79,26 @@ export function forwardRequest(
   rules: HeaderRules,
   random: RandomHex,
 ): ForwardedRequest {
-  const trusted = trust.trusts(request.peer);
   const authority = request.authority ?? "";
-  const headers: HeaderPair[] = [];
-  let hostGiven = false;
-  let teGiven = false;
-  let connection: string | undefined;
-  let forwardedFor: string | undefined;
-  let forwardedProto: string | undefined;
-  let forwardedHost: string | undefined;
-  let requestId: string | undefined;
-  let traceparent: string | undefined;
-  let hasTraceState = false;
-
-  for (const pair of request.headers) {
-    const value = pair[1];
-    switch (REQUEST_HEADERS.get(pair[0]) ?? forwardedEntry(pair[0])) {
-      case undefined:
-        headers.push(pair);
-        continue;
-      case "drop":
-        continue;
-      case "host":
-        if (!hostGiven) headers.push(value === authority ? pair : [pair[0], authority]);
-        hostGiven = true;
-        continue;
-      case "connection":
-        connection = connection === undefined ? value : `${connection},${value}`;
-        continue;
-      case "te":
-        if (request.takesTrailers && !teGiven && namesTrailers(value)) {
-          headers.push(value === "trailers" ? pair : [pair[0], "trailers"]);
-          teGiven = true;
-        }
-        continue;
-      case "trailer":
-        if (request.carriesTrailers) headers.push(pair);
-        continue;
-      case "forwarded-for":
-        if (trusted) forwardedFor = forwardedFor === undefined ? value : `${forwardedFor}, ${value}`;
-        continue;
-      case "forwarded-proto":
-        if (trusted) forwardedProto = value;
-        continue;
-      case "forwarded-host":
-        if (trusted) forwardedHost = value;
-        continue;
-      case "believed":
-        if (trusted) headers.push(pair);
-        continue;
-      case "request-id":
-        requestId = requestId === undefined && isRequestId(value) ? value : "";
-        continue;
-      case "traceparent":
-        traceparent = traceparent === undefined ? value : ""; // two of them are as good as none
-        headers.push(pair);
-        continue;
-      case "tracestate":
-        hasTraceState = true;
-        headers.push(pair);
-    }
-  }
-  if (!hostGiven) headers.unshift(["host", authority]);
+  const fields = new RequestFields(request, authority, trust.trusts(request.peer));
+  for (const pair of request.headers) fields.take(pair);
+  const { headers, connection, forwardedFor, traceparent } = fields;
+  if (!fields.hostGiven) headers.unshift(["host", authority]);
   let kept = connection === undefined ? headers : withoutNamed(headers, connection);
   let traceId = traceparent === undefined ? undefined : traceIdOf(traceparent);
   if (traceId === undefined) {
-    if (traceparent !== undefined || hasTraceState) kept = withoutTrace(kept);
+    if (traceparent !== undefined || fields.hasTraceState) kept = withoutTrace(kept);
     traceId = random.take(16);
     kept.push(["traceparent", startTrace(traceId, random)]);
   }
 
   const client = forwardedFor === undefined ? request.peer : trust.client(forwardedFor, request.peer);
-  const protocol = forwardedProto ?? (request.secure ? "https" : "http");
-  const id = requestId || random.take(16);
+  const protocol = fields.forwardedProto ?? (request.secure ? "https" : "http");
+  const id = fields.requestId || random.take(16);
   kept.push(
     ["x-forwarded-for", forwardedFor === undefined ? request.peer : `${forwardedFor}, ${request.peer}`],
     ["x-forwarded-proto", protocol],
-    ["x-forwarded-host", forwardedHost ?? authority],
+    ["x-forwarded-host", fields.forwardedHost ?? authority],
     ["x-request-id", id],
   );
   return {
@@ -165,6 +108,85 @@ export function forwardRequest(
     secure: isHttps(protocol),
     traceId,
   };
+}
+
+/** What a request's headers say, taken one after the other. */
+class RequestFields {
+  /** Those that cross, but for what `Connection` names. */
+  readonly headers: HeaderPair[] = [];
+  hostGiven = false;
+  connection: string | undefined;
+  /** This and the next two: what a trusted peer says. */
+  forwardedFor: string | undefined;
+  forwardedProto: string | undefined;
+  forwardedHost: string | undefined;
+  /** Empty: there is none that can be taken over. */
+  requestId: string | undefined;
+  /** Empty: there are several. */
+  traceparent: string | undefined;
+  hasTraceState = false;
+  readonly #request: RequestHead;
+  readonly #authority: string;
+  readonly #trusted: boolean;
+  #teGiven = false;
+
+  /** @param trusted whether the peer is believed what it says of its client */
+  constructor(request: RequestHead, authority: string, trusted: boolean) {
+    this.#request = request;
+    this.#authority = authority;
+    this.#trusted = trusted;
+  }
+
+  take(pair: HeaderPair): void {
+    const value = pair[1];
+    const { headers } = this;
+    switch (REQUEST_HEADERS.get(pair[0]) ?? forwardedEntry(pair[0])) {
+      case undefined:
+        headers.push(pair);
+        return;
+      case "drop":
+        return;
+      case "host":
+        if (!this.hostGiven) headers.push(value === this.#authority ? pair : [pair[0], this.#authority]);
+        this.hostGiven = true;
+        return;
+      case "connection":
+        this.connection = this.connection === undefined ? value : `${this.connection},${value}`;
+        return;
+      case "te":
+        if (this.#request.takesTrailers && !this.#teGiven && namesTrailers(value)) {
+          headers.push(value === "trailers" ? pair : [pair[0], "trailers"]);
+          this.#teGiven = true;
+        }
+        return;
+      case "trailer":
+        if (this.#request.carriesTrailers) headers.push(pair);
+        return;
+      case "forwarded-for":
+        if (!this.#trusted) return;
+        this.forwardedFor = this.forwardedFor === undefined ? value : `${this.forwardedFor}, ${value}`;
+        return;
+      case "forwarded-proto":
+        if (this.#trusted) this.forwardedProto = value;
+        return;
+      case "forwarded-host":
+        if (this.#trusted) this.forwardedHost = value;
+        return;
+      case "believed":
+        if (this.#trusted) headers.push(pair);
+        return;
+      case "request-id":
+        this.requestId = this.requestId === undefined && isRequestId(value) ? value : "";
+        return;
+      case "traceparent":
+        this.traceparent = this.traceparent === undefined ? value : ""; // two of them are as good as none
+        headers.push(pair);
+        return;
+      case "tracestate":
+        this.hasTraceState = true;
+        headers.push(pair);
+    }
+  }
 }
 
 /** Of a list that several proxies have made the first is the client's. */

@@ -28,50 +28,12 @@ export interface FetchRequestHead extends RequestHead {
  */
 export function readHead(request: Request, peer: string, secure: boolean): FetchRequestHead {
   const { url, method } = request;
-  const headers: HeaderPair[] = [];
-  request.headers.forEach(pushPair, headers); // iterating would make an object for each step
-  let host: string | undefined;
-  let bodyBytes: number | undefined;
-  let bodySaid = false;
-  let upgrade: string | undefined;
-  let connection = "";
-  let key: string | undefined;
-  let hasForeignCoding = false;
-  let keepAlive = false;
-  let acceptsEncodings = false;
-  for (const [name, value] of headers) {
-    switch (name) {
-      case "host":
-        host = value;
-        break;
-      case "content-length":
-        bodyBytes = Number(value); // not a number: several, for the request to be refused by it
-        bodySaid = true;
-        break;
-      case "transfer-encoding":
-        hasForeignCoding = value.toLowerCase() !== "chunked";
-        bodyBytes = undefined;
-        bodySaid = true;
-        break;
-      case "upgrade":
-        upgrade = value;
-        break;
-      case "connection":
-        connection = value;
-        keepAlive = value === "keep-alive" || value === "Keep-Alive";
-        break;
-      case "accept-encoding":
-        acceptsEncodings = true;
-        break;
-      case "sec-websocket-key":
-        key = value;
-        break;
-    }
-  }
+  const fields = new HeadFields();
+  request.headers.forEach(takeField, fields); // iterating would make an object for each step
+  const { headers, host, upgrade, bodySaid } = fields;
   const authorityAt = behindScheme(url);
   // An upgrade takes the connection as it is.
   const bodyUnsaid = !bodySaid && upgrade === undefined && mayHaveBody(request);
-  if (!bodySaid && !bodyUnsaid) bodyBytes = 0;
   const authority = readAuthority(url, authorityAt, host);
   const rest = url.slice(authorityAt + authority.length);
   return {
@@ -85,20 +47,67 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
     // Plain HTTP without `Host` is the client's mistake; over HTTP/2 the authority is the URL's.
     authority: host === undefined && !secure ? undefined : refusableHost(host) ?? authority,
     headers,
-    bodyBytes,
+    bodyBytes: bodySaid || bodyUnsaid ? fields.bodyBytes : 0,
     peer,
     secure,
-    wantsWebSocket: upgrade?.toLowerCase() === "websocket" && isUpgrade(connection) && key !== undefined &&
-      method === "GET",
-    hasForeignCoding,
+    wantsWebSocket: upgrade?.toLowerCase() === "websocket" && isUpgrade(fields.connection) &&
+      fields.key !== undefined && method === "GET",
+    hasForeignCoding: fields.hasForeignCoding,
     bodyUnsaid,
-    mayBeKeptHttp10: keepAlive && !acceptsEncodings,
+    mayBeKeptHttp10: fields.keepAlive && !fields.acceptsEncodings,
     tracedByRuntime: false,
   };
 }
 
-function pushPair(this: HeaderPair[], value: string, name: string): void {
-  this.push([name, value]);
+/** What a request's headers say, taken one after the other. */
+class HeadFields {
+  readonly headers: HeaderPair[] = [];
+  host: string | undefined;
+  bodyBytes: number | undefined;
+  /** Whether a header tells of a body, or that there is none. */
+  bodySaid = false;
+  upgrade: string | undefined;
+  connection = "";
+  key: string | undefined;
+  hasForeignCoding = false;
+  keepAlive = false;
+  acceptsEncodings = false;
+
+  take(name: string, value: string): void {
+    this.headers.push([name, value]);
+    switch (name) {
+      case "host":
+        this.host = value;
+        break;
+      case "content-length":
+        this.bodyBytes = Number(value); // not a number: several, for the request to be refused by it
+        this.bodySaid = true;
+        break;
+      case "transfer-encoding":
+        this.hasForeignCoding = value.toLowerCase() !== "chunked";
+        this.bodyBytes = undefined;
+        this.bodySaid = true;
+        break;
+      case "upgrade":
+        this.upgrade = value;
+        break;
+      case "connection":
+        this.connection = value;
+        this.keepAlive = value === "keep-alive" || value === "Keep-Alive";
+        break;
+      case "accept-encoding":
+        this.acceptsEncodings = true;
+        break;
+      case "sec-websocket-key":
+        this.key = value;
+        break;
+    }
+  }
+}
+
+/** As a function, so that no closure is made for each request. */
+function takeField(this: HeadFields, value: string, name: string): void {
+  this.take(name, value);
 }
 
 /** Whether the options of `Connection` let the protocol change: without, `Upgrade` means nothing (RFC 9110 §7.8). */

@@ -51,32 +51,13 @@ export function startBackend(options: BackendOptions = {}): SampleBackend {
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: options.port ?? 0, onListen: () => {} },
     async (request) => {
-      const { pathname, search } = new URL(request.url);
-      if (pathname === "/health" || request.headers.get("user-agent") === checkUserAgent) {
-        return backend.failing ? new Response("failing\n", { status: 503 }) : new Response("ok\n");
-      }
-      switch (pathname) {
-        case "/fail":
-        case "/recover":
-          if (request.method !== "POST") {
-            return new Response("use POST\n", { status: 405, headers: { allow: "POST" } });
-          }
-          backend.failing = pathname === "/fail";
-          return new Response(`${backend.name} ${backend.failing ? "fails" : "passes"} its health check now\n`);
-      }
-
+      const { pathname } = new URL(request.url);
+      const said = answerOfItself(backend, request, pathname);
+      if (said !== undefined) return said;
       requests++;
       if (delayMs > 0) await sleep(delayMs, AbortSignal.any([request.signal, stopping.signal]));
       if (random() < failureRate) return new Response(`${backend.name} failed on purpose\n`, { status: 500 });
-      if (pathname === "/stream") return eventStream(backend.name, stopping.signal);
-
-      const headers: Record<string, string> = {};
-      for (const name of shownHeaders) {
-        const value = request.headers.get(name);
-        if (value !== null) headers[name] = value;
-      }
-      const story = { backend: backend.name, method: request.method, path: pathname + search, headers };
-      return new Response(JSON.stringify(story) + "\n", { headers: { "content-type": "application/json" } });
+      return pathname === "/stream" ? eventStream(backend.name, stopping.signal) : echo(backend.name, request);
     },
   );
 
@@ -95,6 +76,29 @@ export function startBackend(options: BackendOptions = {}): SampleBackend {
     },
   };
   return backend;
+}
+
+/** The answer to a health check, or to who makes the checks fail or pass; `undefined`: it is another request. */
+function answerOfItself(backend: SampleBackend, request: Request, pathname: string): Response | undefined {
+  if (pathname === "/health" || request.headers.get("user-agent") === checkUserAgent) {
+    return backend.failing ? new Response("failing\n", { status: 503 }) : new Response("ok\n");
+  }
+  if (pathname !== "/fail" && pathname !== "/recover") return undefined;
+  if (request.method !== "POST") return new Response("use POST\n", { status: 405, headers: { allow: "POST" } });
+  backend.failing = pathname === "/fail";
+  return new Response(`${backend.name} ${backend.failing ? "fails" : "passes"} its health check now\n`);
+}
+
+/** Says what has arrived. */
+function echo(name: string, request: Request): Response {
+  const { pathname, search } = new URL(request.url);
+  const headers: Record<string, string> = {};
+  for (const shown of shownHeaders) {
+    const value = request.headers.get(shown);
+    if (value !== null) headers[shown] = value;
+  }
+  const story = { backend: name, method: request.method, path: pathname + search, headers };
+  return new Response(JSON.stringify(story) + "\n", { headers: { "content-type": "application/json" } });
 }
 
 /** Server-sent events, the first at once, then one a second, until the client leaves or `stop` fires. */

@@ -95,7 +95,7 @@ Deno.test("a configuration that is bad or can't be read again changes nothing an
     version: "test",
     workerUrl: WORKER_URL,
   });
-  await assertRejects(() => fixed.reload(), ConfigError, "nothing to read again");
+  await assertRejects(() => fixed.reload(), ConfigError, "no configuration to read again");
   await fixed.stop();
 });
 
@@ -168,7 +168,8 @@ Deno.test("a reload that there is no room for changes nothing at all", async () 
   const before = pool.backends;
   Object.assign(settings, { backends: list(3), strategy: "random", health: { type: "tcp" }, admin: { token: "t" } });
   const { status, body } = await postReload(proxy);
-  const reason = "backends: there is room for 0 new backends, not for 4096, until requests to removed ones have ended";
+  const reason =
+    "backends: there is room for 0 new backends, not for 4096, until requests to removed backends have ended";
   assertEquals([status, body.detail], [400, reason]);
   assertEquals(pool.backends, before);
   assertEquals((await (await fetch(`${proxy.adminUrl}/status`)).json()).strategy, "round-robin");

@@ -1,4 +1,4 @@
-/** Commands and flags: what the person at the keyboard asked for. */
+/** Parses commands and flags. */
 
 import { parseArgs } from "@std/cli/parse-args";
 import type { Overrides } from "../config/load.ts";
@@ -15,7 +15,7 @@ export type Command =
   }
   | {
     readonly kind: "top";
-    /** Where the admin server is: an origin with an optional base path. */
+    /** The URL of the admin API: an origin with an optional base path. */
     readonly adminUrl: string;
   }
   | { readonly kind: "schema" | "version" | "help" };
@@ -70,13 +70,14 @@ const SWITCHES = ["help", "version", "watch-config"] as const;
 const ALIASES = { c: "config", b: "backend", p: "port", h: "help" } as const;
 const COMMANDS = ["run", "check", "schema", "top"] as const;
 
-/** Where the admin server listens unless the configuration says otherwise. */
+/** The URL of the admin API with the default configuration. */
 const DEFAULT_ADMIN_URL = "http://127.0.0.1:8081";
 
 /**
  * Reads the command line.
  *
- * @throws {UsageError} on an unknown command or flag, a flag without its value, a port or worker count that is no number
+ * @throws {UsageError} on an unknown command or flag, a flag without its value, a port or worker count that is no
+ * number
  */
 export function parseCommand(args: readonly string[]): Command {
   const flags = parseArgs([...args], {
@@ -128,7 +129,7 @@ function overridesFrom(flags: Record<string, unknown>): Overrides {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
-/** Everything else that `top` might be told would be meant for something else. */
+/** The URL for `top`. Refuses all other options, because `top` does not use them. */
 function adminUrlFrom(flags: Record<string, unknown>): string {
   const other = [...TEXT_FLAGS, ...SWITCHES].find((name) => {
     return name !== "admin" && flags[name] !== undefined && flags[name] !== false && Object(flags[name]).length !== 0;

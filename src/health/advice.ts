@@ -1,10 +1,10 @@
-/** What to set when a check fails though the backend may well be fine. */
+/** Which settings to change when a check fails although the backend may be healthy. */
 
 import { checkedPath } from "../config/checked.ts";
 import type { HealthConfig } from "../config/schema.ts";
 import type { Observation } from "./probes.ts";
 
-/** Names the settings that decide about such a check; `undefined` where the backend alone can help. */
+/** Names the settings that may make the check pass; `undefined` if only the backend can be changed. */
 export function adviceOn({ status, error }: Observation, config: HealthConfig): string | undefined {
   const { type, body } = config;
   if (type !== "http") return undefined;

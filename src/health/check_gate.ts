@@ -1,4 +1,4 @@
-/** How many checks are made at a time: very many at once would take each other's time and fail. */
+/** Limits how many checks run at a time: too many at once would slow each other down and fail. */
 
 /** Checks in flight, of all backends. */
 export const MOST_CHECKS = 100;
@@ -9,16 +9,18 @@ const FIRST_APART_MS = 1;
 /** First checks begin together in groups of this many milliseconds. */
 const GROUP_MS = 10;
 
-/** A spread is never longer, whatever the system clock does. */
+/** The longest spread, even if the system clock is set back. */
 const LONGEST_SPREAD_MS = 60_000;
 
-/** Lets in `MOST_CHECKS` at a time, the others in the order they came; tells each first check when to begin. */
+/** Lets `MOST_CHECKS` checks run at a time; others wait in order. Says for each first check when it begins. */
 export class CheckGate {
   #inFlight = 0;
   readonly #waiting = new Set<() => void>();
   #nextFirstAtMs = 0;
 
-  /** Waits for a place, which `leave` gives back; resolves with `false`, without a place, when `stopped` fires first. */
+  /**
+   * Waits for a place, which `leave` gives back; resolves with `false`, without a place, when `stopped` fires first.
+   */
   enter(stopped: AbortSignal): Promise<boolean> {
     if (stopped.aborted) return Promise.resolve(false);
     if (this.#inFlight < MOST_CHECKS) {
@@ -39,7 +41,7 @@ export class CheckGate {
     });
   }
 
-  /** Hands the place to who has waited for longest. */
+  /** Gives the place to the check that has waited longest. */
   leave(): void {
     const [next] = this.#waiting;
     if (next === undefined) this.#inFlight--;
@@ -49,7 +51,7 @@ export class CheckGate {
     }
   }
 
-  /** How long the next first check has to wait, so that many are spread. */
+  /** How long the next first check must wait, so that first checks are spread. */
   firstDelayMs(nowMs: number): number {
     const aheadMs = this.#nextFirstAtMs - nowMs;
     if (aheadMs < 0 || aheadMs > LONGEST_SPREAD_MS) this.#nextFirstAtMs = nowMs;

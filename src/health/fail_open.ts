@@ -1,4 +1,6 @@
-/** `health.failOpen`: when checks have taken every backend out, checks are more likely to be wrong than all backends. */
+/**
+ * `health.failOpen`: when checks have taken every backend out, checks are more likely to be wrong than all backends.
+ */
 
 import type { ServerPool } from "../pool/server_pool.ts";
 
@@ -32,7 +34,7 @@ export class FailOpen {
     this.#look();
   }
 
-  /** Whoever serves then goes on to. */
+  /** Stops watching. Backends that serve at that moment continue to serve. */
   stop(): void {
     this.#unsubscribe();
   }
@@ -44,7 +46,7 @@ export class FailOpen {
     this.#onChange(failingOpen);
   }
 
-  /** Whether all that the operator lets serve are down, and not only since none has been checked yet. */
+  /** Whether all backends that may serve are down, and not only because none has been checked yet. */
   #isOut(): boolean {
     let takenOut = false;
     for (const { alive, state, weight, lastChange } of this.#pool.backends) {

@@ -1,4 +1,4 @@
-/** The health monitor: checks every backend again and again, and tells the pool who is up. */
+/** The health monitor: checks every backend at an interval and tells the pool which are up. */
 
 import type { HealthConfig } from "../config/schema.ts";
 import { MAX_TIMER_MS } from "../config/units.ts";
@@ -19,14 +19,14 @@ export interface HealthMonitorOptions {
   readonly pool: ServerPool;
   readonly config: HealthConfig;
   readonly log: Log;
-  /** Instead of the kind of check that `config.type` names. */
+  /** Replaces the kind of check that `config.type` names. */
   readonly probe?: ProbeFactory;
   readonly clock?: Clock;
   /** From 0 up to 1, for the jitter. */
   readonly random?: () => number;
 }
 
-/** While a backend is down, this often it is looked whether requests wait for one. */
+/** While a backend is down, how often the monitor looks whether requests wait for a backend. */
 const HOLD_LOOK_MS = 50;
 
 /** One backend that is checked. */
@@ -43,9 +43,9 @@ interface Watch {
 }
 
 /**
- * Keeps the pool's view of each backend true, from its creation to `stop`. Each backend has a loop of its own, so that
- * a slow one delays nobody else; it begins with a check soon and ends when the backend is removed. What operators
- * asked for (`draining`, `disabled`) changes nothing about checks.
+ * Keeps the pool's view of each backend up to date, from its creation to `stop`. Each backend has its own loop, so that
+ * a slow backend delays no other. The loop begins with a check and ends when the backend is removed. The state that an
+ * operator sets (`draining`, `disabled`) does not change the checks.
  */
 export class HealthMonitor {
   readonly #pool: ServerPool;
@@ -56,9 +56,9 @@ export class HealthMonitor {
   readonly #gate = new CheckGate();
   readonly #unsubscribe: () => void;
   readonly #watched = new Map<Backend, Watch>();
-  /** Those of `#watched` that are down. */
+  /** The backends of `#watched` that are down. */
   readonly #down = new Set<Watch>();
-  /** Loops that have not ended, those of removed backends included. */
+  /** Loops that have not ended, including those of removed backends. */
   readonly #loops = new Set<Promise<void>>();
   #config: HealthConfig;
   #slowStart: SlowStart;
@@ -77,8 +77,8 @@ export class HealthMonitor {
   }
 
   /**
-   * Goes by another configuration from now on, for a reload. What is known of each backend stays; so does a row of
-   * failed or passed checks, if the new checks ask the same.
+   * Uses another configuration from now on, for a reload. The health of each backend stays. So do the counts of failed
+   * and passed checks, if the new checks ask the same.
    */
   configure(config: HealthConfig): void {
     if (JSON.stringify(config) === JSON.stringify(this.#config)) return;
@@ -91,7 +91,7 @@ export class HealthMonitor {
     this.#watchAll(before, asksTheSame);
   }
 
-  /** Ends all checks, also those under way; resolves when none is left. What the pool says of each backend stays. */
+  /** Ends all checks, also those in flight; resolves when none is left. The pool keeps the health of each backend. */
   async stop(): Promise<void> {
     this.#unsubscribe();
     this.#slowStart.stop();
@@ -105,7 +105,7 @@ export class HealthMonitor {
 
   #watchAll(before: ReadonlyMap<Backend, Watch> = new Map(), asksTheSame = false): void {
     for (const backend of this.#pool.backends) {
-      // Without checks nobody else would let back in whom earlier ones took out.
+      // Without checks, nothing else would mark a backend up that earlier checks marked down.
       if (this.#probeFor === undefined) this.#pool.setUp(backend, true, "health checks are off");
       else this.#watch(backend, this.#probeFor, before.get(backend), asksTheSame);
     }
@@ -119,7 +119,7 @@ export class HealthMonitor {
     else if (type === "up" && watch !== undefined) this.#cameUp(watch);
   }
 
-  /** @param before the watch that this one goes on from, which has been told to stop */
+  /** @param before the watch that this one continues; it has been told to stop */
   #watch(backend: Backend, probeFor: ProbeFactory, before?: Watch, asksTheSame = false): void {
     const watch: Watch = {
       backend,
@@ -149,18 +149,18 @@ export class HealthMonitor {
     backend.planCheck(0);
   }
 
-  /** Once it is told to stop, nothing about the backend is touched: its slot may be another's by then. */
+  /** After it is told to stop, it does not touch the backend: another backend may have its slot by then. */
   async #run(watch: Watch, before: Promise<void> | undefined): Promise<void> {
     const stopped = watch.stopping.signal;
     const delayMs = this.#gate.firstDelayMs(this.#clock.now());
     try {
-      if (before !== undefined) await before; // two checks of a backend at a time would be one too many
+      if (before !== undefined) await before; // a backend has only one check at a time
       if (delayMs > 0 && !stopped.aborted) await this.#pause(watch, delayMs);
       while (!stopped.aborted && await this.#gate.enter(stopped)) {
         const startedAtMs = this.#clock.now();
         watch.checkedAtMs = startedAtMs;
         await this.#check(watch).finally(() => this.#gate.leave());
-        if (stopped.aborted) return; // possibly by a listener of the pool, on this very news
+        if (stopped.aborted) return; // a listener of the pool may have stopped it because of this check
         await this.#pause(watch, this.#pauseMs(watch, this.#clock.now() - startedAtMs));
       }
     } finally {
@@ -188,25 +188,25 @@ export class HealthMonitor {
     this.#log.debug("check", { backend: backend.url, ok, status, durationMs, error });
   }
 
-  /** Tells the pool what a check means. */
+  /** Tells the pool the result of a check. */
   #conclude(watch: Watch, wasUp: boolean, observation: Observation): void {
     const { ok, error } = observation;
     const { backend } = watch;
     const { up } = backend;
-    // The count of a state that a failed connection has ended means nothing for the present one.
+    // If a failed connection has changed the state, the count belongs to the old state and starts again.
     if (watch.state.up !== up) watch.state = freshState(up);
-    // A connection failed while this check was on its way: that is newer than a check that began before it, and only
-    // one that begins now may undo it. Nobody but this loop marks a backend up, so `wasUp` can't hide two changes.
+    // A connection failed after this check began, so the failure is newer. Only a check that begins now may mark the
+    // backend up again. Only this loop marks a backend up, so `wasUp` can't hide two changes.
     if (ok && wasUp && !up) return;
     watch.state = observe(watch.state, ok, this.#config);
     if (watch.state.up === up) return;
-    // The row of failures that took it down is over; else the next single one would do so again.
+    // The backend is up again, so its count of failed connections starts again at 0.
     if (!up) backend.clearConnectFailures();
     else this.#advise(backend, observation);
     this.#pool.setUp(backend, !up, up ? `check failed: ${error}` : "check passed");
   }
 
-  /** A check may fail for no more than a setting, and who reads the log is to know which. */
+  /** A check may fail only because of a setting. The log then says which one to change. */
   #advise(backend: Backend, observation: Observation): void {
     const advice = adviceOn(observation, this.#config);
     if (advice === undefined) return;
@@ -237,8 +237,8 @@ export class HealthMonitor {
   }
 
   /**
-   * While a request waits for a backend to come back, backends are checked every `QUICK_MS`: those that are down, and
-   * those of which nobody knows yet that they are.
+   * While a request waits for a backend to come back, backends that are down are checked every `QUICK_MS`. So are
+   * backends that count as up, because they may be down without anybody knowing it yet.
    */
   readonly #lookForHeld = (): void => {
     this.#cancelHoldLook = this.#clock.after(HOLD_LOOK_MS, this.#lookForHeld);
@@ -250,7 +250,7 @@ export class HealthMonitor {
     return Math.min(Math.max(QUICK_MS - (this.#clock.now() - checkedAtMs), 0), QUICK_MS);
   }
 
-  /** Brings the next check forward, unless one is under way. */
+  /** Makes the next check earlier, unless a check is in flight. */
   #hasten({ nap, backend }: Watch, pauseMs: () => number): void {
     if (!nap.isUnderWay) return;
     const ms = pauseMs();
@@ -266,16 +266,16 @@ export class HealthMonitor {
   #pauseMs(watch: Watch, elapsedMs: number): number {
     const { intervalMs, jitter } = this.#config;
     const spacingMs = Math.min(intervalMs * (1 + jitter * (2 * this.#random() - 1)), MAX_TIMER_MS);
-    // Not more than the spacing, whatever a system clock that was set back makes of `elapsedMs`.
+    // At most the interval: if the system clock was set back, `elapsedMs` may be negative.
     const pauseMs = Math.min(Math.max(spacingMs - elapsedMs, 0), spacingMs);
     if (watch.backend.up) return pauseMs;
-    this.#noteDown(watch); // nobody was told where it was ejected as well
+    this.#noteDown(watch); // if it was ejected too, no event has said that it is down
     const quickMs = Math.min(watch.pace.takeQuick(spacingMs), pauseMs);
     return this.#pool.shared.line.holding() > 0 ? Math.min(quickMs, this.#heldPauseMs(watch)) : quickMs;
   }
 }
 
-/** What checks ask of a backend, beside its own settings: a row of answers to something else is no row. */
+/** What checks ask of a backend. If this changes, earlier results do not count any more. */
 function question({ type, path, method, status, body, headers, port, tls, timeoutMs }: HealthConfig): string {
   return JSON.stringify([type, path, method, status, body, headers, port, tls, timeoutMs]);
 }

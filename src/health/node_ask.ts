@@ -1,4 +1,6 @@
-/** HTTP requests that `fetch` refuses: over certificates that are not checked (`tls.insecure`), and to ports it blocks. */
+/**
+ * HTTP requests that `fetch` refuses: over certificates that are not checked (`tls.insecure`), and to ports it blocks.
+ */
 
 import * as http from "node:http";
 import * as https from "node:https";
@@ -11,15 +13,15 @@ export interface NodeRequest {
   readonly signal?: AbortSignal | null | undefined;
 }
 
-/** Whom an HTTPS server has to be vouched for by. */
+/** Which certificates of an HTTPS server are accepted. */
 export interface NodeTrust {
-  /** Whether any certificate will do. */
+  /** Whether any certificate is accepted. */
   readonly insecure: boolean;
-  /** Authorities beside those that the runtime has, in PEM. */
+  /** Authorities in addition to those of the runtime, in PEM. */
   readonly caCerts?: readonly string[];
 }
 
-/** Sends a request over a connection of its own; resolves with the answer's head. Its body has to be read or cancelled. */
+/** Sends a request over a new connection; resolves with the head of the response. Read or cancel its body. */
 export function askThroughNode(
   url: string,
   { method = "GET", headers, signal }: NodeRequest,
@@ -40,7 +42,7 @@ export function askThroughNode(
     })
     : http.request(url, options);
   asked.once("response", (response) => {
-    // The two kinds of streams are declared apart, and are the same thing.
+    // The two stream types are declared separately, but are the same class.
     const body = Readable.toWeb(response) as unknown as NonNullable<Response["body"]>;
     resolve({ status: response.statusCode ?? 0, body });
   });

@@ -4,8 +4,8 @@
 export const QUICK_MS = 250;
 
 /**
- * The pauses between the checks of one backend. Up, it is checked at the interval; once it went down, quickly at first,
- * so that a short absence stays short.
+ * The pauses between the checks of one backend. A backend that is up is checked at the interval. One that went down is
+ * checked soon and then less and less often, so that a short outage ends soon.
  */
 export class Pace {
   #quickMs = QUICK_MS;
@@ -13,8 +13,8 @@ export class Pace {
   #backSinceMs: number | undefined;
 
   /**
-   * The backend went down. One that is gone again within an interval goes on where its pauses were: it passes its checks
-   * and refuses requests, and each return costs some.
+   * The backend went down. If it came back less than an interval ago, its pauses continue where they were: it passes
+   * checks but refuses requests, so each return costs requests.
    */
   wentDown(nowMs: number, intervalMs: number): void {
     const backForMs = this.#backSinceMs === undefined ? Infinity : nowMs - this.#backSinceMs;

@@ -1,4 +1,4 @@
-/** Passive health: what requests tell about a backend, and when that takes it out. */
+/** Passive health: takes a backend out of rotation because of failed requests. */
 
 import type { Config, HealthConfig } from "../config/schema.ts";
 import { formatDuration, MAX_TIMER_MS } from "../config/units.ts";
@@ -13,12 +13,12 @@ type PassiveConfig = Config["passive"];
 export interface PassiveHealthOptions {
   readonly pool: ServerPool;
   readonly config: PassiveConfig;
-  /** With `none` no check would ever let a backend back in: one that refuses connections is ejected instead. */
+  /** With `none`, no check would mark a backend up again. So a backend that refuses connections is ejected instead. */
   readonly healthType: HealthConfig["type"];
   readonly clock?: Clock;
 }
 
-/** Who is told of attempts that failed by a backend's fault. */
+/** Receives reports of attempts that failed because of a backend. */
 export type FailureReports = Pick<PassiveHealth, "connectFailed" | "failed" | "serverError">;
 
 /** An ejection repeats when the last one ended no longer ago than this many times `ejectFor`, … */
@@ -27,7 +27,7 @@ const REPEATS_WITHIN = 10;
 /** … and lasts for this many times `ejectFor` at most. */
 const LONGEST = 10;
 
-/** A backend that is out for a time. */
+/** A backend that is ejected for a time. */
 interface Ejection {
   readonly lastsMs: number;
   /** Only those for failed requests are limited by `maxEjected`. */
@@ -35,14 +35,14 @@ interface Ejection {
   readonly cancelTimer: () => void;
 }
 
-/** Told of every attempt that failed by a backend's fault, it takes backends out of rotation and lets them back in. */
+/** Ejects backends, or marks them down, because of failed attempts. Ends ejections when their time is over. */
 export class PassiveHealth {
   readonly #pool: ServerPool;
   readonly #clock: Clock;
   #config: PassiveConfig;
   #checked: boolean;
   #failures = new WeakMap<Backend, RecentFailures>();
-  /** The longest out first. */
+  /** Ordered by their beginning, the oldest first. */
   readonly #ejections = new Map<Backend, Ejection>();
   /** Those that are over. */
   readonly #lastEjections = new WeakMap<Backend, { readonly lastedMs: number; readonly endedAtMs: number }>();
@@ -60,7 +60,7 @@ export class PassiveHealth {
     });
   }
 
-  /** Goes by other limits from now on, for a reload. Ejections under way end when they would have. */
+  /** Uses other limits from now on, for a reload. Present ejections end at their original time. */
   configure(config: PassiveConfig, healthType: HealthConfig["type"]): void {
     if (config.serverErrors !== this.#config.serverErrors) this.#failures = new WeakMap();
     this.#config = config;
@@ -68,7 +68,7 @@ export class PassiveHealth {
     this.#endExcessEjections();
   }
 
-  /** A connection could not be made. Enough of them in a row mark the backend down, or eject it where none checks. */
+  /** A connection failed. Enough of these in a row mark the backend down, or eject it if there are no checks. */
   connectFailed(backend: Backend, reason: string): void {
     const { connectFailures } = this.#config;
     if (connectFailures === 0 || backend.countConnectFailure() < connectFailures || !this.#concerns(backend)) return;
@@ -80,16 +80,16 @@ export class PassiveHealth {
 
   /**
    * Another isolate had enough failed connections and took a backend out through the shared memory, as `connectFailed`
-   * would: does what it can't. `wasAlive` is for it to know, since the memory says no more.
+   * does. Does the rest, which that isolate can't do. Only that isolate knows `wasAlive`: the memory has changed since.
    */
   tookOut(backend: Backend, reason: string, wasAlive: boolean): void {
     if (!this.#concerns(backend)) return;
     if (wasAlive) this.#pool.noteDown(backend, reason);
-    // It did not know yet that checks have been turned off since, and nobody else would let the backend back in.
+    // That isolate did not know yet that checks are off now. Without checks, nothing else would mark the backend up.
     if (!this.#checked) this.#pool.setUp(backend, true, "health checks are off");
     if ((!this.#checked || backend.ejected) && !this.#ejections.has(backend)) {
       this.#eject(backend, "connections", reason);
-      this.#keepOne(); // others may have gone since that isolate looked
+      this.#keepOne(); // other backends may have gone since that isolate looked
     }
   }
 
@@ -103,7 +103,7 @@ export class PassiveHealth {
     if (this.#config.serverErrors > 0) this.#recordFailure(backend);
   }
 
-  /** Clears all timers; later reports change nothing. Backends that are ejected stay so. */
+  /** Clears all timers; later reports change nothing. Ejected backends stay ejected. */
   stop(): void {
     this.#stopped = true;
     this.#unsubscribe();
@@ -117,7 +117,7 @@ export class PassiveHealth {
   }
 
   #recordFailure(backend: Backend): void {
-    if (backend.ejected) return; // it is out already, and comes back with a clean slate
+    if (backend.ejected) return; // its count starts at 0 when it comes back
     const { serverErrors, windowMs, maxEjected } = this.#config;
     const nowMs = this.#clock.now();
     let failures = this.#failures.get(backend);
@@ -138,7 +138,7 @@ export class PassiveHealth {
     this.#pool.setEjected(backend, true, reason);
   }
 
-  /** Twice as long as the last one if that has not been over for long: who fails at each return costs requests. */
+  /** Twice as long as the last ejection, if that ended recently: each return of a failing backend costs requests. */
   #ejectionMs(backend: Backend): number {
     const { ejectForMs } = this.#config;
     const last = this.#lastEjections.get(backend);
@@ -155,7 +155,7 @@ export class PassiveHealth {
     this.#pool.setEjected(backend, false, reason);
   }
 
-  /** Lets in who has been ejected for longest, where nobody else takes requests any more. */
+  /** If no other backend takes requests, ends the ejection that has lasted longest. */
   #keepOne(): void {
     const { backends } = this.#pool;
     if (this.#ejections.size === 0 || backends.some((backend) => backend.selectable)) return;
@@ -177,7 +177,7 @@ export class PassiveHealth {
     this.#failures.delete(backend);
   }
 
-  /** In a pool that has shrunk, the ejected could be more than `maxEjected` allows, up to all of it. */
+  /** When the pool has shrunk, more backends may be ejected than `maxEjected` allows. Ends the oldest ejections. */
   #endExcessEjections(): void {
     const ejected = this.#ejectedForFailures();
     const limit = ejectionLimit(this.#pool.backends.length, this.#config.maxEjected);

@@ -1,4 +1,4 @@
-/** The kinds of health check: how one backend is asked once whether it is well. */
+/** The kinds of health check: how one check of one backend is made. */
 
 import { backendPort, isBlockedByFetch } from "../config/backend_url.ts";
 import { checkedPath, passingStatuses } from "../config/checked.ts";
@@ -12,20 +12,22 @@ import { trustFor } from "../tls/authorities.ts";
 /** What one check saw. */
 export interface Observation {
   readonly ok: boolean;
-  /** HTTP status; `null` for a TCP check or where no answer came. */
+  /** HTTP status; `null` for a TCP check, or without a response. */
   readonly status: number | null;
   readonly durationMs: number;
   /** The cause in a few words, such as `connection refused` or `status 503`; `null` when `ok`. */
   readonly error: string | null;
-  /** Whether the check could not be made for lack of our own means: it says nothing of the backend. */
+  /** Whether our own file descriptors or ports ran out, so that the check says nothing about the backend. */
   readonly inconclusive?: boolean;
 }
 
-/** Checks one backend, whenever asked. */
+/** Checks one backend. */
 export interface Probe {
-  /** Makes one check. Never rejects; when `cancelled` fires it resolves soon, with an observation that means nothing. */
+  /**
+   * Makes one check. Never rejects; when `cancelled` fires it resolves soon, with an observation that means nothing.
+   */
   check(cancelled: AbortSignal): Promise<Observation>;
-  /** Gives back what the probe holds. No check may be under way. */
+  /** Frees the resources of the probe. No check may be in flight. */
   close(): void;
 }
 
@@ -38,13 +40,13 @@ export const PROBES: Readonly<Record<Exclude<HealthConfig["type"], "none">, Prob
   tcp: tcpProbe,
 };
 
-/** How much of a body is searched for the wanted text. */
+/** How much of a body is searched for the expected text. */
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** Keeps an odd message of the runtime from flooding logs and the status page. */
+/** Limits the length of messages of the runtime in logs and on the status page. */
 const MAX_ERROR_CHARS = 200;
 
-/** What a check found: with no `error` it passed. */
+/** The result of a check: without `error` it passed. */
 type Finding = Pick<Observation, "status" | "error" | "inconclusive">;
 
 /** Passes when a connection can be made. */
@@ -60,7 +62,7 @@ function tcpProbe(backend: Backend, config: HealthConfig): Probe {
   };
 }
 
-/** Passes when a request gets one of the wanted statuses and, if a text is asked for, a body that contains it. */
+/** Passes when the response has one of the expected statuses and, if a text is configured, a body that contains it. */
 function httpProbe(backend: Backend, config: HealthConfig): Probe {
   const { method, timeoutMs, body: wanted } = config;
   const url = checkUrl(backend, config);
@@ -72,7 +74,7 @@ function httpProbe(backend: Backend, config: HealthConfig): Probe {
       const { status, body } = await asker.ask(url, { method, headers, signal });
       const passes = passing.some(({ from, to }) => status >= from && status <= to);
       if (passes && wanted !== null) return { status, error: await bodyError(body, wanted, timeoutMs) };
-      // The head decides, and a body may be an endless stream. Its connection is not kept anyway.
+      // Only the head matters, and the body may be an endless stream. The connection is not kept anyway.
       await body?.cancel().catch(() => {});
       return { status, error: passes ? null : `status ${status}` };
     }),
@@ -92,7 +94,7 @@ function askerOf({ tls }: Backend, url: string): Asker {
   const insecure = tls.insecure && url.startsWith("https:");
   if (insecure || isBlockedByFetch(backendPort(url))) {
     const trust = { insecure, ...trustFor(tls) };
-    // It takes 20 ms to load.
+    // Imported only when needed: loading takes 20 ms.
     return {
       ask: async (...asked) => await (await import("./node_ask.ts")).askThroughNode(...asked, trust),
       close() {},
@@ -105,7 +107,7 @@ function askerOf({ tls }: Backend, url: string): Asker {
   };
 }
 
-/** Where a backend is checked: base path and path are joined as those of a request would be. */
+/** The URL of the check. Base path and path are joined as for a request. */
 function checkUrl({ origin, basePath, hostname, port: ownPort }: Backend, health: HealthConfig): string {
   const isSecure = health.tls ?? origin.startsWith("https:");
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
@@ -114,21 +116,21 @@ function checkUrl({ origin, basePath, hostname, port: ownPort }: Backend, health
 }
 
 function checkHeaders(config: HealthConfig): Headers {
-  // Identity, so that a wanted text is found in what the backend wrote.
+  // Identity, so that the expected text is searched in an uncompressed body.
   const headers = new Headers({ "accept-encoding": "identity", "user-agent": "roundhouse health check" });
   for (const [name, value] of Object.entries(config.headers)) headers.set(name, value);
   return headers;
 }
 
 /**
- * The client for the checks of one backend. No connection is kept: each check shows that new ones can be made, and
- * `fetch` would silently send a check again over a kept one that has died.
+ * The client for the checks of one backend. No connection is kept: each check shows that a new one can be made. And
+ * `fetch` would silently repeat a check if a kept connection had died.
  */
 function checkClient(tls: Backend["tls"]): Deno.HttpClient {
   return Deno.createHttpClient({ http2: false, allowHost: true, poolMaxIdlePerHost: 0, ...trustFor(tls) });
 }
 
-/** What is wrong with a body that should contain `wanted`, if anything. */
+/** Why a body fails the check for the text `wanted`; `undefined` if it passes. */
 async function bodyError(
   body: ReadableStream<Uint8Array> | null,
   wanted: string,
@@ -148,7 +150,7 @@ async function contains(body: ReadableStream<Uint8Array>, wanted: string): Promi
   let text = "";
   let bytesLeft = MAX_BODY_BYTES;
   for await (const chunk of body) {
-    // What may be the beginning of the text stays, so that it is found across chunks.
+    // Keeps what may be the beginning of the text, so that it is found across chunks.
     const kept = text.slice(Math.max(text.length - wanted.length + 1, 0));
     text = kept + decoder.decode(chunk.subarray(0, bytesLeft), { stream: true });
     if (text.includes(wanted)) return true;
@@ -158,7 +160,7 @@ async function contains(body: ReadableStream<Uint8Array>, wanted: string): Promi
   return false;
 }
 
-/** A check with a limit of time that our own lateness does not use up, from the first byte sent to the last one needed. */
+/** Runs a check within a time limit. Our own lateness does not count against the backend. */
 function timed(timeoutMs: number, inspect: (signal: AbortSignal) => Promise<Finding>): Probe["check"] {
   return async (cancelled) => {
     const startedAt = performance.now();

@@ -8,21 +8,21 @@ import type { Clock } from "../net/clock.ts";
 /** What a `SlowStart` works with. */
 export interface SlowStartOptions {
   readonly pool: ServerPool;
-  /** From one tenth of the weight to all of it; 0: off, everyone has all of it. */
+  /** Time from one tenth of the weight to all of it; 0: off. */
   readonly durationMs: number;
   readonly clock: Clock;
 }
 
 /**
- * Lets each backend that is added, or comes up after having been down or ejected, have one tenth of its weight in the
- * first tenth of the duration, two in the second, and so on. Works from its creation to `stop`; one that is created
- * later takes over where a ramp stands.
+ * Gives each backend that is added, or that comes back after it was down or ejected, one tenth of its weight in the
+ * first tenth of the duration, two tenths in the second, and so on. Works from its creation to `stop`. A later
+ * `SlowStart` continues the ramps of an earlier one.
  */
 export class SlowStart {
   readonly #pool: ServerPool;
   readonly #stepMs: number;
   readonly #clock: Clock;
-  /** For each backend on its way, what cancels its next step. */
+  /** For each backend that is ramping up, the function that cancels its next step. */
   readonly #cancels = new Map<Backend, () => void>();
   readonly #unsubscribe: () => void;
 
@@ -37,7 +37,7 @@ export class SlowStart {
     }
   }
 
-  /** Leaves every ramp where it is and clears the timers. */
+  /** Clears the timers. Every backend keeps its present part of the weight. */
   stop(): void {
     this.#unsubscribe();
     for (const cancel of this.#cancels.values()) cancel();

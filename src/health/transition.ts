@@ -1,4 +1,4 @@
-/** What a run of health checks makes of a backend: the pure rule behind `up` and `down`. */
+/** The pure rule that turns the results of health checks into `up` and `down`. */
 
 /** A backend's health as checks see it. */
 export interface HealthState {
@@ -15,12 +15,12 @@ export interface HealthLimits {
   readonly unhealthyThreshold: number;
 }
 
-/** The state to start from: no check counts for or against it yet. */
+/** The initial state, before any check. */
 export function freshState(up: boolean): HealthState {
   return { up, contradictions: 0 };
 }
 
-/** The state after one more check. A check that agrees with the state clears the count: only those in a row matter. */
+/** The state after one more check. A check that agrees with the state clears the count: only checks in a row count. */
 export function observe(state: HealthState, passed: boolean, limits: HealthLimits): HealthState {
   if (passed === state.up) return freshState(state.up);
   const contradictions = state.contradictions + 1;

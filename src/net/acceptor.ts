@@ -1,4 +1,4 @@
-/** A listener that lasts: no client and no moment of exhaustion ends it. */
+/** A listener that stays open: no failing client and no lack of file descriptors ends it. */
 
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -7,20 +7,20 @@ import { isSystemExhausted } from "./exhaustion.ts";
 import { LISTEN_QUEUE } from "./listen_queue.ts";
 import { RareLine } from "./rare_line.ts";
 
-/** A client's connection as it was accepted. */
+/** An accepted connection of a client. */
 export interface AcceptedConnection {
   readonly link: Deno.TcpConn;
   readonly remote: Deno.NetAddr;
   readonly local: Deno.NetAddr;
 }
 
-/** Where clients come in, and who hears of it. */
+/** Where an `Acceptor` listens, and what it calls. */
 export interface Listening {
   readonly hostname: string;
-  /** 0 takes any free one. */
+  /** 0 for any free port. */
   readonly port: number;
   readonly log: Log;
-  /** Told when no client can be accepted, and when clients can be again. */
+  /** Called when no client can be accepted, and when clients can be accepted again. */
   readonly doorChanged: (open: boolean) => void;
 }
 
@@ -28,30 +28,30 @@ export interface AcceptorOptions extends Listening {
   /** Whether other isolates listen at the same address. */
   readonly reusePort?: boolean;
   /**
-   * Takes a client, whose connection it owns from then on. The next one is accepted when this has settled; until then
-   * clients wait in the kernel's queue. Must not reject.
+   * Takes a client and owns its connection from then on. The next client is accepted when this has settled. Until then
+   * clients wait in the kernel's accept queue. Must not reject.
    */
   readonly onAccept: (connection: AcceptedConnection) => Promise<void> | void;
   /** Opens a listener; the default is the system's. */
   readonly listen?: (options: Deno.TcpListenOptions) => Deno.TcpListener;
 }
 
-/** How long nobody is accepted when the system has no more to give. */
+/** How long the acceptor waits after file descriptors or memory have run out. */
 const EXHAUSTED_MS = 100;
 
-/** A rest is over when accepting has not failed again for this long: the system says at once that it has no more. */
+/** The lack is over when accepting has not failed again for this long: it would fail at once. */
 const PROVEN_MS = 10;
 
-/** Clients that are ready in a row hold the event loop for no longer than this. */
+/** Longest time for accepting clients without giving the event loop a turn. */
 const MOST_BUSY_MS = 5;
 
-/** The listener itself is gone, whoever closed it: only another one helps. */
+/** Errors that mean that the listener itself is closed. A new one must be opened. */
 const GONE_CODES: ReadonlySet<unknown> = new Set(["EBADF", "ENOTSOCK"]);
 
 /**
- * Accepts clients until it is closed. What is the affair of one client (it reset its connection before it was accepted)
- * delays nobody else. When the system has no more to give, the acceptor rests for 100 ms. A listener that has ended is
- * opened anew.
+ * Accepts clients until it is closed. The failure of one client (it reset its connection before it was accepted) delays
+ * no other client. When file descriptors or memory run out, the acceptor waits for 100 ms. A listener that has ended is
+ * opened again.
  */
 export class Acceptor {
   readonly address: Deno.NetAddr;
@@ -66,7 +66,7 @@ export class Acceptor {
   #proving: ReturnType<typeof setTimeout> | undefined;
   #resting: { readonly timer: ReturnType<typeof setTimeout>; readonly wake: () => void } | undefined;
 
-  /** @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound */
+  /** @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound */
   constructor(options: AcceptorOptions) {
     const { log, listen = Deno.listen } = options;
     this.#options = options;
@@ -103,8 +103,8 @@ export class Acceptor {
         if (this.#closed) return;
         await this.#failed(error);
       }
-      // Connections and failures that are ready at once never give the event loop a turn; only a timer lets it look at
-      // other sockets, too.
+      // Accepting connections that are ready never gives the event loop a turn. Only a timer lets it look at other
+      // sockets.
       if (performance.now() - busySince > MOST_BUSY_MS) {
         await new Promise<void>((resolve) => setTimeout(resolve, 0));
         busySince = performance.now();
@@ -112,7 +112,7 @@ export class Acceptor {
     }
   }
 
-  /** `undefined`: the client has gone, so that the system knows nothing of it any more. */
+  /** `undefined`: the client has left, and the system does not know its address any more. */
   #describe(link: Deno.TcpConn): AcceptedConnection | undefined {
     try {
       link.setNoDelay(true);
@@ -136,7 +136,7 @@ export class Acceptor {
   }
 
   async #reopen(): Promise<void> {
-    closeQuietly(this.#listener); // a descriptor of it may be left
+    closeQuietly(this.#listener); // frees its descriptor if that is still open
     while (!this.#closed) {
       try {
         this.#listener = this.#openListener(this.address.port);

@@ -1,15 +1,15 @@
-/** Writes an answer to a client that may take it slowly, but not for ever. */
+/** Writes a response to a client that may read it slowly, but must not stop reading. */
 
 import { Buffer } from "node:buffer";
 import { Deadline } from "./deadline.ts";
 import { reasonPhrase } from "./reason_phrases.ts";
 
-/** The client does not take what it was sent. */
+/** The client does not read what it is sent. */
 export class ClientLeft extends Error {
   override readonly name = "ClientLeft";
 }
 
-/** Where bytes go, as long as the client takes some of them now and then. */
+/** Writes bytes to a client, as long as the client reads some of them within the limit. */
 export class Outlet {
   readonly #link: Pick<Deno.Conn, "write">;
   readonly #limitMs: () => number;
@@ -17,8 +17,8 @@ export class Outlet {
   readonly #deadline = new Deadline();
 
   /**
-   * @param limitMs how long a client may take nothing. 0: for ever
-   * @param stalled called when that has passed; has to close the connection
+   * @param limitMs how long a client may read nothing. 0: no limit
+   * @param stalled called when that time has passed; must close the connection
    */
   constructor(link: Pick<Deno.Conn, "write">, limitMs: () => number, stalled: () => void) {
     this.#link = link;
@@ -45,7 +45,7 @@ export class Outlet {
   }
 }
 
-/** What an answer is written for. */
+/** What the form of a response depends on. */
 export interface AnswerContext {
   readonly method: string;
   readonly minorVersion: number;
@@ -57,8 +57,8 @@ export interface AnswerContext {
 type Framing = "none" | "length" | "chunked" | "until-close";
 
 /**
- * Writes all of an answer; returns whether another may follow on its connection. When its body fails the connection has
- * to be cut, so that the client can see the loss.
+ * Writes a whole response. Returns whether another may follow on its connection. When the body fails, the connection
+ * must be cut, so that the client notices.
  *
  * @throws {ClientLeft}
  */
@@ -101,7 +101,7 @@ async function writeBody(
   outlet: Outlet,
 ): Promise<void> {
   try {
-    // What has a length is there: one write for its head and its beginning. A stream may have nothing to say for long.
+    // A body with a length is complete: one write for the head and its first part. A stream may have no data for long.
     let first: Buffer | undefined = framing === "length" ? head : undefined;
     if (first === undefined) await outlet.write(head);
     while (true) {
@@ -115,14 +115,14 @@ async function writeBody(
     if (first !== undefined) await outlet.write(first);
     if (framing === "chunked") await outlet.write(LAST_CHUNK);
   } catch (error) {
-    await reader.cancel().catch(() => {}); // it has failed by itself
+    await reader.cancel().catch(() => {}); // the body has failed already
     throw error;
   }
 }
 
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
 
-/** Nothing, for no bytes: a chunk of length 0 would be the end. */
+/** A chunk; nothing for an empty one, because a chunk of length 0 ends the body. */
 function inChunk(bytes: Uint8Array): Uint8Array {
   if (bytes.length === 0) return bytes;
   return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from("\r\n")]);

@@ -1,6 +1,6 @@
-/** The time that checks, ejections, slow start and the age of certificates go by. */
+/** The clock for checks, ejections, slow start and the age of certificates. */
 
-/** Time with its timers. A test passes its own. */
+/** The time, and timers. Tests use their own clock. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;

@@ -1,4 +1,4 @@
-/** Closing what may be closed already. */
+/** Closes connections and listeners that may be closed already. */
 
 /** Closes a connection or listener; does nothing when it is closed. */
 export function closeQuietly(resource: { close(): void }): void {

@@ -1,4 +1,4 @@
-/** One limit of time, for one thing at a time. */
+/** One time limit, used for one operation at a time. */
 
 export class Deadline {
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -12,7 +12,7 @@ export class Deadline {
     this.stop();
     if (limitMs === 0) return;
     this.#timer = setTimeout(() => {
-      // After a stall a timer fires before bytes that are ready are read: one more turn, and they count first.
+      // After a stall, the timer fires before bytes that are ready are read. One more turn lets them count first.
       this.#timer = setTimeout(over, 0);
     }, limitMs);
   }

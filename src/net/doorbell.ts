@@ -1,21 +1,21 @@
-/** Lets the runtime look at every socket before somebody goes on. */
+/** Waits until the runtime has looked at every socket. */
 
 import { closeQuietly } from "./close_quietly.ts";
 
-/** What goes from one end to the other. */
+/** The byte that is sent to the other end. */
 const BYTE = new Uint8Array(1);
 
 /**
- * A connection of the process to itself. The runtime asks the system which sockets have become ready when it has nothing
- * else to do, or, where something is always ready, only after 61 rounds of the event loop. What is rung here arrives once it
- * has asked: after 10 µs where a timer takes 2 ms, and `setImmediate` does not wait for it at all.
+ * A connection of the process to itself. The runtime asks the system which sockets are ready when it has nothing else
+ * to do. If something is always ready, it asks only every 61 rounds of the event loop. A byte sent here arrives after
+ * it has asked. That takes 10 µs; a timer would take 2 ms, and `setImmediate` does not wait for it.
  */
 export class Doorbell implements Disposable {
   readonly #button: Deno.TcpConn;
   readonly #bell: Deno.TcpConn;
   readonly #into = new Uint8Array(1);
 
-  /** `undefined`: the system has no such connection to give. */
+  /** `undefined`: the connection can't be made. */
   static async install(): Promise<Doorbell | undefined> {
     const resources: { close(): void }[] = [];
     try {
@@ -26,9 +26,9 @@ export class Doorbell implements Disposable {
       const bell = await listener.accept();
       listener.close();
       if (bell.remoteAddr.port === button.localAddr.port) return new Doorbell(button, bell);
-      resources.push(bell); // somebody else's
+      resources.push(bell); // a connection from another program
     } catch {
-      // no descriptors, or no loopback
+      // no file descriptors left, or no loopback interface
     }
     for (const resource of resources) closeQuietly(resource);
     return undefined;
@@ -40,9 +40,9 @@ export class Doorbell implements Disposable {
     button.setNoDelay(true);
   }
 
-  /** Settles once the runtime has looked; rejects when the connection has broken. Not to be rung again before. */
+  /** Settles once the runtime has looked; rejects when the connection is broken. Call it again only after that. */
   async ring(): Promise<void> {
-    const heard = this.#bell.read(this.#into); // before the write: it has to wait for the system's word
+    const heard = this.#bell.read(this.#into); // before the write, so that the read has to wait for the system
     const [count] = await Promise.all([heard, this.#button.write(BYTE)]);
     if (count === null) throw new Error("the doorbell's connection has ended");
   }

@@ -1,11 +1,11 @@
-/** Whether all listeners of a kind can accept clients. */
+/** Knows whether all listeners can accept clients. */
 
-/** Told by listeners when they can't accept, and when they can again. */
+/** Listeners report here when they can't accept clients, and when they can again. */
 export class Doors {
   readonly #shut = new Set<unknown>();
   readonly #changed: (open: boolean) => void;
 
-  /** @param changed told when the first one is shut, and when all are open again */
+  /** @param changed called when the first listener can't accept, and when all can accept again */
   constructor(changed: (open: boolean) => void = () => {}) {
     this.#changed = changed;
   }
@@ -15,7 +15,7 @@ export class Doors {
     return this.#shut.size === 0;
   }
 
-  /** What the listener of this name has to tell. */
+  /** Reports the state of the listener of this name. */
   set(name: unknown, open: boolean): void {
     const wereOpen = this.open;
     if (open) this.#shut.delete(name);

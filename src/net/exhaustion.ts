@@ -1,14 +1,14 @@
-/** Which failures mean that this process or the system has no more to give: no peer has a part in them. */
+/** Which failures mean that file descriptors, memory or ports have run out here. They never count against a peer. */
 
 import { messageOf, ProxyError } from "../errors.ts";
 
-/** No descriptors here, none in the whole system, no memory in the kernel. */
+/** No file descriptors in this process, none in the whole system, no memory in the kernel. */
 const SYSTEM_CODES: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
-/** No port of our own is left to connect from. */
+/** No local port is left to connect from. */
 const NO_PORT = "EADDRNOTAVAIL";
 
-/** What the runtime says where it gives no code. A socket that can't even be opened is this side's trouble, too. */
+/** Texts of the runtime's errors that have no code. If a socket can't be opened, that is our failure too. */
 const TEXTS = [
   "Too many open files",
   "No buffer space available",
@@ -17,18 +17,18 @@ const TEXTS = [
   "tcp open error",
 ];
 
-/** A name was not found, which is also what the system says when it can't open what it would look into. */
+/** A name was not found. The system reports the same when it can't open the files or sockets for the look-up. */
 const LOOKUP_FAILURES = ["failed to lookup address", "dns error", "ENOTFOUND"];
 
 /**
- * Whether a client could not be accepted because the system has no more to give. Whatever else `accept` reports is the
- * affair of one client, such as one that reset its connection before it was accepted.
+ * Whether a client could not be accepted because descriptors or memory have run out. All other errors of `accept`
+ * concern a single client, for example one that reset its connection before it was accepted.
  */
 export function isSystemExhausted(error: unknown): boolean {
   return SYSTEM_CODES.has(codeOf(error));
 }
 
-/** Whether a connection failed for lack of descriptors, of memory or of ports of our own. */
+/** Whether a connection failed because our file descriptors, memory or ports have run out. */
 export function isExhaustion(error: unknown): boolean {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const code = codeOf(cause);

@@ -1,56 +1,56 @@
 /**
- * Limits of time that know how late this program itself ran.
+ * Time limits that take the lateness of this program into account.
  *
- * A timer says that time has passed, not that nothing has come: after the event loop was busy, timers fire before what
- * arrived meanwhile is looked at. So a limit that has passed gives the loop one more turn, and where the loop ran late
- * by much of the limit, the limit starts anew, once.
+ * A timer says that time has passed, not that nothing has arrived. After the event loop was busy, timers fire before
+ * what has arrived meanwhile is looked at. So when a limit has passed, the loop gets one more turn. If the loop ran
+ * late by a large part of the limit, the limit starts again, once.
  */
 
-/** A limit is looked at this many times, so that nearly all of the loop's lateness shows … */
+/** A limit is checked this many times, so that nearly all lateness of the loop is seen … */
 const LOOKS = 32;
 
 /** … and at least this often, in milliseconds. */
 const LONGEST_PAUSE_MS = 1000;
 
-/** What any timer may be late by, in milliseconds. */
+/** Normal lateness of any timer, in milliseconds. */
 const USUAL_LATENESS_MS = 3;
 
-/** The part of a limit by which the loop may run late without an excuse. */
+/** If the loop runs late by more than this part of a limit, the limit starts again. */
 const TOLERATED_SHARE = 1 / 4;
 
-/** The pause between two looks at a limit. */
+/** The pause between two checks of a limit. */
 export function lookPauseMs(limitMs: number): number {
   return Math.min(Math.ceil(limitMs / LOOKS), LONGEST_PAUSE_MS);
 }
 
-/** Whether that much lateness excuses whoever missed the limit. */
+/** Whether the loop ran so late that the limit starts again. */
 export function isExcused(lateMs: number, limitMs: number): boolean {
   return lateMs > limitMs * TOLERATED_SHARE;
 }
 
-/** A clock that knows its own lateness: adds up how late timers fired. */
+/** Adds up how late timers fired. */
 export class Lateness {
   #expectedAtMs = Infinity;
   #totalMs = 0;
 
-  /** All of it so far, in milliseconds. */
+  /** The sum so far, in milliseconds. */
   get totalMs(): number {
     return this.#totalMs;
   }
 
-  /** A timer was set that is to fire in `ms`. */
+  /** Call it when a timer for `ms` is set. */
   expect(ms: number): void {
     this.#expectedAtMs = performance.now() + ms;
   }
 
-  /** It fired. */
+  /** Call it when that timer fires. */
   arrived(nowMs: number): void {
     const lateMs = nowMs - this.#expectedAtMs;
     if (lateMs > USUAL_LATENESS_MS) this.#totalMs += lateMs;
   }
 }
 
-/** One limit. Whoever makes it has to `clear` it, unless it passes. */
+/** One limit. Its creator must `clear` it unless it passes. */
 export class FairLimit {
   readonly #limitMs: number;
   readonly #passed: () => void;
@@ -62,7 +62,7 @@ export class FairLimit {
 
   /**
    * @param passed called when the limit has passed
-   * @param startsAnew whether it starts anew where this program ran late; for what is held against others
+   * @param startsAnew whether it starts again if this program ran late; for limits that count against a backend
    */
   constructor(limitMs: number, passed: () => void, { startsAnew }: { readonly startsAnew: boolean }) {
     this.#limitMs = limitMs;
@@ -87,7 +87,7 @@ export class FairLimit {
     const nowMs = performance.now();
     this.#lateness.arrived(nowMs);
     if (nowMs < this.#endsAtMs) this.#pause(this.#endsAtMs - nowMs);
-    else this.#timer = setTimeout(this.#judge, 0); // what has come by now is seen to before that
+    else this.#timer = setTimeout(this.#judge, 0); // what has arrived by now is handled before that
   };
 
   readonly #judge = (): void => {
@@ -100,7 +100,7 @@ export class FairLimit {
   };
 }
 
-/** Runs `work` within a limit that starts anew where this program ran late; its signal fires with a `TimeoutError`. */
+/** Runs `work` within a limit that starts again if this program ran late; its signal fires with a `TimeoutError`. */
 export async function withinLimit<Result>(
   limitMs: number,
   work: (signal: AbortSignal) => Promise<Result>,

@@ -19,15 +19,15 @@ export interface GuardLimits {
   readonly headerMs: number;
   /** Between requests, and before the first. */
   readonly keepAliveMs: number;
-  /** While it takes nothing of an answer. */
+  /** While it reads nothing of a response. */
   readonly idleMs: number;
-  /** Connections; more clients wait in the kernel's queue. */
+  /** The most connections; more clients wait in the kernel's accept queue. */
   readonly maxConnections: number;
   /** Of a head. */
   readonly maxHeaderBytes: number;
 }
 
-/** What is answered to what is no request. */
+/** The response to something that is not a request. */
 export type Refuse = (status: 400 | 408 | 431, detail: string) => Response;
 
 /** What the connections of one server share. */
@@ -37,29 +37,29 @@ export interface GuardedShare {
   /** Answers a request. */
   readonly handle: (incoming: Incoming) => Promise<Response>;
   readonly refuse: Refuse;
-  /** Whether HTTP/1.1 without `Host` is refused here; else `handle` does that. */
+  /** Whether HTTP/1.1 without `Host` is refused here; otherwise `handle` must check it. */
   readonly needsHost: boolean;
-  /** Told when a connection has been answered, and when it begins to wait. */
+  /** Called when a connection has been answered, and when it begins to wait. */
   readonly changed: () => void;
-  /** Connections that wait for a request's head or for the rest of one, the one that waits for longest first. */
+  /** Connections that wait for the head of a request or the rest of it, ordered by how long they have waited. */
   readonly waiting: Set<GuardedConnection>;
   /** Connections with a request that has not been answered. */
   readonly answering: Set<GuardedConnection>;
 }
 
-/** After an answer that leaves a request unread, this long the client may still send before it is cut. */
+/** After a response to a request that was not read to its end, how long the client may still send before it is cut. */
 const LINGER_MS = 1000;
 
 const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
 
 export class GuardedConnection {
-  /** When it was accepted, or had its last answer: `performance.now()`. */
+  /** When it was accepted or last answered, by `performance.now()`. */
   waitsSince = 0;
   readonly #share: GuardedShare;
   readonly #accepted: AcceptedConnection;
   readonly #intake: Intake;
   readonly #outlet: Outlet;
-  /** For what the client has to send. */
+  /** The limit for what the client must send. */
   readonly #deadline = new Deadline();
   #closed = false;
   /** Fires for the request that is being answered. */
@@ -93,11 +93,11 @@ export class GuardedConnection {
     try {
       this.#accepted.link.close();
     } catch {
-      // the system has closed it already
+      // it is closed already
     }
   }
 
-  /** Returns whether the client has still to read an answer, the last one. */
+  /** Returns whether the client has yet to read the last response. */
   async #serveAll(): Promise<boolean> {
     while (true) {
       const head = await this.#nextHead();
@@ -110,7 +110,9 @@ export class GuardedConnection {
     }
   }
 
-  /** The next request's head, or the answer to what is none; `undefined`: the client has left, or was idle for too long. */
+  /**
+   * The head of the next request, or the response to something else; `undefined`: the client left, or idled too long.
+   */
   async #nextHead(): Promise<Http1Request | Response | undefined> {
     this.#beginToWait();
     try {
@@ -152,7 +154,7 @@ export class GuardedConnection {
       }
       if (late) return refuse(408, "The request's head did not arrive in time.");
       if (intake.ended) return undefined;
-      if (seen === 0 || (seen === 1 && intake.bytes[intake.start] === CR)) continue; // it may be an empty line's
+      if (seen === 0 || (seen === 1 && intake.bytes[intake.start] === CR)) continue; // may begin an empty line
       checkBeginning(intake.bytes, intake.start, intake.end);
       if (begun) continue;
       begun = true;
@@ -164,7 +166,7 @@ export class GuardedConnection {
     return undefined;
   }
 
-  /** Before a request line they are to be ignored (RFC 9112 §2.2). Returns whether there were any. */
+  /** Skips empty lines before a request line (RFC 9112 §2.2). Returns whether there were any. */
   #skipEmptyLines(): boolean {
     const intake = this.#intake;
     const { start } = intake;
@@ -184,7 +186,7 @@ export class GuardedConnection {
     answering.add(this);
     try {
       const response = await handle({ head, remote, local, body, signal: left.signal });
-      // What has no length may be a stream without an end: nobody has to wait for that.
+      // A body without a length may be an endless stream. A stop does not wait for it.
       if (response.body !== null && !response.headers.has("content-length")) {
         answering.delete(this);
         changed();
@@ -206,20 +208,20 @@ export class GuardedConnection {
     return new IncomingBody(framing, {
       intake: this.#intake,
       limitMs: this.#share.limits.headerMs,
-      // A client that does not take it has left, which is seen where its body should come from.
+      // If this fails, the client has left. Reading its body notices that.
       invite: waits ? () => this.#outlet.write(CONTINUE).catch(() => this.close()) : undefined,
     });
   }
 
   /**
-   * The end of what is sent, and a while for the client to read it: closed at once with bytes unread, the connection
-   * would be reset, and the answer lost (RFC 9112 §9.6).
+   * Ends the sending side and gives the client time to read. If the connection were closed with bytes unread, it would
+   * be reset, and the response would be lost (RFC 9112 §9.6).
    */
   async #linger(): Promise<void> {
     const intake = this.#intake;
     if (this.#closed || intake.ended) return;
     this.#deadline.start(LINGER_MS, () => this.close());
-    await this.#accepted.link.closeWrite().catch(() => {}); // it is closed already
+    await this.#accepted.link.closeWrite().catch(() => {}); // may be closed already
     while (!intake.ended) {
       intake.start = intake.end;
       await intake.more();

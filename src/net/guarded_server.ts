@@ -1,4 +1,4 @@
-/** A small HTTP/1.1 server for a port beside the proxy's own: whatever its clients do, it costs the process little. */
+/** A small HTTP/1.1 server for the ports beside the proxy's own. It limits what clients can cost the process. */
 
 import { type AcceptedConnection, Acceptor, type Listening } from "./acceptor.ts";
 import { Deadline } from "./deadline.ts";
@@ -7,24 +7,25 @@ import type { Incoming } from "./incoming.ts";
 
 export interface GuardedServerOptions extends Listening {
   readonly limits: GuardLimits;
-  /** Answers a request. One that rejects costs its client the connection. */
+  /** Answers a request. If it rejects, the connection is closed. */
   readonly handle: (incoming: Incoming) => Promise<Response>;
-  /** Answers what is no request. */
+  /** Answers something that is not a request. */
   readonly refuse: Refuse;
-  /** Whether HTTP/1.1 without `Host` is refused here; else `handle` does that. */
+  /** Whether HTTP/1.1 without `Host` is refused here; otherwise `handle` must check it. */
   readonly needsHost: boolean;
 }
 
 /**
- * Nobody is cut before, whatever the need. A request comes right behind its connection; where this were longer, clients
- * that connect and say nothing would keep others waiting at the door.
+ * No client is cut before this time, even when descriptors run out. A request usually follows its connection at once.
+ * If this time were longer, clients that connect and send nothing would keep others waiting.
  */
 const SPARED_MS = 250;
 
 /**
- * Clients get `headerMs` for a head and as long again for its body, idle ones leave after `keepAliveMs`, and those that
- * take nothing of an answer after `idleMs`. At `maxConnections` the one that has waited for longest without sending a
- * whole head makes room, but none that came or was answered less than `SPARED_MS` ago. More wait in the kernel's queue.
+ * Clients have `headerMs` for a head, and the same time again for its body. Idle clients are cut after `keepAliveMs`,
+ * and clients that read nothing of a response after `idleMs`. At `maxConnections` the client that has waited longest
+ * without a whole head is cut, but not within `SPARED_MS` of its connection or last response. More wait in the accept
+ * queue.
  */
 export class GuardedServer {
   readonly address: Deno.NetAddr;
@@ -32,15 +33,15 @@ export class GuardedServer {
   readonly #share: GuardedShare & { limits: GuardLimits };
   readonly #open = new Set<GuardedConnection>();
   #stopping = false;
-  /** Whether the system has no more to give. */
+  /** Whether file descriptors or memory have run out. */
   #isShut = false;
   #relief = Promise.resolve();
-  /** Who has waited since then or longer was spared, and all that it had sent by then has been read. */
+  /** Connections that have waited since before this time have had their chance: all they had sent by then was read. */
   #sparedUntil = 0;
-  /** Settles when a connection ends, is answered or begins to wait, and when the door opens or closes. */
+  /** Settles when a connection ends, is answered or begins to wait, and when accepting fails or works again. */
   #change = Promise.withResolvers<void>();
 
-  /** @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound */
+  /** @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound */
   constructor({ hostname, port, ...options }: GuardedServerOptions) {
     const { log, doorChanged } = options;
     this.#share = { ...options, waiting: new Set(), answering: new Set(), changed: () => this.#changed() };
@@ -59,19 +60,19 @@ export class GuardedServer {
     this.address = this.#acceptor.address;
   }
 
-  /** Other limits, for whatever begins from now on. */
+  /** Sets other limits, for everything that begins from now on. */
   configure(limits: GuardLimits): void {
     this.#share.limits = limits;
   }
 
   /**
-   * Goes on until every request has been answered, but no longer than `graceMs`; then closes the port and all
-   * connections. Streams without a length are not waited for.
+   * Waits until every request has been answered, for at most `graceMs`. Then closes the port and all connections. Does
+   * not wait for streams without a length.
    */
   async stop(graceMs: number): Promise<void> {
     await this.#until(() => this.#share.answering.size === 0, graceMs);
     this.#stopping = true;
-    this.#changed(); // one may wait for room
+    this.#changed(); // a client may wait for room
     const closed = this.#acceptor.close();
     for (const connection of this.#open) connection.close();
     await closed;
@@ -106,7 +107,7 @@ export class GuardedServer {
     }
   }
 
-  /** While the system has no more to give, everybody who may be cut is: they hold what it lacks. */
+  /** While descriptors or memory have run out, every connection that may be cut is cut, to free them. */
   async #relieve(): Promise<void> {
     const isOver = () => !this.#isShut || this.#stopping;
     while (!isOver()) {
@@ -119,7 +120,7 @@ export class GuardedServer {
     }
   }
 
-  /** Reads what clients have sent until now: after a stall their requests may have come long ago. */
+  /** Reads what clients have sent until now. After a stall, their requests may have arrived long ago. */
   async #hear(): Promise<void> {
     const now = performance.now();
     for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => setTimeout(resolve, 0));

@@ -1,4 +1,4 @@
-/** A request as a guarded server hands it over, and its body. */
+/** A request of a guarded server, and its body. */
 
 import type { BodyFraming } from "../http1/body.ts";
 import { type BodyReader, bodyReader } from "../http1/body_reader.ts";
@@ -8,7 +8,7 @@ import type { Http1Request } from "../http1/request_head.ts";
 import { Deadline } from "./deadline.ts";
 import type { Intake } from "./intake.ts";
 
-/** What a client asks for. */
+/** A request of a client. */
 export interface Incoming {
   readonly head: Http1Request;
   readonly remote: Deno.NetAddr;
@@ -19,10 +19,10 @@ export interface Incoming {
   readonly signal: AbortSignal;
 }
 
-/** Why a body did not come whole. */
+/** Why a body did not arrive completely. */
 export class BrokenBody extends Error {
   override readonly name = "BrokenBody";
-  /** Whether its time was over; else the client has left, or sent what is no body. */
+  /** Whether its time was over. Otherwise the client left, or the body is malformed. */
   readonly late: boolean;
 
   constructor(message: string, options: ErrorOptions & { readonly late: boolean }) {
@@ -31,26 +31,26 @@ export class BrokenBody extends Error {
   }
 }
 
-/** How a body comes in. */
+/** How a body is received. */
 export interface BodySource {
   readonly intake: Intake;
   /** For all of the body. 0: no limit. */
   readonly limitMs: number;
-  /** Tells a client that waits for it to send the body; `undefined`: it does not wait. */
+  /** Tells a client that waits for "100 Continue" to send the body; `undefined`: it does not wait. */
   readonly invite: (() => Promise<void>) | undefined;
 }
 
-/** Longer trailers are refused. Nobody here looks at them. */
+/** Longer trailers are refused. Trailers are not used here. */
 const MOST_TRAILER_BYTES = 4096;
 
-/** Holds nothing of the body: whoever reads it keeps what it wants. */
+/** Keeps nothing of the body. The reader keeps what it needs. */
 export class IncomingBody {
   readonly #reader: BodyReader;
   readonly #source: BodySource;
   readonly #deadline = new Deadline();
   #begun = false;
   #late = false;
-  /** It is malformed, or whoever read it broke off: nobody knows where in it the reader is. */
+  /** It is malformed, or its reader stopped early, so that its end can't be found. */
   #failed = false;
 
   constructor(framing: BodyFraming, source: BodySource) {
@@ -59,8 +59,8 @@ export class IncomingBody {
   }
 
   /**
-   * Waits for more of the body and tells `onData` where it is. Its bytes are there for the length of that call. Returns
-   * whether the body goes on.
+   * Waits for more of the body and passes it to `onData`. The bytes are valid during that call only. Returns whether
+   * the body continues.
    *
    * @throws {BrokenBody} when the rest will not come, or not in time
    */
@@ -75,7 +75,7 @@ export class IncomingBody {
     return goesOn;
   }
 
-  /** Skips what has come of it by now; returns whether it has come whole, so that another request may follow it. */
+  /** Skips what has arrived. Returns whether the body is complete, so that another request may follow it. */
   skip(): boolean {
     this.#deadline.stop();
     try {

@@ -1,11 +1,11 @@
-/** The reading side of a guarded connection: one buffer, and a read under way whenever it has room. */
+/** The reading side of a guarded connection: one buffer, and a pending read whenever it has room. */
 
 import { Buffer } from "node:buffer";
 
-/** What nearly every request needs. */
+/** Enough for nearly every request. */
 const FIRST_BYTES = 4096;
 
-/** Reads that are ready in a row hold the event loop for no longer than this. */
+/** Longest time for reads that are ready, without giving the event loop a turn. */
 const MOST_BUSY_MS = 5;
 
 /** Bytes from `start` to `end` are unread. */
@@ -13,20 +13,20 @@ export class Intake {
   bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
   start = 0;
   end = 0;
-  /** Nothing more will come: the client has ended, or the connection has failed or was closed. */
+  /** No more bytes will arrive: the client has ended, or the connection has failed or was closed. */
   ended = false;
   readonly #link: Pick<Deno.Conn, "read">;
   readonly #mostBytes: number;
   readonly #onEnd: () => void;
   #reading = false;
   #wake: (() => void) | undefined;
-  /** Whether there was a reason to end a wait that had not begun. */
+  /** Whether `wake()` was called before the wait began. */
   #woken = false;
-  #turnAt = performance.now(); // the first read is not to wait
+  #turnAt = performance.now(); // so that the first read does not wait
 
   /**
-   * @param mostBytes of the buffer, which grows to that
-   * @param onEnd called once, when nothing more will come
+   * @param mostBytes the size that the buffer may grow to
+   * @param onEnd called once, when no more bytes will arrive
    */
   constructor(link: Pick<Deno.Conn, "read">, mostBytes: number, onEnd: () => void) {
     this.#link = link;
@@ -38,7 +38,7 @@ export class Intake {
     return this.end - this.start;
   }
 
-  /** Sees to it that a read is under way, so that the client's end is noticed too. Not with a full buffer. */
+  /** Starts a read if none is pending, so that the end of the client is noticed too. Not with a full buffer. */
   read(): void {
     if (this.#reading || this.ended) return;
     if (this.unread === 0 && this.bytes.length > FIRST_BYTES) this.#moveTo(Buffer.allocUnsafeSlow(FIRST_BYTES));
@@ -48,7 +48,7 @@ export class Intake {
     this.#link.read(this.bytes.subarray(this.end)).then(this.#arrived, this.#failed);
   }
 
-  /** Waits for bytes beyond those unread, for the end, or for `wake()`. May return before: whoever calls looks again. */
+  /** Waits for more bytes, for the end, or for `wake()`. May return earlier, so the caller must check. */
   async more(): Promise<void> {
     await this.turn();
     if (this.ended) return;
@@ -58,7 +58,7 @@ export class Intake {
     this.#woken = false;
   }
 
-  /** Lets others get on, if it has been a while: a client whose bytes are always there would never give them a turn. */
+  /** Gives the event loop a turn, if the last is some time ago. A client that always has bytes ready never would. */
   async turn(): Promise<void> {
     if (performance.now() - this.#turnAt < MOST_BUSY_MS) return;
     await new Promise<void>((resolve) => setImmediate(resolve));
@@ -91,7 +91,7 @@ export class Intake {
     this.#onEnd();
   }
 
-  /** Whoever has to see more than this refuses what it sees first. */
+  /** The caller refuses a request that does not fit before the buffer is full. */
   #grow(): void {
     const size = Math.min(this.bytes.length * 2, this.#mostBytes);
     if (size > this.bytes.length) this.#moveTo(Buffer.allocUnsafeSlow(size));

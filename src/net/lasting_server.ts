@@ -1,20 +1,20 @@
-/** `Deno.serve` for good: the runtime's server ends when the system has no file descriptor left for a client. */
+/** Keeps `Deno.serve` running: the runtime's server ends when no file descriptor is left for a client. */
 
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { RareLine } from "./rare_line.ts";
 
-/** How long nobody is let in when the system has no more to give. */
+/** The pause before the server is opened again. */
 const EXHAUSTED_MS = 100;
 
-/** A server that was opened anew can accept when it has not ended again for this long. */
+/** If a server that was opened again has not ended for this long, it can accept clients. */
 const PROVEN_MS = 10;
 
 type Options = Omit<Deno.ServeTcpOptions, "signal" | "onListen"> & Partial<Deno.TlsCertifiedKeyPem> & {
   readonly automaticCompression?: boolean;
 };
 
-/** A listening server. When it ends without being told to, another takes its port; connections that are open go on. */
+/** A listening server. If it ends unexpectedly, another one takes its port. Open connections continue. */
 export class LastingServer {
   readonly address: Deno.NetAddr;
   readonly #options: Options;
@@ -23,13 +23,13 @@ export class LastingServer {
   readonly #doorChanged: (open: boolean) => void;
   readonly #cut = new AbortController();
   #server: Deno.HttpServer<Deno.NetAddr>;
-  /** Runs until it is to be opened anew, and then until it has proven that it accepts. */
+  /** Runs until the server is to be opened again, and then until it has shown that it accepts clients. */
   #reopening: ReturnType<typeof setTimeout> | undefined;
   #stopping = false;
 
   /**
-   * @param doorChanged told when no client can be accepted, and when clients can be again
-   * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
+   * @param doorChanged called when no client can be accepted, and when clients can be accepted again
+   * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
    */
   constructor(
     options: Options,
@@ -45,17 +45,17 @@ export class LastingServer {
     this.address = this.#server.addr;
   }
 
-  /** Takes no more requests; settles when those under way are answered. */
+  /** Accepts no more requests; settles when those in flight are answered. */
   async shutdown(): Promise<void> {
     this.#stop();
     await this.#server.shutdown();
   }
 
-  /** Ends at once, with every connection. */
+  /** Ends at once and closes every connection. */
   async cut(): Promise<void> {
     this.#stop();
     this.#cut.abort();
-    await this.#server.finished.catch(() => {}); // it had ended before
+    await this.#server.finished.catch(() => {}); // may have ended before
   }
 
   #stop(): void {
@@ -85,7 +85,7 @@ export class LastingServer {
         this.#server = this.#open(this.address.port);
         this.#reopening = setTimeout(() => this.#doorChanged(true), PROVEN_MS);
       } catch {
-        this.#reopenLater(); // a descriptor for the listener itself is missing
+        this.#reopenLater(); // no file descriptor is left for the listener
       }
     }, EXHAUSTED_MS);
   }

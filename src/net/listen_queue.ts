@@ -1,8 +1,8 @@
-/** The queue of connections that the kernel has made and we have not taken yet. */
+/** The kernel's accept queue: connections that are made but not accepted yet. */
 
 /**
- * How many may wait in it. Clients come in bursts: the runtime's own 511 overflowed when 2,000 connected at once, and a
- * client whose handshake the kernel drops tries again only after a second. The system's own limit (`net.core.somaxconn`
- * on Linux, 4096 there too) caps it.
+ * How many connections may wait in it. Clients connect in bursts. The runtime's own 511 overflowed when 2,000 connected
+ * at once, and a client whose handshake is dropped tries again only after a second. The limit of the system
+ * (`net.core.somaxconn` on Linux, 4096 too) applies as well.
  */
 export const LISTEN_QUEUE = 4096;

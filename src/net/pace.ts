@@ -1,19 +1,19 @@
-/** Keeps those whose next byte is always there from having the event loop to themselves. */
+/** Keeps a fast peer, whose next byte is always ready, from blocking the event loop. */
 
 import { Doorbell } from "./doorbell.ts";
 
-/** So often it is asked whether the runtime has looked at other sockets; it has as long to answer. */
+/** How often the doorbell is rung, and how long it may take until all relays wait for it. */
 const MOST_BUSY_MS = 5;
 
-/** Steps of the promises of whoever goes on until it has done its part. */
+/** Turns of the microtask queue that a relay needs for its part of the work. */
 const STEPS = 4;
 
 /**
- * Shared by all who relay in an isolate. Reads and writes that are ready at once never give the event loop a turn, and
- * a loop that is never idle looks at other sockets only now and then: with one fast download, others waited for seconds.
+ * Shared by all relays of an isolate. Reads and writes that are ready never give the event loop a turn, and a loop that
+ * is never idle rarely looks at other sockets. With one fast download, other clients waited for seconds.
  *
- * While anybody relays, the doorbell is rung every 5 ms. Mostly it is heard in time, and nobody has to wait. When it is
- * not, all who relay wait until it is.
+ * While a relay runs, the doorbell is rung every 5 ms. Usually its byte arrives in time, and no relay waits. If it is
+ * late, all relays wait until it has arrived.
  */
 export class Pace implements Disposable {
   readonly #waiting: (() => void)[] = [];
@@ -23,7 +23,7 @@ export class Pace implements Disposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #doorbell: Doorbell | undefined;
 
-  /** Without a doorbell a timer has to do, for which the processor is idle for 2 ms. */
+  /** Without a doorbell, a timer is used, which leaves the processor idle for 2 ms. */
   static async start(): Promise<Pace> {
     return new Pace(await Doorbell.install());
   }
@@ -32,7 +32,7 @@ export class Pace implements Disposable {
     this.#doorbell = doorbell;
   }
 
-  /** To be asked before each part of the work. `undefined`: go on at once; else go on when it settles. */
+  /** Call it before each part of the work. `undefined`: continue at once; otherwise continue when it settles. */
   pause(): Promise<void> | undefined {
     if (this.#closed || performance.now() - this.#rangAt < MOST_BUSY_MS) return undefined;
     if (this.#ringing) return new Promise((resolve) => this.#waiting.push(resolve));
@@ -40,7 +40,7 @@ export class Pace implements Disposable {
     return undefined;
   }
 
-  /** Nobody waits any more. */
+  /** Ends all waits. */
   [Symbol.dispose](): void {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -62,7 +62,7 @@ export class Pace implements Disposable {
     this.#ring();
   };
 
-  /** Those who wait go on one after the other: a thousand parts at once would take far longer than a turn may. */
+  /** Waiting relays continue one after the other: a thousand parts at once would take far too long for one turn. */
   readonly #heard = async (): Promise<void> => {
     this.#ringing = false;
     const begun = performance.now();

@@ -2,7 +2,7 @@
 
 const MAPPED = "::ffff:";
 
-/** An IPv4 client of a listener on `::` is an IPv4 client: hashes, logs and lists of addresses know it as that. */
+/** Shows an IPv4 client of a listener on `::` as IPv4, so that hashes, logs and address lists recognise it. */
 export function peerAddress(hostname: string): string {
   return hostname.startsWith(MAPPED) && hostname.includes(".") ? hostname.slice(MAPPED.length) : hostname;
 }

@@ -1,16 +1,16 @@
-/** A log line for what may happen thousands of times a second. */
+/** A log line for an event that may happen thousands of times a second. */
 
-/** Lines of one kind are at least this far apart. */
+/** The shortest time between two lines. */
 const APART_MS = 1000;
 
-/** Tells of the first time at once, then at most once a second how often it happened since. */
+/** Logs the first event at once, and then at most once a second how many there were since. */
 export class RareLine {
   readonly #tell: (reason: string, times: number) => void;
   #reason = "";
   #untold = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param tell writes the line: the latest reason, and how often it happened since the line before */
+  /** @param tell writes the line: the latest reason, and the number of events since the last line */
   constructor(tell: (reason: string, times: number) => void) {
     this.#tell = tell;
   }
@@ -21,7 +21,7 @@ export class RareLine {
     if (this.#timer === undefined) this.#line();
   }
 
-  /** Tells what is untold. */
+  /** Logs the events that are not logged yet. */
   close(): void {
     clearTimeout(this.#timer);
     if (this.#untold > 0) this.#tell(this.#reason, this.#untold);

@@ -1,4 +1,4 @@
-/** Statuses in words. */
+/** The reason phrases of statuses. */
 
 /** The statuses that the redirect and the admin API answer with (RFC 9110 §15). */
 export const REASON_PHRASES = {
@@ -23,7 +23,7 @@ export const REASON_PHRASES = {
 
 const PHRASES: Readonly<Record<number, string>> = REASON_PHRASES;
 
-/** What stands behind a status in a status line; nothing for one that has no entry. */
+/** The reason phrase of a status in a status line; empty for a status that is not listed. */
 export function reasonPhrase(status: number): string {
   return PHRASES[status] ?? "";
 }

@@ -8,7 +8,7 @@ import { certificatesIn, PemError, readFile } from "./pem.ts";
 export type Authorities = ReadonlyMap<string, string>;
 
 /**
- * Reads every file that backends name.
+ * Reads the `tls.ca` files of all backends.
  *
  * @throws {ConfigError} with a line for each backend whose file can't be read or holds no certificate
  */
@@ -48,6 +48,6 @@ export function trustFor({ ca }: BackendSpec["tls"]): { readonly caCerts?: strin
 
 function readAuthority(path: string): string {
   const text = readFile(path);
-  certificatesIn(text, path); // else a file of anything would do, and every connection would fail
+  certificatesIn(text, path); // refuses a file without certificates, with which every connection would fail
   return text;
 }

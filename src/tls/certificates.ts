@@ -10,7 +10,7 @@ import { certificatesIn, PemError, readFile } from "./pem.ts";
 import { selfSignedCertificate, serves, stateDirectory } from "./self_signed.ts";
 import type { ServerCertificate } from "./server_certificate.ts";
 
-/** How clients reach the proxy over HTTPS. */
+/** The configuration of HTTPS for clients. */
 export type TlsConfig = NonNullable<Config["proxy"]["tls"]>;
 
 type FilesConfig = Extract<TlsConfig, { kind: "files" }>;
@@ -33,7 +33,7 @@ export async function serverCertificate(
 
 /** Where the configured certificate comes from: files that have been read, or roundhouse itself. */
 export interface CertificateSource {
-  /** Whether it is another one than `current`. */
+  /** Whether it differs from `current`. */
   differsFrom(current: ServerCertificate | undefined): boolean;
   /** Returns the certificate. Rejects only if a self-signed one can't be made. */
   obtain(log: Log): Promise<ServerCertificate>;

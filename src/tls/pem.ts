@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { messageOf } from "../errors.ts";
 import { readRegularFile } from "../regular_file.ts";
 
-/** What is wrong with a file, in words that follow its setting's path. */
+/** What is wrong with a file. Its message follows the path of the setting. */
 export class PemError extends Error {
   override readonly name = "PemError";
 }

@@ -7,7 +7,7 @@ import type { Log } from "../log.ts";
 import { readRegularFile } from "../regular_file.ts";
 import type { ServerCertificate } from "./server_certificate.ts";
 
-/** What a certificate is made or kept for. */
+/** What a certificate is made from, and where it is kept. */
 export interface SelfSignedOptions {
   /** Host names and IP addresses. */
   readonly names: readonly string[];
@@ -29,7 +29,7 @@ const BACKDATED_MS = 3_600_000;
 const RENEWAL_DAYS = 30;
 
 /**
- * Returns the directory for state: systemd's `STATE_DIRECTORY`, else `roundhouse` in the user's.
+ * Returns the folder for state: systemd's `STATE_DIRECTORY`, or else `roundhouse` in the user's state folder.
  *
  * @param env reads an environment variable
  */
@@ -37,7 +37,7 @@ export function stateDirectory(env: (name: string) => string | undefined): strin
   const [given] = (env("STATE_DIRECTORY") ?? "").split(":"); // systemd joins several by colons
   if (given) return given;
   const stateHome = env("XDG_STATE_HOME");
-  if (stateHome?.startsWith("/")) return `${stateHome}/roundhouse`; // the standard: relative ones are to be ignored
+  if (stateHome?.startsWith("/")) return `${stateHome}/roundhouse`; // the XDG standard ignores relative paths
   const home = env("HOME");
   return home ? `${home}/.local/state/roundhouse` : undefined;
 }
@@ -100,7 +100,7 @@ function read({ cert, key }: Files): ServerCertificate | undefined {
   try {
     return { cert: readRegularFile(cert), key: readRegularFile(key) };
   } catch {
-    return undefined; // none yet, or of no use: another one takes its place
+    return undefined; // there is none yet, or it is damaged: a new one is made
   }
 }
 
@@ -134,7 +134,7 @@ function addressIn(name: string): string | undefined {
 }
 
 async function make(names: readonly string[], now: Date): Promise<ServerCertificate> {
-  const { generate } = await import("selfsigned"); // 80 ms that only those pay who use it
+  const { generate } = await import("selfsigned"); // takes 80 ms, so it is imported only here
   const made = await generate([{ name: "commonName", value: "roundhouse" }], {
     keyType: "ec",
     curve: "P-256",
@@ -160,7 +160,7 @@ async function make(names: readonly string[], now: Date): Promise<ServerCertific
 /** Each file is replaced whole or not at all. If the two do not belong together, the next start makes new ones. */
 function keep({ cert, key }: ServerCertificate, directory: string, to: Files): void {
   Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
-  Deno.chmodSync(directory, 0o700); // it may have been there
+  Deno.chmodSync(directory, 0o700); // it may exist with another mode
   replaceFile(to.key, key, 0o600);
   replaceFile(to.cert, cert, 0o644);
 }
@@ -174,7 +174,7 @@ function replaceFile(path: string, text: string, mode: number): void {
     try {
       Deno.removeSync(temporary);
     } catch {
-      // it was not made
+      // the file does not exist
     }
     throw error;
   }

@@ -1,4 +1,4 @@
-/** A certificate that the proxy can show its clients. */
+/** A certificate for the connections of clients. */
 
 /** A certificate, or a chain that begins with it, and its private key; both in PEM. */
 export interface ServerCertificate {
@@ -6,7 +6,7 @@ export interface ServerCertificate {
   readonly key: string;
 }
 
-/** What an engine needs beside everything else when clients reach it over HTTPS. */
+/** What an engine needs for HTTPS to clients. */
 export interface Securing {
   /** `undefined`: plain HTTP. */
   readonly certificate?: ServerCertificate | undefined;

@@ -9,7 +9,7 @@ import type { ServerCertificate } from "./server_certificate.ts";
 
 /** What a `CertificateStore` works with. */
 export interface CertificateStoreOptions {
-  /** `null`: plain HTTP, so that there is no certificate. */
+  /** `null`: plain HTTP, without a certificate. */
   readonly tls: TlsConfig | null;
   readonly log: Log;
   readonly clock: Clock;

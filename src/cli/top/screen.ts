@@ -1,4 +1,4 @@
-/** A terminal that is drawn on and given back as it was. */
+/** Draws on a terminal and restores it at the end. */
 
 import type { Line, Style } from "./table.ts";
 
@@ -13,14 +13,14 @@ const STYLES: Readonly<Record<Style, string>> = {
 };
 
 const ESC = "\x1b[";
-/** A screen of its own, so that what was there before is there again afterwards; no cursor; no line wrap. */
+/** Switches to the alternate screen, hides the cursor and turns line wrap off. `LEAVE` restores all three. */
 const ENTER = `${ESC}?1049h${ESC}?25l${ESC}?7l`;
 const LEAVE = `${ESC}?7h${ESC}?25h${ESC}?1049l`;
 const HOME = `${ESC}H`;
 const CLEAR_LINE = `${ESC}K`;
 const CLEAR_BELOW = `${ESC}J`;
 
-/** The text of a frame: lines cut at the width, what was there before gone. */
+/** The text of a frame: lines are cut at the width, and the previous frame is cleared. */
 export function frame(lines: readonly Line[], columns: number, hasColour: boolean): string {
   const rows = lines.map((line) => renderLine(line, columns, hasColour) + CLEAR_LINE);
   return HOME + rows.join("\r\n") + CLEAR_BELOW;
@@ -38,12 +38,12 @@ function renderLine(line: Line, columns: number, hasColour: boolean): string {
   return text;
 }
 
-/** The terminal on standard output. `close()` has to be called, whatever happens. */
+/** The terminal on standard output. Always call `close()`. */
 export class Screen {
   readonly #hasColour: boolean;
   #isOpen = false;
 
-  /** `hasColour`: whether attributes and colours may be used (not where `NO_COLOR` is set). */
+  /** `hasColour`: whether attributes and colours may be used (not if `NO_COLOR` is set). */
   constructor(hasColour: boolean) {
     this.#hasColour = hasColour;
   }
@@ -52,7 +52,7 @@ export class Screen {
     return Deno.consoleSize().rows;
   }
 
-  /** Takes the screen; keys that are pressed are not shown, Ctrl-C is still a signal. */
+  /** Switches to the screen. Keys are not echoed; Ctrl-C still sends a signal. */
   open(): void {
     this.#isOpen = true;
     if (Deno.stdin.isTerminal()) Deno.stdin.setRaw(true, { cbreak: true });
@@ -63,7 +63,7 @@ export class Screen {
     writeOut(frame(lines.slice(0, this.rows), Deno.consoleSize().columns, this.#hasColour));
   }
 
-  /** May be called again. */
+  /** May be called more than once. */
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;

@@ -1,4 +1,4 @@
-/** What `roundhouse top` shows of a status, as lines of text: the screen and the plain form. Pure. */
+/** Turns a status into the lines that `roundhouse top` shows, for the screen or in plain form. Pure. */
 
 import {
   countOf,
@@ -61,7 +61,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 const GAP = "  ";
-/** Above the table, where a narrow terminal does not cut them; the table has all of them. */
+/** Most reasons above the table, where a narrow terminal does not cut them. The table has all of them. */
 const MOST_DETAILS = 5;
 const NO_TRAFFIC = { share: null, perSecond: null };
 
@@ -150,8 +150,8 @@ export const PLAIN_TITLES = "TIME BACKEND HEALTH STATE SHARE REQ/S CONNS LATENCY
   .replaceAll(" ", "\t");
 
 /**
- * The plain form: one line for each backend, its fields apart by tabs, figures without units, `-` for what is not known.
- * An empty pool is one line too, so that whoever reads sees that time goes on.
+ * The plain form: one line for each backend, with fields separated by tabs and figures without units. `-` stands for an
+ * unknown value. An empty pool is one line too, so that a reader sees that `top` still runs.
  */
 export function plainLines({ status, history, now }: View): string[] {
   const time = `${new Date(now).toISOString().slice(0, 19)}Z`;
@@ -181,7 +181,7 @@ function rounded(value: number | null, places: number): string {
   return value === null ? "-" : String(Number(value.toFixed(places)));
 }
 
-/** What a backend has said must not move the cursor, nor break a line or a field. */
+/** Replaces control characters, so that texts of a backend can't move the cursor or break a line or a field. */
 export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }

@@ -7,7 +7,7 @@ import { Screen, writeOut } from "./screen.ts";
 import { type Line, PLAIN_TITLES, plainLines, printable, screen, type View } from "./table.ts";
 
 export interface TopOptions {
-  /** Where the admin server is. */
+  /** The URL of the admin API. */
   readonly adminUrl: string;
   readonly token: string | undefined;
   /** Ends it. */
@@ -16,10 +16,10 @@ export interface TopOptions {
   readonly hasColour: boolean;
 }
 
-/** Why there is nothing to show; the message is one line for the person who asked. */
+/** Why there is no status to show. The message is one line for the user. */
 export class TopError extends Error {
   override readonly name = "TopError";
-  /** Whether it is worth asking again: nobody answered, as while roundhouse restarts. */
+  /** Whether to try again: there was no answer, as during a restart of roundhouse. */
   readonly mayPass: boolean;
 
   constructor(message: string, mayPass: boolean) {
@@ -31,19 +31,19 @@ export class TopError extends Error {
 const EVERY_MS = 1000;
 const ANSWER_WITHIN_MS = 5000;
 
-/** Where what was seen goes. */
+/** Where the status is shown. */
 interface Output {
   open(): void;
   show(view: View): void;
-  /** There is no answer for now; what was seen last stays. */
+  /** Shows that there is no answer at the moment. The last status stays visible. */
   lost(reason: string): void;
   close(): void;
 }
 
 /**
- * Runs until `signal` fires or nobody reads what it prints any more.
+ * Runs until `signal` fires or its output is closed.
  *
- * @throws {TopError} when the first question gets no proper answer, or a later one is refused
+ * @throws {TopError} when the first request gets no valid answer, or a later one is refused
  */
 export async function runTop({ adminUrl, token, signal, hasColour }: TopOptions): Promise<void> {
   let status = await fetchStatus(adminUrl, token, signal);
@@ -67,7 +67,7 @@ export async function runTop({ adminUrl, token, signal, hasColour }: TopOptions)
       });
     }
   } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // whoever read the lines has gone
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // the reader of the output has ended
   } finally {
     output.close();
   }
@@ -99,7 +99,7 @@ async function fetchStatus(
   }
 }
 
-/** What the server says, each string fit to be shown: whoever answers may be hostile. `undefined`: it is no JSON. */
+/** The parsed answer, with control characters replaced, because the server may be hostile. `undefined`: not JSON. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text, (_, value) => typeof value === "string" ? printable(value) : value);
@@ -125,10 +125,10 @@ function statusFrom(adminUrl: string, code: number, body: unknown, hasToken: boo
   if (!Array.isArray(backends) || typeof startedAt !== "string") {
     throw new TopError(`${adminUrl}: this is not the admin API of roundhouse`, false);
   }
-  return body as Status; // of this program's own version, or of one whose fields mean the same
+  return body as Status; // from the same version, or from one with the same fields
 }
 
-/** What the runtime wraps: `Connection refused (os error 111)` is all that a person needs. */
+/** The last part of the runtime's message, such as `Connection refused (os error 111)`. */
 function causeOf(error: unknown): string {
   const text = messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
   return text.slice(text.lastIndexOf(": ") + 1).trim();

@@ -1,7 +1,7 @@
 /** The composition root: makes the parts, starts them in order, stops them in order. */
 
 import { EventFeed } from "../admin/event_feed.ts";
-import { statusView } from "../admin/routes/status.ts";
+import { type StatusSource, statusView } from "../admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, startAdminServer } from "../admin/server.ts";
 import { explain, type Explanation, type SupposedRequest } from "../balancing/explain.ts";
 import { stickiness } from "../balancing/sticky.ts";
@@ -14,12 +14,12 @@ import { type Clock, systemClock } from "../net/clock.ts";
 import { HealthMonitor } from "../health/monitor.ts";
 import { FailOpen } from "../health/fail_open.ts";
 import { PassiveHealth } from "../health/passive.ts";
-import { ConfigError, messageOf } from "../errors.ts";
+import { ConfigError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { Doors } from "../net/doors.ts";
 import type { RequestMetrics } from "../memory/request_metrics.ts";
-import { type PoolEvent, PoolFullError, ServerPool } from "../pool/server_pool.ts";
-import { SessionTable } from "../memory/session_table.ts";
+import { PoolFullError, ServerPool } from "../pool/server_pool.ts";
+import type { SessionTable } from "../memory/session_table.ts";
 import { Memory } from "../memory/memory.ts";
 import { DEFAULT_POOL } from "../memory/slots.ts";
 import { restartNeeded } from "../config/restart.ts";
@@ -30,7 +30,10 @@ import { type Authorities, changedAuthorities, readAuthorities } from "../tls/au
 import { checkCertificateFiles } from "../tls/check.ts";
 import { CertificateStore } from "../tls/store.ts";
 import { Supervisor, workerCount } from "../workers/supervisor.ts";
+import { bind, urlOf } from "./bind.ts";
+import { logPoolEvent } from "./pool_log.ts";
 import { type RedirectServer, startRedirect } from "./redirect.ts";
+import { sessionsFor } from "./sessions.ts";
 
 /** How long what is still open has to be told that it ends, and to be cut. */
 const GOODBYE_LIMIT_MS = 1000;
@@ -131,23 +134,12 @@ export class Roundhouse {
     const { passive, health } = config;
     this.#passive = new PassiveHealth({ pool: this.pool, config: passive, healthType: health.type, clock });
     this.#sessions = sessionsFor(config, undefined);
-    const status = {
-      pool: this.pool,
-      version,
-      startedAt: new Date(),
-      facts: () => ({ strategy: formatStrategy(this.#config.strategy), engine: config.engine, workers }),
-      isStopping: () => this.#stopping,
-      doorsOpen: () => this.#doors.open,
-    };
+    const status = this.#statusSource(version, workers);
     this.#events = new EventFeed({ pool: this.pool, status: () => statusView(status) });
     this.#failOpen = new FailOpen({
       pool: this.pool,
       enabled: health.failOpen,
-      onChange: (failingOpen) => {
-        if (failingOpen) log.warn("fail open", { reason: "all backends are down, so all of them serve" });
-        else log.info("fail open ended", { reason: "a backend is up again, or no backend may serve" });
-        this.#events.failingOpen(failingOpen);
-      },
+      onChange: (failingOpen) => this.#failingOpen(failingOpen),
     });
     this.#admin = {
       ...status,
@@ -161,6 +153,24 @@ export class Roundhouse {
       explain: (request) => this.#explain(request),
       reload: () => this.reload(),
     };
+  }
+
+  #statusSource(version: string, workers: number): StatusSource {
+    const { engine } = this.#started;
+    return {
+      pool: this.pool,
+      version,
+      startedAt: new Date(),
+      facts: () => ({ strategy: formatStrategy(this.#config.strategy), engine, workers }),
+      isStopping: () => this.#stopping,
+      doorsOpen: () => this.#doors.open,
+    };
+  }
+
+  #failingOpen(failingOpen: boolean): void {
+    if (failingOpen) this.#log.warn("fail open", { reason: "all backends are down, so all of them serve" });
+    else this.#log.info("fail open ended", { reason: "a backend is up again, or no backend may serve" });
+    this.#events.failingOpen(failingOpen);
   }
 
   async #fillPool(): Promise<void> {
@@ -329,53 +339,4 @@ async function makeRoom(turn: Turn, wanted: WantedBackends): Promise<void> {
     if (!(error instanceof PoolFullError)) throw error;
     throw new ConfigError([`backends: ${error.message}`], { cause: error });
   }
-}
-
-/** The sessions by address: those there were, unless they last for another time now. */
-function sessionsFor(
-  { sticky }: Config,
-  previous: { readonly before: Config; readonly table: SessionTable | undefined } | undefined,
-): SessionTable | undefined {
-  if (sticky?.by !== "ip") return undefined;
-  const kept = previous?.before.sticky?.timeoutMs === sticky.timeoutMs ? previous.table : undefined;
-  return kept ?? SessionTable.allocate(sticky.timeoutMs);
-}
-
-/** Names the setting when an address can't be bound. */
-async function bind<Server>(
-  section: "proxy" | "admin",
-  at: { readonly host: string; readonly port: number },
-  start: () => Server | Promise<Server>,
-  portSetting: string = `${section}.port`,
-) {
-  try {
-    return await start();
-  } catch (error) {
-    const inUse = error instanceof Deno.errors.AddrInUse;
-    const place = inUse || error instanceof Deno.errors.PermissionDenied ? portSetting : `${section}.host`;
-    const why = inUse ? "another process listens there" : messageOf(error);
-    throw new ConfigError([`${place}: can't listen on ${at.host}:${at.port}: ${why}`], { cause: error });
-  }
-}
-
-function urlOf(address: Deno.NetAddr | undefined, scheme: "http" | "https" = "http"): string {
-  if (address === undefined) throw new Error("the server is not running");
-  const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
-  return `${scheme}://${host}:${address.port}`;
-}
-
-/** The log's words for what happened to a backend. */
-const EVENT_MESSAGES = {
-  added: "backend added",
-  removed: "backend removed",
-  up: "backend up",
-  down: "backend down",
-  changed: "backend changed",
-  active: "backend enabled",
-  draining: "backend draining",
-  disabled: "backend disabled",
-} as const satisfies Record<PoolEvent["type"], string>;
-
-function logPoolEvent(log: Log, { type, backend, reason }: PoolEvent): void {
-  log.info(EVENT_MESSAGES[type], { backend: backend.url, reason });
 }

@@ -4,6 +4,8 @@
 export interface FloodOrder {
   /** Where it connects; `null`: it listens, and begins with each connection once something has come over it. */
   readonly port: number | null;
+  /** The authority of the proxy's certificate, to connect over TLS; default: without TLS. */
+  readonly ca?: string;
   /** What it sends first. */
   readonly first: string;
   /** What it sends over and over then; nothing: it only takes what comes. */

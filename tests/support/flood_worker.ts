@@ -23,6 +23,11 @@ async function flood(connection: Deno.Conn, { first, repeat }: FloodOrder): Prom
   while (true) await sendAll(connection, bytes);
 }
 
+function connect(port: number, ca: string | undefined): Promise<Deno.Conn> {
+  if (ca === undefined) return Deno.connect({ hostname: "127.0.0.1", port });
+  return Deno.connectTls({ hostname: "localhost", port, caCerts: [ca], alpnProtocols: ["http/1.1"] });
+}
+
 async function serve(listener: Deno.Listener, order: FloodOrder): Promise<void> {
   for await (const connection of listener) {
     await connection.read(new Uint8Array(64 * 1024));
@@ -36,7 +41,7 @@ self.addEventListener("message", async ({ data }: MessageEvent<FloodOrder>) => {
     self.postMessage(listener.addr.port);
     await serve(listener, data);
   } else {
-    const connection = await Deno.connect({ hostname: "127.0.0.1", port: data.port });
+    const connection = await connect(data.port, data.ca);
     self.postMessage(data.port);
     await flood(connection, data).catch(() => {}); // the proxy is gone
   }

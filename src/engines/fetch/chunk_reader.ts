@@ -12,12 +12,20 @@ const MOST_SLACK_BYTES = 16_384;
 const MOST_SHARED_BYTES = 1024;
 const SHARED_BYTES = 16_384;
 
+/** Reads a body, one read at a time. */
+export interface BodyReader {
+  /** The next bytes, at least one where the runtime gives no empty chunk; `undefined`: the end. */
+  read(): Promise<Bytes | undefined>;
+  /** Gives up the rest. */
+  cancel(reason?: unknown): Promise<void>;
+}
+
 /**
  * Reads a body chunk by chunk, small ones into memory of their own size. Each read of the runtime brings a buffer of
  * 64 KiB, which even a single byte in it keeps alive: kept as they come, 30,000 chunks of one byte hold 1.9 GB. And let go
  * of, they are garbage faster than it is collected: so one buffer serves all small reads, where the stream allows it.
  */
-export class ChunkReader {
+export class ChunkReader implements BodyReader {
   readonly #source: ReadableStreamBYOBReader | undefined;
   readonly #plain: ReadableStreamDefaultReader<Bytes> | undefined;
   readonly #compactor = new Compactor();

@@ -1,12 +1,14 @@
 /** One client request of the `fetch` engine: `Deno.serve` in front, `fetch` behind. */
 
 import { ProxyError } from "../../errors.ts";
+import type { Pace } from "../../net/pace.ts";
 import type { Backend } from "../../pool/backend.ts";
 import type { Exchange, Relayed } from "../../proxy/exchange.ts";
 import { bodyTooLarge, clientGone } from "../../proxy/failures.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
 import type { BackendClients } from "./backend_clients.ts";
+import { bodyReader } from "./body_reader.ts";
 import type { Bridge } from "./bridge.ts";
 import { checkResponse } from "./check_response.ts";
 import { forCompression } from "./compression.ts";
@@ -33,6 +35,8 @@ export interface FetchLimits {
 /** What the exchanges of one engine share. */
 export interface FetchContext extends FetchLimits {
   readonly clients: BackendClients;
+  /** Of all uploads. */
+  readonly pace: Pace;
   /** Whether the runtime compresses responses. */
   readonly compresses: boolean;
   /** The WebSockets that are open. */
@@ -90,7 +94,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     this.#completed = completed;
     if (head.bodyBytes !== 0 && request.body !== null && this.refusal === undefined) {
       const limits = { lengthBytes: head.bodyBytes, maxBytes: context.maxBodyBytes };
-      this.#body = new RequestBody(request.body, limits, this);
+      this.#body = new RequestBody(bodyReader(head, request.body, context.pace), limits, this);
       context.uploads++;
       this.#uploading = true;
     }
@@ -179,8 +183,15 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   }
 
   answer(problem: Problem): Promise<void> {
+    if (this.#body?.flooded === true) return this.#cut(problem.status);
     const body = this.request.method === "HEAD" ? null : problem.body;
     this.#respond(new Response(body, { status: problem.status, headers: [...problem.headers] }));
+    return this.#untilCompleted();
+  }
+
+  /** Ends the connection: behind an answer that is whole the runtime would go through all that it holds of the body. */
+  #cut(status: number): Promise<void> {
+    this.#respond(new Response(brokenBody("the upload was given up"), { status }));
     return this.#untilCompleted();
   }
 
@@ -263,6 +274,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   #explain(error: unknown): ProxyError {
     if (this.#clientGone) return clientGone();
     if (this.#body?.malformed) return refuse("bad_request", "The request body is malformed.");
+    if (this.#body?.flooded) return refuse("bad_request", "The chunks of the request body are too small.");
     if (this.#body?.tooLarge) return bodyTooLarge(this.#context.maxBodyBytes);
     if (error instanceof ProxyError) return error;
     const failure = { side: "backend", requestSent: true } as const;

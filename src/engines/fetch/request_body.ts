@@ -1,7 +1,8 @@
 /** The client's request body on its way to a backend, or to the next one if the first could not be reached. */
 
 import { messageOf } from "../../errors.ts";
-import { ChunkReader } from "./chunk_reader.ts";
+import type { BodyReader } from "./chunk_reader.ts";
+import { ChunksTooSmall } from "./draining_reader.ts";
 import { SizedBody } from "./sized_body.ts";
 
 /**
@@ -32,7 +33,7 @@ export interface RequestBodyListener {
  * can't be used twice, and what `fetch` had read of it before the connection failed would be lost.
  */
 export class RequestBody {
-  readonly #reader: ChunkReader;
+  readonly #reader: BodyReader;
   readonly #lengthBytes: number | undefined;
   readonly #listener: RequestBodyListener;
   readonly #maxBytes: number;
@@ -48,8 +49,8 @@ export class RequestBody {
   /** The read under way, shared: an abandoned stream's chunk belongs to the next one. */
   #reading: Promise<void> | undefined;
 
-  constructor(source: ReadableStream<Bytes>, limits: RequestBodyLimits, listener: RequestBodyListener) {
-    this.#reader = new ChunkReader(source);
+  constructor(reader: BodyReader, limits: RequestBodyLimits, listener: RequestBodyListener) {
+    this.#reader = reader;
     this.#lengthBytes = limits.lengthBytes;
     this.#maxBytes = limits.maxBytes;
     this.#listener = listener;
@@ -67,12 +68,17 @@ export class RequestBody {
 
   /** Whether the client broke off in the middle. */
   get clientGone(): boolean {
-    return this.#failure !== undefined && !this.tooLarge && !this.malformed;
+    return this.#failure !== undefined && !this.tooLarge && !this.malformed && !this.flooded;
   }
 
   /** Whether the client sent what is no body: bad chunks. The runtime has but a message to tell the two apart. */
   get malformed(): boolean {
     return messageOf(this.#failure).startsWith("invalid HTTP");
+  }
+
+  /** Whether the client sent chunks that are too small for their number. */
+  get flooded(): boolean {
+    return this.#failure instanceof ChunksTooSmall;
   }
 
   /** Whether more came than is allowed. */

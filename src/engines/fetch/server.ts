@@ -5,6 +5,7 @@ import { messageOf } from "../../errors.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { LastingServer } from "../../net/lasting_server.ts";
 import { LISTEN_QUEUE } from "../../net/listen_queue.ts";
+import { Pace } from "../../net/pace.ts";
 import { peerAddress } from "../../net/peer.ts";
 import { uploadsEnd } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
@@ -18,11 +19,12 @@ import { WebSocketExchange } from "./websocket.ts";
 type Respond = (response: Response) => void;
 
 /** Starts `Deno.serve`; see `EngineFactory`. */
-export function startFetchEngine(
+export async function startFetchEngine(
   { config, pool, forwarder, certificate, reusePort, log, doorChanged }: EngineOptions,
-): Engine {
+): Promise<Engine> {
   const context: FetchContext = {
     clients: new BackendClients(pool),
+    pace: await Pace.start(),
     ...limitsOf(config),
     compresses: config.proxy.compression,
     bridges: new Set(),
@@ -31,7 +33,7 @@ export function startFetchEngine(
   };
   const handleOddBody = async (head: FetchRequestHead, req: Request, completed: Promise<void>, respond: Respond) => {
     context.uploads++;
-    const settled = await settleBody(head, req);
+    const settled = await settleBody(head, req, context.pace);
     context.uploads--;
     await forwarder.handle(new FetchExchange(settled.head, settled.request, completed, context, respond));
   };
@@ -64,7 +66,7 @@ export function startFetchEngine(
     },
   };
   const server = new LastingServer(listening, handle, log, doorChanged);
-  return {
+  const engine: Engine = {
     address: server.address,
     configure: (config) => void Object.assign(context, limitsOf(config)),
     setCertificate: undefined, // a second `Deno.serve` on the port would lose connections while it takes over
@@ -74,16 +76,18 @@ export function startFetchEngine(
     },
     async stop() {
       // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.
-      await this.refuseRequests();
+      await engine.refuseRequests();
       await server.shutdown();
       await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
       context.clients.close();
+      context.pace[Symbol.dispose]();
     },
     async sayGoodbye() {
       for (const bridge of context.bridges) bridge.goAway();
       await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended)); // the rest the end of the process cuts
     },
   };
+  return engine;
 }
 
 function limitsOf({ timeouts, proxy }: Config): FetchLimits {

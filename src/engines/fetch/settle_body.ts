@@ -1,6 +1,8 @@
 /** Request bodies that may have come over HTTP/2, which the runtime does not tell from HTTP/1.1. */
 
-import { ChunkReader } from "./chunk_reader.ts";
+import type { Pace } from "../../net/pace.ts";
+import { bodyReader } from "./body_reader.ts";
+import type { BodyReader } from "./chunk_reader.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 
 /**
@@ -16,9 +18,9 @@ function isLookedInto({ method, bodyUnsaid, secure }: FetchRequestHead): boolean
  * so for most methods this waits for its first byte or its end: else each DELETE or preflight would reach the backend
  * with an empty chunked body, and could not be tried again.
  */
-export async function settleBody(head: FetchRequestHead, request: Request) {
+export async function settleBody(head: FetchRequestHead, request: Request, pace: Pace) {
   if (request.body === null) return { head: { ...head, bodyBytes: 0 }, request };
-  const whole = new WholeBody(new ChunkReader(request.body), head.bodyBytes, request.signal);
+  const whole = new WholeBody(bodyReader(head, request.body, pace), head.bodyBytes, request.signal);
   if (isLookedInto(head) && await whole.isEmpty()) return { head: { ...head, bodyBytes: 0 }, request };
   // Carries the body and the client's signal; the rest is in the head.
   return {
@@ -35,14 +37,14 @@ const LATE_SIGNAL_TURNS = 2;
  * client's signal a little later: passed on like that, half an upload would be stored as a whole one.
  */
 class WholeBody {
-  readonly #reader: ChunkReader;
+  readonly #reader: BodyReader;
   readonly #bodyBytes: number | undefined;
   readonly #signal: AbortSignal;
   #received = 0;
   #ahead: Promise<Uint8Array<ArrayBuffer> | undefined> | undefined;
 
   constructor(
-    reader: ChunkReader,
+    reader: BodyReader,
     bodyBytes: number | undefined,
     signal: AbortSignal,
   ) {

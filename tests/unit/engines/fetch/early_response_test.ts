@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { relayBesideUpload } from "../../../../src/engines/fetch/early_response.ts";
+import { ChunkReader } from "../../../../src/engines/fetch/chunk_reader.ts";
 import { RequestBody } from "../../../../src/engines/fetch/request_body.ts";
 import { fed } from "../../../support/fed_stream.ts";
 import { settle } from "../../../support/wait.ts";
@@ -7,7 +8,9 @@ import { settle } from "../../../support/wait.ts";
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 function requestBody(source: ReadableStream<Uint8Array<ArrayBuffer>>): RequestBody {
-  return new RequestBody(source, { lengthBytes: undefined, maxBytes: Infinity }, { bodyEnded: () => {} });
+  return new RequestBody(new ChunkReader(source), { lengthBytes: undefined, maxBytes: Infinity }, {
+    bodyEnded: () => {},
+  });
 }
 
 function outgoing(body: RequestBody): ReadableStream<Uint8Array<ArrayBuffer>> {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import fc from "fast-check";
+import { ChunkReader } from "../../../../src/engines/fetch/chunk_reader.ts";
 import { RequestBody } from "../../../../src/engines/fetch/request_body.ts";
 
 /** Of a body whose length no header says. */
@@ -23,7 +24,7 @@ function source(chunks: readonly number[][], failAtEnd = false): ReadableStream<
 
 function bodyOf(chunks: readonly number[][], failAtEnd = false) {
   const ends: string[] = [];
-  const body = new RequestBody(source(chunks, failAtEnd), { lengthBytes: undefined, maxBytes: 1e9 }, {
+  const body = new RequestBody(new ChunkReader(source(chunks, failAtEnd)), { lengthBytes: undefined, maxBytes: 1e9 }, {
     bodyEnded: () => ends.push("ended"),
   });
   return { body, ends };
@@ -77,7 +78,9 @@ Deno.test("RequestBody says that the client failed, not the backend", async () =
 
 Deno.test("RequestBody fails once more arrives than is allowed, and not before", async () => {
   const bodyOfSize = (maxBytes: number) =>
-    new RequestBody(source([[1, 2], [3], [4]]), { lengthBytes: undefined, maxBytes }, { bodyEnded: () => {} });
+    new RequestBody(new ChunkReader(source([[1, 2], [3], [4]])), { lengthBytes: undefined, maxBytes }, {
+      bodyEnded: () => {},
+    });
   assertEquals(await readAll(outgoing(bodyOfSize(4))), [1, 2, 3, 4]);
   const body = bodyOfSize(3);
   await assertRejects(() => readAll(outgoing(body)), Error, "larger than allowed");
@@ -85,7 +88,9 @@ Deno.test("RequestBody fails once more arrives than is allowed, and not before",
 });
 
 Deno.test("RequestBody of known length goes out with it, each time", async () => {
-  const body = new RequestBody(source([[1, 2], [3]]), { lengthBytes: 3, maxBytes: 9 }, { bodyEnded: () => {} });
+  const body = new RequestBody(new ChunkReader(source([[1, 2], [3]])), { lengthBytes: 3, maxBytes: 9 }, {
+    bodyEnded: () => {},
+  });
   for (let attempt = 0; attempt < 2; attempt++) {
     const sized = body.outgoing();
     assert(sized instanceof Blob);
@@ -98,7 +103,9 @@ Deno.test("RequestBody holds no more memory than the bytes that it keeps", async
   const buffers: ArrayBufferLike[] = [];
   const chunk = () => new Uint8Array(65_536).subarray(0, 1);
   const tiny = new ReadableStream({ pull: (controller) => controller.enqueue(chunk()) }, { highWaterMark: 0 });
-  const body = new RequestBody(tiny, { lengthBytes: undefined, maxBytes: 1e9 }, { bodyEnded: () => {} });
+  const body = new RequestBody(new ChunkReader(tiny), { lengthBytes: undefined, maxBytes: 1e9 }, {
+    bodyEnded: () => {},
+  });
   const reader = outgoing(body).getReader();
   for (let read = 0; read < 100; read++) buffers.push((await reader.read()).value?.buffer ?? new ArrayBuffer());
   assertLess([...new Set(buffers)].reduce((sum, { byteLength }) => sum + byteLength, 0), 65_536);

@@ -1,0 +1,97 @@
+import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
+import fc from "fast-check";
+import { ChunksTooSmall, DrainingReader } from "../../../../src/engines/fetch/draining_reader.ts";
+import { Pace } from "../../../../src/net/pace.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Gives these chunks as the runtime does, as far as each fits what is asked for; then ends, or fails. */
+function source(
+  chunks: readonly number[][],
+  { failure, beforeEach }: { failure?: Error; beforeEach?: () => void | Promise<void> | undefined } = {},
+): ReadableStreamBYOBReader {
+  const left = chunks.map((chunk) => Uint8Array.from(chunk));
+  const stream = new ReadableStream({
+    type: "bytes",
+    async pull(controller) {
+      const request = controller.byobRequest;
+      assert(request?.view);
+      await beforeEach?.();
+      const next = left[0];
+      if (next === undefined) {
+        if (failure !== undefined) return controller.error(failure);
+        controller.close();
+        return request.respond(0);
+      }
+      const part = next.subarray(0, request.view.byteLength);
+      if (part.length === next.length) left.shift();
+      else left[0] = next.subarray(part.length);
+      new Uint8Array(request.view.buffer, request.view.byteOffset).set(part);
+      request.respond(part.length);
+    },
+  });
+  return stream.getReader({ mode: "byob" });
+}
+
+async function readAll(reader: DrainingReader): Promise<Bytes[]> {
+  const blocks: Bytes[] = [];
+  for (let block = await reader.read(); block !== undefined; block = await reader.read()) blocks.push(block);
+  return blocks;
+}
+
+Deno.test("DrainingReader reads all that there is in few blocks, and overwrites nothing that it has handed out", async () => {
+  using pace = new Pace(undefined);
+  const chunks = fc.array(fc.array(fc.nat(255), { minLength: 1, maxLength: 9000 }), { maxLength: 40 });
+  await fc.assert(
+    fc.asyncProperty(chunks, fc.boolean(), async (chunks, secure) => {
+      const blocks = await readAll(new DrainingReader(source(chunks), pace, secure));
+      const bytes = chunks.flat();
+      assertEquals(blocks.flatMap((block) => [...block]), bytes);
+      if (!secure) assertLessOrEqual(blocks.length, Math.ceil(bytes.length / 32_768) + 1);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+Deno.test("DrainingReader hands out what has come without waiting for more", async () => {
+  using pace = new Pace(undefined);
+  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+  const waiting = [...gates];
+  const gated = new DrainingReader(source([[1], [2]], { beforeEach: () => waiting.shift()?.promise }), pace, false);
+  gates[0].resolve();
+  assertEquals(await gated.read(), Uint8Array.of(1));
+  const second = gated.read();
+  gates[1].resolve();
+  assertEquals(await second, Uint8Array.of(2));
+  assertEquals(await gated.read(), undefined);
+});
+
+Deno.test("DrainingReader fails behind what came before the failure, and each time", async () => {
+  using pace = new Pace(undefined);
+  const reader = new DrainingReader(source([[1], [2]], { failure: new Error("broken off") }), pace, false);
+  assertEquals(await reader.read(), Uint8Array.of(1, 2));
+  for (let time = 0; time < 2; time++) await assertRejects(() => reader.read(), Error, "broken off");
+});
+
+Deno.test("DrainingReader gives up a body whose small chunks take ever longer, and no other", async () => {
+  using pace = new Pace(undefined);
+  const slow = (ms: number) => () => {
+    for (const until = performance.now() + ms; performance.now() < until;);
+  };
+  const tiny = Array<number[]>(600).fill([7]);
+  const lost = new DrainingReader(source(tiny, { beforeEach: slow(0.2) }), pace, false);
+  await assertRejects(() => readAll(lost), ChunksTooSmall);
+  const large = Array<number[]>(600).fill(Array<number>(4000).fill(7));
+  assertEquals(
+    (await readAll(new DrainingReader(source(large, { beforeEach: slow(0.2) }), pace, false))).length > 0,
+    true,
+  );
+});
+
+Deno.test("DrainingReader gives up what is left", async () => {
+  using pace = new Pace(undefined);
+  const cancelled = Promise.withResolvers<unknown>();
+  const stream = new ReadableStream<Bytes>({ type: "bytes", cancel: cancelled.resolve });
+  await new DrainingReader(stream.getReader({ mode: "byob" }), pace, true).cancel("enough");
+  assertEquals(await cancelled.promise, "enough");
+});

@@ -14,6 +14,7 @@ import { RequestMetrics } from "./request_metrics.ts";
 import { type RequestSums, RequestTotals } from "./request_totals.ts";
 import { RetryBudget } from "./retry_budget.ts";
 import { SettingCells } from "./setting_cells.ts";
+import { SlotAllotment } from "./slot_allotment.ts";
 import { POOLS } from "./slots.ts";
 import { BoundTickets, WaitingLine } from "./waiting_line.ts";
 
@@ -39,6 +40,8 @@ export class Memory {
   readonly connections: ConnectionCells;
   readonly requests: RequestTotals;
   readonly metrics: RequestMetrics;
+  /** Control plane only. */
+  readonly slots: SlotAllotment;
   readonly isolates: number;
   readonly #buffer: SharedArrayBuffer;
   readonly #tickets: BoundTickets;
@@ -69,6 +72,7 @@ export class Memory {
     this.health = new HealthCells(arena, this.answers);
     this.settings = new SettingCells(arena);
     this.connections = new ConnectionCells(arena, this.settings);
+    this.slots = new SlotAllotment(this.connections);
     this.requests = new RequestTotals(arena);
     this.metrics = new RequestMetrics(arena);
     this.#tickets = new BoundTickets(arena);

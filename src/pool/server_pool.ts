@@ -4,7 +4,6 @@ import { MAX_BACKENDS } from "../config/backend_limit.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { PoolMemory } from "../memory/memory.ts";
 import type { BackendState } from "../memory/setting_cells.ts";
-import { SLOTS } from "../memory/slots.ts";
 import { Backend } from "./backend.ts";
 
 /** What happened to a backend. */
@@ -53,10 +52,6 @@ export class ServerPool {
   readonly shared: PoolMemory;
   #backends: readonly Backend[] = [];
   readonly #listeners = new Set<(event: PoolEvent) => void>();
-  /** Slots out of use, the longest unused first, so that a slot rests before it serves another backend. */
-  #freeSlots: number[] = [];
-  readonly #heldSlots = new Set<number>();
-  #slotsUsed = 0;
 
   constructor(shared: PoolMemory) {
     this.shared = shared;
@@ -90,7 +85,7 @@ export class ServerPool {
    */
   add(spec: BackendSpec, reason: string, up = true): Backend {
     this.mustTake(spec.url);
-    const [slot = 0] = this.#takeSlots(1); // it gives as many as it is asked for
+    const [slot = 0] = this.shared.memory.slots.take(1); // it gives as many as it is asked for
     this.#place(slot, spec, up);
     return this.adopt(spec, slot, reason);
   }
@@ -103,10 +98,11 @@ export class ServerPool {
    */
   exchange({ removed, added }: Exchange<BackendSpec>, reason: string, up: boolean): void {
     this.mustHaveRoom({ removed: removed.length, added: added.length });
-    const slots = this.#takeSlots(added.length);
+    const slots = this.shared.memory.slots.take(added.length);
     const placed = added.map((spec, index) => ({ spec, slot: slots[index] ?? 0 })); // there are as many
     for (const { spec, slot } of placed) this.#place(slot, spec, up);
     this.follow({ removed, added: placed }, reason);
+    for (const { slot } of removed) this.shared.memory.slots.giveBack(slot);
   }
 
   /** Follows an exchange of another isolate's pool, which has given slots to the new backends: a replica's part. */
@@ -129,6 +125,7 @@ export class ServerPool {
     if (!this.#backends.includes(backend)) return;
     if (drained) backend.endLasting();
     this.#swap([backend], [], reason);
+    this.shared.memory.slots.giveBack(backend.slot);
   }
 
   /**
@@ -148,10 +145,11 @@ export class ServerPool {
    * @throws {PoolFullError} when there is no room
    */
   mustHaveRoom({ removed, added }: { readonly removed: number; readonly added: number }): void {
-    if (this.#backends.length - removed + added > MAX_BACKENDS) {
+    const { slots } = this.shared.memory;
+    if (added - removed > slots.backendsLeft) {
       throw new PoolFullError(`the pool holds at most ${MAX_BACKENDS} backends`);
     }
-    const room = SLOTS - this.#slotsUsed + this.#freeSlots.filter((slot) => this.#isFree(slot)).length;
+    const { room } = slots;
     if (added <= room) return;
     throw new PoolFullError(
       `there is room for ${room} new backends, not for ${added}, until requests to removed backends have ended`,
@@ -161,15 +159,6 @@ export class ServerPool {
   /** The backend that has this slot, if it is the one that was meant. */
   getBySlot(slot: number, generation: number): Backend | undefined {
     return this.#backends.find((backend) => backend.slot === slot && backend.generation === generation);
-  }
-
-  /**
-   * Keeps a slot from being given to another backend until the returned function is called: replicas that have not yet
-   * heard of a removal still send requests there.
-   */
-  holdSlot(slot: number): () => void {
-    this.#heldSlots.add(slot);
-    return () => this.#heldSlots.delete(slot);
   }
 
   /** Another isolate has taken a living backend out through the shared memory: tells the listeners. */
@@ -229,10 +218,7 @@ export class ServerPool {
 
   #swap(removed: readonly Backend[], added: readonly Backend[], reason: string): void {
     const leaving = new Set(removed);
-    for (const backend of removed) {
-      backend.inPool = false;
-      this.#freeSlots.push(backend.slot);
-    }
+    for (const backend of removed) backend.inPool = false;
     this.#backends = [...this.#backends.filter((backend) => !leaving.has(backend)), ...added];
     for (const backend of removed) this.#emit("removed", backend, reason);
     for (const backend of added) this.#emit("added", backend, reason);
@@ -245,23 +231,6 @@ export class ServerPool {
     memory.settings.setWeight(slot, spec.weight);
     memory.settings.setConnectionLimit(slot, spec.maxConnections ?? 0);
     memory.settings.setBackup(slot, spec.backup);
-  }
-
-  /** There has to be room. */
-  #takeSlots(count: number): number[] {
-    const taken: number[] = [];
-    this.#freeSlots = this.#freeSlots.filter((slot) => {
-      if (taken.length === count || !this.#isFree(slot)) return true;
-      taken.push(slot);
-      return false;
-    });
-    while (taken.length < count) taken.push(this.#slotsUsed++);
-    return taken;
-  }
-
-  /** A removed backend keeps its slot until its last request has ended: that request still counts down there. */
-  #isFree(slot: number): boolean {
-    return !this.#heldSlots.has(slot) && this.shared.memory.connections.isIdle(slot);
   }
 }
 

@@ -190,7 +190,7 @@ export class Supervisor implements DataPlane {
     const { spec, slot, drained } = backend;
     if (type === "added") this.#added.set(slot, { spec, slot });
     else if (!this.#added.delete(slot)) {
-      this.#removed.set(slot, { drained, release: this.#options.pool.holdSlot(slot) });
+      this.#removed.set(slot, { drained, release: this.#options.pool.shared.memory.slots.hold(slot) });
     }
     if (this.#added.size + this.#removed.size === 1) queueMicrotask(() => this.#tellExchange());
   }

@@ -94,7 +94,7 @@ Deno.test("Membership.apply() exchanges a full pool in one step, and waits for p
   const held: (() => void)[] = [];
   const sizes = new Set<number>();
   pool.subscribe(({ type, backend }) => {
-    if (type === "removed") held.push(pool.holdSlot(backend.slot));
+    if (type === "removed") held.push(pool.shared.memory.slots.hold(backend.slot));
     sizes.add(pool.backends.length);
   });
   const membership = membershipOf(pool, {

@@ -80,11 +80,11 @@ Deno.test("ServerPool keeps a removed backend's slot until its last request has 
   assertEquals([third.slot, third.currentConnections, third.totalRequests], [old.slot, 0, 0]);
 });
 
-Deno.test("ServerPool.holdSlot() keeps a removed backend's slot for as long as replicas may not have heard", () => {
+Deno.test("SlotAllotment.hold() keeps a removed backend's slot for as long as replicas may not have heard", () => {
   const pool = poolOf([1]);
   const [old] = pool.backends;
   assert(old !== undefined);
-  const release = pool.holdSlot(old.slot);
+  const release = pool.shared.memory.slots.hold(old.slot);
   pool.remove(old, "test");
   assertNotEquals(pool.add(backendSpec("http://next"), "test").slot, old.slot);
   release();
@@ -114,6 +114,23 @@ Deno.test("Backend.lease() gives nothing once the backend has been removed, whoe
 Deno.test("ServerPool says when it is full", () => {
   const pool = poolOf(Array.from({ length: MAX_BACKENDS }, () => 1));
   assertThrows(() => pool.add(backendSpec("http://one-too-many"), "test"), PoolFullError);
+});
+
+Deno.test("ServerPool shares the slots with the other pools of the process: no two have one, and the limit is that of all", () => {
+  const memory = Memory.allocate();
+  const one = poolOf(Array.from({ length: MAX_BACKENDS - 1 }, () => 1), memory.pool(0));
+  const other = poolOf([1], memory.pool(1));
+  assertEquals(new Set([...one.backends, ...other.backends].map(({ slot }) => slot)).size, MAX_BACKENDS);
+  assertThrows(() => other.add(backendSpec("http://one-too-many"), "test"), PoolFullError);
+  const [gone] = one.backends;
+  assert(gone !== undefined);
+  const lease = gone.lease();
+  one.remove(gone, "test");
+  const successor = other.add(backendSpec("http://successor"), "test");
+  assertNotEquals(successor.slot, gone.slot, "a request of the other pool still counts there");
+  lease?.release();
+  other.remove(successor, "test");
+  assertEquals(other.add(backendSpec("http://next"), "test").slot, gone.slot);
 });
 
 Deno.test("Lease.release() counts once however often it is called", () => {

@@ -1,4 +1,4 @@
-/** The changes of the pool as server-sent events: remembers the latest, and sends them to whoever listens. */
+/** The changes of the pool as server-sent events. Keeps the latest, and sends them to all open streams. */
 
 import type { PoolEvent, ServerPool } from "../pool/server_pool.ts";
 import type { ReloadReport } from "./reload_report.ts";
@@ -6,21 +6,21 @@ import type { ReloadReport } from "./reload_report.ts";
 /** What an `EventFeed` works with. */
 export interface EventFeedOptions {
   readonly pool: ServerPool;
-  /** The object of `GET /status`; asked for each second while somebody listens. */
+  /** The object of `GET /status`; called each second while a stream is open. */
   readonly status: () => unknown;
-  /** Names this process in the ids of its events: those of an earlier one mean nothing here. Default: a random one. */
+  /** Identifies this process in the ids of its events. Ids of an earlier process are not valid. Default: random. */
   readonly processId?: string;
   /** Default: 1000. */
   readonly statsEveryMs?: number;
 }
 
-/** How many changes are remembered for clients that come back. */
+/** How many changes are kept for clients that reconnect. */
 export const EVENTS_KEPT = 1000;
 
 /** The most streams at once. */
 export const MAX_STREAMS = 100;
 
-/** The names of the events. What an operator asked for is a change like that of a weight. */
+/** The names of the events. A change of the state is a change like that of a weight. */
 const EVENT_NAMES = {
   added: "backend-added",
   removed: "backend-removed",
@@ -35,15 +35,15 @@ const EVENT_NAMES = {
 const encoder = new TextEncoder();
 
 /**
- * Numbers the changes from 1 and keeps the last of them. Streams hold no queue of their own but a place in this memory,
- * so a client that does not read costs nothing more; one that falls further behind than the memory goes misses the rest.
+ * Numbers the changes from 1 and keeps the latest. A stream has no queue of its own, only a position in this list. So a
+ * client that does not read costs no memory. A client that falls too far behind misses changes.
  */
 export class EventFeed {
   readonly #status: () => unknown;
   readonly #processId: string;
   readonly #statsEveryMs: number;
   readonly #unsubscribe: () => void;
-  /** A ring: event n is at n modulo its size. */
+  /** A ring: event n is at n modulo the size. */
   readonly #kept: Uint8Array[] = [];
   readonly #streams = new Set<EventStream>();
   #last = 0;
@@ -57,7 +57,7 @@ export class EventFeed {
     this.#unsubscribe = options.pool.subscribe((event) => this.#poolChanged(event));
   }
 
-  /** The streams that are open. */
+  /** The open streams. */
   get streams(): number {
     return this.#streams.size;
   }
@@ -67,20 +67,21 @@ export class EventFeed {
     return this.#streams.size < MAX_STREAMS;
   }
 
-  /** Tells that the configuration was read again. */
+  /** Sends that the configuration was read again. */
   reloaded(report: ReloadReport): void {
     this.#publish("reload", { ...report, at: new Date().toISOString() });
   }
 
-  /** Tells that all backends serve though all are down (`health.failOpen`), or that this has ended. */
+  /** Sends that all backends serve although all are down (`health.failOpen`), or that this has ended. */
   failingOpen(active: boolean): void {
     this.#publish("fail-open", { active, at: new Date().toISOString() });
   }
 
   /**
-   * Opens a stream: the changes after `lastEventId`, then `stats` at once and each second, and changes as they happen.
-   * Without an id it begins with the next change; with one of another process, or of an event forgotten since, with the
-   * oldest that is remembered. Ends when `signal` fires, when it is cancelled and when the feed closes.
+   * Opens a stream. It sends the changes after `lastEventId`, then `stats` at once and each second, and changes when
+   * they happen. Without an id it begins with the next change. With an id of another process, or of a change that is
+   * not kept any more, it begins with the oldest kept change. Ends when `signal` fires, when it is cancelled and when
+   * the feed closes.
    */
   open(lastEventId: string | undefined, signal: AbortSignal): ReadableStream<Uint8Array<ArrayBuffer>> {
     const stream = new EventStream(this.#placeAfter(lastEventId), {
@@ -97,7 +98,7 @@ export class EventFeed {
     return stream.readable;
   }
 
-  /** Ends all streams, and those that are opened from now on at once. */
+  /** Ends all streams. Streams that are opened later end at once. */
   close(): void {
     this.#closed = true;
     this.#unsubscribe();
@@ -115,7 +116,7 @@ export class EventFeed {
     for (const stream of this.#streams) stream.flush();
   }
 
-  /** The number of the event that a client had last. */
+  /** The number of the last event that a client has received. */
   #placeAfter(lastEventId: string | undefined): number {
     if (lastEventId === undefined) return this.#last;
     const [, processId, digits] = /^(.+)-(\d{1,15})$/.exec(lastEventId) ?? [];
@@ -123,7 +124,7 @@ export class EventFeed {
     return processId === this.#processId && number <= this.#last ? number : 0;
   }
 
-  /** The first event after the one at `place` that is remembered, and its own place. */
+  /** The first kept event after `place`, and its place. */
   #next(place: number): readonly [event: Uint8Array, place: number] | undefined {
     const number = Math.max(place + 1, this.#last - EVENTS_KEPT + 1);
     const event = number > this.#last ? undefined : this.#kept[number % EVENTS_KEPT];
@@ -135,7 +136,9 @@ export class EventFeed {
     for (const stream of this.#streams) stream.offerStats(stats);
   }
 
-  /** Without an id: `stats` are not remembered, and a client that comes back names the last change it saw. */
+  /**
+   * Without an id, because `stats` are not kept. A client that reconnects names the last change that it has received.
+   */
   #stats(): Uint8Array<ArrayBuffer> {
     return format("stats", this.#status());
   }
@@ -148,13 +151,13 @@ export class EventFeed {
   }
 }
 
-/** What a stream asks of its feed. */
+/** What a stream needs from its feed. */
 interface Source {
   readonly event: (place: number) => readonly [event: Uint8Array, place: number] | undefined;
   readonly ended: () => void;
 }
 
-/** One client's stream. What is to be sent is looked for when the client can take it; only the latest `stats` count. */
+/** The stream of one client. It looks for events when the client can take them; only the latest `stats` are sent. */
 class EventStream {
   readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly #source: Source;
@@ -173,13 +176,13 @@ class EventStream {
     });
   }
 
-  /** Takes the place of `stats` that could not be sent yet. */
+  /** Replaces `stats` that could not be sent yet. */
   offerStats(stats: Uint8Array): void {
     this.#stats = stats;
     this.flush();
   }
 
-  /** Sends what there is, as far as the client takes it. */
+  /** Sends events until the client takes no more. */
   flush(): void {
     while (this.#controller !== undefined && (this.#controller.desiredSize ?? 0) > 0) {
       const next = this.#source.event(this.#place);
@@ -191,7 +194,7 @@ class EventStream {
     }
   }
 
-  /** May be called again. */
+  /** May be called more than once. */
   end(): void {
     this.#controller?.close();
     this.#leave();
@@ -204,7 +207,7 @@ class EventStream {
   }
 }
 
-/** JSON has no line breaks, so the data is one line. */
+/** One event as text. JSON has no line breaks, so the data is one line. */
 function format(name: string, data: unknown, id?: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(`${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
 }

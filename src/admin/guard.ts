@@ -1,4 +1,4 @@
-/** Who and what reaches a route: the checks of the admin API, in their order. */
+/** The checks of the admin API before a route, in their order. */
 
 import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
@@ -7,13 +7,13 @@ import type { Context, MiddlewareHandler } from "hono";
 import { BrokenBody, type Incoming, type IncomingBody } from "../net/incoming.ts";
 import { AdminError } from "./admin_error.ts";
 
-/** What guards leave for routes. */
+/** What the guards pass on to routes. */
 export type AdminEnv = {
   Bindings: Incoming;
   Variables: {
-    /** The body as parsed; `undefined` when there was none. */
+    /** The parsed body; `undefined` without one. */
     body: unknown;
-    /** The query, each parameter known and given once. */
+    /** The query. Each parameter is known and given once. */
     query: Readonly<Record<string, string>>;
   };
 };
@@ -21,17 +21,17 @@ export type AdminEnv = {
 /** A request that has passed the guards. */
 export type AdminContext = Context<AdminEnv>;
 
-/** What one method of a route does. */
+/** One method of a route. */
 export interface Operation {
   readonly answer: (context: AdminContext) => Response | Promise<Response>;
-  /** The query parameters that it knows; any other is refused. Default: none. */
+  /** The known query parameters; others are refused. Default: none. */
   readonly query?: readonly string[];
 }
 
-/** A line of the route table: which methods a path has. HEAD comes with GET. */
+/** An entry of the route table: the methods of a path. GET includes HEAD. */
 export interface Route {
   readonly path: string;
-  /** Holds no data and is open to whoever gets through to the port. Default: wants the token where one is set. */
+  /** Contains no data, and needs no token. Default: needs the token if one is set. */
   readonly needsNoToken?: boolean;
   readonly methods: { readonly [method in "GET" | "POST" | "PATCH" | "DELETE"]?: Operation };
 }
@@ -39,13 +39,13 @@ export interface Route {
 /** The largest body. */
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** For answers that leave part of the body unread: what is left of it must not be taken for another request. */
+/** For responses before the whole body is read: the rest of the body must not be read as another request. */
 const CLOSE = { connection: "close" };
 
 /**
- * 403 for requests that a web page elsewhere may have made the browser send. A page whose name was rebound to our
- * address shows in `Host` (looked at only without a token, which such a page would not know); one of another site or
- * port shows in `Origin`.
+ * 403 for requests that a page of another site may have made the browser send. `Host` shows a page whose name was
+ * rebound to our address; this is checked only without a token, because such a page does not know the token. `Origin`
+ * shows a page of another site or port.
  */
 export function sameSite(hasToken: boolean): MiddlewareHandler<AdminEnv> {
   return async (context, next) => {
@@ -66,7 +66,9 @@ function authoritiesOf(request: Request): string[] {
   return [request.headers.get("host") ?? "", /^\w+:\/\/([^/?#]*)/.exec(request.url)?.[1] ?? ""];
 }
 
-/** Whether this can't be a name that somebody else's DNS answers for: `localhost` or an address, with any port. */
+/**
+ * Whether this is `localhost` or an IP address, with any port. Any other name could be resolved by an attacker's DNS.
+ */
 export function isLocalAuthority(authority: string): boolean {
   const [, ipv6, other] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(authority) ?? [];
   if (ipv6 !== undefined) return isIP(ipv6) === 6;
@@ -77,18 +79,18 @@ export function isLocalAuthority(authority: string): boolean {
 export function isSameOrigin(origin: string, authority: string): boolean {
   const [, scheme] = /^(https?):\/\/[^/?#\\@\s]+$/i.exec(origin) ?? [];
   if (scheme === undefined) return false;
-  // Parsing makes `http://h` and `h:80` equal. The whole is compared, so that nothing can hide in a strange `Host`.
+  // Parsing makes `http://h` and `h:80` equal. The whole URL is compared, so that a strange `Host` can hide nothing.
   const own = URL.parse(`${scheme}://${authority}`);
   return own !== null && own.href === URL.parse(origin)?.href;
 }
 
-/** 401 without the token. `null`: none is set, anyone may pass. */
+/** 401 without the token. `null`: no token is set, and all requests pass. */
 export function bearer(token: string | null): MiddlewareHandler<AdminEnv> {
   if (token === null) return (_context, next) => next();
   const expected = digest(token);
   return async (context, next) => {
     const given = /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1];
-    // Digests are of equal length, which the comparison needs, and tell nothing of how much of the token was right.
+    // Digests have equal length, which the comparison needs. They do not reveal how much of the token was right.
     if (given === undefined || !timingSafeEqual(digest(given), expected)) {
       const challenge = `Bearer realm="roundhouse"${given === undefined ? "" : ', error="invalid_token"'}`;
       const detail = given === undefined ? `want "Authorization: Bearer TOKEN"` : "the token is wrong";
@@ -102,7 +104,7 @@ function digest(token: string): Buffer {
   return createHash("sha256").update(token).digest();
 }
 
-/** What the route does for this method. 405 with `Allow` when it has nothing. */
+/** The operation of a route for this method; 405 with `Allow` if there is none. */
 export function operationOf({ methods }: Route, method: string): Operation {
   const entries = Object.entries(methods);
   const wanted = method === "HEAD" ? "GET" : method;
@@ -129,13 +131,13 @@ export function queryOf(url: string, { query: known = [] }: Operation): Readonly
 }
 
 /**
- * The JSON value that a request carries, `undefined` when it has no body: 415 for another content type, 413 for more
- * than 64 KiB, 408 when it has not all come in time, 400 when it is no JSON.
+ * The JSON value of a request, `undefined` without a body. 415 for another content type, 413 for more than 64 KiB, 408
+ * when it does not arrive in time, 400 when it is not JSON.
  */
 export async function readJson(headers: Headers, body: Pick<IncomingBody, "read"> | undefined): Promise<unknown> {
   if (body === undefined) return undefined;
   const declared = headers.get("content-length");
-  // Refused by its head alone, a client that waits for "100 Continue" need not send the body.
+  // Checked before the body is read, so that a client that waits for "100 Continue" need not send it.
   if (declared !== null) {
     requireJson(headers);
     if (Number(declared) > MAX_BODY_BYTES) throw tooLarge();
@@ -156,7 +158,9 @@ function requireJson(headers: Headers): void {
   throw new AdminError(415, `content-type: got ${got}, want application/json`, CLOSE);
 }
 
-/** Puts all of a body into one buffer, however small its pieces; calls `onFirst` before the first byte, which may refuse it. */
+/**
+ * Collects a body in one buffer, however small its pieces. Calls `onFirst` before the first byte, which may refuse it.
+ */
 async function readBytes(body: Pick<IncomingBody, "read">, onFirst: () => void): Promise<Uint8Array> {
   let held = Buffer.alloc(0);
   let length = 0;

@@ -1,4 +1,4 @@
-/** What `GET /metrics` shows, as families of samples; how they are written down is the route's affair. */
+/** The metrics of `GET /metrics`, as families of samples. The route writes them as text. */
 
 import { cpuUsage, memoryUsage } from "node:process";
 import type { Backend } from "../pool/backend.ts";
@@ -7,22 +7,22 @@ import type { ServerPool } from "../pool/server_pool.ts";
 import { BACKEND_STATES } from "../memory/setting_cells.ts";
 import type { Facts } from "./routes/status.ts";
 
-/** Where the figures come from. */
+/** Where the values come from. */
 export interface MetricsSource {
   readonly pool: ServerPool;
   readonly metrics: RequestMetrics;
   readonly version: string;
   readonly startedAt: Date;
   readonly facts: () => Facts;
-  /** How often an isolate that had ended was replaced. */
+  /** How many isolates have ended and were replaced. */
   readonly workerRestarts: () => number;
 }
 
-/** One line. */
+/** One line of the output. */
 export interface Sample {
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
-  /** With a suffix, where it is not the family's own. */
+  /** The name with a suffix, if it differs from that of the family. */
   readonly metricName?: string;
 }
 
@@ -31,18 +31,18 @@ export interface Family {
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "gauge" | "histogram";
-  /** There is one of each sample. */
+  /** Each sample occurs once. */
   readonly aggregator: "first";
   readonly values: readonly Sample[];
 }
 
-/** What stands in the label `backend` for answers that roundhouse made itself. */
+/** The label `backend` of responses that roundhouse made itself. */
 const NO_BACKEND = "none";
 
-/** Classes of statuses that are shown though nothing was counted, so that the first error already makes a rate. */
+/** Classes of statuses that are shown with 0 too, so that `rate()` sees the first error. */
 const USUAL_CLASSES: ReadonlySet<number> = new Set([2, 3, 4, 5]);
 
-/** Everything, as it is now. */
+/** All metrics, with their present values. */
 export function metricFamilies(source: MetricsSource): Family[] {
   return [
     ...answerFamilies(source),
@@ -52,7 +52,7 @@ export function metricFamilies(source: MetricsSource): Family[] {
   ];
 }
 
-/** Who answered how, how fast and how much. */
+/** Requests by backend: statuses, durations and bytes. */
 function answerFamilies({ pool, metrics, facts }: MetricsSource): Family[] {
   const answerers: [string, AnswerCounts][] = pool.backends.map((backend) => [backend.url, metrics.answers(backend)]);
   answerers.push([NO_BACKEND, metrics.answers(undefined)]);
@@ -75,7 +75,7 @@ function answerFamilies({ pool, metrics, facts }: MetricsSource): Family[] {
       perAnswerer(({ bytesIn }) => bytesIn),
     ),
   ];
-  // Of the bodies that the runtime pipes by itself nobody knows the size: a counter that leaves them out would mislead.
+  // The size of bodies that the runtime pipes itself is unknown. A counter without them would mislead.
   if (facts().engine === "fetch") return families;
   const help = "Bytes of response bodies as sent to clients.";
   return [...families, counter("roundhouse_response_body_bytes_total", help, perAnswerer(({ bytesOut }) => bytesOut))];
@@ -88,7 +88,7 @@ function byClassSamples(backend: string, byClass: readonly number[]): Sample[] {
   });
 }
 
-/** What came in, what went wrong and what was done about it. */
+/** Totals of requests, errors, retries, queue and sessions. */
 function requestFamilies({ pool, metrics }: MetricsSource): Family[] {
   const totals = pool.shared.memory.requestTotals();
   const counts = metrics.processCounts();
@@ -128,7 +128,7 @@ function requestFamilies({ pool, metrics }: MetricsSource): Family[] {
   ];
 }
 
-/** What is never retried is not shown; what may be is shown from the start. */
+/** Whether a reason is shown: those that are retried are shown from the start, others only if they were counted. */
 function isTold({ labels: { reason }, value }: Sample): boolean {
   return value > 0 || ["connect_failed", "connection_lost", "response_timeout", "status"].includes(String(reason));
 }
@@ -179,7 +179,7 @@ function backendFamilies(backends: readonly Backend[]): Family[] {
   ];
 }
 
-/** The process, by the names that Prometheus' own client libraries use. */
+/** The process, with the names that the client libraries of Prometheus use. */
 function processFamilies({ version, facts, startedAt, workerRestarts }: MetricsSource): Family[] {
   const { engine, strategy, workers } = facts();
   const { user, system } = cpuUsage();

@@ -1,9 +1,9 @@
-/** What came of a reload. */
+/** The result of a reload. */
 
 import type { Difference } from "../pool/membership.ts";
 
-/** The outcome of a reload, as `POST /reload` answers it. */
+/** The result of a reload, as `POST /reload` returns it. */
 export interface ReloadReport extends Difference {
-  /** Settings that differ but take a restart, by path. */
+  /** The paths of changed settings that need a restart. */
   readonly restartNeeded: readonly string[];
 }

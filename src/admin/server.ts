@@ -29,13 +29,13 @@ import { metricsRoutes } from "./routes/metrics.ts";
 import { reloadRoutes, type ReloadTarget } from "./routes/reload.ts";
 import { type Facts, statusRoutes } from "./routes/status.ts";
 
-/** What the admin server shows and changes. */
+/** What the admin server reads and changes. */
 export interface AdminOptions
   extends BackendsTarget, ConfigSource, EventsSource, ExplainTarget, MetricsSource, ReloadTarget {
   readonly config: Config["admin"];
   readonly pool: ServerPool;
   readonly log: Log;
-  /** Of roundhouse, as `GET /status` shows it. */
+  /** The version of roundhouse, for `GET /status`. */
   readonly version: string;
   readonly startedAt: Date;
   readonly facts: () => Facts;
@@ -43,29 +43,29 @@ export interface AdminOptions
   readonly isStopping: () => boolean;
   /** Whether every listener can accept clients: `/readyz` is 503 otherwise. */
   readonly doorsOpen: () => boolean;
-  /** Told when this server can accept no client, and when it can again. */
+  /** Called when this server can't accept clients, and when it can again. */
   readonly doorChanged: (open: boolean) => void;
-  /** How long clients may take. */
+  /** Time limits for clients. */
   readonly timeouts: Config["timeouts"];
 }
 
 /** A running admin server. */
 export interface AdminServer {
-  /** Where it listens, with the port that the system chose for port 0. */
+  /** Its address, with the port that the system chose for port 0. */
   readonly address: Deno.NetAddr;
-  /** Goes by another token and other limits of time from the next request on; where it listens stays. */
+  /** Uses another token and other time limits from the next request on. Its address stays. */
   configure(config: Pick<Config, "admin" | "timeouts">): void;
-  /** Lets requests in flight finish, but not for long, and closes every connection. May be called again. */
+  /** Lets requests in flight finish for a short time, then closes every connection. May be called more than once. */
   stop(): Promise<void>;
 }
 
-/** More than one page, its event streams and whoever scrapes it need. */
+/** The most connections: more than a few pages, their event streams and Prometheus need. */
 const MAX_CONNECTIONS = 256;
 
-/** Of a head. */
+/** The largest head of a request. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
-/** Answers take milliseconds; whatever is still open after this is a client that does not read or write. */
+/** Grace period of a stop. Responses take milliseconds, so only clients that neither read nor write remain after it. */
 const STOP_GRACE_MS = 1000;
 
 /**
@@ -82,7 +82,7 @@ export function startAdminServer(options: AdminOptions): AdminServer {
     limits: limitsOf(timeouts),
     log,
     doorChanged: options.doorChanged,
-    needsHost: false, // `sameSite` says what has to stand there
+    needsHost: false, // `sameSite` checks it
     handle: async (incoming) => await app.fetch(new AdminRequest(incoming), incoming),
     refuse: (status, detail) => problemResponse(new AdminError(status, detail)),
   });
@@ -101,7 +101,9 @@ function limitsOf({ headerMs, keepAliveMs, idleMs }: Config["timeouts"]): GuardL
   return { headerMs, keepAliveMs, idleMs, maxConnections: MAX_CONNECTIONS, maxHeaderBytes: MAX_HEADER_BYTES };
 }
 
-/** A request as it was sent: the constructor would change its target, and refuse some methods. Its body is in `env`. */
+/**
+ * The request as it was sent. The constructor would change its target and refuse some methods. Its body is in `env`.
+ */
 class AdminRequest extends Request {
   override readonly method: string;
   override readonly url: string;
@@ -109,17 +111,17 @@ class AdminRequest extends Request {
   constructor({ head: { method, target, authority, fields }, local, signal }: Incoming) {
     super("http://localhost", { headers: fields as [string, string][], signal });
     this.method = method;
-    // What CONNECT names is an authority, and nothing else.
+    // The target of CONNECT is an authority, not a path.
     this.url = method === "CONNECT" ? `http://${target}/` : `http://${authority ?? local.hostname}${slashed(target)}`;
   }
 }
 
-/** The one target that is no path is `*`. */
+/** The path of a target. The only target that is not a path is `*`. */
 function slashed(target: string): string {
   return target.startsWith("/") ? target : `/${target}`;
 }
 
-/** Every route. A resource joins with one line; the tests put each of them through every refusal. */
+/** Every route. A new resource needs one line here. Tests check every refusal on each route. */
 export function routeTable(options: AdminOptions): readonly Route[] {
   return [
     ...statusRoutes(options),
@@ -150,17 +152,17 @@ function adminApp(options: AdminOptions): Hono<AdminEnv> {
       return await operation.answer(context);
     });
   }
-  // Reached by paths that no route has: whoever may not know gets 401 for those too.
+  // For paths without a route. Without the token they get 401 too, so that nobody learns which paths exist.
   app.use(tokenGuard);
   return app;
 }
 
-/** A body of GET means nothing (RFC 9110 §9.3.1), so that nobody looks at one. */
+/** Whether the body is read. The body of a GET has no meaning (RFC 9110 §9.3.1). */
 function bodyOf({ req: { method }, env: { body } }: AdminContext): Incoming["body"] {
   return method === "GET" || method === "HEAD" ? undefined : body;
 }
 
-/** The answer to whatever was thrown. What is no refusal is a bug: logged in full, told to nobody. */
+/** The response to an exception. One that is not a refusal is a bug: it is logged, and the caller gets no details. */
 function refuse(error: unknown, log: Log, request: { readonly method?: string; readonly path?: string }): Response {
   if (error instanceof AdminError) return problemResponse(error);
   const stack = error instanceof Error ? error.stack : undefined;

@@ -1,9 +1,9 @@
-/** What the admin API shows: a backend as the JSON of its answers. */
+/** How the admin API shows a backend, as JSON. */
 
 import type { Backend, BackendChange, CheckResult } from "../pool/backend.ts";
 import type { BackendState } from "../memory/setting_cells.ts";
 
-/** A backend in `GET /status`, `GET /backends` and the answers to changes. What has no data yet is `null`. */
+/** A backend in `GET /status`, `GET /backends` and the responses to changes. Unknown values are `null`. */
 export interface BackendView {
   readonly id: string;
   readonly url: string;
@@ -20,7 +20,7 @@ export interface BackendView {
   readonly lastChange: BackendChange | null;
 }
 
-/** A backend as it is now; the fields in the order that the API documentation shows. */
+/** The present values of a backend, in the order of the API documentation. */
 export function backendView(backend: Backend): BackendView {
   return {
     id: backend.id,
@@ -39,7 +39,7 @@ export function backendView(backend: Backend): BackendView {
   };
 }
 
-/** An answer in JSON, status 200 and `application/json` unless `init` says otherwise. */
+/** A response with JSON. Status 200 and `application/json` unless `init` says otherwise. */
 export function answerJson(
   value: unknown,
   init: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
@@ -47,7 +47,7 @@ export function answerJson(
   const body = new TextEncoder().encode(JSON.stringify(value));
   const headers = {
     "content-type": "application/json",
-    // HEAD is answered with the headers alone: without this line its length would be 0.
+    // A response to HEAD has headers only. Without this line its length would be 0.
     "content-length": String(body.length),
     "cache-control": "no-store",
     ...init.headers,

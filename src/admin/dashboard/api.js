@@ -1,8 +1,8 @@
-/** The admin API as this page asks it: with the token, and with errors that can be read out. */
+/** The client of the admin API: sends the token, and makes errors that can be shown. */
 
 const TOKEN_KEY = "roundhouse-token";
 
-/** A refusal, or no answer at all. */
+/** A refusal, or a missing response. */
 export class ApiError extends Error {
   /** @type {number | null} The HTTP status; `null`: no answer came. */
   status;
@@ -18,7 +18,7 @@ export class ApiError extends Error {
   }
 }
 
-/** One for the page. The token is kept for the tab, and only once the server has taken it. */
+/** The page has one of these. The token is kept for the tab, but only after the server has accepted it. */
 export class Api {
   /** @type {string | null} */
   #token = sessionStorage.getItem(TOKEN_KEY);
@@ -89,7 +89,7 @@ export class Api {
 }
 
 /**
- * What the server says is wrong (RFC 9457), else the status.
+ * The detail of the problem (RFC 9457), or else the status.
  *
  * @param {Response} response
  */

@@ -39,7 +39,7 @@ const live = new Live({
 
 /** @type {Status | undefined} The latest. */
 let status;
-/** How far the server's clock is ahead of this one, in milliseconds. */
+/** How far the clock of the server is ahead, in milliseconds. */
 let clockAhead = 0;
 /** @type {"connecting" | "live" | "lost"} */
 let connection = "connecting";
@@ -84,7 +84,7 @@ function render(latest) {
   chart.update(history.rates, now / 1000);
 }
 
-/** After a change of one's own: there is no need to wait for the next second. */
+/** Refreshes after a change by this page, without waiting for the next second. */
 async function refresh() {
   render(await api.call("status"));
 }

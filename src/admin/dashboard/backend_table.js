@@ -1,4 +1,4 @@
-/** The table of backends: one row each, changed in place, so that focus and pointer stay where they are. */
+/** The table of backends. Rows are changed in place, so that focus and pointer stay where they are. */
 
 import { byId, find, setData, setLabel, setText, show } from "./dom.js";
 import { formatAgo, formatCount, formatLatency, formatRate, formatShare } from "./format.js";
@@ -12,7 +12,7 @@ import { checkFailure, healthOf, reasonOf } from "./verdict.js";
 /** @type {BackendTraffic} */
 const NO_TRAFFIC = { share: null, perSecond: null, failures: 0, recentFailures: 0 };
 
-/** The rows, and what is asked of them. */
+/** The rows and their buttons. */
 export class BackendTable {
   #body = byId("backends");
   #empty = byId("backends-empty");
@@ -63,7 +63,7 @@ export class BackendTable {
     setText(this.#count, backends.length === 0 ? "" : String(backends.length));
   }
 
-  /** Nobody who works by keyboard is sent back to the top because a button has done its work. */
+  /** Keeps the keyboard focus in the row when a button disappears. */
   #keepFocus() {
     const button = this.#focused;
     if (button === undefined || document.querySelector("dialog[open]") !== null) return;
@@ -92,7 +92,7 @@ class Row {
     }
     this.#buttons = [...copy.querySelectorAll("button")];
     for (const button of this.#buttons) {
-      // Rows look alike to whoever hears only the button.
+      // A screen reader may read only the button, so its label names the backend.
       setLabel(button, `${button.textContent} ${url}`);
     }
     setText(this.#part("url"), url);
@@ -108,7 +108,7 @@ class Row {
     setData(this.element, "health", kind);
     this.#set("health", text);
     this.#set("reason", reasonOf(backend, now));
-    // What an operator asked for is news only beside a health that says something else.
+    // The state is shown only if the health does not say the same.
     this.#set("state", backend.alive || backend.state === "active" ? "" : backend.state);
     show(this.#part("backup"), backend.backup);
     this.#showTraffic(backend, traffic);
@@ -153,7 +153,7 @@ class Row {
   }
 
   /**
-   * Shows the buttons that lead away from this state.
+   * Shows the buttons that change this state.
    *
    * @param {BackendStatus["state"]} state
    */

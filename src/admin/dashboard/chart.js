@@ -12,12 +12,12 @@ const REQUESTS_HEIGHT = 186;
 const ERRORS_HEIGHT = 96;
 const AXIS_WIDTH = 48;
 
-/** Names both plots to each other. */
+/** Connects the cursors of both plots. */
 const SYNC = "traffic";
 
 const LEGEND = /** @type {const} */ (["requests", "failed", "attempts"]);
 
-/** The chart and the figures in its legend: of the moment under the cursor, else the latest. */
+/** The chart and its legend, with the figures under the cursor or the latest ones. */
 export class TrafficChart {
   #container = byId("chart");
   #values = LEGEND.map((name) => byId(`legend-${name}`));
@@ -102,7 +102,7 @@ function show(plot, data, range) {
 }
 
 /**
- * Colours are looked up at each drawing, so that they follow the system's theme.
+ * Colours are read at each drawing, so that they follow the theme of the system.
  *
  * @param {string} stroke the custom property that names its colour
  * @param {string} fill
@@ -143,7 +143,7 @@ function options({ width, height, onCursor, series, hasTimes = false }) {
     hooks: { setCursor: [onCursor] },
     scales: {
       x: { time: true },
-      // From 0, and never so close that one request looks like a storm.
+      // The axis begins at 0, and its range is never so small that one request looks like many.
       y: { range: (_plot, _min, max) => [0, Math.max(1, (max ?? 0) * 1.1)] },
     },
     series: [{}, ...series],

@@ -1,4 +1,4 @@
-/** What is asked before anything changes. Each dialog stays open, and says why, when the server refuses. */
+/** The dialogs before a change. A dialog stays open and shows the reason if the server refuses. */
 
 import { byId, find, setText, show } from "./dom.js";
 
@@ -69,7 +69,7 @@ class FormDialog {
  * @property {boolean} [offersDrain]
  */
 
-/** "Are you sure?", with what is about to happen. */
+/** Asks for confirmation, and says what will happen. */
 export class ConfirmDialog {
   #dialog = new FormDialog("#confirm-dialog");
   #drain = find(this.#dialog.element, "label.check", HTMLElement);
@@ -137,7 +137,7 @@ export class AddDialog {
   }
 }
 
-/** Asks for the token. It can't be dismissed: without a token there is nothing to see. */
+/** Asks for the token. It can't be closed, because without a token there is nothing to show. */
 export class TokenDialog {
   #dialog = new FormDialog("#token-dialog");
 

@@ -1,4 +1,4 @@
-/** The few things that every view does with the document. Nothing is touched that has not changed. */
+/** Helpers for the document, used by every view. They change only what differs. */
 
 /**
  * The element with this id; a page without it is a bug.

@@ -1,12 +1,12 @@
-/** The feed: what has happened to the pool, newest first. */
+/** The list of events, newest first. */
 
 import { byId, create, show } from "./dom.js";
 import { countOf, formatTime } from "./format.js";
 
-/** The list shows at most this many. */
+/** The most entries of the list. */
 const MOST_SHOWN = 200;
 
-/** What happened longer ago is history that the stream caught up on: shown, but not announced. */
+/** Older events are shown, but not announced to screen readers. */
 const NEWS_SECONDS = 10;
 
 /**
@@ -17,11 +17,16 @@ const NEWS_SECONDS = 10;
  * @property {string} detail the reason
  */
 
-/** @typedef {{ backend: string, reason: string, at: string, state: "active" | "draining" | "disabled" }} BackendEvent */
+/**
+ * @typedef {{ backend: string, reason: string, at: string, state: "active" | "draining" | "disabled" }} BackendEvent
+ */
 
-/** @typedef {{ added: string[], removed: string[], changed: string[], restartNeeded: string[], at?: string }} ReloadEvent */
+/**
+ * @typedef {{ added: string[], removed: string[], changed: string[], restartNeeded: string[], at?: string }}
+ * ReloadEvent
+ */
 
-/** The list, and the voice that reads news of health out to those who can't see it. */
+/** The list, and the announcements of changes of health for screen readers. */
 export class EventList {
   #list = byId("events");
   #empty = byId("events-empty");
@@ -30,7 +35,7 @@ export class EventList {
   #states = new Map();
 
   /**
-   * Shows what the stream tells of a backend.
+   * Shows an event about a backend.
    *
    * @param {string} type
    * @param {BackendEvent} event
@@ -60,7 +65,7 @@ export class EventList {
   }
 
   /**
-   * Something that only this page knows of.
+   * Shows something that only this page knows.
    *
    * @param {string} text
    * @param {string} detail

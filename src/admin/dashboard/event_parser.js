@@ -1,4 +1,4 @@
-/** Server-sent events out of text that arrives in pieces (HTML standard, 9.2.6). */
+/** Parses server-sent events from text that arrives in pieces (HTML standard, 9.2.6). */
 
 /**
  * @typedef {object} ServerEvent
@@ -7,7 +7,7 @@
  * @property {string} lastEventId of the last event that carried one, so far; empty before
  */
 
-/** Takes pieces of a stream and gives the events that they complete. */
+/** Takes pieces of a stream and returns the events that are complete. */
 export class EventParser {
   /** The line that is still arriving. */
   #rest = "";
@@ -17,7 +17,7 @@ export class EventParser {
   #id = "";
   #lastEventId = "";
   #isFirst = true;
-  /** The last piece ended in CR: an LF at the start of the next one belongs to it. */
+  /** Whether the last piece ended in CR. An LF at the start of the next one belongs to it. */
   #endedInCr = false;
 
   /**

@@ -1,9 +1,9 @@
-/** Figures as people read them. What there is no figure for is a dash. */
+/** Formats figures. A missing figure is a dash. */
 
 const NONE = "–";
 
 /**
- * A rate per second or a mean: the smaller, the more places.
+ * A rate per second or a mean. Smaller values have more decimals.
  *
  * @param {number | null} value
  */
@@ -16,7 +16,7 @@ export function formatRate(value) {
 }
 
 /**
- * A whole number with its thousands apart.
+ * A whole number with separators of thousands.
  *
  * @param {number | null} value
  */

@@ -1,14 +1,14 @@
-/** What the totals of the last minutes say: rates, shares of traffic, failures. */
+/** Computes rates, shares of traffic and failures from the totals of the last minutes. */
 
 /** @import { Status } from "./status.d.ts" */
 
-/** How long the chart and the counts "of the last 5 minutes" go back. */
+/** The time range of the chart and of the counts "of the last 5 minutes". */
 export const HISTORY_SECONDS = 300;
 
-/** Shares and rates of single backends are of this time: short enough to see a change, long enough to be calm. */
+/** The time range of shares and rates of single backends: short enough to see a change, long enough to be stable. */
 const SHARE_SECONDS = 10;
 
-/** A backend whose attempts failed within this time is failing. */
+/** A backend with a failed attempt within this time counts as failing. */
 const RECENT_SECONDS = 60;
 
 /**
@@ -37,7 +37,7 @@ const RECENT_SECONDS = 60;
  * @property {number} recentFailures in the last minute
  */
 
-/** The statuses that came within the last five minutes. A restart of the server starts it anew, the chart's line apart. */
+/** The statuses of the last five minutes. A restart of the server clears them, except for the line of the chart. */
 export class History {
   /** @type {Sample[]} Of one run of the server. */
   #samples = [];
@@ -53,8 +53,8 @@ export class History {
     const sample = sampleOf(status);
     const { at } = sample;
     const previous = this.#samples.at(-1);
-    if (previous !== undefined && at <= previous.at) return; // the same look twice
-    // A server that has started anew may have had its clock set back.
+    if (previous !== undefined && at <= previous.at) return; // the same status twice
+    // The clock of a server that has restarted may have been set back.
     while ((this.#rates.at(-1)?.at ?? -Infinity) >= at) this.#rates.pop();
     this.#samples.push(sample);
     this.#rates.push(ratesBetween(previous, sample));
@@ -62,7 +62,7 @@ export class History {
     while ((this.#rates[0]?.at ?? at) < at - HISTORY_SECONDS) this.#rates.shift();
   }
 
-  /** Nothing is known of the time from here to the next status: the chart has a gap there. */
+  /** Makes a gap in the chart until the next status. */
   interrupt() {
     const last = this.#rates.at(-1);
     if (last !== undefined && last.requests !== null) this.#rates.push({ ...NOTHING, at: last.at + 0.5 });
@@ -79,7 +79,7 @@ export class History {
   }
 
   /**
-   * What was added to a total in the last five minutes, as far as this page has seen.
+   * The growth of a total in the last five minutes, or since the page was opened.
    *
    * @param {"total" | "failed" | "retried"} name
    */
@@ -169,7 +169,7 @@ function ratesBetween(before, after) {
 }
 
 /**
- * What came on top. A backend that is new counts from 0, and so does one that was removed and added again.
+ * The difference. A new backend counts from 0, and so does one that was removed and added again.
  *
  * @param {{ readonly requests: number, readonly failures: number }} now
  * @param {{ readonly requests: number, readonly failures: number } | undefined} then

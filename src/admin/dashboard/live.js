@@ -1,17 +1,19 @@
-/** The event stream, kept open: opened again when it ends, breaks or falls silent. */
+/** Keeps the event stream open. Opens it again when it ends, breaks or falls silent. */
 
 import { ApiError } from "./api.js";
 import { EventParser } from "./event_parser.js";
 
 /** @import { ServerEvent } from "./event_parser.js" */
 
-/** `stats` come each second: nothing for this long means that nobody is there any more. */
+/** `stats` come each second. If nothing comes for this long, the connection is lost. */
 const SILENCE_MS = 5000;
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 5000;
 
-/** Of no process: the server sends all that it remembers. `EventSource` could say neither this nor the token. */
+/**
+ * The id of no process, so that the server sends all events that it keeps. `EventSource` can send neither id nor token.
+ */
 const FROM_THE_START = "0";
 
 /**
@@ -48,7 +50,7 @@ export class Live {
     this.#wake?.();
   }
 
-  /** Tries at once where it waits to try again: the network is back, or somebody looks. */
+  /** Ends a wait and tries at once, because the network is back or the page is visible again. */
   hurry() {
     this.#wake?.();
   }

@@ -1,4 +1,4 @@
-/** What an operator can do to the pool from here, each with what to know before. */
+/** The changes of the pool that the page offers, with the texts of their dialogs. */
 
 import { countOf } from "./format.js";
 import { takingTraffic } from "./verdict.js";
@@ -11,7 +11,7 @@ import { takingTraffic } from "./verdict.js";
 /** How long a removal waits for requests in flight. */
 const DRAIN = "30s";
 
-/** How long a refusal of it takes, generously. */
+/** A refusal of a removal arrives within this time. */
 const ANSWER_MS = 500;
 
 /** @typedef {{ title: string, text: string, button: string, isDangerous: boolean, stopsTraffic: boolean }} Words */
@@ -48,7 +48,7 @@ const WORDS = {
   },
 };
 
-/** Asks, sends and refreshes. */
+/** Asks for confirmation, sends a change and refreshes the page. */
 export class Operations {
   #api;
   #dialogs;
@@ -62,7 +62,8 @@ export class Operations {
    * @param {WeightDialog} options.weight
    * @param {AddDialog} options.add
    * @param {() => Promise<void>} options.changed called after each change
-   * @param {(text: string, reason: string) => void} options.failedLater called when nobody waits for the answer any more
+   * @param {(text: string, reason: string) => void} options.failedLater called when nobody waits for the answer any
+   * more
    */
   constructor(api, { confirm, weight, add, changed, failedLater }) {
     this.#api = api;
@@ -71,7 +72,7 @@ export class Operations {
     this.failedLater = failedLater;
   }
 
-  /** The file may say something else since. */
+  /** Forgets whether changes are persisted: a reload may have changed that. */
   forgetConfiguration() {
     this.#persists = undefined;
   }
@@ -137,7 +138,8 @@ export class Operations {
   }
 
   /**
-   * The answer comes when the backend is gone; meanwhile its row says that it drains, and nobody need wait for it.
+   * The response arrives when the backend is removed. Until then its row says that it drains, and the page does not
+   * wait.
    *
    * @param {BackendStatus} backend
    */
@@ -157,7 +159,7 @@ export class Operations {
    */
   async #send(path, request) {
     await this.#api.call(path, request);
-    await this.changed().catch(() => {}); // the next second brings the figures
+    await this.changed().catch(() => {}); // if it fails, the figures arrive with the next second
   }
 }
 

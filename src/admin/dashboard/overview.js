@@ -1,4 +1,4 @@
-/** The top of the page: what it is, how it is, and its figures. */
+/** The top of the page: version, verdict and figures. */
 
 import { byId, create, setData, setText } from "./dom.js";
 import { formatCount, formatDuration, formatRate } from "./format.js";
@@ -57,7 +57,7 @@ function showTiles({ requests }, history) {
   const { queued } = requests;
   setText(byId("tile-active-note"), queued === 0 ? "none in the queue" : `${formatCount(queued)} of them in the queue`);
   const failed = history.increase("failed");
-  // A page that has just been opened has not seen five minutes yet.
+  // A page that was opened less than five minutes ago shows a shorter time.
   const span = formatDuration(Math.min(HISTORY_SECONDS, Math.round(history.seconds)));
   setText(byId("tile-failed-label"), `Failed, last ${span}`);
   setText(byId("tile-failed"), formatCount(failed));

@@ -1,4 +1,4 @@
-/** The pool in one sentence, and what is wrong with it. */
+/** Sums the pool up in one sentence, and lists its problems. */
 
 import { countOf, formatAgo, formatDuration } from "./format.js";
 
@@ -55,7 +55,7 @@ function quietHeadline(backends, taking) {
 }
 
 /**
- * The backends that new requests go to (as the balancer has it: `backup` backends when no other can).
+ * The backends that new requests go to. As in the balancer, these are `backup` backends if no other can serve.
  *
  * @param {readonly BackendStatus[]} backends
  */
@@ -66,7 +66,7 @@ export function takingTraffic(backends) {
 }
 
 /**
- * What to say of a backend's health and state beside its name.
+ * The text for health and state beside the name of a backend.
  *
  * @param {BackendStatus} backend
  * @returns {{ readonly kind: "up" | "down" | "draining" | "disabled", readonly text: string }}
@@ -78,7 +78,7 @@ export function healthOf({ alive, state }) {
 }
 
 /**
- * Since when it is as it is, and why.
+ * How long the present health has lasted, and why.
  *
  * @param {BackendStatus} backend
  * @param {number} now in milliseconds since 1970
@@ -106,7 +106,7 @@ export function checkFailure({ status, error }) {
 }
 
 /**
- * Up by its checks' threshold, and yet something is wrong with it.
+ * Problems of a backend that still counts as up.
  *
  * @param {BackendStatus} backend
  * @param {BackendTraffic | undefined} traffic

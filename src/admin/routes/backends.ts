@@ -43,10 +43,10 @@ const names = z.strictObject({ url: backendFields.url.exactOptional(), id: z.str
 const namesAndChanges = names.extend(changes.shape);
 const drainable = z.object({ drain: duration(0).exactOptional() });
 
-/** What the present state of the pool says no to. */
+/** Errors that mean that the present state of the pool does not allow the change. */
 const CONFLICTS = [DuplicateBackendError, PoolFullError, DrainCalledOffError];
 
-/** A backend by its URL in its one spelling, or by its id. */
+/** Names a backend by its normalised URL or by its id. */
 interface Name {
   readonly url?: string | undefined;
   readonly id?: string | undefined;
@@ -134,7 +134,7 @@ async function remove(context: AdminContext, target: BackendsTarget, find: FindB
   return answerJson(view);
 }
 
-/** A change with the refusals of the membership in the admin API's words. */
+/** Turns the errors of a change into refusals of the admin API. */
 async function answered<T>(change: Promise<T>, { log }: BackendsTarget): Promise<T> {
   try {
     return await change;
@@ -148,7 +148,7 @@ async function answered<T>(change: Promise<T>, { log }: BackendsTarget): Promise
   }
 }
 
-/** How to find the backend that a request names. 400 unless exactly one name is given; the finder: 404 without it. */
+/** Finds the backend that a request names. 400 unless exactly one name is given. The finder throws 404. */
 function finderOf(given: readonly Name[]): FindBackend {
   const urls = given.flatMap(({ url }) => url === undefined ? [] : [url]);
   const ids = given.flatMap(({ id }) => id === undefined ? [] : [id]);
@@ -177,7 +177,7 @@ function finderByPath(context: AdminContext): FindBackend {
   return finderOf([{ id: context.req.param("id") }]);
 }
 
-/** 400 for what the configuration file could not ask for either: the same rules, on a configuration of one backend. */
+/** 400 for what the configuration file could not contain either. Checks a configuration of one backend by its rules. */
 function refuseUnsupported(backend: BackendPatch & { readonly url: string }, { facts }: BackendsTarget): void {
   const { state: _, ...spec } = backend;
   const config = configSchema.parse({ engine: facts().engine, backends: [spec] });
@@ -194,7 +194,7 @@ interface AdminChange {
   readonly after: BackendSettings | null;
 }
 
-/** One line for each change that an operator made, beside what the pool's own events log. */
+/** Logs a change by an operator as one line, in addition to the events of the pool. */
 function audit(context: AdminContext, { log }: BackendsTarget, change: AdminChange): void {
   log.info("admin change", { client: peerAddress(context.env.remote.hostname), ...change });
 }

@@ -1,4 +1,4 @@
-/** The route that shows the configuration in force. */
+/** The route that shows the configuration in use. */
 
 import type { Config } from "../../config/schema.ts";
 import { showConfig } from "../../config/show.ts";

@@ -1,4 +1,4 @@
-/** The routes of the dashboard: a page and its files, which hold no data and want no token. */
+/** The routes of the dashboard: a page and its files. They contain no data and need no token. */
 
 import { createHash } from "node:crypto";
 import { FILES } from "../dashboard/files.ts";
@@ -51,7 +51,7 @@ function prepare(path: string, text: string): Served {
   const etag = `"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`;
   return {
     bytes,
-    // `no-cache`: kept by the browser, but asked for each time, since another version may run by now.
+    // `no-cache`: the browser keeps it but asks each time, because another version of roundhouse may run now.
     headers: {
       "content-type": CONTENT_TYPES[extension] ?? "application/octet-stream",
       "cache-control": "no-cache",

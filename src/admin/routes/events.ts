@@ -1,4 +1,4 @@
-/** The route that streams changes as they happen. */
+/** The route that streams changes when they happen. */
 
 import { type EventFeed, MAX_STREAMS } from "../event_feed.ts";
 import type { AdminContext, Route } from "../guard.ts";
@@ -9,7 +9,7 @@ export interface EventsSource {
   readonly events: EventFeed;
 }
 
-/** Answers of this content type have no end of their own. */
+/** Responses of this content type do not end by themselves. */
 export const EVENT_STREAM = "text/event-stream";
 
 const HEADERS = { "content-type": EVENT_STREAM, "cache-control": "no-store" };
@@ -20,8 +20,8 @@ export function eventRoutes({ events }: EventsSource): readonly Route[] {
 }
 
 /**
- * Not by hono's `streamSSE`: it sends `Connection` and `Transfer-Encoding`, which are the server's affair, and takes one
- * event at a time from a loop that each client would need.
+ * Does not use hono's `streamSSE`. That sends `Connection` and `Transfer-Encoding`, which the server must set, and it
+ * would need a loop for each client.
  */
 function stream({ req }: AdminContext, events: EventFeed): Response {
   if (!events.hasRoom) throw new AdminError(503, `${MAX_STREAMS} event streams are open, which is the limit`);

@@ -11,7 +11,7 @@ export interface ExplainTarget {
   readonly explain: (request: SupposedRequest) => Explanation;
 }
 
-/** `/explain`. `method` is taken for completeness: no strategy goes by it. */
+/** `/explain`. `method` is accepted for completeness; no strategy uses it. */
 export function explainRoutes({ explain }: ExplainTarget): readonly Route[] {
   return [{
     path: "/explain",
@@ -39,7 +39,7 @@ function supposedRequest(query: Readonly<Record<string, string>>): SupposedReque
   return { client: clientAddress(ip), target: path, headers };
 }
 
-/** An address as requests have it: in one spelling, and an IPv4 one in IPv6 clothes as the IPv4 address. */
+/** An address in the form that requests have: normalised, and an IPv4-mapped IPv6 address as IPv4. */
 function clientAddress(ip: string): string {
   return ipaddr.IPv6.isValid(ip) ? ipaddr.process(ip).toString() : ip;
 }

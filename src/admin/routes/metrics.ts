@@ -13,20 +13,20 @@ export function metricsRoutes(source: MetricsSource): readonly Route[] {
 
 /** Text format 0.0.4. */
 async function exposition(source: MetricsSource): Promise<Response> {
-  // Loaded at the first scrape: a start need not wait for it.
+  // Loaded at the first scrape, so that the start does not wait for it.
   const { AggregatorRegistry, prometheusContentType } = await import("prom-client");
   let text = "";
   for (const family of metricFamilies(source)) {
-    // `aggregate` takes figures that were counted elsewhere, as these were in shared memory.
+    // `aggregate` accepts values that were counted elsewhere, such as these from shared memory.
     text += await AggregatorRegistry.aggregate([[family]]).metrics();
-    // With 1,000 backends it is 0.2 s of work in all: requests go on in between.
+    // With 1,000 backends this takes 0.2 s in total. Requests are served in between.
     if (family.values.length > MANY_SAMPLES) await new Promise((resolve) => setTimeout(resolve, 0));
   }
   const body = new TextEncoder().encode(text);
   return new Response(body, {
     headers: {
       "content-type": prometheusContentType,
-      "content-length": String(body.length), // else HEAD would say 0
+      "content-length": String(body.length), // without it, HEAD would say 0
       "cache-control": "no-store",
     },
   });

@@ -1,4 +1,4 @@
-/** The route that has the configuration read again. */
+/** The route that reloads the configuration. */
 
 import { ConfigError } from "../../errors.ts";
 import type { ReloadReport } from "../reload_report.ts";
@@ -9,7 +9,7 @@ import { answerJson } from "../view.ts";
 
 /** What this route does. */
 export interface ReloadTarget {
-  /** Throws a `ConfigError` when the configuration is bad; nothing has changed then. */
+  /** Throws a `ConfigError` when the configuration is invalid; then nothing has changed. */
   readonly reload: () => Promise<ReloadReport>;
 }
 

@@ -1,4 +1,4 @@
-/** The routes that only look: the status of the whole, liveness and readiness. */
+/** The routes for the status, liveness and readiness. */
 
 import { eligibleBackends } from "../../balancing/load_balancer.ts";
 import type { Config } from "../../config/schema.ts";
@@ -43,7 +43,7 @@ export function statusView({ pool, version, startedAt, facts }: StatusSource) {
   return {
     version,
     startedAt: startedAt.toISOString(),
-    // A wall clock can be set back.
+    // The system clock may have been set back.
     uptimeSeconds: Math.max(0, Date.now() - startedAt.getTime()) / 1000,
     ...facts(),
     requests,

@@ -42,9 +42,9 @@ export interface AdminOptions
   /** Whether a graceful stop has begun: `/readyz` is 503 from then on. */
   readonly isStopping: () => boolean;
   /** Whether every listener can accept clients: `/readyz` is 503 otherwise. */
-  readonly doorsOpen: () => boolean;
+  readonly allAccepting: () => boolean;
   /** Called when this server can't accept clients, and when it can again. */
-  readonly doorChanged: (open: boolean) => void;
+  readonly acceptingChanged: (accepting: boolean) => void;
   /** Time limits for clients. */
   readonly timeouts: Config["timeouts"];
 }
@@ -81,7 +81,7 @@ export function startAdminServer(options: AdminOptions): AdminServer {
     port: config.port,
     limits: limitsOf(timeouts),
     log,
-    doorChanged: options.doorChanged,
+    acceptingChanged: options.acceptingChanged,
     needsHost: false, // `sameSite` checks it
     handle: async (incoming) => await app.fetch(new AdminRequest(incoming), incoming),
     refuse: (status, detail) => problemResponse(new AdminError(status, detail)),

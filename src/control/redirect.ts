@@ -19,7 +19,7 @@ export interface RedirectOptions {
   readonly httpsPort: number;
   readonly log: Log;
   /** Told when no client can be accepted, and when clients can be again. */
-  readonly doorChanged: (open: boolean) => void;
+  readonly acceptingChanged: (accepting: boolean) => void;
 }
 
 /** A listener that only redirects. */
@@ -42,14 +42,16 @@ type RedirectedHead = Pick<Incoming["head"], "method" | "authority" | "target" |
  *
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
-export function startRedirect({ config, host, port, httpsPort, log, doorChanged }: RedirectOptions): RedirectServer {
+export function startRedirect(
+  { config, host, port, httpsPort, log, acceptingChanged }: RedirectOptions,
+): RedirectServer {
   const random = new RandomHex();
   const server = new GuardedServer({
     hostname: host,
     port,
     limits: limitsOf(config),
     log,
-    doorChanged,
+    acceptingChanged,
     needsHost: true,
     handle: ({ head }) => Promise.resolve(answer(head, httpsPort, random.take(16))),
     refuse: (status, detail) => problem(refusal(CODES[status], detail), random.take(16)),

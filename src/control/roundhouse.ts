@@ -16,7 +16,7 @@ import { FailOpen } from "../health/fail_open.ts";
 import { PassiveHealth } from "../health/passive.ts";
 import { ConfigError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { Doors } from "../net/doors.ts";
+import { Listeners } from "../net/listeners.ts";
 import type { RequestMetrics } from "../memory/request_metrics.ts";
 import { PoolFullError, ServerPool } from "../pool/server_pool.ts";
 import type { SessionTable } from "../memory/session_table.ts";
@@ -67,7 +67,7 @@ export class Roundhouse {
   readonly #failOpen: FailOpen;
   readonly #metrics: RequestMetrics;
   readonly #events: EventFeed;
-  readonly #doors = new Doors();
+  readonly #listeners = new Listeners();
   readonly #unsubscribe: () => void;
   /** What sockets and isolates were made by. */
   readonly #started: Config;
@@ -144,7 +144,7 @@ export class Roundhouse {
     this.#admin = {
       ...status,
       metrics: this.#metrics,
-      doorChanged: (open) => this.#doors.set("admin", open),
+      acceptingChanged: (accepting) => this.#listeners.set("admin", accepting),
       workerRestarts: () => this.workerRestarts,
       log,
       events: this.#events,
@@ -163,7 +163,7 @@ export class Roundhouse {
       startedAt: new Date(),
       facts: () => ({ strategy: formatStrategy(this.#config.strategy), engine, workers }),
       isStopping: () => this.#stopping,
-      doorsOpen: () => this.#doors.open,
+      allAccepting: () => this.#listeners.accepting,
     };
   }
 
@@ -192,7 +192,7 @@ export class Roundhouse {
         passive: this.#passive,
         log: this.#log,
         certificate: this.#certificates.current,
-        doorChanged: (open: boolean) => this.#doors.set("proxy", open),
+        acceptingChanged: (accepting: boolean) => this.#listeners.set("proxy", accepting),
       };
       return workers === 1
         ? startDataPlane({ ...options, reusePort: false })
@@ -203,8 +203,8 @@ export class Roundhouse {
     const { host, tls } = config.proxy;
     const port = tls?.redirectFrom ?? null;
     if (port !== null) {
-      const doorChanged = (open: boolean) => this.#doors.set("redirect", open);
-      const options = { config, host, port, httpsPort: dataPlane.address.port, log: this.#log, doorChanged };
+      const acceptingChanged = (accepting: boolean) => this.#listeners.set("redirect", accepting);
+      const options = { config, host, port, httpsPort: dataPlane.address.port, log: this.#log, acceptingChanged };
       this.#redirect = await bind("proxy", options, () => startRedirect(options), "proxy.tls.redirectFrom");
     }
     this.#adminServer = await bind("admin", config.admin, () => {

@@ -15,7 +15,7 @@ export interface EngineOptions extends Securing {
   /** Whether other isolates listen at the same address: the system shares connections out among them. */
   readonly reusePort: boolean;
   /** Told when it can accept no client, and when it can again. */
-  readonly doorChanged: (open: boolean) => void;
+  readonly acceptingChanged: (accepting: boolean) => void;
 }
 
 /** A proxy server that is listening. */

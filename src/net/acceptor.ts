@@ -21,7 +21,7 @@ export interface Listening {
   readonly port: number;
   readonly log: Log;
   /** Called when no client can be accepted, and when clients can be accepted again. */
-  readonly doorChanged: (open: boolean) => void;
+  readonly acceptingChanged: (accepting: boolean) => void;
 }
 
 export interface AcceptorOptions extends Listening {
@@ -170,7 +170,7 @@ export class Acceptor {
     clearTimeout(this.#proving);
     if (open === this.#open) return;
     this.#open = open;
-    this.#options.doorChanged(open);
+    this.#options.acceptingChanged(open);
   }
 }
 

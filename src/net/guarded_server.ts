@@ -43,18 +43,18 @@ export class GuardedServer {
 
   /** @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound */
   constructor({ hostname, port, ...options }: GuardedServerOptions) {
-    const { log, doorChanged } = options;
+    const { log, acceptingChanged } = options;
     this.#share = { ...options, waiting: new Set(), answering: new Set(), changed: () => this.#changed() };
     this.#acceptor = new Acceptor({
       hostname,
       port,
       log,
       onAccept: (accepted) => this.#serve(accepted),
-      doorChanged: (open) => {
-        this.#isShut = !open;
+      acceptingChanged: (accepting) => {
+        this.#isShut = !accepting;
         this.#changed();
-        if (!open) this.#relief = this.#relieve();
-        doorChanged(open);
+        if (!accepting) this.#relief = this.#relieve();
+        acceptingChanged(accepting);
       },
     });
     this.address = this.#acceptor.address;

@@ -20,7 +20,7 @@ export class LastingServer {
   readonly #options: Options;
   readonly #handler: Deno.ServeHandler<Deno.NetAddr>;
   readonly #refused: RareLine;
-  readonly #doorChanged: (open: boolean) => void;
+  readonly #acceptingChanged: (accepting: boolean) => void;
   readonly #cut = new AbortController();
   #server: Deno.HttpServer<Deno.NetAddr>;
   /** Runs until the server is to be opened again, and then until it has shown that it accepts clients. */
@@ -28,19 +28,19 @@ export class LastingServer {
   #stopping = false;
 
   /**
-   * @param doorChanged called when no client can be accepted, and when clients can be accepted again
+   * @param acceptingChanged called when no client can be accepted, and when clients can be accepted again
    * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
    */
   constructor(
     options: Options,
     handler: Deno.ServeHandler<Deno.NetAddr>,
     log: Log,
-    doorChanged: (open: boolean) => void,
+    acceptingChanged: (accepting: boolean) => void,
   ) {
     this.#options = options;
     this.#handler = handler;
     this.#refused = new RareLine((reason, times) => log.warn("connection not accepted", { reason, times }));
-    this.#doorChanged = doorChanged;
+    this.#acceptingChanged = acceptingChanged;
     this.#server = this.#open(options.port ?? 0);
     this.address = this.#server.addr;
   }
@@ -72,7 +72,7 @@ export class LastingServer {
     server.finished.catch((error) => {
       if (this.#stopping) return;
       this.#refused.happened(messageOf(error));
-      this.#doorChanged(false);
+      this.#acceptingChanged(false);
       this.#reopenLater();
     });
     return server;
@@ -83,7 +83,7 @@ export class LastingServer {
     this.#reopening = setTimeout(() => {
       try {
         this.#server = this.#open(this.address.port);
-        this.#reopening = setTimeout(() => this.#doorChanged(true), PROVEN_MS);
+        this.#reopening = setTimeout(() => this.#acceptingChanged(true), PROVEN_MS);
       } catch {
         this.#reopenLater(); // no file descriptor is left for the listener
       }

@@ -29,7 +29,7 @@ export interface DataPlaneOptions extends Securing {
   /** Whether other isolates serve the port too. */
   readonly reusePort: boolean;
   /** Told when an isolate can accept no client, and when all can again. */
-  readonly doorChanged: (open: boolean) => void;
+  readonly acceptingChanged: (accepting: boolean) => void;
 }
 
 /** Forwarding that runs, in one isolate or in several. */
@@ -48,7 +48,7 @@ export interface DataPlane extends Omit<Engine, "configure"> {
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
-  const { config, pool, metrics, passive, log, certificate, reusePort, doorChanged } = options;
+  const { config, pool, metrics, passive, log, certificate, reusePort, acceptingChanged } = options;
   const { shared } = pool;
   const fixed = {
     shared,
@@ -73,7 +73,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     log,
     certificate,
     reusePort,
-    doorChanged,
+    acceptingChanged,
   });
   return {
     address: engine.address,

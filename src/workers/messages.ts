@@ -68,7 +68,7 @@ export interface LogLine {
 export type News =
   | { readonly type: "log"; readonly lines: readonly LogLine[] }
   /** It can accept no client, or can again. */
-  | { readonly type: "door"; readonly open: boolean }
+  | { readonly type: "accepting"; readonly accepting: boolean }
   /** An attempt failed after its connection was made, or was answered with 5xx. */
   | { readonly type: "failure"; readonly backend: SlotUse }
   /** Too many connections could not be made: the backend is out already, in shared memory. */

@@ -4,7 +4,7 @@ import { untilRestart } from "../config/restart.ts";
 import type { Config } from "../config/schema.ts";
 import type { DataPlane, DataPlaneOptions } from "./data_plane.ts";
 import { messageOf } from "../errors.ts";
-import { Doors } from "../net/doors.ts";
+import { Listeners } from "../net/listeners.ts";
 import type { PassiveHealth } from "../health/passive.ts";
 import type { PlacedBackend, PoolEvent } from "../pool/server_pool.ts";
 import type { SessionTable } from "../memory/session_table.ts";
@@ -40,7 +40,7 @@ export class Supervisor implements DataPlane {
   readonly #restarts = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #unsubscribe: () => void;
   /** By worker. */
-  readonly #doors: Doors;
+  readonly #listeners: Listeners;
   /** Backends that the workers have yet to be told of, by slot. */
   readonly #added = new Map<number, PlacedBackend>();
   /** Slots of removed backends that the workers have yet to be told of, and what gives them back. */
@@ -73,7 +73,7 @@ export class Supervisor implements DataPlane {
     this.#config = options.config;
     this.#sessions = options.sessions;
     this.#certificate = options.certificate;
-    this.#doors = new Doors(options.doorChanged);
+    this.#listeners = new Listeners(options.acceptingChanged);
     this.#unsubscribe = options.pool.subscribe((event) => this.#poolChanged(event));
   }
 
@@ -146,7 +146,7 @@ export class Supervisor implements DataPlane {
   async #start(isolate: number): Promise<Started> {
     const started = await this.#links.get(isolate)?.start(this.#startOrder(isolate));
     if (started === undefined) throw new Error(`worker ${isolate} failed at its start`);
-    this.#doors.set(isolate, true);
+    this.#listeners.set(isolate, true);
     return started;
   }
 
@@ -207,7 +207,7 @@ export class Supervisor implements DataPlane {
 
   #news(isolate: number, news: News): void {
     const { pool, passive, log } = this.#options;
-    if (news.type === "door") return this.#doors.set(isolate, news.open);
+    if (news.type === "accepting") return this.#listeners.set(isolate, news.accepting);
     if (news.type === "log") {
       for (const { level, message, fields } of news.lines) log[level](message, fields);
       return;
@@ -225,7 +225,7 @@ export class Supervisor implements DataPlane {
     this.#sessions?.releaseLockOf(isolate);
     const held = pool.shared.memory.reclaim(isolate);
     log.error("worker failed", { worker: isolate, reason, ...held });
-    this.#doors.set(isolate, this.#links.size > 0); // the others take its clients, if there are any
+    this.#listeners.set(isolate, this.#links.size > 0); // the others take its clients, if there are any
     if (this.#stopping || this.#started === undefined) return;
     this.#workerRestarts++;
     const pauseMs = livedMs < RESTART_PAUSE_MS ? RESTART_PAUSE_MS : 0;

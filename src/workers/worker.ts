@@ -48,7 +48,7 @@ class Forwarding {
       passive,
       log,
       reusePort: true,
-      doorChanged: (open) => send({ type: "door", open }),
+      acceptingChanged: (accepting) => send({ type: "accepting", accepting }),
     });
     return new Forwarding({ isolate, pool, passive, dataPlane });
   }

@@ -635,9 +635,9 @@ Deno.test("admin GET /readyz is 503 without an eligible backend, with a shut lis
   assertEquals(await statuses(), [503, 200]);
   admin.pool.update(backend, { state: "active" }, "test");
   assertEquals(await statuses(), [200, 200]);
-  admin.doorsOpen = false;
+  admin.allAccepting = false;
   assertEquals(await statuses(), [503, 200]);
-  admin.doorsOpen = true;
+  admin.allAccepting = true;
   admin.stopping = true;
   assertEquals(await statuses(), [503, 200]);
 });

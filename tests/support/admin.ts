@@ -38,7 +38,7 @@ export class TestAdmin implements AsyncDisposable {
   readonly server: AdminServer;
   readonly routes: readonly Route[];
   stopping = false;
-  doorsOpen = true;
+  allAccepting = true;
 
   constructor(
     {
@@ -59,13 +59,13 @@ export class TestAdmin implements AsyncDisposable {
       startedAt: new Date(Date.now() - 5000),
       facts: () => ({ strategy: "round-robin", engine: "fetch" as const, workers: 1 }),
       isStopping: () => this.stopping,
-      doorsOpen: () => this.doorsOpen,
+      allAccepting: () => this.allAccepting,
     };
     this.events = new EventFeed({ pool: this.pool, status: () => statusView(status) });
     const all: AdminOptions = {
       ...status,
       metrics: this.metrics,
-      doorChanged: (open) => this.doorsOpen = open,
+      acceptingChanged: (accepting) => this.allAccepting = accepting,
       workerRestarts: () => 0,
       config: { host: "127.0.0.1", port: 0, token, persist: false },
       timeouts: { ...configSchema.parse({}).timeouts, ...timeouts },

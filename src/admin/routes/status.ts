@@ -25,7 +25,7 @@ export interface StatusSource {
   /** Whether a graceful stop has begun. */
   readonly isStopping: () => boolean;
   /** Whether every listener can accept clients. */
-  readonly doorsOpen: () => boolean;
+  readonly allAccepting: () => boolean;
 }
 
 /** `GET /status`, `GET /healthz`, `GET /readyz`. */
@@ -51,9 +51,9 @@ export function statusView({ pool, version, startedAt, facts }: StatusSource) {
   };
 }
 
-function readiness({ pool, isStopping, doorsOpen }: StatusSource): Response {
+function readiness({ pool, isStopping, allAccepting }: StatusSource): Response {
   if (isStopping()) throw new AdminError(503, "roundhouse is stopping");
-  if (!doorsOpen()) throw new AdminError(503, "a listener can't accept clients");
+  if (!allAccepting()) throw new AdminError(503, "a listener can't accept clients");
   if (eligibleBackends(pool.backends).length === 0) throw new AdminError(503, "no backend is eligible");
   return answerJson({ status: "ready" });
 }

@@ -1,4 +1,4 @@
-/** The `fetch` engine's front door: `Deno.serve`. */
+/** The `fetch` engine's server: `Deno.serve`. */
 
 import type { Config } from "../../config/schema.ts";
 import { messageOf } from "../../errors.ts";
@@ -20,7 +20,7 @@ type Respond = (response: Response) => void;
 
 /** Starts `Deno.serve`; see `EngineFactory`. */
 export async function startFetchEngine(
-  { config, pool, forwarder, certificate, reusePort, log, doorChanged }: EngineOptions,
+  { config, pool, forwarder, certificate, reusePort, log, acceptingChanged }: EngineOptions,
 ): Promise<Engine> {
   const context: FetchContext = {
     clients: new BackendClients(pool),
@@ -65,7 +65,7 @@ export async function startFetchEngine(
       return new Response(null, { status: 500 });
     },
   };
-  const server = new LastingServer(listening, handle, log, doorChanged);
+  const server = new LastingServer(listening, handle, log, acceptingChanged);
   const engine: Engine = {
     address: server.address,
     configure: (config) => void Object.assign(context, limitsOf(config)),

@@ -16,14 +16,14 @@ import { WireContext } from "./context.ts";
 
 /** Starts listening; see `EngineFactory`. */
 export async function startWireEngine(options: EngineOptions): Promise<Engine> {
-  const { config: { proxy }, certificate, reusePort, log, doorChanged } = options;
+  const { config: { proxy }, certificate, reusePort, log, acceptingChanged } = options;
   const at = {
     hostname: proxy.host,
     port: proxy.port,
     reusePort,
     proxyProtocol: proxy.proxyProtocol,
     log,
-    doorChanged,
+    acceptingChanged,
   };
   const { listenTls } = certificate === undefined ? {} : await import("./client/tls_listener.ts"); // `node:tls` takes 20 ms to load
   const pace = await Pace.start();

@@ -8,7 +8,7 @@ import { waitFor } from "../../support/wait.ts";
 /** An acceptor that greets everybody and closes. */
 class Greeter implements AsyncDisposable {
   readonly log = new RecordingLog();
-  readonly doors: boolean[] = [];
+  readonly told: boolean[] = [];
   readonly acceptor: Acceptor;
   accepted = 0;
 
@@ -21,7 +21,7 @@ class Greeter implements AsyncDisposable {
         this.accepted++;
         link.close();
       },
-      doorChanged: (open) => this.doors.push(open),
+      acceptingChanged: (accepting) => this.told.push(accepting),
       ...options,
     });
   }
@@ -89,7 +89,7 @@ Deno.test("Acceptor goes on at once behind clients that have reset their connect
   await waitFor(() => accepted === 2, { what: "the client behind them" });
   const tookMs = performance.now() - begun;
   assertLess(tookMs, 5000); // they were worth 20 s
-  assertEquals(greeter.doors, []);
+  assertEquals(greeter.told, []);
   await greeter.acceptor.close();
   const told = greeter.log.lines.filter(({ message }) => message === "client lost before it was accepted");
   assertEquals(told.reduce((sum, { fields }) => sum + Number(fields.times), 0), 200);
@@ -129,10 +129,10 @@ Deno.test("Acceptor rests when the system has no more to give, says so, and only
   for (const code of ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]) {
     await using greeter = new Greeter({ listen: failingFirst([coded(code)]) });
     const begun = performance.now();
-    await waitFor(() => greeter.doors.length === 1, { what: "the door to be shut" });
+    await waitFor(() => greeter.told.length === 1, { what: "the end of accepting" });
     await greeter.greets();
     assert(performance.now() - begun > 90, `${code} deserves a rest`);
-    assertEquals(greeter.doors, [false, true]);
+    assertEquals(greeter.told, [false, true]);
     assertEquals(greeter.lines("connection not accepted"), [code]);
   }
   for (const code of ["ENOTCONN", "ECONNABORTED", "ECONNRESET", "EPROTO", "EPERM", "ETIMEDOUT", "EINVAL"]) {
@@ -141,15 +141,15 @@ Deno.test("Acceptor rests when the system has no more to give, says so, and only
     const begun = performance.now();
     await greeter.greets();
     assertLess(performance.now() - begun, 5000, code);
-    assertEquals(greeter.doors, [], code);
+    assertEquals(greeter.told, [], code);
   }
 });
 
 Deno.test("Acceptor says that it accepts again though no client comes", async () => {
   // A balancer in front that goes by /readyz sends nobody until then.
   await using greeter = new Greeter({ listen: failingFirst([coded("EMFILE"), coded("EMFILE")]) });
-  await waitFor(() => greeter.doors.length === 2, { what: "the door to open" });
-  assertEquals(greeter.doors, [false, true]);
+  await waitFor(() => greeter.told.length === 2, { what: "accepting again" });
+  assertEquals(greeter.told, [false, true]);
 });
 
 Deno.test("Acceptor opens a listener that has ended anew, at the same port, as soon as it can", async () => {
@@ -167,7 +167,7 @@ Deno.test("Acceptor opens a listener that has ended anew, at the same port, as s
   listeners[0]?.close();
   await waitFor(() => listeners.length === 2, { what: "another listener" });
   await greeter.greets();
-  assertEquals(greeter.doors, [false, true]);
+  assertEquals(greeter.told, [false, true]);
   assertEquals(listeners[1]?.addr.port, greeter.port);
 });
 
@@ -187,7 +187,7 @@ Deno.test("Acceptor gives others a turn while clients, or errors, are always rea
 
 Deno.test("Acceptor ends in the middle of a rest", async () => {
   const greeter = new Greeter({ listen: failingFirst(Array.from({ length: 100 }, () => coded("EMFILE"))) });
-  await waitFor(() => greeter.doors.length > 0, { what: "a rest" });
+  await waitFor(() => greeter.told.length > 0, { what: "a rest" });
   await greeter.acceptor.close();
-  assertEquals(greeter.doors, [false]);
+  assertEquals(greeter.told, [false]);
 });

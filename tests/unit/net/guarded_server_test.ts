@@ -26,7 +26,7 @@ class Guarded implements AsyncDisposable {
       port: 0,
       limits,
       log: new RecordingLog(),
-      doorChanged: () => {},
+      acceptingChanged: () => {},
       handle,
       refuse: (status) => new Response(null, { status }),
       needsHost: true,

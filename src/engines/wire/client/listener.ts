@@ -29,7 +29,7 @@ export interface ListenerOptions {
   readonly proxyProtocol: boolean;
   readonly log: Log;
   /** Told when no client can be accepted, and when clients can be again. */
-  readonly doorChanged: (open: boolean) => void;
+  readonly acceptingChanged: (accepting: boolean) => void;
   /** Takes a connection. The next one is accepted when this has settled. */
   readonly onAccept: (connection: PendingConnection) => Promise<void>;
 }

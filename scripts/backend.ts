@@ -1,5 +1,6 @@
 /**
- * A sample backend: it says who it is and what reached it, and on request is slow, errs or fails its health check.
+ * A sample backend. Its responses say its name and what it has received. On request it is slow, fails requests, or
+ * fails its health check.
  *
  *     deno run -A scripts/backend.ts --port 9001 --name one [--delay 50ms] [--failure-rate 0.1]
  */
@@ -9,9 +10,9 @@ import { parseArgs } from "@std/cli/parse-args";
 export interface BackendOptions {
   /** On 127.0.0.1; 0 (the default) takes any free one. */
   readonly port?: number;
-  /** What it calls itself in its answers; by default `backend-` and its port. */
+  /** Its name in its responses. Default: `backend-` and its port. */
   readonly name?: string;
-  /** Waited before each answer; health checks are answered at once. Default 0. */
+  /** The delay of each response. Health checks are answered at once. Default 0. */
   readonly delayMs?: number;
   /** The share (0 to 1) of requests answered 500; health checks and switches never are. Default 0. */
   readonly failureRate?: number;
@@ -78,7 +79,7 @@ export function startBackend(options: BackendOptions = {}): SampleBackend {
   return backend;
 }
 
-/** The answer to a health check, or to who makes the checks fail or pass; `undefined`: it is another request. */
+/** The response to a health check, or to a request that makes checks fail or pass; `undefined` for other requests. */
 function answerOfItself(backend: SampleBackend, request: Request, pathname: string): Response | undefined {
   if (pathname === "/health" || request.headers.get("user-agent") === checkUserAgent) {
     return backend.failing ? new Response("failing\n", { status: 503 }) : new Response("ok\n");
@@ -89,7 +90,7 @@ function answerOfItself(backend: SampleBackend, request: Request, pathname: stri
   return new Response(`${backend.name} ${backend.failing ? "fails" : "passes"} its health check now\n`);
 }
 
-/** Says what has arrived. */
+/** A response that says what has arrived. */
 function echo(name: string, request: Request): Response {
   const { pathname, search } = new URL(request.url);
   const headers: Record<string, string> = {};
@@ -135,7 +136,7 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** What the flags ask for, or the first thing wrong with them. */
+/** The options of the flags, or the first error in them. */
 function parseOptions(args: string[]): BackendOptions | "help" | Error {
   const unknown: string[] = [];
   const flags = parseArgs(args, {

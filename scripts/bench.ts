@@ -4,9 +4,9 @@
  *     deno task bench [--only NAME,...] [--subjects NAME,...] [--rounds 3] [--seconds 5] [--quick] [--json FILE] [--write]
  *     deno task bench --ref REV
  *
- * Each proxy stands before the same nginx backends under the same load, and takes its turn in every round, so that
- * whatever else the machine does hits all alike. All traffic stays on 127.0.0.1. `scripts/bench/install.sh` installs the
- * other proxies; what is missing is left out.
+ * Each proxy has the same nginx backends and the same load. Each is measured once in every round, so that other
+ * activity of the machine affects all alike. All traffic stays on 127.0.0.1. `scripts/bench/install.sh` installs the
+ * other proxies. Programs that are not installed are left out.
  */
 import { comparisonLines } from "./bench/comparison.ts";
 import { Ground, versionsOf } from "./bench/ground.ts";
@@ -20,7 +20,7 @@ import { measureRounds } from "./bench/rounds.ts";
 import type { SourceTree, Subject } from "./bench/subject.ts";
 import { leftOutLines, textTables } from "./bench/table.ts";
 
-/** Measures as `options` say and prints the tables. Whatever it started has ended when it settles. */
+/** Measures as `options` say and prints the tables. All processes that it has started have ended when it settles. */
 async function bench(options: Options, signal: AbortSignal): Promise<void> {
   const at = new Date();
   const machine = thisMachine();
@@ -55,7 +55,7 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
   if (options.write) await writePage({ results, leftOut, machine, at, rounds, seconds: pace.seconds });
 }
 
-/** Each form of roundhouse next to itself of another revision. */
+/** Compares each form of roundhouse with the same form of another revision. */
 function withOther(subjects: readonly Subject[], other: SourceTree | undefined): readonly Subject[] {
   if (other === undefined) return subjects;
   return subjects.flatMap((subject) => subject.at === undefined ? [subject] : [subject, subject.at(other)]);
@@ -76,7 +76,7 @@ if (import.meta.main) {
     Deno.exit(2);
   }
 
-  // A proxy set for the outside world is not meant for 127.0.0.1, but fetch would use it there.
+  // A proxy in the environment is not meant for 127.0.0.1, but `fetch` would use it.
   for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]) {
     Deno.env.delete(name);
     Deno.env.delete(name.toLowerCase());

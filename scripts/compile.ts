@@ -3,7 +3,7 @@
  *
  *     deno task compile [--self-contained] [--target TRIPLE] [-o FILE]
  *
- * It is made by `deno compile`; where that can't fetch its runtime, a self-extracting executable takes its place.
+ * `deno compile` makes it. If that can't fetch its runtime, a self-extracting executable is made instead.
  */
 
 import { parseArgs } from "@std/cli/parse-args";
@@ -31,7 +31,7 @@ interface Options {
   readonly output: string;
 }
 
-/** What the flags ask for; a text is what is wrong with them. */
+/** The options of the flags; a text is an error in them. */
 function optionsFrom(args: readonly string[]): Options | string {
   const unknown: string[] = [];
   const flags = parseArgs([...args], {

@@ -13,7 +13,7 @@ interface Child {
 interface RunningChild {
   readonly child: Child;
   readonly process: Deno.ChildProcess;
-  /** Resolves once the process has ended, and that has been said. */
+  /** Resolves once the process has ended and that is printed. */
   readonly ended: Promise<void>;
 }
 
@@ -23,7 +23,7 @@ const proxyPort = 8080;
 const adminPort = 8081;
 /** How long a child may take to end before it is killed. */
 const stopTimeoutMs = 3_000;
-/** How long to wait for a child to listen before saying what to try all the same. */
+/** How long to wait for a child to listen before the hints are printed. */
 const startTimeoutMs = 10_000;
 
 const children: readonly Child[] = [
@@ -49,7 +49,7 @@ function sampleBackend(name: string, port: number): Child {
   };
 }
 
-/** The first port of `children` that something else listens on, as a message. */
+/** A message about the first port of `children` that is in use. */
 function takenPort(): string | undefined {
   for (const { name, ports } of children) {
     for (const address of ports) {
@@ -64,7 +64,9 @@ function takenPort(): string | undefined {
   return undefined;
 }
 
-/** Starts `child` with its output on ours. When it ends, says so and how to start it again; `isStopping` silences that. */
+/**
+ * Starts `child` with its output on ours. When it ends, says so and how to start it again; `isStopping` silences that.
+ */
 function start(child: Child, isStopping: () => boolean): RunningChild {
   const process = new Deno.Command(Deno.execPath(), {
     args: [...child.args],
@@ -150,7 +152,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** Ends a child: asked first (by SIGINT, as only that also ends a `deno --watch`), killed when it takes too long. */
+/** Ends a child by SIGINT, because only that ends a `deno --watch` too. Kills it if it takes too long. */
 async function end({ process, ended }: RunningChild): Promise<void> {
   const send = (signal: Deno.Signal) => {
     try {

@@ -1,6 +1,6 @@
 /**
- * Draws who gets how many requests while one of four backends dies and returns, from a real run for each strategy:
- * writes `docs/images/distribution-STRATEGY.svg` and prints the counts. All traffic stays on 127.0.0.1.
+ * Shows how many requests each of four backends gets while one of them dies and returns. Makes a real run for each
+ * strategy, writes `docs/images/distribution-STRATEGY.svg` and prints the counts. All traffic stays on 127.0.0.1.
  *
  *     deno run -A scripts/distribution.ts
  */
@@ -8,10 +8,10 @@ import { type SampleBackend, startBackend } from "./backend.ts";
 import { freePorts, type Launch, ServerProcess } from "./bench/processes.ts";
 
 const strategies = ["round-robin", "least-connections", "random"];
-/** The fourth is slower, since strategies that look at the load do nothing special while all are alike. */
+/** The fourth is slower, because strategies that look at the load behave like others while all are alike. */
 const delaysMs = [20, 20, 20, 60];
 const names = delaysMs.map((_, index) => `backend ${index + 1}`);
-/** The index of the one that dies. */
+/** The index of the backend that dies. */
 const mortal = 1;
 const requestsPerSecond = 400;
 const slotMs = 100;
@@ -21,7 +21,7 @@ const slotCount = 3 * slotsPerPhase;
 const phaseMs = slotsPerPhase * slotMs;
 const healthIntervalMs = 100;
 
-/** What became of the requests that were sent in each slot. */
+/** The results of the requests that were sent in each slot. */
 interface Run {
   readonly strategy: string;
   /** For each backend, its answers by slot. */
@@ -32,7 +32,7 @@ interface Run {
   readonly retried: number;
 }
 
-/** Sends requests at an even pace through the real program; the backend dies and returns on the way. */
+/** Sends requests at an even pace through the real program. The backend dies and returns meanwhile. */
 async function observe(strategy: string, signal: AbortSignal): Promise<Run> {
   await using stack = new AsyncDisposableStack();
   const backends = delaysMs.map((_, index) => start(index));
@@ -90,7 +90,7 @@ async function retriesSoFar(adminPort: number): Promise<number> {
   return (await response.json()).requests.retried;
 }
 
-/** Calls `send` at an even pace, however slow the answers, and each act in its time. Settles when all have ended. */
+/** Calls `send` at an even pace, however slow the responses, and each act at its time. Settles when all have ended. */
 async function pace(
   send: (sentMs: number) => Promise<void>,
   acts: { readonly atMs: number; readonly act: () => unknown }[],
@@ -110,7 +110,7 @@ async function pace(
   await Promise.all([...sent, ...acted]);
 }
 
-/** The counts of a run by phase, with the least and the most of a slot. */
+/** The counts of a run by phase, with the smallest and the largest of a slot. */
 function table({ strategy, answered, failed, retried }: Run): string {
   const rows = [...names.map((name, index) => ({ name, slots: answered[index] ?? [] })), {
     name: "failed",
@@ -135,10 +135,10 @@ function sum(values: readonly number[]): number {
 const slotWidth = 7;
 const plot = { left: 52, top: 62, width: slotCount * slotWidth, height: 220 };
 const size = { width: plot.left + plot.width + 18, height: plot.top + plot.height + 46 };
-/** Of Okabe and Ito's palette, which colour-blind eyes can tell apart; the last is for failures. */
+/** Colours of Okabe and Ito's palette, which colour-blind people can distinguish. The last is for failures. */
 const colours = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d00"];
 
-/** Stacked areas over time. Brings its own background, so that text is legible wherever it is shown. */
+/** Stacked areas over time. The picture has its own background, so that the text is legible everywhere. */
 function picture({ strategy, answered, failed }: Run): string {
   const layers = [...answered, failed];
   const totals = failed.map((_, slot) => sum(layers.map((slots) => slots[slot] ?? 0)));
@@ -189,7 +189,7 @@ text-anchor="middle">seconds</text>
 }
 
 if (import.meta.main) {
-  // A proxy set for the outside world is not meant for 127.0.0.1, but fetch would use it there.
+  // A proxy in the environment is not meant for 127.0.0.1, but `fetch` would use it.
   for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]) {
     Deno.env.delete(name);
     Deno.env.delete(name.toLowerCase());

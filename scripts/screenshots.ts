@@ -1,5 +1,6 @@
 /**
- * `deno task screenshots`: the dashboard's pictures in docs/images, from the page itself and made-up figures.
+ * `deno task screenshots`: makes the pictures of the dashboard in docs/images from the page itself, with invented
+ * figures.
  *
  * Needs Debian's `chromium`, and `fonts-inter` for the same letters.
  */
@@ -10,9 +11,9 @@ import { TestBrowser } from "../tests/support/browser.ts";
 
 const FOLDER = new URL("../docs/images/", import.meta.url);
 const START = Date.parse("2026-11-24T09:12:00Z");
-/** Each picture is of this second after the start; the page has been open for the five minutes before it. */
+/** Each picture shows this second after the start. The page has been open for the five minutes before. */
 const NOW = 5460;
-/** When the second backend dies, where it does. */
+/** When the second backend dies, in pictures where it does. */
 const DEATH = NOW - 48;
 
 interface Scene {
@@ -34,7 +35,7 @@ const URLS = ["http://10.0.4.11:9000", "http://10.0.4.12:9000", "http://10.0.4.1
 
 /** Requests per second at a second: uneven, and always the same. */
 function rate(second: number): number {
-  const noise = (Math.sin(second * 12.9898) * 43758.5453) % 1; // of a shader's kind: no pattern that an eye finds
+  const noise = (Math.sin(second * 12.9898) * 43758.5453) % 1; // as in shaders: no visible pattern
   return Math.round(412 + 60 * Math.sin(second / 37) + 26 * Math.sin(second / 11.3) + 16 * noise);
 }
 
@@ -123,7 +124,7 @@ function stream(hasFailure: boolean): string {
   return events.map(([name, data]) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`).join("");
 }
 
-/** The page's files, and a stream that says no more than it has said, but shows that it is alive. */
+/** Serves the files of the page, and a stream that sends nothing new but stays alive. */
 function serve(hasFailure: boolean): Deno.HttpServer<Deno.NetAddr> {
   const types: Record<string, string> = { js: "text/javascript", css: "text/css", svg: "image/svg+xml" };
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
@@ -153,7 +154,7 @@ async function take(browser: TestBrowser, { name, hasFailure, colorScheme, viewp
     const { page, complaints } = await browser.open(`http://127.0.0.1:${server.addr.port}`, options);
     await page.getByText("Live", { exact: true }).waitFor();
     await page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame))");
-    // The caret is left alone: hiding it takes a style of the tool's own.
+    // The caret stays visible: hiding it would need a style of the tool.
     await page.screenshot({ path: new URL(`${name}.png`, FOLDER).pathname, caret: "initial" });
     if (complaints.length > 0) throw new Error(complaints.join("\n"));
     await page.close();

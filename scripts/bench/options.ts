@@ -48,7 +48,7 @@ export const usage = `usage: deno task bench [OPTIONS]
   --json FILE          write the figures there as well
   --write              write tables and charts to docs/performance.md; for a whole run`;
 
-/** What the flags ask for, or the first thing wrong with them. */
+/** The options of the flags, or the first error in them. */
 export function parseOptions(args: string[]): Options | "help" | Error {
   const unknown: string[] = [];
   const flags = parseArgs(args, {

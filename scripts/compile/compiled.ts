@@ -1,4 +1,4 @@
-/** The plain form: `deno compile`. */
+/** Builds the plain form with `deno compile`. */
 
 import { bundle, deno, DenoError, runtimeFlags } from "./program.ts";
 
@@ -10,7 +10,7 @@ export class NoRuntimeError extends Error {
 /**
  * Compiles the bundled program into `output`, for another system when `target` names one.
  *
- * @throws {NoRuntimeError} where the runtime can't be had
+ * @throws {NoRuntimeError} if the runtime can't be fetched
  */
 export async function buildCompiled(output: string, target: string | undefined): Promise<void> {
   const directory = await Deno.makeTempDir();

@@ -1,6 +1,6 @@
-/** The program as the built file carries it: bundled, with the version in it, and the flags it runs with. */
+/** The program in the built file: bundled, with its version and the flags that it runs with. */
 
-/** What `deno.json` says that matters here. */
+/** The parts of `deno.json` that are used here. */
 interface Settings {
   readonly version: string;
   readonly unstable: readonly string[];
@@ -19,7 +19,7 @@ export type Form = "compiled" | "self-extracting";
 /** The entry modules: the main module, then the workers'. Each becomes a `.js` beside the others. */
 const ENTRIES = ["main.ts", "src/workers/worker.ts"] as const;
 
-/** What the entries and their types are made of; nothing else reaches the built file. */
+/** The sources of the entries and their types. Nothing else reaches the built file. */
 const SOURCES = ["deno.json", "deno.lock", "main.ts", "src", "types"];
 
 export const ROOT: URL = new URL("../../", import.meta.url);
@@ -37,7 +37,7 @@ export function runtimeFlags(): string[] {
   return ["--no-prompt", ...settings.unstable.map((name) => `--unstable-${name}`), ...permissions];
 }
 
-/** The commit, with `-dirty` after it when files have changed since; nothing when this is no clone of the project. */
+/** The commit, with `-dirty` if files have changed since; empty if this is not a clone of the project. */
 export async function commit(): Promise<string | undefined> {
   const prefix = await git("rev-parse", "--show-prefix");
   return prefix === "" ? await git("describe", "--always", "--dirty", "--exclude=*", "--abbrev=7") : undefined;
@@ -53,7 +53,7 @@ async function git(...args: string[]): Promise<string | undefined> {
   }
 }
 
-/** Some npm packages load the runtime's own modules by `require`, which a bundled module has not. */
+/** Some npm packages load modules of the runtime with `require`, which does not exist in a bundled module. */
 const REQUIRE =
   `import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);\n`;
 
@@ -92,7 +92,7 @@ async function copy(from: URL, to: string): Promise<void> {
   }
 }
 
-/** A command of the runtime failed; the message is what it said. */
+/** A command of the runtime failed. The message is its output. */
 export class DenoError extends Error {
   override readonly name = "DenoError";
 }

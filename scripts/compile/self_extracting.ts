@@ -6,7 +6,7 @@ import { tar } from "./tar.ts";
 /** The runtime's name in the archive: what `ps` and `top` show. */
 const RUNTIME = "roundhouse";
 
-/** Nothing beside or above the program, or in the current directory, is looked at; nothing is fetched. */
+/** Flags that keep the runtime from reading files beside the program or in the current folder, and from fetching. */
 const ISOLATION = [
   "--quiet",
   "--no-config",
@@ -52,10 +52,10 @@ export async function buildSelfExtracting(output: string): Promise<void> {
   }
 }
 
-/** Fills the script's `@NAME@`s in; the last is its own length. */
+/** Replaces each `@NAME@` in the script. The last is the length of the script. */
 function head(template: string, values: Readonly<Record<string, string>>): string {
   const filled = template.replaceAll(/@([A-Z]+)@/g, (placeholder, name: string) => values[name] ?? placeholder);
-  // A width of its own, so that the number doesn't move what it counts.
+  // A fixed width, so that the number does not change the length that it states.
   const offset = filled.replace("@OFFSET@", " ".repeat(8)).length + 1;
   const script = filled.replace("@OFFSET@", String(offset).padEnd(8));
   const left = /@[A-Z]+@/.exec(script);
@@ -63,7 +63,7 @@ function head(template: string, values: Readonly<Record<string, string>>): strin
   return script;
 }
 
-/** Writes beside the file and renames, so that one that is running is left alone. */
+/** Writes a new file beside the old one and renames it, so that a running program is not changed. */
 async function write(output: string, script: string, archive: Blob): Promise<void> {
   const partial = `${output}.partial`;
   await Deno.writeTextFile(partial, script);

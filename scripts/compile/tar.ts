@@ -7,7 +7,7 @@ export interface Member {
 }
 
 const BLOCK = 512;
-/** All files say that they were last changed then, in seconds since 1970: 2020-01-01. */
+/** The time of change of all files, in seconds since 1970: 2020-01-01. */
 const MODIFIED = 1_577_836_800;
 
 /** The archive's bytes. Paths may be up to 100 bytes long. */

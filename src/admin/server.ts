@@ -116,7 +116,7 @@ class AdminRequest extends Request {
   }
 }
 
-/** The path of a target. The only target that is not a path is `*`. */
+/** The target as a path. The only target that is not a path is `*`. */
 function slashed(target: string): string {
   return target.startsWith("/") ? target : `/${target}`;
 }
@@ -157,7 +157,7 @@ function adminApp(options: AdminOptions): Hono<AdminEnv> {
   return app;
 }
 
-/** Whether the body is read. The body of a GET has no meaning (RFC 9110 §9.3.1). */
+/** The body to read; none for GET, whose body has no meaning (RFC 9110 §9.3.1). */
 function bodyOf({ req: { method }, env: { body } }: AdminContext): Incoming["body"] {
   return method === "GET" || method === "HEAD" ? undefined : body;
 }

@@ -16,16 +16,16 @@ import { RecordingLog } from "./log.ts";
 import { backendSpec } from "./pool.ts";
 import { headerOf, RawClient, type RawResponse, textOf } from "./raw_client.ts";
 
-/** The pool's backend unless the test names others. */
+/** The backend of the pool, unless the test names others. */
 const BACKEND = "http://127.0.0.1:9001";
 
-/** A request as a test writes it; what is absent is as a well-behaved client sends it. */
+/** A request of a test. Missing fields are as a normal client sends them. */
 export interface Sent {
   readonly method?: string;
   readonly target?: string;
   /** Replaces or, with `null`, leaves out a header. */
   readonly headers?: Readonly<Record<string, string | null>>;
-  /** Sent as it is when it is text, as JSON otherwise. */
+  /** Text is sent as it is; anything else as JSON. */
   readonly body?: unknown;
 }
 
@@ -92,7 +92,7 @@ export class TestAdmin implements AsyncDisposable {
     return backend;
   }
 
-  /** Sends one request on a connection of its own, byte for byte as told. */
+  /** Sends one request over a new connection, byte for byte. */
   async send({ method = "GET", target = "/status", headers = {}, body }: Sent): Promise<RawResponse> {
     using client = await RawClient.connect(this.port);
     const text = body === undefined || typeof body === "string" ? body ?? "" : JSON.stringify(body);

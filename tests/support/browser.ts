@@ -1,10 +1,10 @@
-/** Debian's Chromium, and pages in it that say what went wrong in them. */
+/** Debian's Chromium, and pages in it that collect their errors. */
 
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
 const EXECUTABLE = "/usr/bin/chromium";
 
-/** Nothing of a browser's life but the page: no updates, no telemetry, no look at the network. */
+/** Flags that turn off everything but the page: updates, telemetry, network detection. */
 const ARGUMENTS = [
   "--headless",
   "--no-sandbox",
@@ -38,7 +38,7 @@ export class TestBrowser implements AsyncDisposable {
     return new TestBrowser(await chromium.launch({ executablePath: EXECUTABLE, args: ARGUMENTS }));
   }
 
-  /** A page in a window of its own, with nothing stored from others; times are shown in UTC. */
+  /** A page in a new window without stored data of other pages. Times are in UTC. */
   async open(url: string, options: BrowserContextOptions = {}): Promise<TestPage> {
     const context = await this.#browser.newContext({ timezoneId: "UTC", locale: "en-GB", ...options });
     const page = new TestPage(await context.newPage(), url);
@@ -51,12 +51,12 @@ export class TestBrowser implements AsyncDisposable {
   }
 }
 
-/** A page, and what the browser said of it. */
+/** A page, and what the browser reported about it. */
 export class TestPage {
   readonly page: Page;
-  /** Errors and warnings of the console, a refusal by the content security policy among them, and uncaught errors. */
+  /** Errors and warnings of the console, including those of the content security policy, and uncaught errors. */
   readonly complaints: string[] = [];
-  /** Requests to anywhere but the page's own server. */
+  /** Requests to other servers than that of the page. */
   readonly strayRequests: string[] = [];
 
   constructor(page: Page, url: string) {

@@ -1,4 +1,4 @@
-/** Certificates for tests, made on the spot, and servers and clients that use them. */
+/** Makes certificates for tests, and servers and clients that use them. */
 
 import { generate } from "selfsigned";
 import { X509Certificate } from "node:crypto";
@@ -14,7 +14,7 @@ export interface Pair {
 }
 
 export interface PairOptions {
-  /** Who signs; default: itself. */
+  /** The authority that signs it; default: self-signed. */
   readonly authority?: Pair;
   /** Days from now until it ends; negative: it has expired. Default 90. */
   readonly days?: number;
@@ -49,7 +49,7 @@ export async function makePair({ authority, days = 90 }: PairOptions = {}): Prom
   return { cert, key };
 }
 
-/** A directory that goes with the test. */
+/** A directory that is deleted after the test. */
 export class TemporaryDirectory implements Disposable {
   readonly path = Deno.makeTempDirSync();
 
@@ -70,7 +70,7 @@ export class TemporaryDirectory implements Disposable {
   }
 }
 
-/** The text of the one self-signed certificate that is kept where state is. */
+/** The text of the only self-signed certificate in the state directory. */
 export function keptCertificate(state: string): string {
   const folder = `${state}/tls`;
   const names = Array.from(Deno.readDirSync(folder), ({ name }) => name).filter((name) => name.endsWith(".crt"));
@@ -78,7 +78,7 @@ export function keptCertificate(state: string): string {
   return Deno.readTextFileSync(`${folder}/${names[0]}`);
 }
 
-/** A directory that is where state is kept, for as long as the test runs. */
+/** The state directory while the test runs. */
 export class StateDirectory extends TemporaryDirectory {
   readonly #before = Deno.env.get("STATE_DIRECTORY");
 
@@ -129,7 +129,7 @@ export function clientFor(version: "HTTP/1.1" | "HTTP/2", { cert }: Pick<Pair, "
   return Deno.createHttpClient({ caCerts: [cert], http1: !http2, http2, allowHost: true });
 }
 
-/** The serial number of the certificate that a new connection is shown, and the protocol it agrees on. */
+/** The serial number of the certificate that a new connection gets, and the negotiated protocol. */
 export async function shown(
   port: number,
   ALPNProtocols: string[] = [],

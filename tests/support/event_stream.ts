@@ -1,6 +1,6 @@
 /** Reads server-sent events one by one. */
 
-/** One event as it came; `id` is `undefined` where it carries none. */
+/** One event as received; `id` is `undefined` if it has none. */
 export interface ServerSentEvent {
   readonly id: string | undefined;
   readonly event: string;
@@ -9,7 +9,7 @@ export interface ServerSentEvent {
   readonly data: any;
 }
 
-/** The events of a stream, read as they are asked for. Dispose of it to leave. */
+/** The events of a stream, read on demand. Dispose of it to close the stream. */
 export class EventReader implements AsyncDisposable {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #decoder = new TextDecoder();

@@ -1,4 +1,4 @@
-/** A connection that a test plays the other side of. */
+/** A connection whose other side is the test. */
 
 import type { Link } from "../../src/engines/wire/link.ts";
 
@@ -8,7 +8,7 @@ interface Reading {
   readonly reject: (error: unknown) => void;
 }
 
-/** Delivers what it is told to, a read at a time, and remembers what is written. */
+/** Delivers the bytes that a test gives it, one read at a time, and records what is written. */
 export class FakeLink implements Link {
   /** Copies of what was written, in order. */
   readonly written: Uint8Array[] = [];
@@ -16,11 +16,11 @@ export class FakeLink implements Link {
   writeClosed = false;
   /** Whether a write waits for the gate. */
   writing = false;
-  /** While set, writes wait for it; where it rejects, they fail. */
+  /** While set, writes wait for it. If it rejects, they fail. */
   gate: Promise<void> | undefined;
   #reading: Reading | undefined;
 
-  /** Whether somebody waits for bytes. */
+  /** Whether a read waits for bytes. */
   get isRead(): boolean {
     return this.#reading !== undefined;
   }
@@ -51,7 +51,7 @@ export class FakeLink implements Link {
     this.#take()?.reject(new Error("closed"));
   }
 
-  /** Hands bytes to the read under way, as many as fit; returns how many. */
+  /** Gives bytes to the pending read, as many as fit. Returns how many. */
   deliver(bytes: Uint8Array): number {
     const reading = this.#take();
     if (reading === undefined) throw new Error("nobody reads");
@@ -61,7 +61,7 @@ export class FakeLink implements Link {
     return count;
   }
 
-  /** The other side has no more to say, or has broken off. */
+  /** The other side ends the connection, or breaks it off. */
   end(error?: Error): void {
     const reading = this.#take();
     if (error === undefined) reading?.resolve(null);

@@ -1,6 +1,6 @@
 /** Time that passes when a test says so. */
 
-/** Puts the system's clock and timers into a test's hands for as long as it lives. */
+/** Replaces the clock and the timers of the system until it is disposed of. */
 export class FakeTime implements Disposable {
   readonly #real = { now: performance.now, setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
   readonly timers = new Map<number, { readonly at: number; readonly callback: () => void }>();
@@ -18,7 +18,7 @@ export class FakeTime implements Disposable {
     });
   }
 
-  /** Lets time pass; what is due by then is called at its time. */
+  /** Lets time pass. Timers that are due are called at their time. */
   advance(ms: number): void {
     const end = this.#now + ms;
     while (true) {
@@ -32,7 +32,7 @@ export class FakeTime implements Disposable {
     this.#now = end;
   }
 
-  /** Time passes while the program is busy: what was due meanwhile is called at the next `advance`. */
+  /** Lets time pass while the program is busy. Timers that were due are called at the next `advance`. */
   stall(ms: number): void {
     this.#now += ms;
   }

@@ -1,4 +1,4 @@
-/** Streams in a test's hands. */
+/** Streams that tests feed. */
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

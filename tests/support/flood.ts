@@ -1,20 +1,20 @@
-/** Peers that send or take as fast as they can, each in a thread of its own, so that the proxy is the slowest. */
+/** Peers that send or read as fast as they can. Each runs in its own thread, so that the proxy is the slowest part. */
 
 /** What such a peer does. */
 export interface FloodOrder {
-  /** Where it connects; `null`: it listens, and begins with each connection once something has come over it. */
+  /** Where it connects; `null`: it listens, and starts on a connection after it has received something. */
   readonly port: number | null;
   /** The authority of the proxy's certificate, to connect over TLS; default: without TLS. */
   readonly ca?: string;
   /** What it sends first. */
   readonly first: string;
-  /** What it sends over and over then; nothing: it only takes what comes. */
+  /** What it then sends again and again; nothing: it only reads. */
   readonly repeat: string;
 }
 
 export class Flood implements Disposable {
   readonly #worker: Worker;
-  /** Where it listens, or connected to. */
+  /** The address on which it listens, or to which it is connected. */
   readonly port: number;
 
   static async start(order: FloodOrder): Promise<Flood> {

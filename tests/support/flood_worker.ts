@@ -1,6 +1,6 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-/** A peer in a thread of its own that sends or takes as fast as it can: `flood.ts` starts it. */
+/** A peer in its own thread that sends or reads as fast as it can. `flood.ts` starts it. */
 
 import type { FloodOrder } from "./flood.ts";
 

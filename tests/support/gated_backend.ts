@@ -2,7 +2,7 @@
 
 import { HttpBackend } from "./http_backend.ts";
 
-/** A backend that answers when it is told to, and remembers who asked and how many at once. */
+/** A backend that answers when a test says so. Records requests, and how many there were at once. */
 export class GatedBackend implements AsyncDisposable {
   readonly targets: string[] = [];
   most = 0;

@@ -1,10 +1,12 @@
-/** Streams of HTTP/1.1 for property tests: well-formed, and with what attackers do to them. Each byte a character. */
+/**
+ * HTTP/1.1 streams for property tests: well-formed ones, and with edits as attackers make them. One character per byte.
+ */
 
 import type { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { latin1 } from "./http1_stream.ts";
 
-/** A request as a body hides it, in the hope that somebody reads it. */
+/** A request that is hidden in a body, as in an attempt of request smuggling. */
 const SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: evil\r\n\r\n";
 
 const REQUESTS = [
@@ -29,7 +31,7 @@ const RESPONSES = [
   "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
 ];
 
-/** Lines that change what a message is, or look as if they did. */
+/** Header lines that change the meaning of a message, or look as if they did. */
 const HOSTILE_LINES = [
   "Content-Length: 5\r\n",
   "content-length: 0\r\n",
@@ -92,7 +94,7 @@ function hostile(messages: readonly string[]): fc.Arbitrary<string> {
     .map(([messages, edits]) => edits.reduce(applyEdit, messages.join("")));
 }
 
-/** Whole lines go where a line begins. */
+/** Inserts whole lines at the beginning of a line. */
 function applyEdit(text: string, { place, dropped, put }: Edit): string {
   let at = place % (text.length + 1);
   if (put.endsWith("\r\n") && put.length > 2) at = text.lastIndexOf("\n", at) + 1;

@@ -1,6 +1,6 @@
 /**
- * What a stream of requests says, read off the grammar of RFC 9110 and 9112 with regular expressions: slow, written
- * without a look at the codec, and as strict. Text in which each byte is a character.
+ * Reads a stream of requests with regular expressions from the grammar of RFC 9110 and 9112. It is slow, independent of
+ * the codec, and as strict. The text has one character for each byte.
  */
 
 import type { BodyFraming } from "../../src/http1/body.ts";
@@ -27,7 +27,7 @@ const TRAILERS_BEGUN = new RegExp(
   "i",
 );
 
-/** Text that is no HTTP/1.1. */
+/** Text that is not HTTP/1.1. */
 class Refused extends Error {}
 
 /** Reads requests until one is refused. */
@@ -135,7 +135,7 @@ function readChunks(message: ReadMessage<Http1Request>, text: string, at: number
   message.end = at + trailers[0].length;
 }
 
-/** Refuses what no further bytes could make whole. */
+/** Refuses text that no further bytes could complete. */
 function mayGoOn(begun: RegExp, text: string, at: number): void {
   if (!begun.test(text.slice(at))) throw new Refused("chunks");
 }

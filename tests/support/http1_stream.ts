@@ -8,27 +8,27 @@ import { MalformedMessage } from "../../src/http1/malformed.ts";
 import { type Http1Request, readRequestHead } from "../../src/http1/request_head.ts";
 import { type Http1Response, readResponseHead } from "../../src/http1/response_head.ts";
 
-/** A head and as much of the body as has come. */
+/** A head, and the part of the body that has arrived. */
 export interface ReadMessage<Head> {
   readonly head: Head;
   /** Where its body begins in the stream. */
   readonly bodyAt: number;
-  /** Each byte a character. */
+  /** One character for each byte. */
   body: string;
-  /** Where it ends in the stream; `undefined`: it goes on. */
+  /** Where it ends in the stream; `undefined`: it is not complete. */
   end: number | undefined;
 }
 
-/** What a stream was read as. */
+/** The messages of a stream. */
 export interface ReadStream<Head> {
   readonly messages: ReadMessage<Head>[];
-  /** Why it was read no further. */
+  /** Why reading stopped. */
   refused: string | undefined;
-  /** The stream as it goes on: what the codec mends in bodies is mended. The codec's alone. */
+  /** The stream as it is sent on, with the corrections of the codec. Only the codec sets it. */
   passed: string;
 }
 
-/** Trailers may take this much. */
+/** The limit for trailers. */
 export const MOST_TRAILER_BYTES = 1024;
 
 /** Reads requests until one is refused. */
@@ -92,7 +92,7 @@ function readStream<Head extends { readonly framing: BodyFraming }>(
   return stream;
 }
 
-/** Returns what reads on in the body, tells where it is, and notes the message's end. */
+/** Returns a function that reads more of the body, reports where it is, and records the end of the message. */
 function bodyOf<Head extends { readonly framing: BodyFraming }>(message: ReadMessage<Head>, bytes: Buffer) {
   const { framing } = message.head;
   const onData = (_: Uint8Array, from: number, to: number) => {

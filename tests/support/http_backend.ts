@@ -1,4 +1,4 @@
-/** A well-behaved backend for tests: a real `Deno.serve` that counts what it gets. */
+/** A normal backend for tests: a real `Deno.serve` that counts its requests. */
 
 export type Handler = (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => Response | Promise<Response>;
 

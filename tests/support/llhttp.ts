@@ -54,7 +54,7 @@ interface Llhttp {
   llhttp_should_keep_alive(parser: Pointer): number;
 }
 
-/** What is being read: the callbacks are the module's, not a parser's. */
+/** The present message. The callbacks belong to the module, not to a parser. */
 let current: LlhttpMessage;
 
 const llhttp = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(wasm)), {
@@ -129,7 +129,7 @@ export function readWithLlhttp(type: "REQUEST" | "RESPONSE", bytes: Buffer): Llh
   }
 }
 
-/** Where field lines go. */
+/** Receives field lines. */
 function lines(): [name: string, value: string][] {
   return current.headComplete ? current.trailers : current.fields;
 }

@@ -1,4 +1,4 @@
-/** A log that remembers, for tests. */
+/** A log that records its lines, for tests. */
 
 import type { Fields, Log } from "../../src/log.ts";
 
@@ -8,7 +8,7 @@ export interface LogLine {
   readonly fields: Fields;
 }
 
-/** Remembers every line. */
+/** Records every line. */
 export class RecordingLog implements Log {
   readonly lines: LogLine[] = [];
 

@@ -10,7 +10,7 @@ export function memories(count: number): readonly Memory[] {
   return [first, ...others];
 }
 
-/** Memory that nothing was taken of, as each of `count` isolates sees it. */
+/** Unused memory, as each of `count` isolates sees it. */
 export function arenas(count: number, lines: number): readonly Arena[] {
   const { buffer } = Arena.allocate(count, lines);
   return Array.from({ length: count }, (_, isolate) => new Arena({ buffer, isolates: count, isolate }));

@@ -1,6 +1,6 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-/** A backend in an isolate of its own, which answers on time whatever the test's isolate does; `?after=` milliseconds. */
+/** A backend in its own isolate, so that it answers on time while the test is busy: after `?after=` milliseconds. */
 
 const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
   const after = Number(new URL(request.url).searchParams.get("after"));

@@ -4,7 +4,7 @@ import { waitFor } from "./wait.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).href;
 
-/** What runs where a test does not say; see `proxy.ts`. */
+/** The defaults for tests that do not say what they run on; see `proxy.ts`. */
 const UNDER_TEST = [
   ["--engine", Deno.env.get("ROUNDHOUSE_TEST_ENGINE")],
   ["--workers", Deno.env.get("ROUNDHOUSE_TEST_WORKERS")],
@@ -19,20 +19,20 @@ export interface ProgramOptions {
   readonly stdin?: string;
   /** Starts from an empty environment instead of ours. */
   readonly clearEnv?: boolean;
-  /** A built file to run; else what the environment variable ROUNDHOUSE_BINARY names; else the program from source. */
+  /** A built file to run. Default: the file that ROUNDHOUSE_BINARY names, or else the program from source. */
   readonly binary?: string;
   /** The most files, connections among them, that it may have open. */
   readonly openFiles?: number;
 }
 
-/** What a program that ran to its end left behind. */
+/** The result of a program that has ended. */
 export interface Finished {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** The words that start the program with these arguments. */
+/** The command line that starts the program with these arguments. */
 export function commandLine(
   args: readonly string[],
   binary = Deno.env.get("ROUNDHOUSE_BINARY"),
@@ -114,7 +114,7 @@ export class Program implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
-  /** All that came on standard output; settles when the program ends. */
+  /** All of standard output; settles when the program ends. */
   stdout(): Promise<string> {
     return this.#stdout;
   }
@@ -126,7 +126,7 @@ export class Program implements AsyncDisposable {
         entry.message === message && Object.entries(fields).every(([name, value]) => entry[name] === value)
       );
     await waitFor(() => find() !== undefined, { what: `the log line "${message}"`, timeoutMs: 20_000 });
-    return find() as LogEntry; // it was found a moment ago
+    return find() as LogEntry; // `waitFor` has just found it
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -156,7 +156,7 @@ export class Program implements AsyncDisposable {
   }
 }
 
-/** Less what the runtime, not the program, says on standard error when it runs from source. */
+/** Removes what the runtime writes to standard error when the program runs from source. */
 function withoutRuntimeNotes(text: string): string {
   return text.split("\n").filter((line) => !line.startsWith("Warning Permissions in the config file")).join("\n");
 }

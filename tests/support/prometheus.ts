@@ -1,4 +1,4 @@
-/** Reads the Prometheus text format 0.0.4, and takes nothing that strays from it or from its conventions. */
+/** Reads the Prometheus text format 0.0.4. Refuses everything that differs from it or from its conventions. */
 
 /** A metric as scraped. */
 export interface ScrapedFamily {

@@ -8,10 +8,10 @@ import { RecordingLog } from "./log.ts";
 import { WORKER_URL } from "../../src/workers/worker_url.ts";
 import { waitFor } from "./wait.ts";
 
-/** How many isolates serve where a test does not say: `.ci/run` runs the tests through a proxy with 1 and with 2. */
+/** The number of isolates for tests that do not name one: `.ci/run` runs them with 1 and with 2. */
 export const WORKERS = Number(Deno.env.get("ROUNDHOUSE_TEST_WORKERS") ?? 1);
 
-/** Which engine runs where a test does not say: `.ci/run` runs the tests with both. */
+/** The engine for tests that do not name one: `.ci/run` runs them with both. */
 export const ENGINE = configSchema.parse({ engine: Deno.env.get("ROUNDHOUSE_TEST_ENGINE") }).engine;
 
 /** A running proxy. Dispose of it to stop it gracefully, which also proves that nothing is left in flight. */
@@ -24,7 +24,10 @@ export class TestProxy implements AsyncDisposable {
     this.log = log;
   }
 
-  /** Starts one; checks and holds are off unless the settings say otherwise. A reload goes by what `settings` holds by then. */
+  /**
+   * Starts one; checks and holds are off unless the settings say otherwise. A reload goes by what `settings` holds by
+   * then.
+   */
   static async start(
     settings: ConfigFile,
     { clock = systemClock, workerUrl = WORKER_URL }: { readonly clock?: Clock; readonly workerUrl?: URL } = {},

@@ -1,4 +1,4 @@
-/** Chance that a test can rely on: numbers from a seed, and how far counts are from what weights promise. */
+/** Random numbers from a seed, and how far counts are from the shares of the weights. */
 
 /** Mulberry32: uniform in [0, 1), the same row for the same seed. */
 export function seededRandom(seed: number): () => number {

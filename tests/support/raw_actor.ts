@@ -1,9 +1,12 @@
-/** A client for long runs: does one thing after another, drawn by chance, and checks that each answer is its own. */
+/**
+ * A client for long runs. It does one random action after another, and checks that each response belongs to its
+ * request.
+ */
 
 import { RawClient, type RawResponse, textOf } from "./raw_client.ts";
 import { closeFrame, textFrame, webSocketHandshake } from "./raw_websocket.ts";
 
-/** An action that takes longer is stuck: the proxy's own limits are to be far below. */
+/** An action that takes longer is stuck. The limits of the proxy must be far lower. */
 const STUCK_MS = 10_000;
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -12,7 +15,7 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 export class Tally {
   readonly statuses = new Map<string, number>();
   actions = 0;
-  /** Answers that were another request's, actions that hung: what must not be. */
+  /** Faults: responses that belong to another request, and actions that hang. */
   readonly wrongs: string[] = [];
 
   count(status: string): void {
@@ -31,13 +34,13 @@ export interface ActorOptions {
   readonly random: () => number;
   readonly tally: Tally;
   /**
-   * Whether a client may be left waiting when its answer broke off before the proxy had read all of its body. Under
+   * Whether a client may wait for ever if its response broke off before the proxy had read its whole body. With
    * `Deno.serve` such a connection stays open until the client closes it.
    */
   readonly uploadsMayHang: boolean;
 }
 
-/** One client. It keeps its connection where the proxy does. */
+/** One client. It keeps its connection if the proxy does. */
 export class Actor {
   readonly #port: number;
   readonly #random: () => number;
@@ -110,7 +113,7 @@ export class Actor {
     return { token, text: `${start} HTTP/1.1\r\nHost: soak\r\nX-Token: ${token}\r\n${headers}\r\n` };
   }
 
-  /** Reads the answer to the request with this token; 200 has to be the very one. */
+  /** Reads the response to the request with this token. A 200 must contain the token. */
   async #answer(client: RawClient, token: string, method = "GET"): Promise<void> {
     let response: RawResponse | undefined;
     do response = await client.response(method); while (response !== undefined && isInterim(response));
@@ -139,7 +142,7 @@ export class Actor {
     const client = await this.#open();
     const body = new Uint8Array(Math.floor(this.#random() ** 4 * 300_000));
     const { token, text } = this.#head("POST /post", `Content-Length: ${body.length}\r\n`);
-    // A backend may answer before it has read the body: both ways at once.
+    // A backend may answer before it has read the body, so the client sends and reads at the same time.
     await Promise.all([client.send(text).then(() => client.send(body)), this.#answer(client, token)]);
   }
 

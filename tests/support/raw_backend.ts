@@ -35,7 +35,7 @@ export class RawConnection {
     await this.until("\u0000 never sent").catch(() => {}); // a reset is an end, too
   }
 
-  /** Reads what has come, at least one byte; leaves `received` alone. `undefined`: the other side has ended. */
+  /** Reads at least one byte. Does not change `received`. `undefined`: the other side has ended. */
   async read(maxBytes = 65536): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const chunk = new Uint8Array(maxBytes);
     const count = await this.#connection.read(chunk);
@@ -48,7 +48,7 @@ export class RawConnection {
     for (let sent = 0; sent < bytes.length;) sent += await this.#connection.write(bytes.subarray(sent));
   }
 
-  /** Says that nothing more will be sent. */
+  /** Ends the sending side. */
   async end(): Promise<void> {
     await this.#connection.closeWrite();
   }
@@ -104,7 +104,7 @@ export class RawBackend implements AsyncDisposable {
       for await (const accepted of this.#listener) {
         const connection = new RawConnection(accepted);
         const index = this.connections.push(connection) - 1;
-        // A script ends when the other side does; that is no failure of the test.
+        // A script ends when the other side does. That does not fail the test.
         this.#running.push(
           Promise.resolve(script(connection, index)).catch(() => {}).finally(() => connection.close()),
         );

@@ -1,4 +1,4 @@
-/** A client that speaks HTTP/1.1 byte by byte: it sends exactly what it is told and reads exactly what comes. */
+/** A client that speaks HTTP/1.1 byte by byte. It sends exactly the given bytes, and shows exactly what it receives. */
 
 const encoder = new TextEncoder();
 
@@ -37,11 +37,11 @@ export class RawClient implements Disposable {
 
   static async connect(port: number): Promise<RawClient> {
     const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-    connection.setNoDelay(true); // what is sent in pieces goes in pieces
+    connection.setNoDelay(true); // so that pieces are not joined
     return new RawClient(connection);
   }
 
-  /** @param authority whom to trust */
+  /** @param authority the authority to trust */
   static async connectTls(port: number, authority: { readonly cert: string }): Promise<RawClient> {
     return new RawClient(await Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [authority.cert] }));
   }
@@ -85,7 +85,7 @@ export class RawClient implements Disposable {
     return this.#take(this.#buffer.length);
   }
 
-  /** Reads at least one byte; what there is then. Empty at the end. */
+  /** Reads at least one byte, and returns all that has arrived. Empty at the end. */
   async chunk(): Promise<Uint8Array> {
     if (this.#buffer.length === 0) await this.#fill();
     return this.#take(this.#buffer.length);

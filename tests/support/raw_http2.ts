@@ -1,4 +1,4 @@
-/** A client that speaks HTTP/2 frame by frame (RFC 9113): what no library would send. */
+/** A client that speaks HTTP/2 frame by frame (RFC 9113), to send what no library would send. */
 
 const FRAME_TYPES = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, PING: 6, GOAWAY: 7 } as const;
 const END_STREAM = 1;
@@ -12,7 +12,7 @@ const STATUSES = [200, 204, 206, 304, 400, 404, 500];
 
 const encoder = new TextEncoder();
 
-/** One stream's answer. */
+/** The response of one stream. */
 export interface Http2Answer {
   /** `reset`: the stream, or the whole connection, was broken off before a head came. */
   readonly status: number | "reset";
@@ -33,7 +33,7 @@ export function frame(
   return bytes;
 }
 
-/** A header block, every field spelled out. */
+/** A header block with every field as a literal. */
 function block(fields: readonly (readonly [name: string, value: string])[]): number[] {
   const text = (value: string) => {
     const bytes = encoder.encode(value);
@@ -58,7 +58,7 @@ export class RawHttp2Client implements Disposable {
     this.#connection = connection;
   }
 
-  /** @param authority whom to trust; without: in the clear, by prior knowledge */
+  /** @param authority the authority to trust; without it: plain HTTP/2 with prior knowledge */
   static async connect(port: number, authority?: { readonly cert: string }): Promise<RawHttp2Client> {
     const to = { hostname: "127.0.0.1", port };
     const connection = authority === undefined
@@ -142,7 +142,7 @@ export class RawHttp2Client implements Disposable {
   }
 }
 
-/** The status is the first field of an answer: indexed whole, or a literal whose name is indexed. */
+/** The status is the first field of a response: an indexed field, or a literal with an indexed name. */
 function statusOf(payload: Uint8Array): number {
   let at = 0;
   while (((payload[at] ?? 0) & 0xe0) === 0x20) at++; // changes of the table's size, below 31

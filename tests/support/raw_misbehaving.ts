@@ -1,14 +1,14 @@
-/** Backends for long runs: some behave, some do to each request whatever chance has them do. */
+/** Backends for long runs: some behave normally, some treat each request badly in a random way. */
 
 import { HttpBackend } from "./http_backend.ts";
 import { RawBackend, type RawConnection } from "./raw_backend.ts";
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** Large enough that a client can leave in the middle. */
+/** Large enough for a client to leave in the middle. */
 const LARGE_BODY_BYTES = 2 * 1024 * 1024;
 
-/** Behaves: echoes the token and the length of the body, streams large bodies, speaks WebSocket. */
+/** A normal backend: echoes the token and the length of the body, streams large bodies, speaks WebSocket. */
 export function goodBackend(random: () => number, maxDelayMs: number): HttpBackend {
   return new HttpBackend(async (request) => {
     if (request.headers.get("upgrade") === "websocket") {
@@ -31,7 +31,7 @@ function tokenOf(value: string | null | undefined): string {
   return value ?? "none";
 }
 
-/** What a misbehaving backend may do with a request whose head it has read; `true`: it may get another one. */
+/** How a misbehaving backend treats a request whose head it has read; `true`: the connection may be used again. */
 type Misdeed = (connection: RawConnection, token: string) => Promise<boolean>;
 
 const MISDEEDS: readonly Misdeed[] = [
@@ -85,7 +85,7 @@ export function badBackend(random: () => number): RawBackend {
     while (await connection.head()) {
       const token = /^x-token: *(.*?) *\r$/im.exec(connection.received)?.[1];
       const misdeed = MISDEEDS[Math.floor(random() * MISDEEDS.length)];
-      // What it did not read of a body would look like the next head: it takes one request with a body at most.
+      // An unread body would look like the next head. So it accepts at most one request with a body.
       const hasBody = /^(?:content-length: *[1-9]|transfer-encoding:)/im.test(connection.received);
       if (misdeed === undefined || !await misdeed(connection, tokenOf(token)) || hasBody) return;
     }

@@ -1,4 +1,4 @@
-/** A backend that reads every request to the letter of RFC 9112 and remembers it: what reaches it, and how. */
+/** A backend that reads every request strictly by RFC 9112 and records it. */
 
 import { RawBackend, type RawConnection } from "./raw_backend.ts";
 import { concat } from "./raw_client.ts";
@@ -6,7 +6,7 @@ import { concat } from "./raw_client.ts";
 /** A header or trailer line as it came. */
 export type Line = readonly [name: string, value: string];
 
-/** A request as a backend saw it. The body grows while it arrives. */
+/** A request as a backend has received it. The body grows while it arrives. */
 export interface SeenRequest {
   readonly method: string;
   readonly target: string;
@@ -15,14 +15,14 @@ export interface SeenRequest {
   readonly framing: "none" | "length" | "chunked";
   /** Which of the backend's connections it came on, from 0. */
   readonly connection: number;
-  /** How much of the body has come. */
+  /** How much of the body has arrived. */
   bodyBytes: number;
   /** Empty until the body is complete, and where the backend was told not to keep it. */
   body: Uint8Array<ArrayBuffer>;
   readonly trailers: Line[];
   /** Whether it came to the end that its framing promises. */
   complete: boolean;
-  /** Whether nothing more of it will come. */
+  /** Whether the request has ended, completely or not. */
   ended: boolean;
 }
 
@@ -44,18 +44,18 @@ const REQUEST_LINE = new RegExp(`^(${TOKEN}) ([\\x21-\\x7e\\x80-\\xff]+) HTTP/1\
 const HEADER_LINE = new RegExp(`^(${TOKEN}):[ \\t]*([\\t\\x20-\\x7e\\x80-\\xff]*?)[ \\t]*$`);
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/;
 
-/** What came was not a request as RFC 9112 has it. */
+/** Bytes that are not a request of RFC 9112. */
 class Violation extends Error {}
 
 /** A listening backend. Dispose of it to cut everything. */
 export class RecordingBackend implements AsyncDisposable {
   /** In the order of their heads. */
   readonly requests: SeenRequest[] = [];
-  /** What was not to the letter. A test that finds one has found a hole to smuggle through. */
+  /** Requests that break RFC 9112. One of these means that request smuggling is possible. */
   readonly violations: string[] = [];
   readonly #backend: RawBackend;
 
-  /** @param answer by default says what it was asked: `echoOf` */
+  /** @param answer default: `echoOf`, which repeats method, target and length */
   constructor(answer: Answer = echoOf, options: RecorderOptions = {}) {
     this.#backend = new RawBackend(async (connection, index) => {
       try {
@@ -104,7 +104,7 @@ export class RecordingBackend implements AsyncDisposable {
   }
 }
 
-/** 200 and a line that says method, target and length of the body. */
+/** 200 with a line that contains method, target and length of the body. */
 export function echoOf({ method, target, bodyBytes }: SeenRequest): string {
   const text = `${method} ${target} ${bodyBytes}`;
   return `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n${method === "HEAD" ? "" : text}`;
@@ -127,7 +127,7 @@ function latin1(bytes: Uint8Array): string {
   return text;
 }
 
-/** Reads requests off a connection and forgives nothing. */
+/** Reads requests from a connection strictly. */
 class StrictReader {
   readonly #connection: RawConnection;
   #buffer = new Uint8Array(0);

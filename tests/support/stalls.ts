@@ -1,18 +1,18 @@
-/** A proxy whose event loop is busy: requests for `/stall` hold it, again and again, from shortly after their attempt. */
+/** A proxy with a busy event loop: requests for `/stall` block it again and again, from shortly after their attempt. */
 
 import { Forwarder } from "../../src/proxy/forwarder.ts";
 
-/** How long it is held in all, and at a time. */
+/** How long it is blocked in total, and at a time. */
 export const STALLED_MS = 700;
 const AT_A_TIME_MS = 350;
 
-/** Holds the isolate for that long. */
+/** Blocks the isolate for that long. */
 export function stall(ms: number): void {
   const end = performance.now() + ms;
   while (performance.now() < end);
 }
 
-/** Makes requests for `/stall` hold this isolate; ends with the returned function. */
+/** Makes requests for `/stall` block this isolate, until the returned function is called. */
 export function stallOnRequest(): () => void {
   const { handle } = Forwarder.prototype;
   Forwarder.prototype.handle = function (exchange) {

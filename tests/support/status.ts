@@ -1,8 +1,8 @@
-/** Objects of `GET /status` made up for tests. */
+/** Invented objects of `GET /status` for tests. */
 
 import type { BackendStatus, Status } from "../../src/admin/dashboard/status.d.ts";
 
-/** An up and active backend that nothing has happened to, with what differs. Its URL comes from its id. */
+/** An up and active backend without traffic, with the given changes. Its URL comes from its id. */
 export function backendStatus(id: string, differs: Partial<BackendStatus> = {}): BackendStatus {
   return {
     id,

@@ -1,4 +1,4 @@
-/** Waiting without luck: for a condition with a deadline, or on a clock that the test moves. */
+/** Waits for a condition with a deadline, or on a clock that the test moves. */
 
 import type { Clock } from "../../src/net/clock.ts";
 
@@ -22,7 +22,7 @@ export async function waitFor(
   }
 }
 
-/** Lets everything that is ready to run do so: promises that have settled, and what follows from them. */
+/** Lets everything run that is ready: settled promises, and what follows from them. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
@@ -54,7 +54,7 @@ export class ManualClock implements Clock {
     return () => this.#alarms.delete(alarm);
   }
 
-  /** Moves the time on; timers on the way fire in order, each at its own time and with all that follows from it. */
+  /** Moves the time forward. Timers fire in order, each at its own time, with everything that follows from it. */
   async advance(ms: number): Promise<void> {
     const end = this.#elapsed + ms;
     await settle();
@@ -67,7 +67,7 @@ export class ManualClock implements Clock {
     this.#elapsed = end;
   }
 
-  /** Sets the time of day as an administrator would: timers do not notice. */
+  /** Sets the time of day, as an administrator would. Timers are not affected. */
   jump(ms: number): void {
     this.#origin += ms;
   }

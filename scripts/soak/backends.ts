@@ -29,7 +29,7 @@ function turn(): Promise<void> {
 }
 
 async function smallChunks(connection: RawConnection): Promise<void> {
-  await connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  await connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
   for (let sent = 0; sent < SMALL_CHUNKS; sent += SMALL_CHUNKS_AT_A_TIME) {
     await connection.send(SMALL_BLOCK);
     await turn();

@@ -7,6 +7,8 @@ export interface Doors {
   readonly admin: number;
   /** Where plain HTTP is redirected, beside TLS. */
   readonly redirect: number | undefined;
+  /** The backend that polite clients are served by: what is asked there goes past the program. */
+  readonly ownBackend: number;
   readonly targets: Targets;
   /** Whom to trust at the proxy's door; without: it takes plain HTTP. */
   readonly authority: { readonly cert: string } | undefined;
@@ -23,6 +25,10 @@ export interface Targets {
   readonly smallChunks: string;
   readonly large: string;
   readonly upload: string;
+}
+
+export function portOf(url: string): number {
+  return Number(new URL(url).port);
 }
 
 /** The numbers of all doors. */

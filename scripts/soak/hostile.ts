@@ -2,11 +2,12 @@
 
 import type { Attack } from "./hostile/attack.ts";
 import { floodHttp2 } from "./hostile/http2_floods.ts";
+import { idleOverTls } from "./hostile/idle_tls.ts";
 import { askWithoutReading } from "./hostile/non_readers.ts";
 import { connectAndReset } from "./hostile/resets.ts";
 import { staySilent } from "./hostile/silence.ts";
 import { downloadSmallChunks } from "./hostile/small_downloads.ts";
-import { uploadSmallChunks } from "./hostile/small_uploads.ts";
+import { uploadEightByteChunks, uploadOneByteChunks } from "./hostile/small_uploads.ts";
 import { leaveHeadsUnfinished } from "./hostile/unfinished_heads.ts";
 import type { Doors } from "./doors.ts";
 import { help } from "./helper_process.ts";
@@ -14,10 +15,12 @@ import { help } from "./helper_process.ts";
 const ATTACKS = {
   "resets": connectAndReset,
   "silence": staySilent,
-  "small uploads": uploadSmallChunks,
+  "one-byte uploads": uploadOneByteChunks,
+  "eight-byte uploads": uploadEightByteChunks,
   "small downloads": downloadSmallChunks,
   "unfinished heads": leaveHeadsUnfinished,
   "non-readers": askWithoutReading,
+  "idle tls": idleOverTls,
   "http2 floods": floodHttp2,
 } satisfies Record<string, Attack>;
 

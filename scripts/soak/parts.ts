@@ -29,7 +29,8 @@ const AFTERWARDS: Stage = { share: 0.4, hostile: [], mixed: false, polite: "judg
 const EVERYWHERE = [
   "resets",
   "silence",
-  "small uploads",
+  "one-byte uploads",
+  "eight-byte uploads",
   "small downloads",
   "unfinished heads",
   "non-readers",
@@ -65,7 +66,10 @@ const PARTS: readonly (Part & { readonly engine?: Options["engine"] })[] = [
     backends: "serving",
     tls: true,
     openFiles: 256,
-    stages: [{ share: 0.6, hostile: ["silence", "unfinished heads"], mixed: false, polite: "absent" }, AFTERWARDS],
+    stages: [
+      { share: 0.6, hostile: ["idle tls", "silence", "unfinished heads"], mixed: false, polite: "absent" },
+      AFTERWARDS,
+    ],
   },
   {
     // The runtime reads such frames in a loop of its own, without a limit; what others wait meanwhile is told.

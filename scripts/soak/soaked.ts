@@ -2,7 +2,7 @@
 
 import { type LogEntry, Program } from "../../tests/support/program.ts";
 import { waitFor } from "../../tests/support/wait.ts";
-import type { Doors } from "./doors.ts";
+import { type Doors, portOf } from "./doors.ts";
 
 /** Well past `timeouts.shutdown`. */
 const STOP_LIMIT_MS = 30_000;
@@ -13,8 +13,11 @@ const REST_SLACK_BYTES = 64 * MEGABYTE;
 /** Under load it may hold this much. */
 const MOST_BYTES = 1024 * MEGABYTE;
 
-/** What the runtime itself writes, whatever the program does: of a peer that broke HTTP. */
-const RUNTIME_NOTES = ["Download http", "Error polling connection:", "[Error: response cut"];
+/** Why no client could be accepted, in the words of the runtime and of Node.js. */
+const OUT_OF_FILES = /os error 24|EMFILE/;
+
+/** What the runtime itself writes, whatever the program does: of a backend that broke HTTP where a WebSocket was asked for. */
+const RUNTIME_NOTES = ["Download http", "Error polling connection:"];
 
 export interface SoakedOptions {
   readonly engine: string;
@@ -33,22 +36,25 @@ interface Status {
 export class Soaked implements AsyncDisposable {
   readonly #program: Program;
   readonly #healthy: readonly string[];
+  readonly #openFiles: number | undefined;
   #rested = 0;
   #peak = 0;
+  #mostDescriptors = 0;
 
-  private constructor(program: Program, healthy: readonly string[]) {
+  private constructor(program: Program, { healthy, openFiles }: SoakedOptions) {
     this.#program = program;
     this.#healthy = healthy;
+    this.#openFiles = openFiles;
   }
 
-  static async start({ engine, config, openFiles, healthy }: SoakedOptions): Promise<Soaked> {
+  static async start(options: SoakedOptions): Promise<Soaked> {
+    const { engine, config, openFiles } = options;
     const args = ["--config", config, "--engine", engine];
     const program = await Program.start(args, openFiles === undefined ? {} : { openFiles });
-    return new Soaked(program, healthy);
+    return new Soaked(program, options);
   }
 
   doors(beside: Omit<Doors, "proxy" | "admin">): Doors {
-    const portOf = (url: string) => Number(new URL(url).port);
     return { proxy: portOf(this.#program.url), admin: portOf(this.#program.adminUrl), ...beside };
   }
 
@@ -63,11 +69,13 @@ export class Soaked implements AsyncDisposable {
     throw new Error(`no request for ${path} reaches ${url}`);
   }
 
-  /** Looks at the memory in use; the first look after the warm-up is what it is held to. */
+  /** Looks at the memory and the descriptors in use; the first look after the warm-up is what memory is held to. */
   async look(isWarm: boolean): Promise<void> {
     const now = await this.#memory();
     this.#peak = Math.max(this.#peak, now);
     if (isWarm) this.#rested ||= now;
+    const descriptors = Array.from(Deno.readDirSync(`/proc/${this.#program.pid}/fd`)).length;
+    this.#mostDescriptors = Math.max(this.#mostDescriptors, descriptors);
   }
 
   get memory(): string {
@@ -101,6 +109,8 @@ export class Soaked implements AsyncDisposable {
     const { requests } = await this.#status();
     console.log(`  ${requests.total} requests; memory: ${this.memory}, ${megabytes(await this.#memory())} at the end`);
     if (requests.total === 0) wrongs.push("no request reached the proxy");
+    wrongs.push(...this.#descriptors());
+    this.#tellFailures();
     wrongs.push(...await this.#stop(), ...this.#said());
     return wrongs;
   }
@@ -113,6 +123,28 @@ export class Soaked implements AsyncDisposable {
     clearTimeout(timer);
     if (status === undefined) return ["SIGTERM did not end it"];
     return status.code === 0 ? [] : [`SIGTERM ended it with status ${status.code}`];
+  }
+
+  /** Tells how many descriptors it used; what is wrong where they should have run out. */
+  #descriptors(): string[] {
+    const refused =
+      this.#program.log.filter(({ message, reason }) =>
+        message === "connection not accepted" && OUT_OF_FILES.test(String(reason))
+      ).length;
+    const limit = this.#openFiles === undefined ? "" : ` of ${this.#openFiles}`;
+    console.log(`  descriptors: ${this.#mostDescriptors}${limit} at most; ${refused} log lines that they ran out`);
+    return this.#openFiles === undefined || refused > 0 ? [] : ["its descriptors never ran out"];
+  }
+
+  /** Tells why it gave up on a backend, and how often: nothing is wrong with that where a client or backend broke off. */
+  #tellFailures(): void {
+    const times = new Map<string, number>();
+    for (const { message, code, reason } of this.#program.log) {
+      if (message !== "attempt failed" && message !== "response cut") continue;
+      const line = `${message}: ${code}, ${String(reason).slice(0, 100)}`;
+      times.set(line, (times.get(line) ?? 0) + 1);
+    }
+    for (const [line, count] of Array.from(times).slice(0, 10)) console.log(`  ${count} log lines "${line}"`);
   }
 
   /** What it should not have said. */

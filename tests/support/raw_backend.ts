@@ -74,7 +74,7 @@ export class RawBackend implements AsyncDisposable {
   readonly #accepting: Promise<void>;
 
   constructor(script: (connection: RawConnection, index: number) => Promise<void> | void) {
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 4096 });
     this.port = this.#listener.addr.port;
     this.url = `http://127.0.0.1:${this.port}`;
     this.#accepting = this.#accept(script);

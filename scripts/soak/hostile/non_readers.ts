@@ -3,7 +3,7 @@
 import { open } from "../doors.ts";
 import { again, type Attack, pause } from "./attack.ts";
 
-const AT_A_TIME = 100;
+const AT_A_TIME = 600;
 const HELD_MS = 5000;
 const REST_MS = 1000;
 

@@ -3,7 +3,7 @@
 import { RawClient } from "../../../tests/support/raw_client.ts";
 import { again, type Attack, pause } from "./attack.ts";
 
-const AT_EACH_DOOR = 100;
+const AT_EACH_DOOR = 505;
 const LINE_EVERY_MS = 1000;
 const LINES = 30;
 const REST_MS = 500;

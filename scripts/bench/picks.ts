@@ -8,7 +8,6 @@ import { ServerPool } from "../../src/pool/server_pool.ts";
 import { Memory } from "../../src/memory/memory.ts";
 import type { Exchange } from "../../src/proxy/exchange.ts";
 import { RandomHex } from "../../src/proxy/ids.ts";
-import type { ResponseHead } from "../../src/proxy/message.ts";
 import { type ForwarderParts, forwardingRules } from "../../src/proxy/rules.ts";
 import { Story } from "../../src/proxy/story.ts";
 import { VERSION } from "../../src/version.ts";
@@ -97,7 +96,7 @@ function supposedRequests(): readonly PickRequest[] {
       ["X-Trace", "0"],
     ];
     const head = { method: "GET", target, authority: "bench", headers, bodyBytes: 0, peer: client, secure: false };
-    return new Story({ request: head } as unknown as Exchange<ResponseHead>, parts);
+    return new Story({ request: head } as unknown as Exchange, parts, undefined);
   });
 }
 

@@ -7,6 +7,7 @@ import type { GuardLimits } from "../net/guarded_connection.ts";
 import { GuardedServer } from "../net/guarded_server.ts";
 import type { Incoming } from "../net/incoming.ts";
 import { isWellFormedAuthority } from "../proxy/authority.ts";
+import { hostMissing, methodNotAllowed, refused } from "../proxy/failures.ts";
 import { RandomHex } from "../proxy/ids.ts";
 import { problemFor } from "../proxy/problem.ts";
 
@@ -54,7 +55,7 @@ export function startRedirect(
     acceptingChanged,
     needsHost: true,
     handle: ({ head }) => Promise.resolve(answer(head, httpsPort, random.take(16))),
-    refuse: (status, detail) => problem(refusal(CODES[status], detail), random.take(16)),
+    refuse: (status, detail) => problem(refused(CODES[status], detail), random.take(16)),
   });
   return {
     address: server.address,
@@ -93,15 +94,11 @@ function problem(error: ProxyError, requestId: string): Response {
  * @throws {ProxyError} for a request without a well-formed host, and for CONNECT and TRACE
  */
 function locationFor({ method, authority, target, fields }: RedirectedHead, httpsPort: number): string {
-  if (method === "CONNECT" || method === "TRACE") throw refusal("method_not_allowed", `${method} is not supported.`);
-  if (authority === undefined) throw refusal("bad_request", "The Host header is missing.");
+  if (method === "CONNECT" || method === "TRACE") throw methodNotAllowed(method);
+  if (authority === undefined) throw hostMissing();
   // A target with an authority of its own is no excuse for a `Host` that is none.
   const given = fields.find(([name]) => name.toLowerCase() === "host")?.[1] ?? authority;
-  if (![authority, given].every(isWellFormedAuthority)) throw refusal("bad_request", "The host is malformed.");
+  if (![authority, given].every(isWellFormedAuthority)) throw refused("bad_request", "The host is malformed.");
   const host = authority.replace(/:\d*$/, "");
   return `https://${host}${httpsPort === 443 ? "" : `:${httpsPort}`}${target === "*" ? "/" : target}`;
-}
-
-function refusal(code: "method_not_allowed" | (typeof CODES)[keyof typeof CODES], detail: string): ProxyError {
-  return new ProxyError(detail, { code, side: "client", requestSent: false });
 }

@@ -30,13 +30,13 @@ export interface Engine {
    */
   readonly setCertificate: ((certificate: ServerCertificate) => void) | undefined;
   /**
-   * The first part of a stop: new requests are answered 503, but the port stays open. Settles when no request body is
-   * arriving any more, here; where others serve the port too, it is to be closed when that is so everywhere.
+   * Settles when no request body is arriving any more, here. A stop waits for it first, with the port open and the
+   * forwarder stopped; where others serve the port too, it is to be closed when that is so everywhere.
    */
-  refuseRequests(): Promise<void>;
+  uploadsEnd(): Promise<void>;
   /**
-   * Stops gracefully: takes no new connections, lets the requests in flight finish, lets go of idle connections.
-   * Settles when nothing is left. Whoever can't wait ends the isolate.
+   * Stops gracefully, once the forwarder has: takes no new connections, lets the requests in flight finish, lets go of
+   * idle connections. Settles when nothing is left. Whoever can't wait ends the isolate.
    */
   stop(): Promise<void>;
   /**

@@ -1,6 +1,6 @@
 /** Which failures mean that file descriptors, memory or ports have run out here. They never count against a peer. */
 
-import { messageOf, ProxyError } from "../errors.ts";
+import { messageOf } from "../errors.ts";
 
 /** No file descriptors in this process, none in the whole system, no memory in the kernel. */
 const SYSTEM_CODES: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
@@ -36,11 +36,6 @@ export function isExhaustion(error: unknown): boolean {
   const text = messageOf(cause);
   return TEXTS.some((part) => text.includes(part)) ||
     (LOOKUP_FAILURES.some((part) => text.includes(part)) && !canOpenSocket());
-}
-
-/** The failure of an attempt for which `isExhaustion` holds. */
-export function exhausted(cause: unknown): ProxyError {
-  return new ProxyError("no connection", { code: "internal", side: "proxy", requestSent: false, cause });
 }
 
 function codeOf(error: unknown): unknown {

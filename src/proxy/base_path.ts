@@ -1,12 +1,11 @@
 /** Keeps targets below the base path that is put in front of them. */
 
-import { ProxyError } from "../errors.ts";
+import { refused } from "./failures.ts";
 
 /** @throws {ProxyError} when the target may lead out of the base path that will stand in front of it */
 export function checkBelowBase(target: string): void {
   if (!climbsOut(target)) return;
-  const options = { code: "bad_request", side: "client", requestSent: false } as const;
-  throw new ProxyError("The request target leaves the base path of the backend.", options);
+  throw refused("bad_request", "The request target leaves the base path of the backend.");
 }
 
 /**

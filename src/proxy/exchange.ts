@@ -6,28 +6,26 @@ import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
 import type { Problem } from "./problem.ts";
 
 /** One client request being answered. */
-export interface Exchange<Response extends ResponseHead> {
+export interface Exchange {
   readonly request: RequestHead;
-  /** Why this engine can't carry the request at all, if so. */
-  readonly refusal: ProxyError | undefined;
-  /** Why the exchange was broken off from this side, if it was: the client has left, a limit on the whole has passed. */
+  /** Why nothing more can come of it, if so: the client left, a limit has passed, the engine can't carry it. */
   readonly brokenOff: ProxyError | undefined;
   /** Bytes of the request's body that have come from the client; `null`: the engine can't know. */
   readonly bytesIn: number | null;
-  /** Whether all of the request body that was handed out can be handed out again. */
-  readonly bodyReplayable: boolean;
-  /** Whether a 1xx of a backend has gone to the client: when that backend fails, no other may begin again. */
-  readonly informed: boolean;
-  /** Waits until there is time for the request; `undefined`: there is now. For engines that have to see to it. */
-  waitForTurn?(): Promise<void> | undefined;
-  /** Sends the request to a backend; resolves with its response's head. Rejects with a `ProxyError` only. */
-  attempt(backend: Backend, headers: HeaderPair[], limits: Limits): Promise<Response>;
-  /** Sends a backend's response on. Settles when its body has ended, failed or been abandoned; never rejects. */
-  relay(response: Response, headers: HeaderPair[]): Promise<Relayed>;
-  /** Drops a backend's response that is not passed on. */
-  discard(response: Response): void;
+  /** Whether it can go out again from its beginning: no part of its body is gone, and the client has seen no 1xx. */
+  readonly replayable: boolean;
+  /** Sends the request to a backend; resolves with the head of its answer. Rejects with a `ProxyError` only. */
+  attempt(backend: Backend, headers: HeaderPair[], limits: Limits): Promise<Answer>;
   /** Answers without a backend. Settles when the answer is out or the client gone; never rejects. */
   answer(problem: Problem): Promise<void>;
+}
+
+/** A backend's answer. One of its two methods has to be called, once. */
+export interface Answer extends ResponseHead {
+  /** Sends it on. Settles when its body has ended, failed or been abandoned; never rejects. */
+  relay(headers: HeaderPair[]): Promise<Relayed>;
+  /** Drops it: the client gets another. */
+  discard(): void;
 }
 
 /** What an engine keeps to while it moves the bytes of a request. The same for all attempts of one request. */
@@ -40,7 +38,7 @@ export interface Limits {
   readonly dropsResponseTrailer: (name: string) => boolean;
 }
 
-/** How the sending on of a response ended. */
+/** How the sending on of an answer ended. */
 export interface Relayed {
   /** Bytes of the body, as they went to the client; `null`: the engine can't know. */
   readonly bytesOut: number | null;

@@ -3,10 +3,10 @@
 import { messageOf, ProxyError } from "../errors.ts";
 import type { Backend, Lease } from "../pool/backend.ts";
 import { isWellFormedAuthority } from "./authority.ts";
-import type { Exchange } from "./exchange.ts";
-import { bodyTooLarge, noBackend, refused, unexpected } from "./failures.ts";
+import type { Answer, Exchange } from "./exchange.ts";
+import { bodyTooLarge, hostMissing, methodNotAllowed, noBackend, refused, stopping, unexpected } from "./failures.ts";
 import { forwardResponse } from "./headers.ts";
-import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
+import type { HeaderPair, RequestHead } from "./message.ts";
 import { CLIENT_GONE, isServerFailure, type Problem, problemFor } from "./problem.ts";
 import type { Ending } from "./record.ts";
 import { mayGoAgain, mayRetry, type RetryQuestion } from "./retry.ts";
@@ -18,6 +18,7 @@ import { tryLease } from "./try_lease.ts";
 /** Forwards the requests of one isolate. */
 export class Forwarder {
   #parts: ForwarderParts;
+  #stopping = false;
 
   constructor(parts: ForwarderParts) {
     this.#parts = parts;
@@ -28,22 +29,41 @@ export class Forwarder {
     this.#parts = parts;
   }
 
-  /** Answers one request. Settles when nothing of it is left; never rejects. */
-  async handle(exchange: Exchange<ResponseHead>): Promise<void> {
-    const story = new Story(exchange, this.#parts);
-    const { recorder, rules } = story.parts;
-    recorder.started();
+  /** Whether the proxy is shutting down: connections of clients are not kept for another request. */
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  /** Refuses the requests that begin from now on. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  /** Answers one request, from its beginning to its end. Never rejects. */
+  handle(exchange: Exchange): Promise<void> {
+    return this.tell(this.begin(exchange));
+  }
+
+  /** Begins a request, by the configuration that is in force now. `tell` has to follow. */
+  begin(exchange: Exchange): Story {
+    const parts = this.#parts;
+    const { maxBodyBytes } = parts.rules.limits;
+    const refusal = this.#stopping ? stopping() : refusalOf(exchange.request, maxBodyBytes);
+    parts.recorder.started();
+    return new Story(exchange, parts, refusal);
+  }
+
+  /** Answers a request that has begun. Settles when nothing of it is left; never rejects. */
+  async tell(story: Story): Promise<void> {
     let ending: Ending;
     try {
-      const turn = exchange.waitForTurn?.();
-      if (turn !== undefined) await turn;
-      const refusal = exchange.brokenOff ?? exchange.refusal ?? refusalOf(story.request, rules.limits.maxBodyBytes);
+      const refusal = story.exchange.brokenOff ?? story.refusal;
       if (refusal !== undefined) throw refusal;
       ending = await forward(story);
     } catch (error) {
       ending = await answerFailure(story, error);
     }
-    recorder.ended(story, ending);
+    story.parts.recorder.ended(story, ending);
   }
 
   /**
@@ -63,12 +83,11 @@ export class Forwarder {
 
 /** Why a request is refused before any backend is chosen, if it is. */
 function refusalOf(request: RequestHead, maxBodyBytes: number): ProxyError | undefined {
-  if (request.method === "CONNECT" || request.method === "TRACE") {
-    return refused("method_not_allowed", `${request.method} is not supported.`);
-  }
-  if (request.authority === undefined) return refused("bad_request", "The Host header is missing.");
-  if (!isWellFormedAuthority(request.authority)) return refused("bad_request", "The Host header is malformed.");
-  if (request.bodyBytes !== undefined && request.bodyBytes > maxBodyBytes) return bodyTooLarge(maxBodyBytes);
+  const { method, authority, bodyBytes } = request;
+  if (method === "CONNECT" || method === "TRACE") return methodNotAllowed(method);
+  if (authority === undefined) return hostMissing();
+  if (!isWellFormedAuthority(authority)) return refused("bad_request", "The Host header is malformed.");
+  if (bodyBytes !== undefined && bodyBytes > maxBodyBytes) return bodyTooLarge(maxBodyBytes);
   return undefined;
 }
 
@@ -85,19 +104,19 @@ async function forward(story: Story): Promise<Ending> {
     tried.push(backend);
     try {
       const attemptedAt = performance.now();
-      const response = await exchange.attempt(backend, forwarded.headers, rules.limits);
-      const { status } = response;
+      const answer = await exchange.attempt(backend, forwarded.headers, rules.limits);
+      const { status } = answer;
       answered(story, backend, status, performance.now() - attemptedAt);
       if (rules.retryStatuses.has(status) && allowsRetry(story, status)) {
         next = withinBudget(story, tryLease(balancer, story));
       }
       if (next === undefined) {
-        const { bytesOut, failure, unsaid } = await exchange.relay(response, responseHeaders(story, response, backend));
+        const { bytesOut, failure, unsaid } = await answer.relay(responseHeaders(story, answer, backend));
         if (failure !== undefined && unsaid === true) throw failure;
         if (failure !== undefined) blame(story, backend, failure, "response cut");
         return { status, backend, bytesOut, failure };
       }
-      exchange.discard(response);
+      answer.discard();
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
       blame(story, backend, error, "attempt failed");
@@ -117,9 +136,9 @@ function answered(story: Story, backend: Backend, status: number, latencyMs: num
   if (status >= 500) story.parts.passive.serverError(backend, status);
 }
 
-function responseHeaders(story: Story, response: ResponseHead, backend: Backend): HeaderPair[] {
+function responseHeaders(story: Story, answer: Answer, backend: Backend): HeaderPair[] {
   const { rules, stickiness } = story.parts;
-  const headers = forwardResponse(response, story.forwarded.requestId, rules.responseHeaders);
+  const headers = forwardResponse(answer, story.forwarded.requestId, rules.responseHeaders);
   const cookie = stickiness?.bind(story, backend);
   if (cookie !== undefined) headers.push(["set-cookie", cookie]);
   return headers;
@@ -170,8 +189,7 @@ function questionOf({ exchange, request, tried, parts }: Story, failure: ProxyEr
   return {
     method: request.method,
     hasBody: request.bodyBytes !== 0,
-    bodyReplayable: exchange.bodyReplayable,
-    informed: exchange.informed,
+    replayable: exchange.replayable,
     attempts: tried.length,
     maxRetries: parts.rules.maxRetries,
     failure,

@@ -1,9 +1,10 @@
 /** Where requests wait: for room while all backends are at `maxConnections`, or for a backend to come back. */
 
-import { ProxyError } from "../errors.ts";
+import type { ProxyError } from "../errors.ts";
 import type { Backend, Lease } from "../pool/backend.ts";
 import type { RequestMetrics } from "../memory/request_metrics.ts";
 import { ANY, NO_TICKET, type WaitingLine } from "../memory/waiting_line.ts";
+import { queueFull } from "./failures.ts";
 
 /** How often the queue looks for what nobody tells it: clients gone, waits over, changes of the pool. */
 const LOOK_EVERY_MS = 5;
@@ -72,7 +73,7 @@ export class RequestQueue {
     const { promise, resolve: admit, reject: refuse } = Promise.withResolvers<Lease>();
     const ticket = this.#shared.join(size);
     if (ticket === NO_TICKET) {
-      refuse(queueError("the queue is full"));
+      refuse(queueFull("the queue is full"));
       return promise;
     }
     const since = performance.now();
@@ -120,7 +121,7 @@ export class RequestQueue {
     for (const place of this.#places) {
       const hopeless = place.waiter.hopeless;
       this.#update(place, now);
-      const error = hopeless ?? (now > place.until ? queueError("queue.timeout has passed") : undefined);
+      const error = hopeless ?? (now > place.until ? queueFull("queue.timeout has passed") : undefined);
       if (error === undefined) continue;
       this.#leave(place);
       place.refuse(error);
@@ -195,8 +196,4 @@ export function holds({ size, holdMs }: QueueLimits, lostAtMs: number): boolean 
 
 function areEqual(some: readonly number[], others: readonly number[]): boolean {
   return some === others || (some.length === others.length && some.every((slot, index) => slot === others[index]));
-}
-
-function queueError(message: string): ProxyError {
-  return new ProxyError(message, { code: "queue_full", side: "proxy", requestSent: false });
 }

@@ -17,10 +17,11 @@ export function isSafe(method: string): boolean {
 export interface RetryQuestion {
   readonly method: string;
   readonly hasBody: boolean;
-  /** Whether all of the body that was handed out can be handed out again. True where there is none. */
-  readonly bodyReplayable: boolean;
-  /** Whether a backend has begun to answer with a 1xx that the client has seen: then its failure is the answer. */
-  readonly informed: boolean;
+  /**
+   * Whether all of the body that was handed out can be handed out again, and the client has seen no 1xx: once it has, a
+   * backend has begun to answer, and its failure is the answer.
+   */
+  readonly replayable: boolean;
   /** Attempts made so far, from 1. */
   readonly attempts: number;
   /** How often a request may be tried again: `retries.attempts`. */
@@ -38,10 +39,10 @@ export function mayRetry(question: RetryQuestion): boolean {
   if (question.attempts > question.maxRetries) return false;
   const repeatable = IDEMPOTENT.has(method) && !hasBody;
   if (typeof failure === "number") return repeatable;
-  if (question.informed) return false;
+  if (!question.replayable) return false;
   switch (failure.code) {
     case "connect_failed":
-      return failure.requestSent ? repeatable : question.bodyReplayable;
+      return failure.requestSent ? repeatable : true;
     case "connection_lost":
     case "response_timeout":
       return repeatable;
@@ -55,7 +56,7 @@ export function mayRetry(question: RetryQuestion): boolean {
  * was sent, as if it had come a moment later; else after its last attempt too, but once.
  */
 export function mayGoAgain(question: RetryQuestion, wasHeld: boolean): boolean {
-  const { failure, bodyReplayable, informed } = question;
+  const { failure, replayable } = question;
   const unsent = typeof failure !== "number" && failure.code === "connect_failed" && !failure.requestSent;
-  return unsent && bodyReplayable && !informed || mayRetry(wasHeld ? question : { ...question, attempts: 1 });
+  return unsent && replayable || mayRetry(wasHeld ? question : { ...question, attempts: 1 });
 }

@@ -2,20 +2,23 @@
 
 import type { PickRequest } from "../balancing/strategy.ts";
 import type { Backend } from "../pool/backend.ts";
+import type { ProxyError } from "../errors.ts";
 import { NO_TICKET } from "../memory/waiting_line.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ForwardedRequest, forwardRequest } from "./headers.ts";
-import type { RequestHead, ResponseHead } from "./message.ts";
+import type { RequestHead } from "./message.ts";
 import type { ForwarderParts } from "./rules.ts";
 
 /** Strategies get to see it as a `PickRequest`, sessions as a `StickyRequest`: no more than these say. */
 export class Story implements PickRequest {
-  readonly exchange: Exchange<ResponseHead>;
+  readonly exchange: Exchange;
   /** Of the configuration that was in force when the request began, whatever is reloaded meanwhile. */
   readonly parts: ForwarderParts;
   /** By `performance.now()`. */
   readonly startedAt = performance.now();
   readonly forwarded: ForwardedRequest;
+  /** Why no backend may get it, if so. */
+  readonly refusal: ProxyError | undefined;
   /** The backend that the client's session names, even if it can no longer serve. */
   session: Backend | undefined;
   /** The backends that were tried, in order; one that was lost and came back may be there twice. */
@@ -27,9 +30,10 @@ export class Story implements PickRequest {
   /** Its place in the line while it waits. */
   ticket = NO_TICKET;
 
-  constructor(exchange: Exchange<ResponseHead>, parts: ForwarderParts) {
+  constructor(exchange: Exchange, parts: ForwarderParts, refusal: ProxyError | undefined) {
     this.exchange = exchange;
     this.parts = parts;
+    this.refusal = refusal;
     const { rules, random } = parts;
     this.forwarded = forwardRequest(exchange.request, rules.trust, rules.requestHeaders, random);
   }

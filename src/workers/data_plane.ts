@@ -33,11 +33,16 @@ export interface DataPlaneOptions extends Securing {
 }
 
 /** Forwarding that runs, in one isolate or in several. */
-export interface DataPlane extends Omit<Engine, "configure"> {
+export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd"> {
   /** Isolates that failed and were replaced. */
   readonly workerRestarts: number;
   /** Goes by another configuration from the next request on; what takes a restart stays as it was. */
   configure(config: Config, sessions: SessionTable | undefined): void;
+  /**
+   * The first part of a stop: new requests are answered 503, but the port stays open. Settles when no request body is
+   * arriving any more.
+   */
+  refuseRequests(): Promise<void>;
   /** Settles when every isolate goes by all that was changed before, here and in the pool. */
   settled(): Promise<void>;
 }
@@ -79,8 +84,14 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     address: engine.address,
     workerRestarts: 0, // an error that nobody catches in the only isolate ends the process
     setCertificate: engine.setCertificate?.bind(engine),
-    refuseRequests: () => engine.refuseRequests(),
-    stop: () => engine.stop(),
+    refuseRequests() {
+      forwarder.stop();
+      return engine.uploadsEnd();
+    },
+    stop() {
+      forwarder.stop();
+      return engine.stop();
+    },
     settled: () => Promise.resolve(),
     sayGoodbye: () => engine.sayGoodbye(),
     configure(config, sessions) {

@@ -5,13 +5,13 @@
 import { Forwarder } from "../../src/proxy/forwarder.ts";
 import "../../src/workers/worker.ts";
 
-const { handle } = Forwarder.prototype;
+const { begin } = Forwarder.prototype;
 
-Forwarder.prototype.handle = function (exchange) {
+Forwarder.prototype.begin = function (exchange) {
   const { target } = exchange.request;
   if (target === "/throw") setTimeout(() => brokenOnPurpose("thrown\nin two lines"));
   if (target === "/reject") Promise.resolve().then(() => brokenOnPurpose("rejected"));
-  return handle.call(this, exchange);
+  return begin.call(this, exchange);
 };
 
 function brokenOnPurpose(message: string): never {

@@ -14,8 +14,8 @@ export function stall(ms: number): void {
 
 /** Makes requests for `/stall` block this isolate, until the returned function is called. */
 export function stallOnRequest(): () => void {
-  const { handle } = Forwarder.prototype;
-  Forwarder.prototype.handle = function (exchange) {
+  const { begin } = Forwarder.prototype;
+  Forwarder.prototype.begin = function (exchange) {
     if (exchange.request.target.startsWith("/stall")) {
       let leftMs = STALLED_MS;
       const hold = () => {
@@ -25,9 +25,9 @@ export function stallOnRequest(): () => void {
       };
       setTimeout(hold, 40);
     }
-    return handle.call(this, exchange);
+    return begin.call(this, exchange);
   };
   return () => {
-    Forwarder.prototype.handle = handle;
+    Forwarder.prototype.begin = begin;
   };
 }

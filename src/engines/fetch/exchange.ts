@@ -3,20 +3,28 @@
 import { ProxyError } from "../../errors.ts";
 import type { Pace } from "../../net/pace.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Exchange, Relayed } from "../../proxy/exchange.ts";
-import { bodyTooLarge, clientGone } from "../../proxy/failures.ts";
+import type { Exchange } from "../../proxy/exchange.ts";
+import {
+  bodyMalformed,
+  bodyTooLarge,
+  clientGone,
+  connectTimeout,
+  refused,
+  requestTimeout,
+  responseTimeout,
+} from "../../proxy/failures.ts";
+import type { Forwarder } from "../../proxy/forwarder.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
+import { type AnswerOwner, FetchAnswer } from "./answer.ts";
 import type { BackendClients } from "./backend_clients.ts";
 import { bodyReader } from "./body_reader.ts";
 import type { Bridge } from "./bridge.ts";
 import { checkResponse } from "./check_response.ts";
-import { forCompression } from "./compression.ts";
 import type { Deadline, DeadlineListener, Moment } from "./deadline.ts";
-import { relayBesideUpload } from "./early_response.ts";
 import { fromFetchError, type UploadState } from "./fetch_error.ts";
-import { brokenBody, gather, type Gathered, MOST_GATHERED_BYTES } from "./gather.ts";
 import { outgoingHeaders } from "./outgoing_headers.ts";
+import { brokenBody } from "./gather.ts";
 import { isReachable } from "./reachable.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
@@ -41,8 +49,7 @@ export interface FetchContext extends FetchLimits {
   readonly compresses: boolean;
   /** The WebSockets that are open. */
   readonly bridges: Set<Bridge>;
-  /** Whether the proxy is shutting down: new requests are refused. */
-  stopping: boolean;
+  readonly forwarder: Forwarder;
   /** Request bodies still arriving. */
   uploads: number;
 }
@@ -53,16 +60,15 @@ type Abort = "client_gone" | "response_timeout" | "connect_timeout" | "request_t
 /** Methods that `fetch` may resend by itself without harm. */
 const RESENDABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
+type Listeners = RequestBodyListener & DeadlineListener & EventListenerObject;
+
 /**
- * Runs one request. The response of `fetch` goes to `Deno.serve` with its body untouched, so that it is piped outside
- * JavaScript; the end of the exchange is `info.completed`.
+ * Runs one request. The end of the exchange is `info.completed`.
  *
  * Listens itself to the client's signal (`handleEvent`), which takes no closure.
  */
-export class FetchExchange implements Exchange<Response>, RequestBodyListener, DeadlineListener, EventListenerObject {
+export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   readonly request: FetchRequestHead;
-  readonly refusal: ProxyError | undefined;
-  readonly informed = false; // `fetch` drops them
   readonly #context: FetchContext;
   readonly #body: RequestBody | undefined;
   readonly #respond: (response: Response) => void;
@@ -75,8 +81,8 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   #connectLimit: Moment | undefined;
   readonly #requestLimit: Moment | undefined;
   #uploading = false;
-  /** The body of a response that came before the end of the upload, or that should go in one piece. */
-  #gathered: Gathered | undefined;
+  /** Why `fetch` can't carry it, if so. */
+  readonly #refusal: ProxyError | undefined;
 
   /** @param respond settles the handler that `Deno.serve` waits for */
   constructor(
@@ -87,12 +93,12 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     respond: (response: Response) => void,
   ) {
     this.request = head;
-    this.refusal = context.stopping ? refuse("stopping", "The proxy is shutting down.") : refusalOf(this.request);
+    this.#refusal = refusalOf(head);
     this.#context = context;
     this.#respond = respond;
     this.#clientSignal = request.signal;
     this.#completed = completed;
-    if (head.bodyBytes !== 0 && request.body !== null && this.refusal === undefined) {
+    if (head.bodyBytes !== 0 && request.body !== null && !context.forwarder.stopping && this.#refusal === undefined) {
       const limits = { lengthBytes: head.bodyBytes, maxBytes: context.maxBodyBytes };
       this.#body = new RequestBody(bodyReader(head, request.body, context.pace), limits, this);
       context.uploads++;
@@ -106,11 +112,23 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     return this.#body?.receivedBytes ?? 0;
   }
 
-  get bodyReplayable(): boolean {
+  get replayable(): boolean {
     return this.#body?.replayable ?? true;
   }
 
-  async attempt(backend: Backend, headers: HeaderPair[]): Promise<Response> {
+  get compresses(): boolean {
+    return this.#context.compresses;
+  }
+
+  get upload(): RequestBody | undefined {
+    return this.#uploading ? this.#body : undefined;
+  }
+
+  get cutSignal(): AbortSignal | undefined {
+    return this.#requestLimit?.signal;
+  }
+
+  async attempt(backend: Backend, headers: HeaderPair[]): Promise<FetchAnswer> {
     if (this.brokenOff !== undefined) throw this.brokenOff;
     const { clients } = this.#context;
     const { method, target } = this.request;
@@ -129,8 +147,9 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
         client: reuse ? clients.pooled(backend) : clients.fresh(backend),
       });
       checkResponse(response);
-      if (this.#uploading && response.body !== null) this.#gathered = await gather(response.body, EARLY_PATIENCE_MS);
-      return response;
+      const answer = new FetchAnswer(response, this);
+      if (this.#uploading) await answer.gatherEarly();
+      return answer;
     } catch (error) {
       throw this.#explain(error);
     } finally {
@@ -138,61 +157,15 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
     }
   }
 
-  async relay(response: Response, headers: HeaderPair[]): Promise<Relayed> {
-    if (this.request.mayBeKeptHttp10 || this.request.secure) this.#gathered ??= await this.#gatherWhole(response);
-    const said = this.#context.compresses ? forCompression(this.request, response.status, headers) : headers;
-    this.#respond(new Response(this.#bodyFor(response, said), { status: statusFor(response), headers: said }));
-    await this.#untilCompleted();
-    return UNSEEN;
-  }
-
-  #bodyFor(response: Response, said: readonly HeaderPair[]): Gathered | null {
-    if (this.#gathered instanceof Uint8Array) return this.#gathered;
-    // Without a body the runtime would add a length of 0, which the answer to a GET need not have.
-    const lengthUnknown = this.request.method === "HEAD" && !said.some(([name]) => name === "content-length");
-    if (lengthUnknown && !isBodyless(response)) return new Blob([]).stream();
-    const body = this.#limited(this.#gathered ?? response.body);
-    return this.#uploading && this.#body !== undefined && body !== null ? relayBesideUpload(body, this.#body) : body;
-  }
-
-  /**
-   * The bodies that should go in one piece.
-   *
-   * `Deno.serve` promises HTTP/1.0 clients to keep the connection and closes it after a body that is a stream, which
-   * breaks their next request (`ab -k` counted thousands of errors). After a body in one piece it keeps its word.
-   *
-   * Over TLS the runtime leaves Nagle's algorithm on (RFC 9293 §3.7.4): a short body behind its head in a second packet
-   * would wait until the client acknowledges the first, which clients put off for 40 ms.
-   */
-  async #gatherWhole(response: Response): Promise<Gathered | undefined> {
-    const { mayBeKeptHttp10, secure } = this.request;
-    if (mayBeKeptHttp10 && isShort(response, Infinity)) return await gatherNow(response, HTTP10_PATIENCE_MS);
-    if (secure && isShort(response, 0)) return await gatherNow(response, TLS_PATIENCE_MS);
-    return undefined;
-  }
-
-  /** A body that was handed over can't be cut any more, so only with a limit on the whole is it wrapped. */
-  #limited(body: ReadableStream<Uint8Array<ArrayBuffer>> | null): ReadableStream<Uint8Array<ArrayBuffer>> | null {
-    if (this.#requestLimit === undefined || body === null) return body;
-    return body.pipeThrough(new TransformStream(), { signal: this.#requestLimit.signal });
-  }
-
-  discard(response: Response): void {
-    const body = this.#gathered ?? response.body;
-    if (body instanceof ReadableStream) body.cancel().catch(() => {}); // it may have failed already: nobody will read it
-  }
-
   answer(problem: Problem): Promise<void> {
     if (this.#body?.flooded === true) return this.#cut(problem.status);
     const body = this.request.method === "HEAD" ? null : problem.body;
-    this.#respond(new Response(body, { status: problem.status, headers: [...problem.headers] }));
-    return this.#untilCompleted();
+    return this.respond(new Response(body, { status: problem.status, headers: [...problem.headers] }));
   }
 
   /** Ends the connection: behind an answer that is whole the runtime would go through all that it holds of the body. */
   #cut(status: number): Promise<void> {
-    this.#respond(new Response(brokenBody("the upload was given up"), { status }));
-    return this.#untilCompleted();
+    return this.respond(new Response(brokenBody("the upload was given up"), { status }));
   }
 
   /** The client left. */
@@ -213,21 +186,21 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
 
   get brokenOff(): ProxyError | undefined {
     if (this.#clientGone) return clientGone();
-    return this.#requestLimit?.passed === true ? requestTimeout() : undefined;
+    return this.#requestLimit?.passed === true ? requestTimeout() : this.#refusal;
   }
 
   get #clientGone(): boolean {
     return this.#clientSignal.aborted || this.#body?.clientGone === true;
   }
 
-  /** `info.completed` rejects over HTTP/2 when the client leaves: an end like any other. */
-  #untilCompleted(): Promise<void> {
+  respond(response: Response): Promise<void> {
+    this.#respond(response);
     const ended = () => {
       this.#uploadEnded();
       this.#body?.abandon();
       this.#requestLimit?.leave(this);
     };
-    return this.#completed.then(ended, ended);
+    return this.#completed.then(ended, ended); // over HTTP/2 it rejects when the client leaves: an end like any other
   }
 
   #uploadEnded(): void {
@@ -255,7 +228,7 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
    */
   async #checkConnection(): Promise<void> {
     const attempt = this.#attempt;
-    if (this.#backend === undefined || !this.bodyReplayable) return; // what was read of the body went over a connection
+    if (this.#backend === undefined || !this.replayable) return; // what was read of the body went over a connection
     const reachable = await isReachable(this.#backend, this.#context.connectDeadline.limitMs);
     if (!reachable && attempt !== undefined && attempt === this.#attempt) this.#abortAttempt("connect_timeout");
   }
@@ -273,54 +246,21 @@ export class FetchExchange implements Exchange<Response>, RequestBodyListener, D
   /** A client that left is looked for first: it makes `fetch` fail in ways that look like the backend's. */
   #explain(error: unknown): ProxyError {
     if (this.#clientGone) return clientGone();
-    if (this.#body?.malformed) return refuse("bad_request", "The request body is malformed.");
-    if (this.#body?.flooded) return refuse("bad_request", "The chunks of the request body are too small.");
+    if (this.#body?.malformed) return bodyMalformed();
+    if (this.#body?.flooded) return refused("bad_request", "The chunks of the request body are too small.");
     if (this.#body?.tooLarge) return bodyTooLarge(this.#context.maxBodyBytes);
     if (error instanceof ProxyError) return error;
-    const failure = { side: "backend", requestSent: true } as const;
     switch (this.#abort) {
       case "connect_timeout":
-        return new ProxyError("timed out", { code: "connect_failed", ...failure });
+        return connectTimeout(true);
       case "request_timeout":
         return requestTimeout();
       case "response_timeout":
-        return new ProxyError("no response in time", { code: "response_timeout", ...failure });
+        return responseTimeout();
       default:
         return fromFetchError(error, this.#uploadState);
     }
   }
-}
-
-/** The runtime pipes bodies outside JavaScript, and tells neither their size nor how they end. */
-export const UNSEEN: Relayed = { bytesOut: null, failure: undefined };
-
-/** How long an answer is waited for that came before the end of the upload, before the rest of it is streamed. */
-const EARLY_PATIENCE_MS = 100;
-
-/** The same for what may be a kept HTTP/1.0 connection, which ends with a body that takes longer. */
-const HTTP10_PATIENCE_MS = 100;
-
-/** The same over TLS: what was not sent together with its head is not waited for. */
-const TLS_PATIENCE_MS = 10;
-
-/** @param unsaid the length that a body has of which no header tells */
-function isShort({ body, headers }: Response, unsaid: number): boolean {
-  return body !== null && Number(headers.get("content-length") ?? unsaid) <= MOST_GATHERED_BYTES;
-}
-
-/** One that breaks off breaks off at the client. */
-async function gatherNow({ body }: Response, patienceMs: number): Promise<Gathered | undefined> {
-  return body === null ? undefined : await gather(body, patienceMs).catch(brokenBody);
-}
-
-/** Whether its status alone says that there is no body: the runtime takes none with it, not an empty one either. */
-function isBodyless({ status }: Response): boolean {
-  return status === 204 || status === 205 || status === 304;
-}
-
-/** The runtime sends a 205 without any framing, so that its end is the connection's; 204 says the same to a client. */
-function statusFor({ status }: Response): number {
-  return status === 205 ? 204 : status;
 }
 
 /** Methods at which `fetch` throws, in any case; the first two are refused for all engines as they are spelled here. */
@@ -328,24 +268,15 @@ const UNFETCHABLE: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
 
 /** What `fetch` can't carry. */
 export function refusalOf(request: FetchRequestHead): ProxyError | undefined {
-  if (request.malformed !== undefined) return refuse("bad_request", request.malformed);
-  if (Number.isNaN(request.bodyBytes)) return refuse("bad_request", "More than one Content-Length.");
-  if (request.hasForeignCoding) return refuse("not_implemented", "Only the transfer coding chunked is supported.");
+  if (request.malformed !== undefined) return refused("bad_request", request.malformed);
+  if (Number.isNaN(request.bodyBytes)) return refused("bad_request", "More than one Content-Length.");
+  if (request.hasForeignCoding) return refused("not_implemented", "Only the transfer coding chunked is supported.");
   const method = request.method.toUpperCase();
   if (UNFETCHABLE.has(method) && (request.method !== method || method === "TRACK")) {
-    return refuse("not_implemented", `${request.method} is not supported.`);
+    return refused("not_implemented", `${request.method} is not supported.`);
   }
   if (request.bodyBytes !== 0 && (request.method === "GET" || request.method === "HEAD")) {
-    return refuse("not_implemented", `${request.method} with a body is not supported.`);
+    return refused("not_implemented", `${request.method} with a body is not supported.`);
   }
   return undefined;
-}
-
-/** What is refused before a backend is chosen. */
-export function refuse(code: "stopping" | "not_implemented" | "bad_request", detail: string): ProxyError {
-  return new ProxyError(detail, { code, side: "client", requestSent: false });
-}
-
-function requestTimeout(): ProxyError {
-  return new ProxyError("timeouts.request has passed", { code: "request_timeout", side: "proxy", requestSent: true });
 }

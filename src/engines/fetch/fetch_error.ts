@@ -1,7 +1,8 @@
 /** Reads what `fetch` says of a failure: the one place that matches the runtime's message text. */
 
-import { messageOf, ProxyError } from "../../errors.ts";
-import { exhausted, isExhaustion } from "../../net/exhaustion.ts";
+import { messageOf, type ProxyError } from "../../errors.ts";
+import { isExhaustion } from "../../net/exhaustion.ts";
+import { connectFailed, connectionLost, exhausted, malformedResponse } from "../../proxy/failures.ts";
 
 /** Parts of the messages by which hyper, the client inside `fetch`, says that an answer was not HTTP. */
 const MALFORMED = ["parsed", "message head is too large"];
@@ -23,25 +24,10 @@ export function fromFetchError(error: unknown, upload: UploadState = "none"): Pr
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const text = messageOf(cause);
   if (text.includes("client error (Connect)")) {
-    if (isExhaustion(cause)) return exhausted(cause);
-    return new ProxyError(lastPart(text), {
-      code: "connect_failed",
-      side: "backend",
-      requestSent: false,
-    });
+    return isExhaustion(cause) ? exhausted(cause) : connectFailed(lastPart(text));
   }
-  if (MALFORMED.some((part) => text.includes(part))) {
-    return new ProxyError(`malformed response: ${lastPart(text)}`, {
-      code: "malformed_response",
-      side: "backend",
-      requestSent: true,
-    });
-  }
-  return new ProxyError(`connection lost: ${lastPart(text)}`, {
-    code: "connection_lost",
-    side: mayBeRefusal(text, upload) ? "proxy" : "backend",
-    requestSent: true,
-  });
+  if (MALFORMED.some((part) => text.includes(part))) return malformedResponse(lastPart(text));
+  return connectionLost(`connection lost: ${lastPart(text)}`, mayBeRefusal(text, upload) ? "proxy" : "backend");
 }
 
 /**
@@ -73,12 +59,5 @@ export function refusedStatus(text: string): number | undefined {
 export function fromHandshakeError(text: string): ProxyError {
   if (isExhaustion(text)) return exhausted(text);
   const connected = !text.includes("connect error") && !text.includes("dns error");
-  if (!connected) {
-    return new ProxyError(lastPart(text), {
-      code: "connect_failed",
-      side: "backend",
-      requestSent: false,
-    });
-  }
-  return fromFetchError(new Error(text));
+  return connected ? fromFetchError(new Error(text)) : connectFailed(lastPart(text));
 }

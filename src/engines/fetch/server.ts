@@ -28,7 +28,7 @@ export async function startFetchEngine(
     ...limitsOf(config),
     compresses: config.proxy.compression,
     bridges: new Set(),
-    stopping: false,
+    forwarder,
     uploads: 0,
   };
   const handleOddBody = async (head: FetchRequestHead, req: Request, completed: Promise<void>, respond: Respond) => {
@@ -46,7 +46,7 @@ export async function startFetchEngine(
     const { completed } = info;
     void (head.wantsWebSocket
       ? forwarder.handle(new WebSocketExchange(head, request, completed, context, resolve))
-      : (head.secure || head.bodyUnsaid) && head.bodyBytes !== 0 && !context.stopping
+      : (head.secure || head.bodyUnsaid) && head.bodyBytes !== 0 && !forwarder.stopping
       ? handleOddBody(head, request, completed, resolve)
       : forwarder.handle(new FetchExchange(head, request, completed, context, resolve)));
     return promise;
@@ -66,17 +66,14 @@ export async function startFetchEngine(
     },
   };
   const server = new LastingServer(listening, handle, log, acceptingChanged);
-  const engine: Engine = {
+  return {
     address: server.address,
     configure: (config) => void Object.assign(context, limitsOf(config)),
     setCertificate: undefined, // a second `Deno.serve` on the port would lose connections while it takes over
-    async refuseRequests() {
-      context.stopping = true;
-      await uploadsEnd(context);
-    },
+    uploadsEnd: () => uploadsEnd(context),
     async stop() {
       // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.
-      await engine.refuseRequests();
+      await uploadsEnd(context);
       await server.shutdown();
       await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
       context.clients.close();
@@ -87,7 +84,6 @@ export async function startFetchEngine(
       await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended)); // the rest the end of the process cuts
     },
   };
-  return engine;
 }
 
 function limitsOf({ timeouts, proxy }: Config): FetchLimits {

@@ -1,13 +1,14 @@
 /** WebSockets through the `fetch` engine: one to the client, one to the backend, messages carried across. */
 
-import { messageOf, ProxyError } from "../../errors.ts";
+import { messageOf, type ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Exchange, Relayed } from "../../proxy/exchange.ts";
-import { clientGone } from "../../proxy/failures.ts";
-import type { HeaderPair, ResponseHead } from "../../proxy/message.ts";
+import type { Answer, Exchange, Relayed } from "../../proxy/exchange.ts";
+import { clientGone, malformedResponse, refused, responseTimeout } from "../../proxy/failures.ts";
+import type { HeaderPair } from "../../proxy/message.ts";
 import { CLIENT_GONE, type Problem } from "../../proxy/problem.ts";
 import { Bridge } from "./bridge.ts";
-import { type FetchContext, refusalOf, refuse, UNSEEN } from "./exchange.ts";
+import { UNSEEN } from "./answer.ts";
+import { type FetchContext, refusalOf } from "./exchange.ts";
 import { fromFetchError, fromHandshakeError, refusedStatus } from "./fetch_error.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { urlFor } from "./target_url.ts";
@@ -15,20 +16,35 @@ import { urlFor } from "./target_url.ts";
 /** A client that leaves this long without a sign of life is gone; a ping asks for one. */
 const PING_SECONDS = 120;
 
-/** What a backend said to the handshake: a socket, or the status of its refusal. */
-interface Handshake extends ResponseHead {
-  readonly socket?: WebSocket;
+/** The backend's side of a WebSocket that has opened. */
+interface OpenSocket {
+  readonly socket: WebSocket;
   /** Whose socket it is. */
-  readonly backend?: Backend;
+  readonly backend: Backend;
   /** Messages that came before the client's side was open. */
-  readonly early?: MessageEvent["data"][];
+  readonly early: MessageEvent["data"][];
+}
+
+/** What a backend said to the handshake: a socket, or the status of its refusal. */
+class Handshake implements Answer {
+  readonly headers: HeaderPair[] = [];
+
+  constructor(readonly exchange: WebSocketExchange, readonly status: number, readonly open?: OpenSocket) {}
+
+  relay(headers: HeaderPair[]): Promise<Relayed> {
+    return this.open === undefined
+      ? this.exchange.passRefusal(this.status, headers)
+      : this.exchange.bridge(this.open, headers);
+  }
+
+  discard(): void {
+    if (this.open !== undefined) abandon(this.open.socket);
+  }
 }
 
 /** One WebSocket. The lease lasts until both sides have closed. */
-export class WebSocketExchange implements Exchange<Handshake> {
-  readonly refusal: ProxyError | undefined;
-  readonly bodyReplayable = true;
-  readonly informed = false;
+export class WebSocketExchange implements Exchange {
+  readonly replayable = true;
   readonly bytesIn = null;
 
   constructor(
@@ -37,12 +53,10 @@ export class WebSocketExchange implements Exchange<Handshake> {
     readonly completed: Promise<void>,
     readonly context: FetchContext,
     readonly respond: (response: Response) => void,
-  ) {
-    this.refusal = context.stopping ? refuse("stopping", "The proxy is shutting down.") : refusalOf(request);
-  }
+  ) {}
 
   get brokenOff(): ProxyError | undefined {
-    return this.upgrade.signal.aborted ? clientGone() : undefined;
+    return this.upgrade.signal.aborted ? clientGone() : refusalOf(this.request);
   }
 
   async attempt(backend: Backend, headers: HeaderPair[]): Promise<Handshake> {
@@ -55,24 +69,27 @@ export class WebSocketExchange implements Exchange<Handshake> {
       const outcome = await this.#shakeHands(backend, headers, attempt.signal);
       if (typeof outcome !== "string") return outcome;
       const status = refusedStatus(outcome);
-      if (status !== undefined) return { status, headers: [] };
+      if (status !== undefined) return new Handshake(this, status);
       if (backend.origin.startsWith("https:")) return await this.#askAgain(backend, headers, attempt.signal);
       throw fromHandshakeError(outcome);
     } catch (error) {
       if (this.upgrade.signal.aborted) throw clientGone();
-      throw attempt.signal.aborted ? handshakeTimeout() : error;
+      throw attempt.signal.aborted ? responseTimeout() : error;
     } finally {
       limit.leave(waiter);
       this.upgrade.signal.removeEventListener("abort", giveUp);
     }
   }
 
-  async relay({ status, backend, socket, early = [] }: Handshake, headers: HeaderPair[]): Promise<Relayed> {
-    if (socket === undefined) {
-      this.respond(new Response(null, { status, headers }));
-      await this.completed.catch(() => {}); // an end like any other
-      return UNSEEN;
-    }
+  /** The backend has refused: the client gets the same status. */
+  async passRefusal(status: number, headers: HeaderPair[]): Promise<Relayed> {
+    this.respond(new Response(null, { status, headers }));
+    await this.completed.catch(() => {}); // an end like any other
+    return UNSEEN;
+  }
+
+  /** Opens the client's side too, and carries messages until both have closed. */
+  async bridge({ backend, socket, early }: OpenSocket, headers: HeaderPair[]): Promise<Relayed> {
     // A client that left between the two handshakes would leave a socket that neither opens nor closes.
     if (this.upgrade.signal.aborted) {
       abandon(socket);
@@ -87,15 +104,11 @@ export class WebSocketExchange implements Exchange<Handshake> {
     this.context.bridges.add(bridge);
     this.upgrade.signal.addEventListener("abort", () => bridge.clientGone());
     this.respond(response);
-    const leave = backend?.joinLasting(bridge);
+    const leave = backend.joinLasting(bridge);
     await bridge.ended;
-    leave?.();
+    leave();
     this.context.bridges.delete(bridge);
     return UNSEEN;
-  }
-
-  discard({ socket }: Handshake): void {
-    if (socket !== undefined) abandon(socket);
   }
 
   async answer(problem: Problem): Promise<void> {
@@ -128,7 +141,7 @@ export class WebSocketExchange implements Exchange<Handshake> {
     const socket = this.#dial(backend, headers);
     const early: MessageEvent["data"][] = [];
     socket.onmessage = ({ data }) => early.push(data);
-    socket.onopen = () => resolve({ status: 101, headers: [], socket, backend, early });
+    socket.onopen = () => resolve(new Handshake(this, 101, { socket, backend, early }));
     socket.onerror = (event) => resolve(event instanceof ErrorEvent ? event.message : "");
     const giveUp = () => socket.close();
     signal.addEventListener("abort", giveUp);
@@ -139,7 +152,7 @@ export class WebSocketExchange implements Exchange<Handshake> {
    * Over TLS the runtime tells nothing of a handshake that failed: not the status, not whether there was a connection
    * (it goes on to HTTP/2, and tells of that). So the same is asked once more in a way that shows it.
    */
-  async #askAgain(backend: Backend, headers: readonly HeaderPair[], signal: AbortSignal): Promise<ResponseHead> {
+  async #askAgain(backend: Backend, headers: readonly HeaderPair[], signal: AbortSignal): Promise<Handshake> {
     const handshake: HeaderPair[] = [["connection", "Upgrade"], ["upgrade", "websocket"], ...headers];
     const answered = new AbortController();
     try {
@@ -149,14 +162,13 @@ export class WebSocketExchange implements Exchange<Handshake> {
         signal: AbortSignal.any([signal, answered.signal]),
         client: this.context.clients.fresh(backend),
       });
-      if (status >= 200 && status <= 599) return { status, headers: [] };
+      if (status >= 200 && status <= 599) return new Handshake(this, status);
     } catch (error) {
       throw fromFetchError(error);
     } finally {
       answered.abort(); //neither a body is of use, nor a tunnel
     }
-    const options = { code: "malformed_response", side: "backend", requestSent: true } as const;
-    throw new ProxyError("malformed response: not a valid WebSocket handshake", options);
+    throw malformedResponse("not a valid WebSocket handshake");
   }
 
   /** The runtime makes its own `User-Agent`, key and version; a second line of each would be malformed. */
@@ -175,8 +187,7 @@ export class WebSocketExchange implements Exchange<Handshake> {
       return socket;
     } catch (error) {
       // The standard's constructor refuses what is no token, or the same protocol twice.
-      const options = { code: "bad_request", side: "client", requestSent: false } as const;
-      throw new ProxyError(`Bad WebSocket handshake: ${messageOf(error)}`, options);
+      throw refused("bad_request", `Bad WebSocket handshake: ${messageOf(error)}`);
     }
   }
 }
@@ -192,8 +203,4 @@ function isHandshakes(name: string): boolean {
 function abandon(socket: WebSocket): void {
   socket.onmessage = null;
   socket.close();
-}
-
-function handshakeTimeout(): ProxyError {
-  return new ProxyError("no response in time", { code: "response_timeout", side: "backend", requestSent: true });
 }

@@ -44,8 +44,6 @@ export class WireContext {
   onIdle: (() => void) | undefined;
   limitsRequests = false;
   maxHeaderBytes = 0;
-  /** Whether the proxy is shutting down: new requests are refused. */
-  stopping = false;
   /** Requests whose bodies are still arriving. */
   uploads = 0;
 

@@ -1,15 +1,16 @@
 /** One client request of the `wire` engine: read off a socket, written to another, and the answer back. */
 
 import { Buffer } from "node:buffer";
-import { ProxyError } from "../../errors.ts";
+import type { ProxyError } from "../../errors.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
 import type { Http1Response } from "../../http1/response_head.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Exchange, Limits, Relayed } from "../../proxy/exchange.ts";
+import type { Answer, Exchange, Limits, Relayed } from "../../proxy/exchange.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
-import { Attempt, type AttemptOwner, type WireResponse } from "./backend/attempt.ts";
+import type { WireAnswer } from "./backend/answer.ts";
+import { Attempt, type AttemptOwner } from "./backend/attempt.ts";
 import type { WireContext } from "./context.ts";
 import { Download, type DownloadEnd, type DownloadListener } from "./download.ts";
 import type { ExchangeClient } from "./exchange_client.ts";
@@ -31,22 +32,21 @@ const NO_LIMITS: Limits = {
 };
 
 /** Its clock is the limit of the request as a whole. */
-export class WireExchange extends Timed implements Exchange<WireResponse>, Listeners {
+export class WireExchange extends Timed implements Exchange, Listeners {
   readonly request: WireRequest;
   /** Of a request with a body, from the first attempt on. */
   upload: Upload | undefined;
   /** Whether the client's connection can carry another request once this is over. */
   keepsClient = false;
-  informed = false;
   readonly #client: ExchangeClient;
   readonly #context: WireContext;
-  readonly #cameTooLate: boolean;
-  #turn: number | undefined;
   #limits = NO_LIMITS;
   #uploading: boolean;
   #attempt: Attempt | undefined;
   #download: Download | undefined;
   #cancelled: Cancelled | undefined;
+  /** Whether a 1xx of a backend has gone to the client. */
+  #informed = false;
   #tunnelled = false;
   #tunnelBytesIn = 0;
   #faultDetail = "";
@@ -56,15 +56,10 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
     this.request = request;
     this.#client = client;
     this.#context = context;
-    this.#cameTooLate = context.stopping;
     this.#uploading = request.bodyBytes !== 0;
     if (this.#uploading) context.uploads++;
     else client.inlet.read(); // whoever leaves is to be noticed
     if (context.limitsRequests) context.requestTimeouts.start(this);
-  }
-
-  get refusal(): ProxyError | undefined {
-    return this.#cameTooLate ? stopping() : undefined;
   }
 
   get brokenOff(): ProxyError | undefined {
@@ -84,18 +79,11 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
     return (this.upload?.bytesIn ?? 0) + this.#tunnelBytesIn;
   }
 
-  get bodyReplayable(): boolean {
-    return this.upload === undefined || this.upload.untouched;
+  get replayable(): boolean {
+    return !this.#informed && (this.upload === undefined || this.upload.untouched);
   }
 
-  waitForTurn(): Promise<void> | undefined {
-    const { turns } = this.#context;
-    if (!turns.free) return turns.wait().then((turn) => void (this.#turn = turn));
-    this.#turn = turns.begin();
-    return undefined;
-  }
-
-  attempt(backend: Backend, headers: HeaderPair[], limits: Limits): Promise<WireResponse> {
+  attempt(backend: Backend, headers: HeaderPair[], limits: Limits): Promise<Answer> {
     if (this.brokenOff !== undefined) return Promise.reject(this.brokenOff);
     this.#limits = limits;
     if (this.#uploading) this.upload ??= this.#newUpload();
@@ -103,9 +91,9 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
     return this.#attempt.run();
   }
 
-  relay(response: WireResponse, headers: HeaderPair[]): Promise<Relayed> {
-    const { head, connection } = response;
-    if (head.status === 101) return this.#tunnel(response, headers);
+  relayAnswer(answer: WireAnswer, headers: HeaderPair[]): Promise<Relayed> {
+    const { head, connection } = answer;
+    if (head.status === 101) return this.#tunnel(answer, headers);
     this.keepsClient = this.#canKeepClient(head);
     const { minorVersion, method } = this.request;
     const transfer = transferOf(head, minorVersion);
@@ -117,7 +105,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
     return this.#finish(download, head, download.run(text));
   }
 
-  discard({ head }: WireResponse): void {
+  discardAnswer({ head }: WireAnswer): void {
     this.#attempt?.discard(head, !this.#uploading);
   }
 
@@ -125,14 +113,13 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
     if (this.#cancelled === "client_gone") return;
     const { method, keepAlive } = this.request;
     const bodyIsIn = !this.#uploading || (this.upload ??= this.#newUpload()).skipReady();
-    const wantsClose = problem.headers.some(([name]) => name === "connection") || this.#context.stopping;
+    const wantsClose = problem.headers.some(([name]) => name === "connection") || this.#context.forwarder.stopping;
     this.keepsClient = keepAlive && bodyIsIn && !wantsClose && this.#cancelled === undefined;
     await this.#client.answer(problem, { withoutBody: method === "HEAD", lines: this.#clientLines() });
   }
 
   /** The exchange is over, whatever came of it. */
   end(): void {
-    if (this.#turn !== undefined) this.#context.turns.end(this.#turn);
     this.stopClock();
     this.#endUpload();
   }
@@ -166,7 +153,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
 
   async informationalCame({ status, reason, fields }: Http1Response): Promise<void> {
     if (this.request.minorVersion === 0) return; // HTTP/1.0 knows none (RFC 9110 §15.2)
-    this.informed = true;
+    this.#informed = true;
     const head = responseHead({ status, reason }, forwardInformational({ status, headers: fields }), "nothing", "");
     await this.#client.sendInTime(Buffer.from(head, "latin1"));
   }
@@ -203,7 +190,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
     return { bytesOut: download.bytesOut, failure };
   }
 
-  async #tunnel({ head, connection }: WireResponse, headers: HeaderPair[]): Promise<Relayed> {
+  async #tunnel({ head, connection }: WireAnswer, headers: HeaderPair[]): Promise<Relayed> {
     this.#tunnelled = true;
     this.stopClock();
     const lines = `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`;
@@ -223,7 +210,7 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
   /** Whether the client's connection serves on after this answer; it is told before its body has come. */
   #canKeepClient({ framing }: Http1Response): boolean {
     const { keepAlive, minorVersion } = this.request;
-    return keepAlive && !this.#uploading && !this.#context.stopping &&
+    return keepAlive && !this.#uploading && !this.#context.forwarder.stopping &&
       (minorVersion === 1 || framing.kind === "length");
   }
 
@@ -242,8 +229,4 @@ export class WireExchange extends Timed implements Exchange<WireResponse>, Liste
     if (end === "client_gone") this.clientLeft();
     return this.explain(end === "malformed" ? new MalformedMessage(fault) : new ResponseBroken());
   }
-}
-
-function stopping(): ProxyError {
-  return new ProxyError("The proxy is shutting down.", { code: "stopping", side: "client", requestSent: false });
 }

@@ -2,7 +2,19 @@
 
 import { ProxyError } from "../../errors.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
-import { bodyTooLarge, clientGone } from "../../proxy/failures.ts";
+import {
+  bodyMalformed,
+  bodyTimeout,
+  bodyTooLarge,
+  clientGone,
+  connectionLost,
+  connectTimeout,
+  idleTimeout,
+  malformedResponse,
+  requestTimeout,
+  responseTimeout,
+  unexpected,
+} from "../../proxy/failures.ts";
 import type { UploadFault } from "./upload.ts";
 
 /** Why an exchange was broken off from this side, if it was. */
@@ -31,47 +43,30 @@ export function explain(
     case "client_gone":
       return clientGone();
     case "malformed":
-      return clientError("bad_request", `The request body is malformed: ${detail}.`);
+      return bodyMalformed(detail);
     case "too_large":
       return bodyTooLarge(Number(detail));
     case "body_timeout":
-      return clientError("body_timeout", "The request body did not arrive in time.");
+      return bodyTimeout();
     case "request_timeout":
-      return new ProxyError("timeouts.request has passed", {
-        code: "request_timeout",
-        side: "proxy",
-        requestSent: true,
-      });
+      return requestTimeout();
     case "idle_timeout":
-      return backendError("idle_timeout", "no byte of the response within timeouts.idle");
+      return idleTimeout();
   }
   switch (givenUp) {
     case "connect_timeout":
-      return new ProxyError("timed out", { code: "connect_failed", side: "backend", requestSent: false });
+      return connectTimeout(false);
     case "response_timeout":
-      return backendError("response_timeout", "no response in time");
+      return responseTimeout();
     case undefined:
       return fromBackend(error);
   }
 }
 
 function fromBackend(error: unknown): ProxyError {
-  if (error instanceof MalformedMessage) {
-    return backendError("malformed_response", `malformed response: ${error.message}`);
-  }
-  if (error instanceof NoAnswer) return backendError("connection_lost", "connection lost before the response");
-  if (error instanceof ResponseBroken) return backendError("connection_lost", "the response broke off");
+  if (error instanceof MalformedMessage) return malformedResponse(error.message);
+  if (error instanceof NoAnswer) return connectionLost("connection lost before the response");
+  if (error instanceof ResponseBroken) return connectionLost("the response broke off");
   if (error instanceof ProxyError) return error;
-  return new ProxyError("unexpected error", { code: "internal", side: "proxy", requestSent: true, cause: error });
-}
-
-function backendError(
-  code: "malformed_response" | "connection_lost" | "response_timeout" | "idle_timeout",
-  text: string,
-): ProxyError {
-  return new ProxyError(text, { code, side: "backend", requestSent: true });
-}
-
-function clientError(code: "bad_request" | "body_timeout", detail: string): ProxyError {
-  return new ProxyError(detail, { code, side: "client", requestSent: true });
+  return unexpected(error);
 }

@@ -73,9 +73,8 @@ class WireEngine implements Engine {
     this.#maxConnections = config.proxy.maxConnections;
   }
 
-  async refuseRequests(): Promise<void> {
-    this.#context.stopping = true;
-    await uploadsEnd(this.#context);
+  uploadsEnd(): Promise<void> {
+    return uploadsEnd(this.#context);
   }
 
   stop(): Promise<void> {
@@ -89,7 +88,7 @@ class WireEngine implements Engine {
 
   async #stop(): Promise<void> {
     // Whose body is still arriving may have more connections on their way: these are told to go elsewhere.
-    await this.refuseRequests();
+    await this.uploadsEnd();
     this.#listening = false;
     const closed = this.#listener.close();
     this.#changed.resolve(); // somebody may be waiting for room

@@ -11,8 +11,7 @@ function ask(question: Partial<RetryQuestion>, rule = mayRetry): boolean {
   return rule({
     method: "GET",
     hasBody: false,
-    bodyReplayable: true,
-    informed: false,
+    replayable: true,
     attempts: 1,
     maxRetries: 2,
     failure: failure("connection_lost", true),
@@ -23,7 +22,7 @@ function ask(question: Partial<RetryQuestion>, rule = mayRetry): boolean {
 Deno.test("mayRetry() lets a connection that was never made be tried elsewhere, whatever the method", () => {
   for (const method of ["GET", "POST", "PATCH", "DELETE", "BREW"]) {
     assertEquals(ask({ method, hasBody: true, failure: failure("connect_failed", false) }), true);
-    assertEquals(ask({ method, bodyReplayable: false, failure: failure("connect_failed", false) }), false);
+    assertEquals(ask({ method, replayable: false, failure: failure("connect_failed", false) }), false);
   }
 });
 
@@ -69,8 +68,8 @@ Deno.test("mayRetry() stops after `maxRetries` whatever happened", () => {
 });
 
 Deno.test("mayRetry() lets a failure after a 1xx stand, but not a status that the configuration retries", () => {
-  assertEquals(ask({ method: "GET", informed: true, failure: failure("response_timeout", true) }), false);
-  assertEquals(ask({ method: "GET", informed: true, failure: 503 }), true);
+  assertEquals(ask({ method: "GET", replayable: false, failure: failure("response_timeout", true) }), false);
+  assertEquals(ask({ method: "GET", replayable: false, failure: 503 }), true);
 });
 
 Deno.test("mayGoAgain() lets what was never sent wait however often, and else what may be repeated once", () => {
@@ -78,8 +77,8 @@ Deno.test("mayGoAgain() lets what was never sent wait however often, and else wh
     ask({ attempts: 9, ...question }, (asked) => mayGoAgain(asked, wasHeld));
   const unsent = failure("connect_failed", false);
   assertEquals(again({ method: "POST", hasBody: true, failure: unsent }), true);
-  assertEquals(again({ failure: unsent, bodyReplayable: false }), false);
-  assertEquals(again({ failure: unsent, informed: true }), false);
+  assertEquals(again({ failure: unsent, replayable: false }), false);
+  assertEquals(again({ failure: unsent, replayable: false }), false);
   for (const code of ["connect_failed", "connection_lost"] as const) {
     assertEquals(again({ failure: failure(code, true) }), false);
     assertEquals(again({ failure: failure(code, true) }, false), true);

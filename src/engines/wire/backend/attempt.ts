@@ -7,25 +7,19 @@ import type { Http1Response } from "../../../http1/response_head.ts";
 import { encodeHead } from "../../../http1/writer.ts";
 import type { Backend } from "../../../pool/backend.ts";
 import { checkBelowBase } from "../../../proxy/base_path.ts";
-import type { HeaderPair, ResponseHead } from "../../../proxy/message.ts";
+import type { HeaderPair } from "../../../proxy/message.ts";
 import { isSafe } from "../../../proxy/retry.ts";
 import type { WireContext } from "../context.ts";
 import { type GivenUp, NoAnswer } from "../failures.ts";
 import { requestHead } from "../heads.ts";
-import { protocolsOf, type WireRequest } from "../request.ts";
+import { protocolsOf } from "../request.ts";
 import { Timed } from "../timeouts.ts";
 import type { Upload } from "../upload.ts";
+import { type AnswerOwner, WireAnswer } from "./answer.ts";
 import type { BackendConnection } from "./backend_connection.ts";
 
-/** A backend's answer, and the connection that its body comes over. */
-export interface WireResponse extends ResponseHead {
-  readonly head: Http1Response;
-  readonly connection: BackendConnection;
-}
-
 /** The exchange that an attempt is made for. */
-export interface AttemptOwner {
-  readonly request: WireRequest;
+export interface AttemptOwner extends AnswerOwner {
   /** The request's body, if it has one. */
   readonly upload: Upload | undefined;
   /** Whether the exchange was broken off: nothing more is to be sent. */
@@ -64,7 +58,7 @@ export class Attempt extends Timed {
   }
 
   /** Sends the request; resolves with the head of its answer. Rejects with a `ProxyError` only. Called once. */
-  run(): Promise<WireResponse> {
+  run(): Promise<WireAnswer> {
     const connection = this.#context.backends.takeIdle(this.#backend, this.#isSafe);
     return connection === undefined ? this.#runAnew() : this.#converse(connection, { reused: true });
   }
@@ -132,7 +126,7 @@ export class Attempt extends Timed {
     }
   }
 
-  async #runAnew(): Promise<WireResponse> {
+  async #runAnew(): Promise<WireAnswer> {
     let connection: BackendConnection;
     try {
       connection = await this.#connect();
@@ -146,7 +140,7 @@ export class Attempt extends Timed {
   async #converse(
     connection: BackendConnection,
     { reused }: { readonly reused: boolean },
-  ): Promise<WireResponse> {
+  ): Promise<WireAnswer> {
     this.#connection = connection;
     try {
       this.#send(connection);
@@ -197,19 +191,17 @@ export class Attempt extends Timed {
     await this.#owner.informationalCame(head);
   }
 
-  #accepted(head: Http1Response, connection: BackendConnection): WireResponse {
-    const { request } = this.#owner;
+  #accepted(head: Http1Response, connection: BackendConnection): WireAnswer {
     this.stopClock();
-    if (head.status === 101 && !isAsked(head.upgrade, request.upgrade)) {
+    if (head.status === 101 && !isAsked(head.upgrade, this.#owner.request.upgrade)) {
       throw new MalformedMessage("a 101 that was not requested");
     }
     this.#answered = true;
-    const carriesTrailers = head.framing.kind === "chunked" && request.minorVersion === 1;
-    return { status: head.status, headers: head.fields, carriesTrailers, head, connection };
+    return new WireAnswer(head, connection, this.#owner);
   }
 
   /** @param stale whether the backend closed an idle connection just then: that is no failure, a new one will do */
-  #failed(connection: BackendConnection, stale: boolean, error: unknown): Promise<WireResponse> {
+  #failed(connection: BackendConnection, stale: boolean, error: unknown): Promise<WireAnswer> {
     this.stopClock();
     this.#connection = undefined;
     connection.close();

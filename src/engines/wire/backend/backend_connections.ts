@@ -1,9 +1,10 @@
 /** The connections to the backends: made when none is idle, kept while they are of use. */
 
-import { messageOf, ProxyError } from "../../../errors.ts";
-import { exhausted, isExhaustion } from "../../../net/exhaustion.ts";
+import { messageOf } from "../../../errors.ts";
+import { isExhaustion } from "../../../net/exhaustion.ts";
 import type { Backend } from "../../../pool/backend.ts";
 import type { ServerPool } from "../../../pool/server_pool.ts";
+import { connectFailed, exhausted } from "../../../proxy/failures.ts";
 import { BackendConnection } from "./backend_connection.ts";
 import { dial } from "./dial.ts";
 import { TimeoutQueue } from "../timeouts.ts";
@@ -66,7 +67,7 @@ export class BackendConnections {
       return connection;
     } catch (cause) {
       if (isExhaustion(cause)) throw exhausted(cause);
-      throw new ProxyError(connectReason(cause), { code: "connect_failed", side: "backend", requestSent: false });
+      throw connectFailed(connectReason(cause));
     }
   }
 

@@ -1,10 +1,11 @@
 /** One client's connection: request after request, each answered before the next is read. */
 
 import { Buffer } from "node:buffer";
-import { ProxyError } from "../../../errors.ts";
+import type { ProxyError } from "../../../errors.ts";
 import { findHeadEnd } from "../../../http1/head.ts";
 import { MalformedMessage } from "../../../http1/malformed.ts";
 import { checkBeginning, type Http1Request, readRequestHead } from "../../../http1/request_head.ts";
+import { refused } from "../../../proxy/failures.ts";
 import type { Problem } from "../../../proxy/problem.ts";
 import type { WireContext } from "../context.ts";
 import { WireExchange } from "../exchange.ts";
@@ -70,7 +71,7 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error;
       this.stopClock();
-      await this.#refuse(clientError(error.tooLarge ? "head_too_large" : "bad_request", error.message));
+      await this.#refuse(refused(error.tooLarge ? "head_too_large" : "bad_request", error.message));
     }
     if (!this.#leaving) await this.#linger();
     await this.#refusing;
@@ -123,7 +124,7 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
     if (this.#exchange !== undefined) return this.#exchange.cancel("body_timeout");
     if (this.#isUnknown || this.#leaving || this.inlet.unread === 0) return this.close();
     this.#leaving = true;
-    this.#refusing = this.#refuse(clientError("head_timeout", "The request's head did not arrive in time."));
+    this.#refusing = this.#refuse(refused("head_timeout", "The request's head did not arrive in time."));
     void this.#refusing.then(() => this.close());
   }
 
@@ -217,11 +218,15 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   async #serveOne(head: Http1Request): Promise<boolean> {
     const exchange = new WireExchange(wireRequest(head, this.#address), this, this.#context);
     this.#exchange = exchange;
-    await this.#context.forwarder.handle(exchange);
+    const { forwarder, turns } = this.#context;
+    const story = forwarder.begin(exchange);
+    const turn = turns.free ? turns.begin() : await turns.wait();
+    await forwarder.tell(story);
+    turns.end(turn);
     exchange.end();
     this.#exchange = undefined;
     this.inlet.narrow(this.#context.buffers); // the head may have been a long one
-    if (!exchange.keepsClient || this.#context.stopping) return false;
+    if (!exchange.keepsClient || forwarder.stopping) return false;
     this.#context.keepAliveTimeouts.start(this);
     this.#context.onIdle?.();
     return true;
@@ -264,8 +269,4 @@ class SendClock extends Timed {
   timedOut(): void {
     this.#client.close();
   }
-}
-
-function clientError(code: "bad_request" | "head_too_large" | "head_timeout", detail: string): ProxyError {
-  return new ProxyError(detail, { code, side: "client", requestSent: false });
 }

@@ -22,7 +22,11 @@ function serve(handle: (exchange: WireExchange) => Promise<void>, timeouts: { re
   const context = new WireContext({
     config: configSchema.parse({ engine: "wire", timeouts }),
     pool: poolOf([1]),
-    forwarder: { handle, refuse: () => problemFor(TOO_LATE, "id", 1) } as unknown as Forwarder,
+    forwarder: {
+      begin: (exchange: WireExchange) => exchange,
+      tell: handle,
+      refuse: () => problemFor(TOO_LATE, "id", 1),
+    } as unknown as Forwarder,
     log: new RecordingLog(),
     secure: false,
     pace: new Pace(undefined),
@@ -81,10 +85,7 @@ Deno.test("ClientConnection reads on behind a request without a body, to notice 
 
 Deno.test("ClientConnection: a request that waits for its turn is not idle, and not sent when its client leaves", async () => {
   const refusals: (string | undefined)[] = [];
-  await using client = serve(async (exchange) => {
-    await exchange.waitForTurn();
-    refusals.push(exchange.brokenOff?.code);
-  });
+  await using client = serve((exchange) => Promise.resolve(void refusals.push(exchange.brokenOff?.code)));
   const { link, connection, context } = client;
   const turn = Promise.withResolvers<number>();
   Object.defineProperties(context.turns, { free: { value: false }, wait: { value: () => turn.promise } });

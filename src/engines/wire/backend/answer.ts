@@ -1,0 +1,42 @@
+/** A backend's answer, and the connection that its body comes over. */
+
+import type { Http1Response } from "../../../http1/response_head.ts";
+import type { Answer, Relayed } from "../../../proxy/exchange.ts";
+import type { HeaderPair } from "../../../proxy/message.ts";
+import type { WireRequest } from "../request.ts";
+import type { BackendConnection } from "./backend_connection.ts";
+
+/** Whoever the answer is for. */
+export interface AnswerOwner {
+  readonly request: WireRequest;
+  /** As `Answer.relay`. */
+  relayAnswer(answer: WireAnswer, headers: HeaderPair[]): Promise<Relayed>;
+  /** As `Answer.discard`. */
+  discardAnswer(answer: WireAnswer): void;
+}
+
+export class WireAnswer implements Answer {
+  readonly status: number;
+  readonly headers: readonly HeaderPair[];
+  readonly carriesTrailers: boolean;
+  readonly head: Http1Response;
+  readonly connection: BackendConnection;
+  readonly #owner: AnswerOwner;
+
+  constructor(head: Http1Response, connection: BackendConnection, owner: AnswerOwner) {
+    this.status = head.status;
+    this.headers = head.fields;
+    this.carriesTrailers = head.framing.kind === "chunked" && owner.request.minorVersion === 1;
+    this.head = head;
+    this.connection = connection;
+    this.#owner = owner;
+  }
+
+  relay(headers: HeaderPair[]): Promise<Relayed> {
+    return this.#owner.relayAnswer(this, headers);
+  }
+
+  discard(): void {
+    this.#owner.discardAnswer(this);
+  }
+}

@@ -31,26 +31,6 @@ export async function startFetchEngine(
     forwarder,
     uploads: 0,
   };
-  const handleOddBody = async (head: FetchRequestHead, req: Request, completed: Promise<void>, respond: Respond) => {
-    context.uploads++;
-    const settled = await settleBody(head, req, context.pace);
-    context.uploads--;
-    await forwarder.handle(new FetchExchange(settled.head, settled.request, completed, context, respond));
-  };
-  const traced = runtimePropagates((name) => Deno.env.get(name));
-  const secure = certificate !== undefined;
-  const handle: Deno.ServeHandler<Deno.NetAddr> = (request, info) => {
-    const { promise, resolve } = Promise.withResolvers<Response>();
-    const read = readHead(request, peerAddress(info.remoteAddr.hostname), secure);
-    const head = traced ? withRuntimeTrace(read) : read;
-    const { completed } = info;
-    void (head.wantsWebSocket
-      ? forwarder.handle(new WebSocketExchange(head, request, completed, context, resolve))
-      : (head.secure || head.bodyUnsaid) && head.bodyBytes !== 0 && !forwarder.stopping
-      ? handleOddBody(head, request, completed, resolve)
-      : forwarder.handle(new FetchExchange(head, request, completed, context, resolve)));
-    return promise;
-  };
   const listening = {
     ...certificate,
     hostname: config.proxy.host,
@@ -65,7 +45,35 @@ export async function startFetchEngine(
       return new Response(null, { status: 500 });
     },
   };
-  const server = new LastingServer(listening, handle, log, acceptingChanged);
+  const handle = handlerFor(context, certificate !== undefined);
+  return engineOf(new LastingServer(listening, handle, log, acceptingChanged), context);
+}
+
+/** @param secure whether clients' connections are encrypted */
+function handlerFor(context: FetchContext, secure: boolean): Deno.ServeHandler<Deno.NetAddr> {
+  const { forwarder } = context;
+  const traced = runtimePropagates((name) => Deno.env.get(name));
+  const handleOddBody = async (head: FetchRequestHead, req: Request, completed: Promise<void>, respond: Respond) => {
+    context.uploads++;
+    const settled = await settleBody(head, req, context.pace);
+    context.uploads--;
+    await forwarder.handle(new FetchExchange(settled.head, settled.request, completed, context, respond));
+  };
+  return (request, info) => {
+    const { promise, resolve } = Promise.withResolvers<Response>();
+    const read = readHead(request, peerAddress(info.remoteAddr.hostname), secure);
+    const head = traced ? withRuntimeTrace(read) : read;
+    const { completed } = info;
+    void (head.wantsWebSocket
+      ? forwarder.handle(new WebSocketExchange(head, request, completed, context, resolve))
+      : (head.secure || head.bodyUnsaid) && head.bodyBytes !== 0 && !forwarder.stopping
+      ? handleOddBody(head, request, completed, resolve)
+      : forwarder.handle(new FetchExchange(head, request, completed, context, resolve)));
+    return promise;
+  };
+}
+
+function engineOf(server: LastingServer, context: FetchContext): Engine {
   return {
     address: server.address,
     configure: (config) => void Object.assign(context, limitsOf(config)),

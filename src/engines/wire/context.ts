@@ -5,10 +5,10 @@ import type { Log } from "../../log.ts";
 import type { Pace } from "../../net/pace.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
 import type { Forwarder } from "../../proxy/forwarder.ts";
+import { Admission } from "./admission.ts";
 import { BackendConnections } from "./backend/backend_connections.ts";
 import { LargeBuffers } from "./buffers.ts";
 import { TimeoutQueue } from "./timeouts.ts";
-import { Turns } from "./turns.ts";
 
 export interface WireContextOptions {
   readonly config: Config;
@@ -29,7 +29,7 @@ export class WireContext {
   readonly secure: boolean;
   readonly backends: BackendConnections;
   readonly buffers = new LargeBuffers();
-  readonly turns = new Turns();
+  readonly admission = new Admission();
   /** Whoever moves bytes in a loop asks it before each part. */
   readonly pace: Pace;
   /** For a client's head, its idle connection, its lingering; a backend's head; a body's next byte; all of a request. */

@@ -218,11 +218,11 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   async #serveOne(head: Http1Request): Promise<boolean> {
     const exchange = new WireExchange(wireRequest(head, this.#address), this, this.#context);
     this.#exchange = exchange;
-    const { forwarder, turns } = this.#context;
+    const { forwarder, admission } = this.#context;
     const story = forwarder.begin(exchange);
-    const turn = turns.free ? turns.begin() : await turns.wait();
+    const round = admission.free ? admission.begin() : await admission.wait();
     await forwarder.tell(story);
-    turns.end(turn);
+    admission.end(round);
     exchange.end();
     this.#exchange = undefined;
     this.inlet.narrow(this.#context.buffers); // the head may have been a long one

@@ -83,19 +83,19 @@ Deno.test("ClientConnection reads on behind a request without a body, to notice 
   done.resolve();
 });
 
-Deno.test("ClientConnection: a request that waits for its turn is not idle, and not sent when its client leaves", async () => {
+Deno.test("ClientConnection: a request that waits to be admitted is not idle, and not sent when its client leaves", async () => {
   const refusals: (string | undefined)[] = [];
   await using client = serve((exchange) => Promise.resolve(void refusals.push(exchange.brokenOff?.code)));
   const { link, connection, context } = client;
   const turn = Promise.withResolvers<number>();
-  Object.defineProperties(context.turns, { free: { value: false }, wait: { value: () => turn.promise } });
+  Object.defineProperties(context.admission, { free: { value: false }, wait: { value: () => turn.promise } });
   link.deliver(bytesOf("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
   await waitFor(() => link.isRead && !connection.idle, { what: "the request" });
   assertEquals(refusals, []);
   link.end();
   await waitFor(() => connection.inlet.ended, { what: "the client's leaving" });
-  turn.resolve(context.turns.begin());
-  await waitFor(() => refusals.length === 1, { what: "the request's turn" });
+  turn.resolve(context.admission.begin());
+  await waitFor(() => refusals.length === 1, { what: "the request to be admitted" });
   assertEquals(refusals, ["client_gone"]);
 });
 

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { Turns } from "../../../../src/engines/wire/turns.ts";
+import { Admission } from "../../../../src/engines/wire/admission.ts";
 import { FakeTime } from "../../../support/fake_time.ts";
 
-/** As in `turns.ts`. */
+/** As in `admission.ts`. */
 const FEW = 100;
 const MOST_AT_WORK = 32;
 
@@ -16,7 +16,7 @@ class Request {
 class Requests {
   readonly begun: Request[] = [];
   readonly waiting: Request[] = [];
-  readonly turns = new Turns();
+  readonly admission = new Admission();
 
   arrive(): Request {
     const request = new Request();
@@ -25,10 +25,10 @@ class Requests {
       this.begun.push(request);
       if (this.waiting[0] === request) this.waiting.shift();
     };
-    if (this.turns.free) begin(this.turns.begin());
+    if (this.admission.free) begin(this.admission.begin());
     else {
       this.waiting.push(request);
-      void this.turns.wait().then(begin);
+      void this.admission.wait().then(begin);
     }
     return request;
   }
@@ -38,18 +38,18 @@ class Requests {
   }
 
   end(request: Request): Promise<void> {
-    this.turns.end(request.round as number);
+    this.admission.end(request.round as number);
     return Promise.resolve(); // time for whoever begins now
   }
 }
 
-Deno.test("Turns: a few begin at once, however long the others take", () => {
+Deno.test("Admission: a few begin at once, however long the others take", () => {
   const requests = new Requests();
   requests.arriveMany(FEW);
   assertEquals([requests.begun.length, requests.waiting.length], [FEW, 0]);
 });
 
-Deno.test("Turns: of more than a few, as one ends the one that has waited longest begins", async () => {
+Deno.test("Admission: of more than a few, as one ends the one that has waited longest begins", async () => {
   // 2,000 clients that asked again and again: some hundred were served over and over while the others waited for
   // seconds, and dials ran out of time, so that backends that were well counted as down.
   using _ = new FakeTime();
@@ -69,7 +69,7 @@ Deno.test("Turns: of more than a few, as one ends the one that has waited longes
   assertEquals(requests.begun, [...first, ...others]);
 });
 
-Deno.test("Turns: when nobody ends, all begin sooner or later: the number in flight has no limit", async () => {
+Deno.test("Admission: when nobody ends, all begin sooner or later: the number in flight has no limit", async () => {
   using time = new FakeTime();
   const requests = new Requests();
   const all = requests.arriveMany(1000);
@@ -82,7 +82,7 @@ Deno.test("Turns: when nobody ends, all begin sooner or later: the number in fli
   assertEquals(time.timers.size, 0, "nobody waits: nobody looks");
 });
 
-Deno.test("Turns: a busy program takes longer to tell that those at work wait for their backends", async () => {
+Deno.test("Admission: a busy program takes longer to tell that those at work wait for their backends", async () => {
   using time = new FakeTime();
   const requests = new Requests();
   requests.arriveMany(FEW + 1);
@@ -94,7 +94,7 @@ Deno.test("Turns: a busy program takes longer to tell that those at work wait fo
   }
 });
 
-Deno.test("Turns: as long as some end, no new round begins", async () => {
+Deno.test("Admission: as long as some end, no new round begins", async () => {
   using time = new FakeTime();
   const requests = new Requests();
   const first = requests.arriveMany(2 * FEW);
@@ -110,7 +110,7 @@ Deno.test("Turns: as long as some end, no new round begins", async () => {
   assertEquals(await begunAfterLook(), FEW + 1 + MOST_AT_WORK);
 });
 
-Deno.test("Turns: a round ends after 10 ms, though some of its requests end all the time", async () => {
+Deno.test("Admission: a round ends after 10 ms, though some of its requests end all the time", async () => {
   // Event streams, tunnels and slow backends took nearly all places of a round; the few that were left served the rest.
   using time = new FakeTime();
   const requests = new Requests();
@@ -128,7 +128,7 @@ Deno.test("Turns: a round ends after 10 ms, though some of its requests end all 
   assertEquals(requests.begun.length, FEW + MOST_AT_WORK);
 });
 
-Deno.test("Turns: ends of earlier rounds make no room in this one", async () => {
+Deno.test("Admission: ends of earlier rounds make no room in this one", async () => {
   using time = new FakeTime();
   const requests = new Requests();
   const first = requests.arriveMany(FEW);
@@ -140,7 +140,7 @@ Deno.test("Turns: ends of earlier rounds make no room in this one", async () => 
   assertEquals(requests.begun.length, FEW + MOST_AT_WORK);
 });
 
-Deno.test("Turns: whatever begins, waits and ends, none overtakes another, and none is left behind", async () => {
+Deno.test("Admission: whatever begins, waits and ends, none overtakes another, and none is left behind", async () => {
   const step = fc.oneof(
     fc.record({ does: fc.constant("arrive" as const), count: fc.integer({ min: 1, max: 150 }) }),
     fc.record({ does: fc.constant("end" as const), count: fc.integer({ min: 1, max: 80 }) }),

@@ -19,7 +19,7 @@ const STILL_LOOKS = 3;
 const ROUND_MS = 10;
 
 /**
- * Gives turns in the order in which they are asked for.
+ * Admits requests to be worked on, in the order in which they come.
  *
  * The runtime completes 128 operations in one go; of those that are ready beyond that it takes the newest first the
  * next time. With thousands of clients a few would be served over and over while the others wait for seconds, and new
@@ -29,7 +29,7 @@ const ROUND_MS = 10;
  * their backends, so there is time for others. They make up a round that is counted no more, and a new one begins; in
  * any case it does after 10 ms.
  */
-export class Turns {
+export class Admission {
   /** While there is one, the timer runs. */
   readonly #waiting: ((round: number) => void)[] = [];
   /** Of all rounds. */
@@ -56,7 +56,7 @@ export class Turns {
     return this.#round;
   }
 
-  /** As `begin`, when it is its turn. */
+  /** As `begin`, once one is admitted. */
   wait(): Promise<number> {
     if (this.#waiting.length === 0) {
       this.#roundEnds = performance.now() + ROUND_MS;

@@ -1,11 +1,10 @@
 /** The changes of the pool as server-sent events. Keeps the latest, and sends them to all open streams. */
 
-import type { PoolEvent, ServerPool } from "../pool/server_pool.ts";
+import type { PoolEvent } from "../pool/server_pool.ts";
 import type { ReloadReport } from "./reload_report.ts";
 
 /** What an `EventFeed` works with. */
 export interface EventFeedOptions {
-  readonly pool: ServerPool;
   /** The object of `GET /status`; called each second while a stream is open. */
   readonly status: () => unknown;
   /** Identifies this process in the ids of its events. Ids of an earlier process are not valid. Default: random. */
@@ -42,7 +41,6 @@ export class EventFeed {
   readonly #status: () => unknown;
   readonly #processId: string;
   readonly #statsEveryMs: number;
-  readonly #unsubscribe: () => void;
   /** A ring: event n is at n modulo the size. */
   readonly #kept: Uint8Array[] = [];
   readonly #streams = new Set<EventStream>();
@@ -54,7 +52,6 @@ export class EventFeed {
     this.#status = options.status;
     this.#processId = options.processId ?? crypto.randomUUID().slice(0, 8);
     this.#statsEveryMs = options.statsEveryMs ?? 1000;
-    this.#unsubscribe = options.pool.subscribe((event) => this.#poolChanged(event));
   }
 
   /** The open streams. */
@@ -65,6 +62,12 @@ export class EventFeed {
   /** Whether another stream may be opened. */
   get hasRoom(): boolean {
     return this.#streams.size < MAX_STREAMS;
+  }
+
+  /** Sends what happened to a backend. */
+  poolChanged({ type, backend, reason, at }: PoolEvent): void {
+    const { url, id, state } = backend;
+    this.#publish(EVENT_NAMES[type], { backend: url, id, reason, at, state });
   }
 
   /** Sends that the configuration was read again. */
@@ -101,13 +104,7 @@ export class EventFeed {
   /** Ends all streams. Streams that are opened later end at once. */
   close(): void {
     this.#closed = true;
-    this.#unsubscribe();
     for (const stream of this.#streams) stream.end();
-  }
-
-  #poolChanged({ type, backend, reason, at }: PoolEvent): void {
-    const { url, id, state } = backend;
-    this.#publish(EVENT_NAMES[type], { backend: url, id, reason, at, state });
   }
 
   #publish(name: string, data: unknown): void {

@@ -2,7 +2,8 @@
 
 import { cpuUsage, memoryUsage } from "node:process";
 import type { Backend } from "../pool/backend.ts";
-import { type AnswerCounts, BUCKET_BOUNDS_MS, type Histogram, type RequestMetrics } from "../memory/request_metrics.ts";
+import { type AnswerCounts, BUCKET_BOUNDS_MS, type Histogram } from "../memory/request_metrics.ts";
+import type { Memory } from "../memory/memory.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import { BACKEND_STATES } from "../memory/setting_cells.ts";
 import type { Facts } from "./routes/status.ts";
@@ -10,7 +11,8 @@ import type { Facts } from "./routes/status.ts";
 /** Where the values come from. */
 export interface MetricsSource {
   readonly pool: ServerPool;
-  readonly metrics: RequestMetrics;
+  /** Has the counts of the process. */
+  readonly memory: Memory;
   readonly version: string;
   readonly startedAt: Date;
   readonly facts: () => Facts;
@@ -53,7 +55,7 @@ export function metricFamilies(source: MetricsSource): Family[] {
 }
 
 /** Requests by backend: statuses, durations and bytes. */
-function answerFamilies({ pool, metrics, facts }: MetricsSource): Family[] {
+function answerFamilies({ pool, memory: { metrics }, facts }: MetricsSource): Family[] {
   const answerers: [string, AnswerCounts][] = pool.backends.map((backend) => [backend.url, metrics.answers(backend)]);
   answerers.push([NO_BACKEND, metrics.answers(undefined)]);
   const perAnswerer = (value: (counts: AnswerCounts) => number) =>
@@ -89,9 +91,9 @@ function byClassSamples(backend: string, byClass: readonly number[]): Sample[] {
 }
 
 /** Totals of requests, errors, retries, queue and sessions. */
-function requestFamilies({ pool, metrics }: MetricsSource): Family[] {
-  const totals = pool.shared.memory.requestTotals();
-  const counts = metrics.processCounts();
+function requestFamilies({ memory }: MetricsSource): Family[] {
+  const totals = memory.requestTotals();
+  const counts = memory.metrics.processCounts();
   return [
     single("counter", "roundhouse_requests_received_total", "Requests that reached the proxy.", totals.total),
     single(

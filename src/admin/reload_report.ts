@@ -1,6 +1,6 @@
 /** The result of a reload. */
 
-import type { Difference } from "../pool/membership.ts";
+import type { Difference } from "../pool/change_queue.ts";
 
 /** The result of a reload, as `POST /reload` returns it. */
 export interface ReloadReport extends Difference {

@@ -22,6 +22,8 @@ export interface HealthMonitorOptions {
   /** Replaces the kind of check that `config.type` names. */
   readonly probe?: ProbeFactory;
   readonly clock?: Clock;
+  /** Limits the checks of several monitors together. Default: those of this one. */
+  readonly gate?: CheckGate;
   /** From 0 up to 1, for the jitter. */
   readonly random?: () => number;
 }
@@ -53,7 +55,7 @@ export class HealthMonitor {
   readonly #probe: ProbeFactory | undefined;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #gate = new CheckGate();
+  readonly #gate: CheckGate;
   readonly #unsubscribe: () => void;
   readonly #watched = new Map<Backend, Watch>();
   /** The backends of `#watched` that are down. */
@@ -64,12 +66,14 @@ export class HealthMonitor {
   #slowStart: SlowStart;
   #cancelHoldLook: (() => void) | undefined;
 
-  constructor({ pool, config, log, probe, clock = systemClock, random = Math.random }: HealthMonitorOptions) {
+  constructor(options: HealthMonitorOptions) {
+    const { pool, config, log, probe, clock = systemClock, gate = new CheckGate(), random = Math.random } = options;
     this.#pool = pool;
     this.#config = config;
     this.#log = log;
     this.#probe = probe;
     this.#clock = clock;
+    this.#gate = gate;
     this.#random = random;
     this.#slowStart = new SlowStart({ pool, durationMs: config.slowStartMs, clock });
     this.#unsubscribe = pool.subscribe((event) => this.#poolChanged(event));

@@ -29,6 +29,7 @@ export class SlotAllotment {
 
   /** Takes so many slots; there has to be room for them. */
   take(count: number): number[] {
+    if (count > this.room) throw new RangeError(`there is no room for ${count} backends`);
     const taken: number[] = [];
     this.#returned = this.#returned.filter((slot) => {
       if (taken.length === count || !this.#isFree(slot)) return true;

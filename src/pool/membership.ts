@@ -3,36 +3,20 @@
 import type { BackendChange } from "../config/backend_change.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { Backend, BackendSettings } from "./backend.ts";
+import type { ChangeQueue, Difference, WantedBackends } from "./change_queue.ts";
 import { Drain } from "./drain.ts";
 import type { BackendPatch, ServerPool } from "./server_pool.ts";
 
 /** What a `Membership` works with. */
 export interface MembershipOptions {
   readonly pool: ServerPool;
+  /** That of all pools. */
+  readonly changes: ChangeQueue;
   /**
    * Told what is about to change, for the configuration file where changes are to last. When it rejects, the pool stays
    * as it was.
    */
   readonly persist: (change: BackendChange) => Promise<void>;
-  /** Settles when all that forward go by what the pool holds. */
-  readonly settled: () => Promise<void>;
-}
-
-/** A list that a pool is to have, from whoever owns it: the configuration file, say. */
-export interface WantedBackends {
-  readonly specs: readonly BackendSpec[];
-  /** Whether new backends count as up before a check has passed. */
-  readonly up: boolean;
-  readonly reason: string;
-  /** The files of authorities that hold something else than when the backends in the pool were made. */
-  readonly newAuthorities?: ReadonlySet<string>;
-}
-
-/** What a new list changed; URLs. */
-export interface Difference {
-  readonly added: readonly string[];
-  readonly removed: readonly string[];
-  readonly changed: readonly string[];
 }
 
 /** A change of one backend. */
@@ -73,41 +57,29 @@ export class UnknownBackendError extends Error {
 export type FindBackend = (pool: ServerPool) => Backend;
 
 /**
- * Makes every change of a pool's list, one after the other: what the admin API asks for, reloads, the watched file. So a
- * change sees all that were answered before it, and is written to the file before it is made in the pool. Another
- * owner of a list joins by calling `apply`.
+ * Makes every change of a pool's list, one after the other with those of other pools: what the admin API asks for,
+ * reloads, the watched file. A change is written to the file before it is made in the pool. Another owner of a list joins
+ * by calling `apply`.
  */
 export class Membership {
   readonly #pool: ServerPool;
   readonly #persist: MembershipOptions["persist"];
-  readonly #settled: MembershipOptions["settled"];
+  readonly #changes: ChangeQueue;
   readonly #drains = new Set<Drain>();
-  #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ pool, persist, settled }: MembershipOptions) {
+  constructor({ pool, changes, persist }: MembershipOptions) {
     this.#pool = pool;
+    this.#changes = changes;
     this.#persist = persist;
-    this.#settled = settled;
   }
 
   /** Makes the pool's list what its owner says. */
-  apply(wanted: WantedBackends): Promise<Difference> {
-    return this.inTurn(async (turn) => {
-      await turn.makeRoom(wanted);
-      return turn.replace(wanted);
+  apply(wanted: Omit<WantedBackends, "pool">): Promise<Difference> {
+    const list = { ...wanted, pool: this.#pool };
+    return this.#changes.run(async (lists) => {
+      await lists.makeRoom([list]);
+      return lists.replace(list);
     });
-  }
-
-  /** Runs a change when all before it are done; those asked for later wait for it. */
-  inTurn<T>(change: (turn: Turn) => T | Promise<T>): Promise<T> {
-    const result = this.#last.then(() => change(new Turn(this.#pool, this.#settled)));
-    this.#last = result.catch(() => {}); // whoever asked for it is told
-    return result;
-  }
-
-  /** Settles when the changes asked for by now are done. */
-  async idle(): Promise<void> {
-    await this.#last;
   }
 
   /**
@@ -118,12 +90,12 @@ export class Membership {
    * @throws {NotPersistedError} when the file can't be written
    */
   async add(spec: BackendSpec, reason: string): Promise<Backend> {
-    const backend = await this.inTurn(async () => {
+    const backend = await this.#changes.run(async () => {
       this.#pool.mustTake(spec.url);
       await this.#save({ kind: "add", spec });
       return this.#pool.add(spec, reason);
     });
-    await this.#settled();
+    await this.#changes.settled();
     return backend;
   }
 
@@ -133,7 +105,7 @@ export class Membership {
    * @throws {NotPersistedError} when the file can't be written; what `find` throws
    */
   change(find: FindBackend, patch: BackendPatch, reason: string): Promise<Changed> {
-    return this.inTurn(async () => {
+    return this.#changes.run(async () => {
       const backend = find(this.#pool);
       const before = backend.settings;
       const { state, ...fields } = patch; // the operator's state is not the file's affair
@@ -157,8 +129,8 @@ export class Membership {
     const drain = drainMs === undefined ? undefined : await this.#beginDrain(find, drainMs, reason);
     try {
       await drain?.ended();
-      const removed = await this.inTurn(() => this.#remove(drain?.backend ?? find(this.#pool), drain, removal));
-      await this.#settled();
+      const removed = await this.#changes.run(() => this.#remove(drain?.backend ?? find(this.#pool), drain, removal));
+      await this.#changes.settled();
       return removed;
     } catch (error) {
       drain?.undo(this.#pool, reason);
@@ -169,7 +141,7 @@ export class Membership {
   }
 
   #beginDrain(find: FindBackend, limitMs: number, reason: string): Promise<Drain> {
-    return this.inTurn(() => {
+    return this.#changes.run(() => {
       const drain = new Drain(this.#pool, find(this.#pool), { limitMs, reason });
       this.#drains.add(drain);
       return drain;
@@ -203,78 +175,4 @@ export class Membership {
       throw new NotPersistedError(what, { cause: error });
     }
   }
-}
-
-/** What a change may do while it is its turn. */
-export class Turn {
-  readonly #pool: ServerPool;
-  readonly #settled: () => Promise<void>;
-
-  constructor(pool: ServerPool, settled: () => Promise<void>) {
-    this.#pool = pool;
-    this.#settled = settled;
-  }
-
-  /**
-   * Sees to it that a list can replace the present one as a whole. Places of backends removed before come free when
-   * every isolate has heard of that, which is waited for.
-   *
-   * @throws {PoolFullError} when there is no room; nothing has changed
-   */
-  async makeRoom(wanted: WantedBackends): Promise<void> {
-    try {
-      this.#mustHaveRoom(wanted);
-    } catch {
-      await this.#settled();
-      this.#mustHaveRoom(wanted);
-    }
-  }
-
-  /**
-   * Makes the pool's list what its owner says, in one step; there has to be room. Backends that stay keep their
-   * counters, health, connections and the operator's `state`; those that only the admin API knew go.
-   */
-  replace(wanted: WantedBackends): Difference {
-    const { specs, up, reason } = wanted;
-    const { gone, fresh, kept } = this.#compare(wanted);
-    const urls = new Set(specs.map(({ url }) => url));
-    const before = new Set(gone.map(({ url }) => url));
-    this.#pool.exchange({ removed: gone, added: fresh }, reason, up);
-    const changed = fresh.filter(({ url }) => before.has(url)).map(({ url }) => url);
-    for (const [backend, { url, weight, maxConnections, backup }] of kept) {
-      if (this.#pool.update(backend, { weight, maxConnections, backup }, reason)) changed.push(url);
-    }
-    return {
-      added: fresh.filter(({ url }) => !before.has(url)).map(({ url }) => url),
-      removed: gone.filter(({ url }) => !urls.has(url)).map(({ url }) => url),
-      changed,
-    };
-  }
-
-  #mustHaveRoom(wanted: WantedBackends): void {
-    const { gone, fresh } = this.#compare(wanted);
-    this.#pool.mustHaveRoom({ removed: gone.length, added: fresh.length });
-  }
-
-  #compare({ specs, newAuthorities = new Set() }: WantedBackends) {
-    const wanted = new Map(specs.map((spec) => [spec.url, spec]));
-    const present = new Map(this.#pool.backends.map((backend) => [backend.url, backend]));
-    const gone: Backend[] = [];
-    const kept: (readonly [Backend, BackendSpec])[] = [];
-    for (const backend of this.#pool.backends) {
-      const spec = wanted.get(backend.url);
-      if (spec !== undefined && keeps(backend, spec, newAuthorities)) kept.push([backend, spec]);
-      else {
-        gone.push(backend);
-        present.delete(backend.url);
-      }
-    }
-    return { gone, kept, fresh: specs.filter(({ url }) => !present.has(url)) };
-  }
-}
-
-/** How connections to a backend are encrypted is part of what it is: with other settings it is another backend. */
-function keeps({ tls }: Backend, spec: BackendSpec, newAuthorities: ReadonlySet<string>): boolean {
-  if (JSON.stringify(spec.tls) !== JSON.stringify(tls)) return false;
-  return tls.ca === null || !newAuthorities.has(tls.ca);
 }

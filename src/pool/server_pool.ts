@@ -4,6 +4,7 @@ import { MAX_BACKENDS } from "../config/backend_limit.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { PoolMemory } from "../memory/memory.ts";
 import type { BackendState } from "../memory/setting_cells.ts";
+import type { SlotAllotment } from "../memory/slot_allotment.ts";
 import { Backend } from "./backend.ts";
 
 /** What happened to a backend. */
@@ -30,7 +31,7 @@ export class DuplicateBackendError extends Error {
   override readonly name = "DuplicateBackendError";
 }
 
-/** The pool holds `MAX_BACKENDS` backends, or requests to removed backends still hold too many places. */
+/** All pools hold `MAX_BACKENDS` backends, or requests to removed backends still hold too many places. */
 export class PoolFullError extends Error {
   override readonly name = "PoolFullError";
 }
@@ -42,7 +43,7 @@ export interface PlacedBackend {
 }
 
 /** Backends that leave and backends that come, in one step. */
-export interface Exchange<Added> {
+export interface Swap<Added> {
   readonly removed: readonly Backend[];
   readonly added: readonly Added[];
 }
@@ -92,12 +93,9 @@ export class ServerPool {
 
   /**
    * Exchanges backends in one step: no request finds the pool half changed. Those added are up unless `up` is false;
-   * their URLs must not be in the pool afterwards already.
-   *
-   * @throws {PoolFullError} when there is no room; nothing has changed then
+   * their URLs must not be in the pool afterwards already. There has to be room.
    */
-  exchange({ removed, added }: Exchange<BackendSpec>, reason: string, up: boolean): void {
-    this.mustHaveRoom({ removed: removed.length, added: added.length });
+  exchange({ removed, added }: Swap<BackendSpec>, reason: string, up: boolean): void {
     const slots = this.shared.memory.slots.take(added.length);
     const placed = added.map((spec, index) => ({ spec, slot: slots[index] ?? 0 })); // there are as many
     for (const { spec, slot } of placed) this.#place(slot, spec, up);
@@ -105,8 +103,8 @@ export class ServerPool {
     for (const { slot } of removed) this.shared.memory.slots.giveBack(slot);
   }
 
-  /** Follows an exchange of another isolate's pool, which has given slots to the new backends: a replica's part. */
-  follow({ removed, added }: Exchange<PlacedBackend>, reason: string): void {
+  /** Follows an exchange that the control plane made, which has given slots to the new backends: a worker's part. */
+  follow({ removed, added }: Swap<PlacedBackend>, reason: string): void {
     this.#swap(removed, added.map(({ spec, slot }) => new Backend(spec, slot, this.shared)), reason);
   }
 
@@ -136,24 +134,7 @@ export class ServerPool {
    */
   mustTake(url: string): void {
     if (this.getByUrl(url) !== undefined) throw new DuplicateBackendError(`${url} is in the pool already`);
-    this.mustHaveRoom({ removed: 0, added: 1 });
-  }
-
-  /**
-   * Fails unless so many backends can be exchanged now.
-   *
-   * @throws {PoolFullError} when there is no room
-   */
-  mustHaveRoom({ removed, added }: { readonly removed: number; readonly added: number }): void {
-    const { slots } = this.shared.memory;
-    if (added - removed > slots.backendsLeft) {
-      throw new PoolFullError(`the pool holds at most ${MAX_BACKENDS} backends`);
-    }
-    const { room } = slots;
-    if (added <= room) return;
-    throw new PoolFullError(
-      `there is room for ${room} new backends, not for ${added}, until requests to removed backends have ended`,
-    );
+    mustHaveRoom(this.shared.memory.slots, { removed: 0, added: 1 });
   }
 
   /** The backend that has this slot, if it is the one that was meant. */
@@ -232,6 +213,22 @@ export class ServerPool {
     memory.settings.setConnectionLimit(slot, spec.maxConnections ?? 0);
     memory.settings.setBackup(slot, spec.backup);
   }
+}
+
+/**
+ * Fails unless so many backends can be exchanged now, in all pools together.
+ *
+ * @throws {PoolFullError} when there is no room
+ */
+export function mustHaveRoom(
+  { backendsLeft, room }: SlotAllotment,
+  { removed, added }: { readonly removed: number; readonly added: number },
+): void {
+  if (added - removed > backendsLeft) throw new PoolFullError(`the pool holds at most ${MAX_BACKENDS} backends`);
+  if (added <= room) return;
+  throw new PoolFullError(
+    `there is room for ${room} new backends, not for ${added}, until requests to removed backends have ended`,
+  );
 }
 
 function now(): string {

@@ -22,7 +22,7 @@ import {
 /** Waits until exactly one request is in flight, at a backend and as a whole. */
 async function busy(proxy: TestProxy): Promise<void> {
   const counts = () => proxy.backends.reduce((sum, { currentConnections }) => sum + currentConnections, 0);
-  await waitFor(() => counts() === 1 && proxy.roundhouse.pool.shared.memory.requestTotals().active === 1, {
+  await waitFor(() => counts() === 1 && proxy.roundhouse.memory.requestTotals().active === 1, {
     what: "one request in flight",
   });
 }

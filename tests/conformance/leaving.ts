@@ -17,7 +17,7 @@ const REQUESTS = [get("/"), "DELETE / HTTP/1.1\r\nHost: x\r\n\r\n", post("/", "b
 /** Nobody is blamed for a client that left. */
 function assertNoBlame(proxy: TestProxy, backend: RawBackend): void {
   assertEquals([proxy.backend(backend.url).alive, proxy.backend(backend.url).totalFailures], [true, 0]);
-  assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals().failed, 0);
+  assertEquals(proxy.roundhouse.memory.requestTotals().failed, 0);
   assertEquals(proxy.log.lines.filter(({ level }) => level === "warn" || level === "error"), []);
 }
 

@@ -78,7 +78,7 @@ export function testPassiveHealth(engine: EngineUnderTest): void {
       client.close();
       await proxy.idle();
       const totals = { total: 10, active: 0, failed: 0, retried: connectFailures, queued: 0 };
-      assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals(), totals);
+      assertEquals(proxy.roundhouse.memory.requestTotals(), totals);
     }
   });
 

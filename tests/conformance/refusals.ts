@@ -28,7 +28,7 @@ function gated() {
   return { backend, open: gate.resolve };
 }
 
-const queued = (proxy: TestProxy) => proxy.roundhouse.pool.shared.line.queued();
+const queued = (proxy: TestProxy) => proxy.pool.shared.line.queued();
 
 export function testRefusals(engine: EngineUnderTest): void {
   const name = (what: string) => `${engine.name}: refusals: ${what}`;
@@ -81,7 +81,7 @@ export function testRefusals(engine: EngineUnderTest): void {
       assertMatch(headerOf(response, "retry-after") ?? "", /^[1-9]\d*$/);
       client.close();
       await proxy.idle();
-      assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals().failed, 1);
+      assertEquals(proxy.roundhouse.memory.requestTotals().failed, 1);
     }
     assertEquals(backend.requests, []);
   });
@@ -93,7 +93,7 @@ export function testRefusals(engine: EngineUnderTest): void {
       health: { type: "tcp", interval: "20s", jitter: 0 },
     });
     await waitFor(() => proxy.backend(backend.url).lastCheck !== null, { what: "the first check" });
-    proxy.roundhouse.pool.update(proxy.backend(backend.url), { state: "disabled" }, "operator"); // checks go on
+    proxy.pool.update(proxy.backend(backend.url), { state: "disabled" }, "operator"); // checks go on
     using client = await RawClient.connect(proxy.port);
     const response = await ask(client, get("/"));
     assertProblem(response, 503);

@@ -54,7 +54,7 @@ export function testRetries(engine: EngineUnderTest): void {
       assertEquals(live.requests.length, REPEATABLE.length * 2);
       assertEquals(proxy.backend(failing.url).totalFailures, proxy.backend(failing.url).totalRequests);
       assertEquals(
-        proxy.roundhouse.pool.shared.memory.requestTotals().retried,
+        proxy.roundhouse.memory.requestTotals().retried,
         proxy.backend(failing.url).totalFailures,
       );
       client.close();
@@ -74,7 +74,7 @@ export function testRetries(engine: EngineUnderTest): void {
       assertEquals(seen() - before, 1, what);
     }
     await proxy.idle();
-    assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals().retried, 0);
+    assertEquals(proxy.roundhouse.memory.requestTotals().retried, 0);
   });
 
   Deno.test(name("a request that changes something is sent once over a kept connection that has died"), async () => {
@@ -151,7 +151,7 @@ export function testRetries(engine: EngineUnderTest): void {
     assertEquals(backends.map(({ requests }) => requests.length), [1, 1, 1]);
     client.close();
     await proxy.idle();
-    const { total, active, failed, retried } = proxy.roundhouse.pool.shared.memory.requestTotals();
+    const { total, active, failed, retried } = proxy.roundhouse.memory.requestTotals();
     assertEquals({ total, active, failed, retried }, { total: 1, active: 0, failed: 0, retried: 2 });
   });
 
@@ -177,7 +177,7 @@ export function testRetries(engine: EngineUnderTest): void {
     using client = await RawClient.connect(proxy.port);
     const total = 60;
     for (let request = 0; request < total; request++) assertEquals((await ask(client, get("/"))).status, 502);
-    const { retried } = proxy.roundhouse.pool.shared.memory.requestTotals();
+    const { retried } = proxy.roundhouse.memory.requestTotals();
     assertEquals(one.requests.length + two.requests.length, total + retried);
     assertLessOrEqual(retried, total * 0.1 + 10);
     assert(retried >= 10, `${retried} retries`);

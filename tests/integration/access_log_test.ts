@@ -14,7 +14,7 @@ const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 /** The access log's lines once nothing is in flight; workers' lines take a moment longer. */
 async function lines(proxy: TestProxy, expected?: number): Promise<LogLine["fields"][]> {
   await proxy.idle();
-  const wanted = expected ?? proxy.roundhouse.pool.shared.memory.requestTotals().total;
+  const wanted = expected ?? proxy.roundhouse.memory.requestTotals().total;
   await waitFor(() => proxy.log.of("request").length >= wanted, { what: "the lines" });
   return proxy.log.of("request").map(({ level, fields }) => {
     assertEquals(level, "info");
@@ -76,7 +76,7 @@ for (const engine of ["fetch", "wire"] as const) {
     ) {
       using client = await RawClient.connect(proxy.port);
       if (request.startsWith("HEAD")) {
-        proxy.roundhouse.pool.update(proxy.backend(refused), { state: "disabled" }, "test");
+        proxy.pool.update(proxy.backend(refused), { state: "disabled" }, "test");
       }
       answers.push(await client.request(request));
     }
@@ -114,7 +114,7 @@ for (const engine of ["fetch", "wire"] as const) {
     client.close();
     const [line] = await lines(proxy);
     assertEquals([line?.status, line?.backend, line?.attempts, line?.error], [499, null, 1, "client_gone"]);
-    assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals().failed, 0);
+    assertEquals(proxy.roundhouse.memory.requestTotals().failed, 0);
   });
 
   Deno.test(name("never holds a query, a fragment or a header"), async () => {
@@ -193,7 +193,7 @@ Deno.test("wire: the access log has a line for what could not be read as a reque
     traceId: null,
     error: "bad_request",
   });
-  assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals(), {
+  assertEquals(proxy.roundhouse.memory.requestTotals(), {
     total: 1,
     active: 0,
     failed: 0,

@@ -31,7 +31,7 @@ Deno.test("300 requests in a row and 30,000 at once split exactly over 3 backend
   await load(proxy.url, 30_000, 32);
   assertEquals(backends.map(({ requests }) => requests), [10_100, 10_100, 10_100]);
   await proxy.idle();
-  assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals(), {
+  assertEquals(proxy.roundhouse.memory.requestTotals(), {
     total: 30_300,
     active: 0,
     failed: 0,
@@ -86,5 +86,5 @@ Deno.test("backends added and removed under traffic: no request fails, and none 
   }
   await traffic;
   await proxy.idle();
-  assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals().failed, 0);
+  assertEquals(proxy.roundhouse.memory.requestTotals().failed, 0);
 });

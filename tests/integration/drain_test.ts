@@ -108,7 +108,7 @@ Deno.test("GET /explain says which backend a request would get and why, and take
   await using proxy = await TestProxy.start({
     backends: [one.url, { url: two.url, weight: 3 }, { url: spare.url, backup: true }, "http://127.0.0.1:9"],
   });
-  const { pool } = proxy.roundhouse;
+  const { pool } = proxy;
   const unreachable = proxy.backend("http://127.0.0.1:9");
   pool.setUp(unreachable, false, "check failed: connection refused");
   const ask = async (query = "") => await (await fetch(`${proxy.adminUrl}/explain${query}`)).json();

@@ -34,7 +34,7 @@ async function flooded(
     backends: [taking, other.url],
     proxy: { workers: 1, tls },
   });
-  const { pool } = proxy.roundhouse;
+  const { pool } = proxy;
   pool.update(proxy.backend(taking.url), { weight: 1 }, "test");
   pool.update(proxy.backend(other.url), { weight: 0 }, "test");
   const order = { port: proxy.port, first: POST, repeat: CHUNK };

@@ -542,7 +542,7 @@ for (const workers of [1, 2]) {
     const session = await ask();
     healthy = false;
     await waitFor(() => proxy.log.of("fail open").length === 1, { what: "the pool to fail open" });
-    assertEquals(proxy.roundhouse.pool.backends.map(({ alive }) => alive), [false, false]);
+    assertEquals(proxy.pool.backends.map(({ alive }) => alive), [false, false]);
     const answers = new Set<string>();
     for (let request = 0; request < 20; request++) {
       const { by, status } = await ask();
@@ -557,7 +557,7 @@ for (const workers of [1, 2]) {
     const explained = await (await fetch(`${proxy.adminUrl}/explain`)).json();
     assertMatch(explained.backends[0].reason, /^down, as all are/);
     // What the operator takes out stays out.
-    proxy.roundhouse.pool.update(proxy.backend(one.url), { state: "disabled" }, "test");
+    proxy.pool.update(proxy.backend(one.url), { state: "disabled" }, "test");
     for (let request = 0; request < 4; request++) assertEquals((await ask()).by, "two");
     healthy = true;
     await waitFor(() => proxy.log.of("fail open ended").length === 1, { what: "the end of it" });

@@ -12,7 +12,7 @@ const CHECKED: ConfigFile = { health: { type: "http", interval: "5s" }, queue: {
 const GET = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 const POST = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody";
 
-const shared = (proxy: TestProxy) => proxy.roundhouse.pool.shared;
+const shared = (proxy: TestProxy) => proxy.pool.shared;
 
 /** Else the first check takes out who is gone. */
 async function checked(proxy: TestProxy): Promise<void> {
@@ -216,7 +216,7 @@ Deno.test("the hold is that of the last one marked down, and a new outage after 
   await old[Symbol.asyncDispose]();
   await waitFor(async () => (await ask(proxy), !proxy.backend(old.url).up), { what: "one to be marked down" });
   await waitFor(() => Date.now() - proxy.backend(old.url).downSince > 1500, { what: "its hold to pass" });
-  const { pool } = proxy.roundhouse;
+  const { pool } = proxy;
   pool.update(proxy.backend(other.url), { state: "draining" }, "operator");
   assertEquals(await ask(proxy), 503);
   assertEquals(shared(proxy).line.holding(), 0, "draining the other one begins no hold");
@@ -234,7 +234,7 @@ Deno.test("the hold is that of the last one marked down, and a new outage after 
 Deno.test("who finds no backend that was marked down is answered at once", async () => {
   await using backend = HttpBackend.named("here");
   await using proxy = await TestProxy.start({ ...CHECKED, backends: [backend.url], queue: { hold: "30s" } });
-  const { pool } = proxy.roundhouse;
+  const { pool } = proxy;
   const only = pool.getByUrl(backend.url);
   assert(only !== undefined);
   for (const state of ["draining", "disabled"] as const) {

@@ -16,7 +16,7 @@ const PATIENT = { timeout: "30s" };
 
 const GET = "GET / HTTP/1.1\r\nHost: x\r\n";
 
-const queued = (proxy: TestProxy) => proxy.roundhouse.pool.shared.line.queued();
+const queued = (proxy: TestProxy) => proxy.pool.shared.line.queued();
 
 /** A request on a connection of its own. */
 async function ask(proxy: TestProxy, cookie?: string): Promise<string> {
@@ -69,7 +69,7 @@ for (const engine of ["fetch", "wire"] as const) {
       const backends = [gated, free].map(({ url }) => ({ url, maxConnections: 1 }));
       const settings = { engine, backends, proxy: { workers }, queue: PATIENT, sticky: { by: "cookie" as const } };
       await using proxy = await TestProxy.start(settings);
-      const { pool } = proxy.roundhouse;
+      const { pool } = proxy;
       const binding = bind(proxy); // the first turn is the first backend's
       await waitFor(() => gated.targets.length === 1, { what: "the request that binds" });
       gated.release();

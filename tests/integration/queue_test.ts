@@ -11,7 +11,7 @@ import { waitFor } from "../support/wait.ts";
 /** Nobody waits for so long, however busy the machine. */
 const PATIENT = { timeout: "30s" };
 
-const queued = (proxy: TestProxy) => proxy.roundhouse.pool.shared.line.queued();
+const queued = (proxy: TestProxy) => proxy.pool.shared.line.queued();
 
 Deno.test("requests past maxConnections wait and are served first in, first out, within a worker", async () => {
   await using gated = new GatedBackend();
@@ -116,7 +116,7 @@ Deno.test("requests that wait are served by a backend that is added, and get 503
     backends: [{ url: gated.url, maxConnections: 1 }],
     queue: PATIENT,
   });
-  const { pool } = proxy.roundhouse;
+  const { pool } = proxy;
   const first = fetch(proxy.url);
   await waitFor(() => gated.targets.length === 1, { what: "the first request" });
   const waiting = fetch(proxy.url);
@@ -143,7 +143,7 @@ Deno.test("backups serve only while no other backend is eligible", async () => {
   await using primary = HttpBackend.named("primary");
   await using backup = HttpBackend.named("backup");
   await using proxy = await TestProxy.start({ backends: [primary.url, { url: backup.url, backup: true }] });
-  const { pool } = proxy.roundhouse;
+  const { pool } = proxy;
   const answers = async () => {
     const texts = [];
     for (let request = 0; request < 3; request++) texts.push(await (await fetch(proxy.url)).text());

@@ -54,7 +54,7 @@ Deno.test("a request keeps the retries, the session and the response rules that 
   await proxy.roundhouse.reload();
   gate.resolve();
   assertGoesBy("old", await underWay);
-  proxy.roundhouse.pool.update(proxy.backend(refusing.url), { state: "disabled" }, "test");
+  proxy.pool.update(proxy.backend(refusing.url), { state: "disabled" }, "test");
   assertGoesBy("new", await ask());
 });
 

@@ -27,7 +27,7 @@ Deno.test("POST /reload makes the pool what the file says and reports the differ
   });
   for (let request = 0; request < 4; request++) await (await fetch(proxy.url)).text();
   const stays = proxy.backend(one.url);
-  proxy.roundhouse.pool.update(stays, { state: "draining", weight: 9 }, "operator");
+  proxy.pool.update(stays, { state: "draining", weight: 9 }, "operator");
   settings.backends = [{ url: one.url, weight: 2 }, three.url];
   settings.engine = ENGINE;
   settings.proxy = { port: 1234 };
@@ -86,7 +86,7 @@ Deno.test("a configuration that is bad or can't be read again changes nothing an
   await assertRejects(() => roundhouse.reload(), ConfigError, "got roulette");
   const response = await fetch(`${roundhouse.adminUrl}/reload`, { method: "POST" });
   assertEquals([response.status, (await response.json()).detail], [400, "strategy: got roulette\nsecond: problem"]);
-  assertEquals(roundhouse.pool.backends.map(({ url }) => url), [backend.url]);
+  assertEquals(roundhouse.defaultPool.pool.backends.map(({ url }) => url), [backend.url]);
   await roundhouse.stop();
 
   const fixed = await Roundhouse.start({
@@ -164,7 +164,7 @@ Deno.test("a reload that there is no room for changes nothing at all", async () 
   settings.backends = list(2);
   assertEquals((await postReload(proxy)).body.added.length, 4096);
   leases.push(...proxy.backends.map((backend) => backend.lease()));
-  const { pool } = proxy.roundhouse;
+  const { pool } = proxy;
   const before = pool.backends;
   Object.assign(settings, { backends: list(3), strategy: "random", health: { type: "tcp" }, admin: { token: "t" } });
   const { status, body } = await postReload(proxy);

@@ -58,7 +58,7 @@ Deno.test("a cookie that names nobody, is forged or too old is replaced; one pas
   assertEquals((await ask(proxy, `${name}.${minutesAgo(29)}`)).setCookie, null);
   assert((await ask(proxy, `${name}.${minutesAgo(31)}`)).setCookie !== null);
   // A session that was renewed while its backend drained never ended, so the backend never ran empty.
-  proxy.roundhouse.pool.update(proxy.backend(one.url), { state: "draining" }, "test");
+  proxy.pool.update(proxy.backend(one.url), { state: "draining" }, "test");
   assertEquals(await ask(proxy, `${name}.${minutesAgo(31)}`), { by: "one", setCookie: null });
 });
 
@@ -67,7 +67,7 @@ Deno.test("a session moves when its backend is down or disabled, and stays while
   await using two = HttpBackend.named("two");
   for (const settings of [sticky, { sticky: { by: "ip" as const } }]) {
     await using proxy = await TestProxy.start({ ...settings, backends: [one.url, two.url] });
-    const { pool } = proxy.roundhouse;
+    const { pool } = proxy;
     const first = await ask(proxy);
     const cookie = first.setCookie === null ? undefined : pairOf(first.setCookie);
     const bound = proxy.backend(first.by === "one" ? one.url : two.url);

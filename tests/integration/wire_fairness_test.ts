@@ -43,13 +43,13 @@ for (const [what, { backend, client }] of Object.entries(FLOODS)) {
       backends: [flooded, other.url],
       proxy: { workers: 1 },
     });
-    proxy.roundhouse.pool.update(proxy.backend(flooded.url), { weight: 1 }, "test");
-    proxy.roundhouse.pool.update(proxy.backend(other.url), { weight: 0 }, "test");
+    proxy.pool.update(proxy.backend(flooded.url), { weight: 1 }, "test");
+    proxy.pool.update(proxy.backend(other.url), { weight: 0 }, "test");
     using _flood = await Flood.start({ port: proxy.port, first: client[0], repeat: client[1] });
     const reached = () => proxy.backend(flooded.url).currentConnections === 1;
     if (client[0] !== "") await waitFor(reached, { what: "the flood to reach its backend" });
-    proxy.roundhouse.pool.update(proxy.backend(flooded.url), { weight: 0 }, "test");
-    proxy.roundhouse.pool.update(proxy.backend(other.url), { weight: 1 }, "test");
+    proxy.pool.update(proxy.backend(flooded.url), { weight: 0 }, "test");
+    proxy.pool.update(proxy.backend(other.url), { weight: 1 }, "test");
     const others = async () => {
       for (let round = 0; round < 10; round++) {
         using client = await RawClient.connect(proxy.port);

@@ -105,7 +105,7 @@ Deno.test("a certificate changes on reload under load: no request is lost, open 
   assertEquals(textOf(await ask(kept, get("/"))), "ok");
   kept.close();
   await proxy.idle();
-  assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals().failed, 0);
+  assertEquals(proxy.roundhouse.memory.requestTotals().failed, 0);
   // A file of no use changes nothing.
   directory.write("server.crt", "junk");
   assertEquals(

@@ -48,7 +48,7 @@ for (const engine of ["fetch", "wire"] as const) {
       backends.map(({ requests }) => requests),
       [1, 2, 3].map(() => REQUESTS / 3 | 0).map((share, index) => share + (index < REQUESTS % 3 ? 1 : 0)),
     );
-    const { total, failed, retried } = proxy.roundhouse.pool.shared.memory.requestTotals();
+    const { total, failed, retried } = proxy.roundhouse.memory.requestTotals();
     assertEquals({ total, failed, retried }, { total: REQUESTS, failed: 0, retried: 0 });
     for (const backend of backends) await backend[Symbol.asyncDispose]();
   });
@@ -66,7 +66,7 @@ for (const engine of ["fetch", "wire"] as const) {
         },
         { workerUrl: FAILING_WORKER },
       );
-      const { shared } = proxy.roundhouse.pool;
+      const { shared } = proxy.pool;
       // 32 clients on both workers: 25 of them at the backend, 7 in the queue.
       const clients = await Promise.all(Array.from({ length: 32 }, () => RawClient.connect(proxy.port)));
       const answers = clients.map((client) => client.request(get("/")).catch(() => undefined));
@@ -158,7 +158,7 @@ for (const engine of ["fetch", "wire"] as const) {
     await proxy.idle();
     const failures = proxy.log.of("worker failed").map(({ fields }) => Number(fields["requests"]));
     const held = failures.reduce((sum, requests) => sum + requests, 0);
-    assertEquals(proxy.roundhouse.pool.shared.memory.requestTotals().failed, held);
+    assertEquals(proxy.roundhouse.memory.requestTotals().failed, held);
     assertGreater(served, 600);
     if (FULL) console.log({ served, lost, held });
   });
@@ -195,15 +195,15 @@ for (const engine of ["fetch", "wire"] as const) {
       await waitFor(() => comes.requests > before, { what: "traffic to the new backend" });
       assertEquals(await admin("DELETE"), 200);
       round++;
-      const { total } = proxy.roundhouse.pool.shared.memory.requestTotals();
-      await waitFor(() => proxy.roundhouse.pool.shared.memory.requestTotals().total > total + 32, {
+      const { total } = proxy.roundhouse.memory.requestTotals();
+      await waitFor(() => proxy.roundhouse.memory.requestTotals().total > total + 32, {
         what: "more load",
       });
     }
     stop = true;
     await Promise.all(load);
     await proxy.idle();
-    const { failed, retried } = proxy.roundhouse.pool.shared.memory.requestTotals();
+    const { failed, retried } = proxy.roundhouse.memory.requestTotals();
     assertEquals({ late, failed, retried }, { late: 0, failed: 0, retried: 0 });
   });
 

@@ -9,6 +9,7 @@ import { explain } from "../../src/balancing/explain.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
 import type { Backend } from "../../src/pool/backend.ts";
+import { ChangeQueue } from "../../src/pool/change_queue.ts";
 import { Membership, type MembershipOptions } from "../../src/pool/membership.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { Memory } from "../../src/memory/memory.ts";
@@ -31,8 +32,9 @@ export interface Sent {
 
 /** An admin server with a pool and a log of its own. */
 export class TestAdmin implements AsyncDisposable {
-  readonly pool = new ServerPool(Memory.allocate().pool(0));
-  readonly metrics = Memory.allocate().metrics;
+  readonly memory = Memory.allocate();
+  readonly pool = new ServerPool(this.memory.pool(0));
+  readonly metrics = this.memory.metrics;
   readonly log = new RecordingLog();
   readonly events: EventFeed;
   readonly server: AdminServer;
@@ -50,21 +52,23 @@ export class TestAdmin implements AsyncDisposable {
       ...options
     }:
       & { urls?: readonly string[]; token?: string | null; timeouts?: Partial<AdminOptions["timeouts"]> }
-      & Partial<Omit<AdminOptions, "timeouts"> & Pick<MembershipOptions, "persist" | "settled">> = {},
+      & { settled?: () => Promise<void> }
+      & Partial<Omit<AdminOptions, "timeouts"> & Pick<MembershipOptions, "persist">> = {},
   ) {
     for (const url of urls) this.pool.add(backendSpec(url), "test");
     const status = {
       pool: this.pool,
+      memory: this.memory,
       version: "1.2.3",
       startedAt: new Date(Date.now() - 5000),
       facts: () => ({ strategy: "round-robin", engine: "fetch" as const, workers: 1 }),
       isStopping: () => this.stopping,
       allAccepting: () => this.allAccepting,
     };
-    this.events = new EventFeed({ pool: this.pool, status: () => statusView(status) });
+    this.events = new EventFeed({ status: () => statusView(status) });
+    this.pool.subscribe((event) => this.events.poolChanged(event));
     const all: AdminOptions = {
       ...status,
-      metrics: this.metrics,
       acceptingChanged: (accepting) => this.allAccepting = accepting,
       workerRestarts: () => 0,
       config: { host: "127.0.0.1", port: 0, token, persist: false },
@@ -72,7 +76,7 @@ export class TestAdmin implements AsyncDisposable {
       log: this.log,
       events: this.events,
       configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),
-      membership: new Membership({ pool: this.pool, persist, settled }),
+      membership: new Membership({ pool: this.pool, changes: new ChangeQueue(settled), persist }),
       reload: () => Promise.reject(new ConfigError(["config: there is no configuration to read again"])),
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
       ...options,

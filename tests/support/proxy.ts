@@ -3,6 +3,7 @@
 import { type ConfigFile, configSchema } from "../../src/config/schema.ts";
 import { type Clock, systemClock } from "../../src/net/clock.ts";
 import type { Backend } from "../../src/pool/backend.ts";
+import type { ServerPool } from "../../src/pool/server_pool.ts";
 import { Roundhouse } from "../../src/control/roundhouse.ts";
 import { RecordingLog } from "./log.ts";
 import { WORKER_URL } from "../../src/workers/worker_url.ts";
@@ -61,13 +62,18 @@ export class TestProxy implements AsyncDisposable {
     return Number(new URL(this.url).port);
   }
 
+  /** The only pool. */
+  get pool(): ServerPool {
+    return this.roundhouse.defaultPool.pool;
+  }
+
   get backends(): readonly Backend[] {
-    return this.roundhouse.pool.backends;
+    return this.pool.backends;
   }
 
   /** The backend with this URL; it has to be in the pool. */
   backend(url: string): Backend {
-    const backend = this.roundhouse.pool.getByUrl(url);
+    const backend = this.pool.getByUrl(url);
     if (backend === undefined) throw new Error(`${url} is not in the pool`);
     return backend;
   }
@@ -75,7 +81,7 @@ export class TestProxy implements AsyncDisposable {
   /** Waits until nothing is in flight: not a request, not a connection of any backend. */
   async idle(): Promise<void> {
     const busy = () => [
-      this.roundhouse.pool.shared.memory.requestTotals().active,
+      this.roundhouse.memory.requestTotals().active,
       ...this.backends.map((backend) => backend.currentConnections),
     ];
     await waitFor(() => busy().every((count) => count === 0), { what: "every count to return to 0" });

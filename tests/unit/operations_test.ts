@@ -10,9 +10,11 @@ const ROOT = new URL("../../", import.meta.url);
 
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 
+const memory = Memory.allocate();
+
 const families = metricFamilies({
-  pool: new ServerPool(Memory.allocate().pool(0)),
-  metrics: Memory.allocate().metrics,
+  pool: new ServerPool(memory.pool(0)),
+  memory,
   version: "",
   startedAt: new Date(),
   facts: () => ({ strategy: "", engine: "wire", workers: 1 }),

@@ -2,6 +2,7 @@
 
 import { eligibleBackends } from "../../balancing/load_balancer.ts";
 import type { Config } from "../../config/schema.ts";
+import type { Memory } from "../../memory/memory.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
 import type { Route } from "../guard.ts";
 import { AdminError } from "../admin_error.ts";
@@ -19,6 +20,8 @@ export interface Facts {
 /** What these routes show. */
 export interface StatusSource {
   readonly pool: ServerPool;
+  /** Has the counts of the process. */
+  readonly memory: Memory;
   readonly version: string;
   readonly startedAt: Date;
   readonly facts: () => Facts;
@@ -38,15 +41,14 @@ export function statusRoutes(source: StatusSource): readonly Route[] {
 }
 
 /** The object of `GET /status`. */
-export function statusView({ pool, version, startedAt, facts }: StatusSource) {
-  const requests = pool.shared.memory.requestTotals();
+export function statusView({ pool, memory, version, startedAt, facts }: StatusSource) {
   return {
     version,
     startedAt: startedAt.toISOString(),
     // The system clock may have been set back.
     uptimeSeconds: Math.max(0, Date.now() - startedAt.getTime()) / 1000,
     ...facts(),
-    requests,
+    requests: memory.requestTotals(),
     backends: pool.backends.map(backendView),
   };
 }

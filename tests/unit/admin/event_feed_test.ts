@@ -16,7 +16,8 @@ class Feed implements Disposable {
   readonly feed: EventFeed;
 
   constructor(statsEveryMs = 60_000) {
-    this.feed = new EventFeed({ pool: this.pool, status: () => ++this.asked, processId: "here", statsEveryMs });
+    this.feed = new EventFeed({ status: () => ++this.asked, processId: "here", statsEveryMs });
+    this.pool.subscribe((event) => this.feed.poolChanged(event));
   }
 
   /** Makes that many changes. */

@@ -9,9 +9,10 @@ import { Scrape } from "../../support/prometheus.ts";
 const A = "http://a";
 
 function sourceOf(engine: Facts["engine"] = "wire"): MetricsSource {
-  const pool = new ServerPool(Memory.allocate().pool(0));
+  const memory = Memory.allocate();
+  const pool = new ServerPool(memory.pool(0));
   const facts = () => ({ strategy: "round-robin", engine, workers: 2 });
-  const source = { pool, metrics: Memory.allocate().metrics, version: "1", startedAt: new Date(0), facts };
+  const source = { pool, memory, version: "1", startedAt: new Date(0), facts };
   pool.add(backendSpec(A), "");
   return { ...source, workerRestarts: () => 7 };
 }
@@ -26,9 +27,9 @@ Deno.test("metricFamilies() shows who answered how, in classes, with the usual o
   const source = sourceOf();
   const [backend] = source.pool.backends;
   const count = { durationMs: 2000, bytesIn: 3, bytesOut: 5 };
-  source.metrics.countRequest({ ...count, backend, status: 101 });
-  source.metrics.countRequest({ ...count, backend, status: 204 });
-  source.metrics.countRequest({ ...count, backend: undefined, status: 503 });
+  source.memory.metrics.countRequest({ ...count, backend, status: 101 });
+  source.memory.metrics.countRequest({ ...count, backend, status: 204 });
+  source.memory.metrics.countRequest({ ...count, backend: undefined, status: 503 });
   assertEquals(samples(source, "roundhouse_requests_total"), [
     ...[["http://a 1xx", 1], ["http://a 2xx", 1], ["http://a 3xx", 0], ["http://a 4xx", 0], ["http://a 5xx", 0]],
     ...[["none 2xx", 0], ["none 3xx", 0], ["none 4xx", 0], ["none 5xx", 1]],
@@ -70,7 +71,7 @@ Deno.test("metricFamilies() shows each backend as GET /status does", () => {
 
 Deno.test("metricFamilies() shows what went wrong, was retried, waited and stuck, and the process", () => {
   const source = sourceOf();
-  const { metrics, pool: { shared } } = source;
+  const { memory: { metrics }, pool: { shared } } = source;
   shared.memory.requests.started();
   shared.line.join(1);
   shared.memory.requests.countFailed();

@@ -6,13 +6,19 @@ import { afterChange } from "../../../src/config/backend_change.ts";
 import { MAX_BACKENDS } from "../../../src/config/backend_limit.ts";
 import type { BackendSpec } from "../../../src/config/schema.ts";
 import { DrainCalledOffError } from "../../../src/pool/drain.ts";
+import { ChangeQueue } from "../../../src/pool/change_queue.ts";
 import { Membership, type MembershipOptions, NotPersistedError } from "../../../src/pool/membership.ts";
-import { DuplicateBackendError, PoolFullError, type ServerPool } from "../../../src/pool/server_pool.ts";
+import { DuplicateBackendError, PoolFullError, ServerPool } from "../../../src/pool/server_pool.ts";
+import { Memory, type PoolMemory } from "../../../src/memory/memory.ts";
 import { backendSpec, poolOf } from "../../support/pool.ts";
 import { settle, waitFor } from "../../support/wait.ts";
 
-function membershipOf(pool: ServerPool, options: Partial<MembershipOptions> = {}): Membership {
-  return new Membership({ pool, persist: () => Promise.resolve(), settled: () => Promise.resolve(), ...options });
+interface Options extends Partial<MembershipOptions> {
+  readonly settled?: () => Promise<void>;
+}
+
+function membershipOf(pool: ServerPool, { settled = () => Promise.resolve(), ...options }: Options = {}): Membership {
+  return new Membership({ pool, changes: new ChangeQueue(settled), persist: () => Promise.resolve(), ...options });
 }
 
 function urlsOf(pool: ServerPool): string[] {
@@ -29,38 +35,58 @@ const find = (url: string) => (pool: ServerPool) => {
   return backend;
 };
 
-Deno.test("Membership makes any changes one after the other: the file and the pool agree after each, and none is lost", async () => {
+/** A pool with its part of the file. */
+class FiledPool {
+  readonly pool: ServerPool;
+  readonly membership: Membership;
+  file: readonly BackendSpec[] = [];
+
+  constructor(shared: PoolMemory, changes: ChangeQueue, persist: () => Promise<void>) {
+    this.pool = new ServerPool(shared);
+    this.membership = new Membership({
+      pool: this.pool,
+      changes,
+      persist: async (change) => {
+        await persist();
+        this.file = afterChange(this.file, change);
+      },
+    });
+  }
+}
+
+Deno.test("Membership makes any changes one after the other: the file and the pools agree after each, and none is lost", async () => {
   const change = fc.record({
+    of: fc.nat(1),
     kind: fc.constantFrom("add", "remove", "drain", "weight", "reload"),
     url: fc.constantFrom("http://a", "http://b", "http://c"),
     weight: fc.nat(9),
     delay: fc.nat(2),
   });
-  await fc.assert(fc.asyncProperty(fc.array(change, { maxLength: 20 }), async (changes) => {
-    const pool = poolOf([]);
-    let file: readonly BackendSpec[] = [];
-    let writers = 0;
-    const membership = membershipOf(pool, {
-      async persist(change) {
-        assertEquals(++writers, 1);
-        for (let turn = 0; turn < (changes[file.length]?.delay ?? 0); turn++) await settle();
-        file = afterChange(file, change);
-        writers--;
-      },
-    });
+  await fc.assert(fc.asyncProperty(fc.array(change, { maxLength: 20 }), async (wanted) => {
+    const memory = Memory.allocate();
+    const changes = new ChangeQueue(() => Promise.resolve());
+    let [writers, writes] = [0, 0];
+    const persist = async () => {
+      assertEquals(++writers, 1, "one change of the file at a time, whosever it is");
+      for (let turn = 0; turn < (wanted[writes]?.delay ?? 0); turn++) await settle();
+      writes++;
+      writers--;
+    };
+    const one = new FiledPool(memory.pool(0), changes, persist);
+    const two = new FiledPool(memory.pool(1), changes, persist);
     const said = (backends: readonly BackendSpec[]) => backends.map(({ url, weight }) => [url, weight]);
-    await Promise.all(changes.map(async ({ kind, url, weight }) => {
+    await Promise.all(wanted.map(async ({ of, kind, url, weight }) => {
+      const { membership } = of === 0 ? one : two;
       const outcome: Promise<unknown> = kind === "add"
         ? membership.add(backendSpec(url, { weight }), "test")
         : kind === "weight"
         ? membership.change(find(url), { weight }, "test")
         : kind === "reload"
-        ? membership.inTurn((turn) => {
-          assertEquals(turn.replace({ specs: file, up: true, reason: "reload" }), {
-            added: [],
-            removed: [],
-            changed: [],
-          });
+        ? changes.run((lists) => {
+          for (const { pool, file } of [one, two]) {
+            const difference = lists.replace({ pool, specs: file, up: true, reason: "reload" });
+            assertEquals(difference, { added: [], removed: [], changed: [] });
+          }
         })
         : membership.remove(find(url), {
           drainMs: kind === "drain" ? 0 : undefined,
@@ -73,20 +99,21 @@ Deno.test("Membership makes any changes one after the other: the file and the po
         }
       });
     }));
-    assertEquals(said(pool.backends), said(file));
+    for (const { pool, file } of [one, two]) assertEquals(said(pool.backends), said(file));
   }));
 });
 
 Deno.test("Membership changes nothing when the file can't be written", async () => {
   const pool = poolOf([1]);
-  const membership = membershipOf(pool, { persist: () => Promise.reject(new Error("read-only")) });
+  const changes = new ChangeQueue(() => Promise.resolve());
+  const membership = membershipOf(pool, { changes, persist: () => Promise.reject(new Error("read-only")) });
   const [url = ""] = urlsOf(pool);
   await assertRejects(() => membership.add(backendSpec("http://a"), "test"), NotPersistedError, "nothing has changed");
   await assertRejects(() => membership.change(find(url), { weight: 5, state: "disabled" }, "test"), NotPersistedError);
   const removal = { drainMs: 0, reason: "test", describe: () => {} };
   await assertRejects(() => membership.remove(find(url), removal), NotPersistedError);
   assertEquals(pool.backends.map(({ url, settings }) => [url, settings.weight, settings.state]), [[url, 1, "active"]]);
-  await membership.idle(); // a failure holds up nobody
+  await changes.idle(); // a failure holds up nobody
 });
 
 Deno.test("Membership.apply() exchanges a full pool in one step, and waits for places that workers have yet to give up", async () => {

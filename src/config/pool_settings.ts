@@ -1,0 +1,11 @@
+/** What the configuration says of one pool. */
+
+import type { Config } from "./schema.ts";
+
+/** The settings that are a pool's own. The whole configuration has those of the pool `default`. */
+export type PoolSettings = Pick<Config, "backends" | "strategy" | "sticky" | "health" | "passive" | "queue">;
+
+/** Whether new backends count as up before a check has passed. Without checks nobody would ever mark one up. */
+export function startsUp({ health }: PoolSettings): boolean {
+  return health.startUp || health.type === "none";
+}

@@ -1,0 +1,40 @@
+/** What happens to a pool, as lines of the log and as events of the admin API. */
+
+import type { EventFeed } from "../admin/event_feed.ts";
+import type { Log } from "../log.ts";
+import type { PoolEvent } from "../pool/server_pool.ts";
+import type { PoolListener } from "./pool_control.ts";
+
+const MESSAGES = {
+  added: "backend added",
+  removed: "backend removed",
+  up: "backend up",
+  down: "backend down",
+  changed: "backend changed",
+  active: "backend enabled",
+  draining: "backend draining",
+  disabled: "backend disabled",
+} as const satisfies Record<PoolEvent["type"], string>;
+
+/** Tells the log and the event feed. */
+export class PoolNews implements PoolListener {
+  readonly #log: Log;
+  readonly #events: EventFeed;
+
+  constructor(log: Log, events: EventFeed) {
+    this.#log = log;
+    this.#events = events;
+  }
+
+  poolChanged(event: PoolEvent): void {
+    const { type, backend, reason } = event;
+    this.#log.info(MESSAGES[type], { backend: backend.url, reason });
+    this.#events.poolChanged(event);
+  }
+
+  failingOpen(active: boolean): void {
+    if (active) this.#log.warn("fail open", { reason: "all backends are down, so all of them serve" });
+    else this.#log.info("fail open ended", { reason: "a backend is up again, or no backend may serve" });
+    this.#events.failingOpen(active);
+  }
+}

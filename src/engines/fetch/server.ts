@@ -19,12 +19,23 @@ import { WebSocketExchange } from "./websocket.ts";
 type Respond = (response: Response) => void;
 
 /** Starts `Deno.serve`; see `EngineFactory`. */
-export async function startFetchEngine(
+export async function startFetchEngine(options: EngineOptions): Promise<Engine> {
+  const pace = await Pace.start();
+  try {
+    return serve(options, pace);
+  } catch (error) {
+    pace[Symbol.dispose](); // the port may be taken
+    throw error;
+  }
+}
+
+function serve(
   { config, pool, forwarder, certificate, reusePort, log, acceptingChanged }: EngineOptions,
-): Promise<Engine> {
+  pace: Pace,
+): Engine {
   const context: FetchContext = {
     clients: new BackendClients(pool),
-    pace: await Pace.start(),
+    pace,
     ...limitsOf(config),
     compresses: config.proxy.compression,
     bridges: new Set(),

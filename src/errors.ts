@@ -1,6 +1,6 @@
-/** The one vocabulary of what can go wrong with a request. Imports nothing of ours. */
+/** The errors of requests. Imports no other module of roundhouse. */
 
-/** What can happen. `problem.ts` maps each to an answer, `retry.ts` decides whether another backend may be tried. */
+/** All kinds of failure. `problem.ts` maps each to a response; `retry.ts` decides whether another backend is tried. */
 export const ERROR_CODES = [
   "bad_request", // the request is malformed: 400
   "method_not_allowed", // CONNECT and TRACE: 405
@@ -9,8 +9,8 @@ export const ERROR_CODES = [
   "body_timeout", // the client's body has stood still for `timeouts.idle`: 408
   "body_too_large", // over `proxy.maxBodySize`: 413
   "not_implemented", // the engine can't carry such a request: 501
-  "no_backend", // none is eligible: 503
-  "queue_full", // all eligible backends are at `maxConnections` and no place in the queue came free: 503
+  "no_backend", // no backend is eligible: 503
+  "queue_full", // all eligible backends are at `maxConnections`, and the queue is full or the wait was too long: 503
   "stopping", // roundhouse is shutting down: 503
   "connect_failed", // refused, reset or timed out while connecting: 502
   "connection_lost", // gone after something was sent, before the first response byte: 502
@@ -19,13 +19,13 @@ export const ERROR_CODES = [
   "idle_timeout", // a response body has stood still for `timeouts.idle`: the client is cut
   "request_timeout", // total time over `timeouts.request`: 504
   "client_gone", // the client left: no answer can reach it
-  "internal", // a bug of ours, or the system has no more to give: 500
+  "internal", // a bug, or file descriptors, memory or ports have run out here: 500
 ] as const;
 
 /** What happened. */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** Who is to blame: only `backend` counts against a backend. */
+/** Whose failure it is. Only `backend` counts against a backend. */
 export type Side = "client" | "backend" | "proxy";
 
 export interface ProxyErrorOptions extends ErrorOptions {
@@ -35,7 +35,7 @@ export interface ProxyErrorOptions extends ErrorOptions {
   readonly requestSent: boolean;
 }
 
-/** A request's failure, wrapped once at the edge that understands it. `cause` keeps the runtime's own error. */
+/** The failure of a request, made where the runtime's error is understood. `cause` is the runtime's error. */
 export class ProxyError extends Error {
   override readonly name = "ProxyError";
   readonly code: ErrorCode;
@@ -50,7 +50,7 @@ export class ProxyError extends Error {
   }
 }
 
-/** A mistake of the person who starts or configures roundhouse: each line names the place and what was expected. */
+/** A mistake in the configuration or at the start. Each line names the setting and what is expected. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly lines: readonly string[];
@@ -66,7 +66,7 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** The message of whatever was thrown, for a log line. */
+/** The message of a thrown value, for a log line. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -9,13 +9,13 @@ export type Level = "debug" | "info" | "warn" | "error";
 /** Fields of a log line, in the order they are shown. */
 export type Fields = Record<string, unknown>;
 
-/** What the rest of the program logs through. One event a call; the message names it, the fields say the rest. */
+/** The log of the program. Each call logs one event: the message names it, the fields describe it. */
 export interface Log {
   debug(message: string, fields: Fields): void;
   info(message: string, fields: Fields): void;
   warn(message: string, fields: Fields): void;
   error(message: string, fields: Fields): void;
-  /** Whether lines of this level are written at all: ask before fields that cost something. */
+  /** Whether lines of this level are written. Check it before computing expensive fields. */
   isEnabledFor(level: "debug" | "info" | "warning" | "error"): boolean;
 }
 
@@ -24,16 +24,16 @@ export interface LogOptions {
   readonly format: "text" | "json";
 }
 
-/** The process's logging, set up. */
+/** The logging of the process. */
 export interface Logging {
   readonly log: Log;
-  /** Another level or format from now on. */
+  /** Changes level and format from now on. */
   configure(options: LogOptions): void;
-  /** Writes what is still held back. Nothing may be logged afterwards. */
+  /** Writes all lines that are still held. Do not log anything after that. */
   close(): Promise<void>;
 }
 
-/** Sets the process's logging up: lines go to standard error. */
+/** Sets up the logging of the process. Lines go to standard error. */
 export function setUpLog(options: LogOptions): Logging {
   let formatter = formatterFor(options);
   const log = getLogger(["roundhouse"]);
@@ -102,7 +102,7 @@ function visible(line: string): string {
   });
 }
 
-/** Bare where it can't be misread; quoted as JSON otherwise, so that a line stays one line. */
+/** Without quotes if it can't be misread, otherwise quoted as JSON, so that a line stays one line. */
 function formatValue(value: unknown): string {
   const text = typeof value === "string" ? value : JSON.stringify(value) ?? String(value);
   return typeof value === "string" && !/^[^\s"=\p{Cc}\p{Cf}]+$/u.test(text) ? JSON.stringify(text) : text;

@@ -1,10 +1,10 @@
-/** Writes log lines without making anybody wait: in batches, with a limit to what it holds back. */
+/** Writes log lines in batches, so that no request waits for them. Holds a limited amount. */
 
 /** What a `LineWriter` works with. */
 export interface LineWriterOptions {
-  /** Takes some of the bytes and says how many, as `Deno.stderr.write` does. */
+  /** Writes some of the bytes and returns how many, as `Deno.stderr.write` does. */
   readonly write: (bytes: Uint8Array) => Promise<number>;
-  /** Told how many lines were dropped; a line that it pushes is kept whatever is held, and stands in their place. */
+  /** Called with the number of dropped lines. A line that it pushes replaces them, and is always kept. */
   readonly onDrop: (lines: number) => void;
   /** The most characters held back while a write is under way. Default: 8 Mi. */
   readonly maxHeld?: number;
@@ -15,12 +15,12 @@ export interface LineWriterOptions {
 /** What a pipe takes in one piece (POSIX `PIPE_BUF` on Linux), so that lines of several writers do not mix. */
 const BATCH_BYTES = 4096;
 
-/** A reader that does not read must not keep the process from ending. */
+/** Limit for writing the last lines: a reader that does not read must not keep the process from ending. */
 const CLOSE_LIMIT_MS = 2000;
 
 /**
- * One write is under way at a time; lines that come meanwhile are held, and go out together. Past the limit new ones are
- * dropped and counted. Where nobody can be written to any more, lines are lost: there is no place to say so.
+ * One write is under way at a time; lines that come meanwhile are held, and go out together. Past the limit new ones
+ * are dropped and counted. Where nobody can be written to any more, lines are lost: there is no place to say so.
  */
 export class LineWriter {
   readonly #options: LineWriterOptions;
@@ -52,7 +52,7 @@ export class LineWriter {
     this.#writing ??= this.#writeAll();
   }
 
-  /** Settles when all lines are out, or when that takes too long. */
+  /** Settles when all lines are written, or when that takes too long. */
   async close(): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const limit = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_LIMIT_MS));
@@ -112,7 +112,7 @@ export class LineWriter {
         written += await this.#options.write(bytes.subarray(written));
       }
     } catch {
-      // Whoever read is gone, and with them the place to say so. That must not end the proxy.
+      // The reader of standard error has gone, so this can't be reported. It must not end the proxy.
     }
   }
 }

@@ -1,4 +1,4 @@
-/** A limit of time for what may take for ever. */
+/** A time limit for a promise that may never settle. */
 
 /** Whether `promise` settles within the limit, in milliseconds. What it rejects with is passed on, also later. */
 export async function settlesWithin(promise: Promise<unknown>, limitMs: number): Promise<boolean> {

@@ -1,4 +1,4 @@
-/** Two trees of sources against each other: what changed, and whether that is more than noise. */
+/** Compares two source trees: what has changed, and whether that is more than noise. */
 import type { Result, Row } from "./results.ts";
 import { type Spread, spread } from "./statistics.ts";
 import { number } from "./table.ts";
@@ -18,8 +18,8 @@ export interface Comparison {
 const MOST_CHANCE = 0.05;
 
 /**
- * Compares the rounds in pairs: both trees were measured within the same round, so what the machine did beside that hits
- * both alike.
+ * Compares the rounds in pairs: both trees were measured within the same round, so what the machine did beside that
+ * hits both alike.
  *
  * @param mine one figure a round, above 0
  * @param theirs the other revision's, in the same order
@@ -37,7 +37,9 @@ export function compare(mine: readonly number[], theirs: readonly number[]): Com
   return { ratios, chance: asLarge / flips };
 }
 
-/** A line for each scenario and subject that was measured at both trees: the figure to go by, its ratio, the verdict. */
+/**
+ * A line for each scenario and subject that was measured at both trees: the figure to go by, its ratio, the verdict.
+ */
 export function comparisonLines(results: readonly Result[], label: string): string[] {
   return results.flatMap((result) => {
     const [column] = result.columns;

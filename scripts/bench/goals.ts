@@ -1,11 +1,11 @@
-/** What roundhouse sets itself to reach, and whether a run did. */
+/** The goals of roundhouse, and whether a run has met them. */
 import { medianOf, type Result } from "./results.ts";
 import { number } from "./table.ts";
 
 /** One goal in one run. */
 export interface GoalResult {
   readonly text: string;
-  /** What it is allowed at most. */
+  /** The largest value that meets the goal. */
   readonly limit: number;
   readonly measured: number;
 }
@@ -20,7 +20,7 @@ interface Goal {
   readonly text: string;
   readonly limit: number;
   readonly of: Figure;
-  /** Then the limit is of the ratio to this one's figure. */
+  /** If set, the limit is for the ratio to the figure of this subject. */
   readonly to?: string;
 }
 
@@ -60,7 +60,7 @@ const goals: readonly Goal[] = [
   ]),
 ];
 
-/** How each goal fared; those for which something was not measured are left out. */
+/** The result of each goal. Goals without all their figures are left out. */
 export function goalResults(results: readonly Result[]): GoalResult[] {
   return goals.flatMap(({ text, limit, of, to }) => {
     const own = medianOf(results, of.scenario, of.subject, of.key);
@@ -69,7 +69,7 @@ export function goalResults(results: readonly Result[]): GoalResult[] {
   });
 }
 
-/** A table in Markdown: what was wanted, what was measured, and by how much it was missed. */
+/** A table in Markdown: the goal, the measured value, and by how much the goal was missed. */
 export function goalsTable(results: readonly GoalResult[]): string {
   const rows = results.map(({ text, limit, measured }) => {
     return `| ${text} | ${number(limit, limit % 1 === 0 ? 0 : 1)} | ${number(measured, 2)} | ${

@@ -35,13 +35,13 @@ export interface Running extends AsyncDisposable {
   readonly readyMs: number;
 }
 
-/** Owns whatever was started on it: when it is disposed of, no process and no file is left. */
+/** Owns all processes and files of the benchmark, and removes them when it is disposed of. */
 export class Ground implements AsyncDisposable {
   readonly pace: Pace;
   readonly signal: AbortSignal;
   /** The path of wrk. */
   readonly wrk: string;
-  /** For files of whoever needs some. */
+  /** For temporary files. */
   readonly directory: string;
   readonly backends: readonly Backend[];
   readonly certificate: CertificateFiles;
@@ -87,7 +87,7 @@ export class Ground implements AsyncDisposable {
     return running;
   }
 
-  /** A subject of one's own, which listens when the promise resolves; rejects with what it complained about if it never does. */
+  /** A new subject. Resolves when it listens; rejects with its error output if it never does. */
   async start(subject: Subject, setup: Setup = {}): Promise<Running> {
     const installed = subject.program();
     if (installed === undefined) throw new Error(subject.remedy);
@@ -166,6 +166,6 @@ async function versionOf(command: string, args: readonly string[], signal: Abort
     return /\d+\.\d+(\.\d+)*/.exec(stdout + stderr)?.[0] ?? "?";
   } catch {
     signal.throwIfAborted();
-    return "?"; // whoever can't even tell will be left out when it has to start
+    return "?"; // a program that fails here will be left out when it is started
   }
 }

@@ -36,17 +36,17 @@ const fewestRefRounds = 6;
 
 /** For `--help`. */
 export const usage = `usage: deno task bench [OPTIONS]
-  --only NAME,...      what to measure (default: all):
+  --only NAME,...      what to measure (default: everything):
                        ${namesOf(measurable)}
-  --subjects NAME,...  whom (default: all):
+  --subjects NAME,...  which programs (default: all):
                        ${namesOf(subjects)}
-  --rounds N           measure each so often, by turns (default 3, with --ref 10)
+  --rounds N           number of rounds; each measures everything once (default 3, with --ref 10)
   --seconds N          length of a measurement (default 5)
-  --quick              under a minute: ${quickNames.join(", ")} unless --only says else, one round of 1 s
-  --ref REV            this tree against another revision of roundhouse, round by round: ${refNames.join(", ")}
-                       unless --only says else; a first round warms up and does not count
-  --json FILE          write the figures there as well
-  --write              write tables and charts to docs/performance.md; for a whole run`;
+  --quick              about a minute: one round of 1 s, with ${quickNames.join(", ")} unless --only is given
+  --ref REV            compare this tree with another revision of roundhouse: ${refNames.join(", ")}
+                       unless --only is given; a first round warms up and does not count
+  --json FILE          write the figures to this file too
+  --write              write tables and charts to docs/performance.md; only for a whole run`;
 
 /** The options of the flags, or the first error in them. */
 export function parseOptions(args: string[]): Options | "help" | Error {

@@ -54,7 +54,7 @@ export function lowestFirst({ rows, columns }: Result): Row[] {
   return rows.toSorted((a, b) => cellSpread(a, first).median - cellSpread(b, first).median);
 }
 
-/** Who took no part, or not to the end, and why. */
+/** Which subjects were left out, and why. */
 export interface LeftOut {
   readonly title: string;
   readonly reason: string;

@@ -1,11 +1,11 @@
-/** Another revision of this repository, to measure beside the tree that stands here. */
+/** Another revision of this repository, to compare the present tree with. */
 import { run } from "./processes.ts";
 import type { SourceTree } from "./subject.ts";
 
 const here = new URL("../../", import.meta.url).pathname;
 
 /**
- * Unpacks a revision's files below `directory`, without a trace in the repository.
+ * Unpacks the files of a revision below `directory`, without changing the repository.
  *
  * @throws {Error} with git's own words when there is no such revision
  */

@@ -1,4 +1,6 @@
-/** The order of measuring: rounds, in each every scenario, in each every subject, so that a disturbance hits all alike. */
+/**
+ * The order of measuring: rounds, in each every scenario, in each every subject, so that a disturbance hits all alike.
+ */
 import type { Ground } from "./ground.ts";
 import { Findings } from "./results.ts";
 import type { Scenario } from "./scenario.ts";
@@ -10,11 +12,11 @@ export interface Plan {
   readonly scenarios: readonly Scenario[];
   readonly subjects: readonly Subject[];
   readonly rounds: number;
-  /** Whether a round goes before these that does not count: whoever runs compiled code at last is measured. */
+  /** Whether a first round does not count, so that code is compiled before it is measured. */
   readonly warmsUp: boolean;
 }
 
-/** Measures all of it. What a subject can't do is left out, and `say` tells why, as it tells the progress. */
+/** Measures everything. Leaves out what a subject can't do. `say` gets the reasons and the progress. */
 export async function measureRounds(plan: Plan, ground: Ground, say: (line: string) => void): Promise<Findings> {
   const findings = new Findings();
   const allRounds = plan.rounds + (plan.warmsUp ? 1 : 0);
@@ -24,7 +26,7 @@ export async function measureRounds(plan: Plan, ground: Ground, say: (line: stri
   say(`${total} measurements, about ${duration(secondsLeft)}`);
 
   for (let round = plan.warmsUp ? 0 : 1; round <= plan.rounds; round++) {
-    // Whoever comes first in one round comes last in the next, lest its place be what is measured.
+    // The first subject of a round is the last of the next, so that its place does not influence the result.
     const subjects = round % 2 === 1 ? plan.subjects : plan.subjects.toReversed();
     for (const scenario of plan.scenarios) {
       for (const subject of subjects) {

@@ -2,7 +2,7 @@
 import type { Ground } from "./ground.ts";
 import type { Subject } from "./subject.ts";
 
-/** What was found, by the key of its column; `NaN` where there is nothing to tell. */
+/** The figures by the key of their column; `NaN` for a missing one. */
 export type Figures = Readonly<Record<string, number>>;
 
 /** One kind of figure. */
@@ -16,7 +16,7 @@ export interface Column {
   readonly range?: boolean;
   /** Whether the tables also show its ratio to HAProxy's. */
   readonly relative?: boolean;
-  /** Whether it counts what should not have been: then it is summed, and shown only when it is not 0. */
+  /** Whether it counts errors. Then it is summed, and shown only if it is not 0. */
   readonly trouble?: boolean;
 }
 
@@ -34,7 +34,7 @@ export interface Scenario {
   readonly chart?: boolean;
   /** About how long `measure` takes. */
   seconds(pace: Pace): number;
-  /** Throws when the subject can't take part, or not fairly. */
+  /** Throws when the subject can't take part, or when the comparison would be unfair. */
   measure(subject: Subject, ground: Ground): Promise<Figures>;
 }
 
@@ -45,7 +45,7 @@ export interface Pace {
   readonly warmUpSeconds: number;
 }
 
-/** What every scenario that applies `load` counts as trouble. */
+/** The errors that every scenario with `load` counts. */
 export const troubleColumns: readonly Column[] = [
   { key: "badAnswers", title: "answers with an error status", digits: 0, trouble: true },
   { key: "socketErrors", title: "socket errors", digits: 0, trouble: true },

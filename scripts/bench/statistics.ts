@@ -1,4 +1,4 @@
-/** Many values to few: medians and percentiles. */
+/** Medians and percentiles. */
 
 /** The middle value of several, and how far they lie apart. */
 export interface Spread {
@@ -20,8 +20,8 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /**
- * The smallest of `sorted` (ascending) that at least `percent` (above 0, to 100) of a hundred of them do not exceed, the
- * nearest-rank percentile; `NaN` when it is empty.
+ * The smallest of `sorted` (ascending) that at least `percent` (above 0, to 100) of a hundred of them do not exceed,
+ * the nearest-rank percentile; `NaN` when it is empty.
  */
 export function percentile(sorted: ArrayLike<number>, percent: number): number {
   // The product first: 99.9 / 100 × 1,000 would come out above 999.

@@ -28,7 +28,7 @@ export function troubleLines({ columns, rows }: Result): string[] {
   });
 }
 
-/** Who took no part in what, and why. */
+/** Which subjects were left out of which scenarios, and why. */
 export function leftOutLines(leftOut: readonly LeftOut[]): string[] {
   return leftOut.map(({ title, scenarios, reason }) => `Left out: ${title} (${scenarios.join(", ")}): ${reason}`);
 }
@@ -47,7 +47,7 @@ export function number(value: number, digits: number): string {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** Whom the others are compared with. */
+/** The subject that the others are compared with. */
 const yardstickName = "haproxy";
 const ratioDigits = 2;
 /** As many figures as a progress line holds. */

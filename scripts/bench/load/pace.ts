@@ -1,8 +1,8 @@
 /** When requests of a fixed rate are due, and from when on each is timed. Pure. */
 
 /**
- * How late the generator may be by its own fault, in milliseconds: timers of the runtime have a grain of about one, and
- * what is due between two ticks is sent with the second.
+ * How late the generator may be because of itself, in milliseconds. Timers of the runtime have a resolution of about
+ * one millisecond, and what is due between two ticks is sent with the second.
  */
 const grainMs = 2;
 

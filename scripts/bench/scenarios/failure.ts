@@ -1,4 +1,4 @@
-/** A backend dies: who notices, and where its share goes. */
+/** A backend dies: how many requests fail, and where its share goes. */
 import { startBackends } from "../backends.ts";
 import type { Ground, Running } from "../ground.ts";
 import type { FixedRateOptions } from "../load/fixed_rate.ts";

@@ -112,7 +112,7 @@ export async function measureLoad(
   };
 }
 
-/** Throws unless the proxy passes on the whole answer: figures of error pages would look splendid. */
+/** Throws unless the proxy passes on the whole response: the figures of error pages would be too good. */
 async function checkAnswer({ origin }: Running, kind: Kind, ground: Ground): Promise<void> {
   const { path, bytes } = kind.answer;
   using client = Deno.createHttpClient({ caCerts: [await Deno.readTextFile(ground.certificate.cert)] });

@@ -2,7 +2,7 @@
 import { run } from "../processes.ts";
 import { installed, type Subject } from "../subject.ts";
 
-/** It knows no health and tries nothing twice. */
+/** It has no health checks and no retries. */
 export const go: Subject = {
   name: "go",
   title: "Go ReverseProxy",

@@ -3,7 +3,7 @@
 import { ProxyError } from "../../errors.ts";
 import type { Pace } from "../../net/pace.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Exchange } from "../../proxy/exchange.ts";
+import type { Exchange, Limits } from "../../proxy/exchange.ts";
 import {
   bodyMalformed,
   bodyTooLarge,
@@ -36,8 +36,6 @@ export interface FetchLimits {
   connectDeadline: Deadline;
   /** `undefined`: no limit for a request as a whole. */
   requestDeadline: Deadline | undefined;
-  /** `Infinity`: no limit. */
-  maxBodyBytes: number;
 }
 
 /** What the exchanges of one engine share. */
@@ -99,8 +97,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     this.#clientSignal = request.signal;
     this.#completed = completed;
     if (head.bodyBytes !== 0 && request.body !== null && !context.forwarder.stopping && this.#refusal === undefined) {
-      const limits = { lengthBytes: head.bodyBytes, maxBytes: context.maxBodyBytes };
-      this.#body = new RequestBody(bodyReader(head, request.body, context.pace), limits, this);
+      this.#body = new RequestBody(bodyReader(head, request.body, context.pace), head.bodyBytes, this);
       context.uploads++;
       this.#uploading = true;
     }
@@ -128,7 +125,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     return this.#requestLimit?.signal;
   }
 
-  async attempt(backend: Backend, headers: HeaderPair[]): Promise<FetchAnswer> {
+  async attempt(backend: Backend, headers: HeaderPair[], { maxBodyBytes }: Limits): Promise<FetchAnswer> {
     if (this.brokenOff !== undefined) throw this.brokenOff;
     const { clients } = this.#context;
     const { method, target } = this.request;
@@ -141,7 +138,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
       const response = await fetch(urlFor(backend, target), {
         method,
         headers: outgoingHeaders(headers, this.request.tracedByRuntime),
-        body: this.#body?.outgoing() ?? null,
+        body: this.#body?.outgoing(maxBodyBytes) ?? null,
         redirect: "manual",
         signal: this.#attempt.signal,
         client: reuse ? clients.pooled(backend) : clients.fresh(backend),
@@ -151,7 +148,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
       if (this.#uploading) await answer.gatherEarly();
       return answer;
     } catch (error) {
-      throw this.#explain(error);
+      throw this.#explain(error, maxBodyBytes);
     } finally {
       this.#unwatchLimits();
     }
@@ -244,11 +241,11 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   }
 
   /** A client that left is looked for first: it makes `fetch` fail in ways that look like the backend's. */
-  #explain(error: unknown): ProxyError {
+  #explain(error: unknown, maxBodyBytes: number): ProxyError {
     if (this.#clientGone) return clientGone();
     if (this.#body?.malformed) return bodyMalformed();
     if (this.#body?.flooded) return refused("bad_request", "The chunks of the request body are too small.");
-    if (this.#body?.tooLarge) return bodyTooLarge(this.#context.maxBodyBytes);
+    if (this.#body?.tooLarge) return bodyTooLarge(maxBodyBytes);
     if (error instanceof ProxyError) return error;
     switch (this.#abort) {
       case "connect_timeout":

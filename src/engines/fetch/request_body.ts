@@ -13,14 +13,6 @@ const READ_AHEAD_BYTES = 65_536;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** What a client's body is allowed and said to be. */
-export interface RequestBodyLimits {
-  /** What its head says; `undefined`: nothing. */
-  readonly lengthBytes: number | undefined;
-  /** The most that may arrive; past it the body fails as `tooLarge`. */
-  readonly maxBytes: number;
-}
-
 /** What happens to a body, told to the exchange it belongs to. */
 export interface RequestBodyListener {
   /** All of it has been handed out, or the client broke off: nothing more will arrive. */
@@ -36,7 +28,7 @@ export class RequestBody {
   readonly #reader: BodyReader;
   readonly #lengthBytes: number | undefined;
   readonly #listener: RequestBodyListener;
-  readonly #maxBytes: number;
+  #maxBytes = Infinity;
   #receivedBytes = 0;
   readonly #kept: Bytes[] = [];
   #keptBytes = 0;
@@ -49,10 +41,10 @@ export class RequestBody {
   /** The read under way, shared: an abandoned stream's chunk belongs to the next one. */
   #reading: Promise<void> | undefined;
 
-  constructor(reader: BodyReader, limits: RequestBodyLimits, listener: RequestBodyListener) {
+  /** @param lengthBytes what its head says; `undefined`: nothing */
+  constructor(reader: BodyReader, lengthBytes: number | undefined, listener: RequestBodyListener) {
     this.#reader = reader;
-    this.#lengthBytes = limits.lengthBytes;
-    this.#maxBytes = limits.maxBytes;
+    this.#lengthBytes = lengthBytes;
     this.#listener = listener;
   }
 
@@ -86,8 +78,13 @@ export class RequestBody {
     return this.#receivedBytes > this.#maxBytes;
   }
 
-  /** What `fetch` is given, from the beginning. Only while `replayable`. */
-  outgoing(): ReadableStream<Bytes> | SizedBody {
+  /**
+   * What `fetch` is given, from the beginning. Only while `replayable`.
+   *
+   * @param maxBytes the most that may arrive; past it the body fails as `tooLarge`
+   */
+  outgoing(maxBytes: number): ReadableStream<Bytes> | SizedBody {
+    this.#maxBytes = maxBytes;
     return this.#lengthBytes === undefined ? this.#stream() : new SizedBody(this.#lengthBytes, () => this.#stream());
   }
 

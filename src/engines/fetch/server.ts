@@ -105,11 +105,10 @@ function engineOf(server: LastingServer, context: FetchContext): Engine {
   };
 }
 
-function limitsOf({ timeouts, proxy }: Config): FetchLimits {
+function limitsOf({ timeouts }: Config): FetchLimits {
   return {
     responseDeadline: new Deadline(timeouts.responseMs, { startsAnew: true }),
     connectDeadline: new Deadline(timeouts.connectMs, { startsAnew: true }),
     requestDeadline: timeouts.requestMs === 0 ? undefined : new Deadline(timeouts.requestMs, { startsAnew: false }),
-    maxBodyBytes: proxy.maxBodyBytes ?? Infinity,
   };
 }

@@ -8,13 +8,13 @@ import { settle } from "../../../support/wait.ts";
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 function requestBody(source: ReadableStream<Uint8Array<ArrayBuffer>>): RequestBody {
-  return new RequestBody(new ChunkReader(source), { lengthBytes: undefined, maxBytes: Infinity }, {
+  return new RequestBody(new ChunkReader(source), undefined, {
     bodyEnded: () => {},
   });
 }
 
 function outgoing(body: RequestBody): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const stream = body.outgoing();
+  const stream = body.outgoing(Infinity);
   assert(stream instanceof ReadableStream);
   return stream;
 }

@@ -4,8 +4,8 @@ import { ChunkReader } from "../../../../src/engines/fetch/chunk_reader.ts";
 import { RequestBody } from "../../../../src/engines/fetch/request_body.ts";
 
 /** Of a body whose length no header says. */
-function outgoing(body: RequestBody): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const stream = body.outgoing();
+function outgoing(body: RequestBody, maxBytes = Infinity): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const stream = body.outgoing(maxBytes);
   assert(stream instanceof ReadableStream);
   return stream;
 }
@@ -24,7 +24,7 @@ function source(chunks: readonly number[][], failAtEnd = false): ReadableStream<
 
 function bodyOf(chunks: readonly number[][], failAtEnd = false) {
   const ends: string[] = [];
-  const body = new RequestBody(new ChunkReader(source(chunks, failAtEnd)), { lengthBytes: undefined, maxBytes: 1e9 }, {
+  const body = new RequestBody(new ChunkReader(source(chunks, failAtEnd)), undefined, {
     bodyEnded: () => ends.push("ended"),
   });
   return { body, ends };
@@ -77,22 +77,22 @@ Deno.test("RequestBody says that the client failed, not the backend", async () =
 });
 
 Deno.test("RequestBody fails once more arrives than is allowed, and not before", async () => {
-  const bodyOfSize = (maxBytes: number) =>
-    new RequestBody(new ChunkReader(source([[1, 2], [3], [4]])), { lengthBytes: undefined, maxBytes }, {
+  const bodyOfFour = () =>
+    new RequestBody(new ChunkReader(source([[1, 2], [3], [4]])), undefined, {
       bodyEnded: () => {},
     });
-  assertEquals(await readAll(outgoing(bodyOfSize(4))), [1, 2, 3, 4]);
-  const body = bodyOfSize(3);
-  await assertRejects(() => readAll(outgoing(body)), Error, "larger than allowed");
+  assertEquals(await readAll(outgoing(bodyOfFour(), 4)), [1, 2, 3, 4]);
+  const body = bodyOfFour();
+  await assertRejects(() => readAll(outgoing(body, 3)), Error, "larger than allowed");
   assertEquals([body.tooLarge, body.clientGone], [true, false]);
 });
 
 Deno.test("RequestBody of known length goes out with it, each time", async () => {
-  const body = new RequestBody(new ChunkReader(source([[1, 2], [3]])), { lengthBytes: 3, maxBytes: 9 }, {
+  const body = new RequestBody(new ChunkReader(source([[1, 2], [3]])), 3, {
     bodyEnded: () => {},
   });
   for (let attempt = 0; attempt < 2; attempt++) {
-    const sized = body.outgoing();
+    const sized = body.outgoing(Infinity);
     assert(sized instanceof Blob);
     assertEquals([sized.size, sized.type, await readAll(sized.stream())], [3, "", [1, 2, 3]]);
   }
@@ -103,7 +103,7 @@ Deno.test("RequestBody holds no more memory than the bytes that it keeps", async
   const buffers: ArrayBufferLike[] = [];
   const chunk = () => new Uint8Array(65_536).subarray(0, 1);
   const tiny = new ReadableStream({ pull: (controller) => controller.enqueue(chunk()) }, { highWaterMark: 0 });
-  const body = new RequestBody(new ChunkReader(tiny), { lengthBytes: undefined, maxBytes: 1e9 }, {
+  const body = new RequestBody(new ChunkReader(tiny), undefined, {
     bodyEnded: () => {},
   });
   const reader = outgoing(body).getReader();

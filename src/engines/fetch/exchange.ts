@@ -24,7 +24,7 @@ import { checkResponse } from "./check_response.ts";
 import type { Deadline, DeadlineListener, Moment } from "./deadline.ts";
 import { fromFetchError, type UploadState } from "./fetch_error.ts";
 import { outgoingHeaders } from "./outgoing_headers.ts";
-import { brokenBody } from "./gather.ts";
+import { brokenBody, CUT_ON_PURPOSE } from "./gather.ts";
 import { isReachable } from "./reachable.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
@@ -162,7 +162,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
 
   /** Ends the connection: behind an answer that is whole the runtime would go through all that it holds of the body. */
   #cut(status: number): Promise<void> {
-    return this.respond(new Response(brokenBody("the upload was given up"), { status }));
+    return this.respond(new Response(brokenBody(CUT_ON_PURPOSE), { status }));
   }
 
   /** The client left. */

@@ -62,6 +62,9 @@ function resumed(
   }, { highWaterMark: 0 });
 }
 
+/** What a body fails with that is broken off on purpose: no failure of anybody. */
+export const CUT_ON_PURPOSE = "the upload was given up";
+
 /** A body that breaks off at once, for the client to see that it is not whole. */
 export function brokenBody(error: unknown): ReadableStream<Bytes> {
   return new ReadableStream({ start: (controller) => controller.error(error) });

@@ -11,6 +11,7 @@ import { uploadsEnd } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";
 import { type FetchContext, FetchExchange, type FetchLimits } from "./exchange.ts";
+import { CUT_ON_PURPOSE } from "./gather.ts";
 import { type FetchRequestHead, readHead } from "./request_head.ts";
 import { runtimePropagates, withRuntimeTrace } from "./runtime_trace.ts";
 import { settleBody } from "./settle_body.ts";
@@ -52,7 +53,7 @@ function serve(
     // The runtime asks for an answer when a body breaks off, too; without this it prints the error, whatever the log's
     // format.
     onError(error: unknown) {
-      log.warn("response cut", { reason: messageOf(error) });
+      if (error !== CUT_ON_PURPOSE) log.warn("response cut", { reason: messageOf(error) });
       return new Response(null, { status: 500 });
     },
   };

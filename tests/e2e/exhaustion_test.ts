@@ -48,7 +48,7 @@ async function goesOnUnblamed(program: Program): Promise<void> {
 for (const host of HOSTS) {
   Deno.test(`engine wire without file descriptors: neither requests nor checks blame the backend ${host}, and with descriptors all goes on`, async () => {
     // A proxy that ran into its limit of open files took every backend out, which had nothing to do with it.
-    await using backend = HttpBackend.named("served");
+    await using backend = new HttpBackend(() => new Response("served"), 0, "127.0.0.1");
     const checks = { interval: "50ms", unhealthyThreshold: 1 };
     await using program = await start("wire", backend.url.replace("127.0.0.1", host), checks);
     const port = Number(new URL(program.url).port);

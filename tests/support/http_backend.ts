@@ -1,5 +1,7 @@
 /** A normal backend for tests: a real `Deno.serve` that counts its requests. */
 
+import { OWN_HOST } from "./own_host.ts";
+
 export type Handler = (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => Response | Promise<Response>;
 
 /** A listening backend. Dispose of it to cut everything. */
@@ -11,9 +13,9 @@ export class HttpBackend implements AsyncDisposable {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #abort = new AbortController();
 
-  constructor(handler: Handler = () => new Response("ok"), port = 0) {
+  constructor(handler: Handler = () => new Response("ok"), port = 0, hostname = OWN_HOST) {
     this.#server = Deno.serve({
-      hostname: "127.0.0.1",
+      hostname,
       port,
       signal: this.#abort.signal,
       onListen: () => {},
@@ -24,7 +26,7 @@ export class HttpBackend implements AsyncDisposable {
       },
     });
     this.port = this.#server.addr.port;
-    this.url = `http://127.0.0.1:${this.port}`;
+    this.url = `http://${hostname}:${this.port}`;
   }
 
   /** One that answers with its own name. */

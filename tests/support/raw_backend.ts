@@ -1,5 +1,7 @@
 /** A backend that misbehaves byte by byte: each connection runs a script. */
 
+import { OWN_HOST } from "./own_host.ts";
+
 const encoder = new TextEncoder();
 
 /** The backend's side of one connection, for a script. */
@@ -74,9 +76,9 @@ export class RawBackend implements AsyncDisposable {
   readonly #accepting: Promise<void>;
 
   constructor(script: (connection: RawConnection, index: number) => Promise<void> | void) {
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 4096 });
+    this.#listener = Deno.listen({ hostname: OWN_HOST, port: 0, tcpBacklog: 4096 });
     this.port = this.#listener.addr.port;
-    this.url = `http://127.0.0.1:${this.port}`;
+    this.url = `http://${OWN_HOST}:${this.port}`;
     this.#accepting = this.#accept(script);
   }
 
@@ -115,10 +117,9 @@ export class RawBackend implements AsyncDisposable {
   }
 }
 
-/** A port on which nothing listens. */
+let refusedPort = 20_000; // below those that the system gives away (`ip_local_port_range`)
+
+/** A port on which nothing listens, nor will unless a test does so itself. */
 export function refusedUrl(): string {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return `http://127.0.0.1:${port}`;
+  return `http://${OWN_HOST}:${refusedPort++}`;
 }

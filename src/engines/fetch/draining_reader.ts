@@ -102,6 +102,7 @@ export class DrainingReader implements BodyReader {
     const pause = this.#pace.pause();
     if (pause !== undefined) await pause;
     if (this.#turnReads > MANY_READS) await new Promise<void>((resolve) => setTimeout(resolve, this.#busyMs));
+    if (this.#ended) return; // meanwhile, by a read that was under way
     this.#draining = true;
     this.#turnReads = 0;
     this.#startTurn();

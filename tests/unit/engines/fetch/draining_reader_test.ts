@@ -66,6 +66,28 @@ Deno.test("DrainingReader hands out what has come without waiting for more", asy
   assertEquals(await gated.read(), undefined);
 });
 
+// Such a body ended in a TypeError, which was taken for a client that had left: one upload in fifty whose trailers came in
+// pieces got 499, and its backend a request that broke off.
+Deno.test("DrainingReader knows the end of a body that came while it paused", async () => {
+  const end = Promise.withResolvers<void>();
+  const pauses = [undefined, Promise.withResolvers<void>()] as const;
+  const waiting = [...pauses];
+  using pace = new class extends Pace {
+    override pause(): Promise<void> | undefined {
+      return waiting.shift()?.promise;
+    }
+  }(undefined);
+  let reads = 0;
+  const beforeEach = () => reads++ === 0 ? undefined : end.promise;
+  const reader = new DrainingReader(source([[1]], { beforeEach }), pace, false);
+  assertEquals(await reader.read(), Uint8Array.of(1));
+  const rest = reader.read();
+  end.resolve();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  pauses[1].resolve();
+  assertEquals(await rest, undefined);
+});
+
 Deno.test("DrainingReader fails behind what came before the failure, and each time", async () => {
   using pace = new Pace(undefined);
   const reader = new DrainingReader(source([[1], [2]], { failure: new Error("broken off") }), pace, false);

@@ -130,6 +130,8 @@ for (const engine of ["fetch", "wire"] as const) {
           const before = crowd.answered;
           await crowd.during(async () => {
             await Promise.all(all.map((backend) => backend[Symbol.asyncDispose]()));
+            // Until the proxy knows, a POST may go out on a kept connection that has just been closed, and is lost.
+            await waitFor(() => proxy.backends.every(({ alive }) => !alive), { what: "all to be down" });
           });
           await new Promise((resolve) => setTimeout(resolve, awayMs));
           all = all.map(({ port }, index) => HttpBackend.named(`${index}`, port));

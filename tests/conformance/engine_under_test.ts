@@ -28,6 +28,8 @@ export interface Deviations {
   readonly upperCasesMethods: boolean;
   /** GET or HEAD with a body gets 501. */
   readonly refusesGetWithBody: boolean;
+  /** A client that expects 100 gets it before anything has looked at the request's head. */
+  readonly continuesUnasked: boolean;
   /** 1xx responses do not reach the client. */
   readonly dropsInformational: boolean;
   /** Trailers reach neither side. */

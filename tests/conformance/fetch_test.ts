@@ -12,6 +12,7 @@ testConformance({
     addsRequestHeaders: true,
     upperCasesMethods: true,
     refusesGetWithBody: true,
+    continuesUnasked: true,
     dropsInformational: true,
     dropsTrailers: true,
     refusesHighStatuses: true,

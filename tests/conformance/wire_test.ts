@@ -12,6 +12,7 @@ testConformance({
     addsRequestHeaders: false,
     upperCasesMethods: false,
     refusesGetWithBody: false,
+    continuesUnasked: false,
     dropsInformational: false,
     dropsTrailers: false,
     refusesHighStatuses: false,

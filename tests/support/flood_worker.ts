@@ -19,6 +19,7 @@ async function flood(connection: Deno.Conn, { first, repeat }: FloodOrder): Prom
   await sendAll(connection, encoder.encode(first));
   const draining = drain(connection);
   if (repeat === "") return await draining;
+  draining.catch(() => {}); // the proxy is gone, and sending fails as well
   const bytes = encoder.encode(repeat.repeat(Math.ceil(256 * 1024 / repeat.length)));
   while (true) await sendAll(connection, bytes);
 }

@@ -64,6 +64,7 @@ export class DrainingReader implements BodyReader {
   #ended = false;
   #failure: unknown;
   #arrived: (() => void) | undefined;
+  #endRest: (() => void) | undefined;
   /** What has come of the current chunk, as far as that can be known. */
   #chunkBytes = 0;
   /** How long the last turn took. */
@@ -91,6 +92,8 @@ export class DrainingReader implements BodyReader {
 
   async cancel(reason?: unknown): Promise<void> {
     this.#draining = false;
+    this.#ended = true;
+    this.#endRest?.();
     await this.#source.cancel(reason);
   }
 
@@ -101,7 +104,7 @@ export class DrainingReader implements BodyReader {
   async #drain(): Promise<void> {
     const pause = this.#pace.pause();
     if (pause !== undefined) await pause;
-    if (this.#turnReads > MANY_READS) await new Promise<void>((resolve) => setTimeout(resolve, this.#busyMs));
+    if (this.#turnReads > MANY_READS) await this.#rest(this.#busyMs);
     if (this.#ended) return; // meanwhile, by a read that was under way
     this.#draining = true;
     this.#turnReads = 0;
@@ -115,6 +118,16 @@ export class DrainingReader implements BodyReader {
     await new Promise<void>((resolve) => setImmediate(resolve)); // by then all reads that need not wait are done
     this.#draining = false;
     this.#busyMs = performance.now() - begun;
+  }
+
+  #rest(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#endRest = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #startTurn(): void {

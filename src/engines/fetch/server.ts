@@ -86,22 +86,26 @@ function handlerFor(context: FetchContext, secure: boolean): Deno.ServeHandler<D
 }
 
 function engineOf(server: LastingServer, context: FetchContext): Engine {
+  let stopped: Promise<void> | undefined;
+  const stop = async () => {
+    // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.
+    await uploadsEnd(context);
+    await server.shutdown();
+    await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
+    context.clients.close();
+    context.pace[Symbol.dispose]();
+  };
   return {
     address: server.address,
     configure: (config) => void Object.assign(context, limitsOf(config)),
     setCertificate: undefined, // a second `Deno.serve` on the port would lose connections while it takes over
     uploadsEnd: () => uploadsEnd(context),
-    async stop() {
-      // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.
-      await uploadsEnd(context);
-      await server.shutdown();
-      await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
-      context.clients.close();
-      context.pace[Symbol.dispose]();
-    },
+    stop: () => stopped ??= stop(),
     async sayGoodbye() {
       for (const bridge of context.bridges) bridge.goAway();
-      await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended)); // the rest the end of the process cuts
+      await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
+      await server.cut(); // fires the signal of every request that is under way
+      await (stopped ??= stop());
     },
   };
 }

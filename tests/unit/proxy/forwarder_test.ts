@@ -353,7 +353,7 @@ Deno.test("Forwarder holds requests for a backend that comes back, budget or not
 });
 
 Deno.test("Forwarder sends a lost GET to the only backend again where there is a hold, a POST never", async () => {
-  const queue = { holdMs: 60_000 };
+  const queue = { holdMs: 60_000, timeoutMs: 60_000 };
   assertEquals(await tell([LOST, OK], { backends: 1, queue }), "1, 1, relay 200");
   assertEquals(await tell([LOST], { backends: 1, queue }), "1, 1, 1, answer 502");
   assertEquals(await tell([LOST, OK], { backends: 1, queue }, POST), "1, answer 502");

@@ -2,6 +2,9 @@
 
 import type { Config } from "./schema.ts";
 
+/** The pool that there always is; the top level of the file describes it. */
+export const DEFAULT_POOL_NAME = "default";
+
 /** The settings that are a pool's own. The whole configuration has those of the pool `default`. */
 export type PoolSettings = Pick<Config, "backends" | "strategy" | "sticky" | "health" | "passive" | "queue">;
 

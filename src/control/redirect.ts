@@ -7,7 +7,7 @@ import type { GuardLimits } from "../net/guarded_connection.ts";
 import { GuardedServer } from "../net/guarded_server.ts";
 import type { Incoming } from "../net/incoming.ts";
 import { isWellFormedAuthority } from "../proxy/authority.ts";
-import { hostMissing, methodNotAllowed, refused } from "../proxy/failures.ts";
+import { hostMissing, methodNotAllowed, refused } from "../failures.ts";
 import { RandomHex } from "../proxy/ids.ts";
 import { problemFor } from "../proxy/problem.ts";
 

@@ -6,6 +6,7 @@ import { statusView } from "../admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, startAdminServer } from "../admin/server.ts";
 import type { BackendChange } from "../config/backend_change.ts";
 import { formatStrategy } from "../config/fields.ts";
+import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import { CheckGate } from "../health/check_gate.ts";
 import type { Log } from "../log.ts";
@@ -118,7 +119,7 @@ export class Roundhouse {
   #defaultPoolOptions(): PoolControlOptions {
     const { config, log, save, clock = systemClock } = this.#options;
     return {
-      name: "default",
+      name: DEFAULT_POOL_NAME,
       memory: this.memory.pool(DEFAULT_POOL),
       config,
       log,
@@ -156,13 +157,10 @@ export class Roundhouse {
     const { config, log } = this.#options;
     const dataPlane = await bind("proxy", config.proxy, () => {
       const workers = workerCount(config.proxy.workers);
-      const { pool, sessions, passive } = this.defaultPool;
       const options = {
         config,
-        pool,
-        metrics: this.memory.metrics,
-        sessions,
-        passive,
+        memory: this.memory,
+        pools: this.#pools,
         log,
         certificate: this.#certificates.current,
         acceptingChanged: (accepting: boolean) => this.#listeners.set("proxy", accepting),
@@ -187,7 +185,7 @@ export class Roundhouse {
   }
 
   #configureServers(config: Config): void {
-    this.#dataPlane?.configure(config, this.defaultPool.sessions);
+    this.#dataPlane?.configure(config);
     this.#redirect?.configure(config);
     this.#adminServer?.configure(config);
   }

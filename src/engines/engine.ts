@@ -8,7 +8,8 @@ import type { Securing, ServerCertificate } from "../tls/server_certificate.ts";
 
 export interface EngineOptions extends Securing {
   readonly config: Config;
-  readonly pool: ServerPool;
+  /** Connections to a backend are kept while it is in its pool. */
+  readonly pools: readonly ServerPool[];
   /** Decides everything that is not about bytes. */
   readonly forwarder: Forwarder;
   readonly log: Log;

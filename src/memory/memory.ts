@@ -43,6 +43,8 @@ export class Memory {
   /** Control plane only. */
   readonly slots: SlotAllotment;
   readonly isolates: number;
+  /** Which of them this is. */
+  readonly isolate: number;
   readonly #buffer: SharedArrayBuffer;
   readonly #tickets: BoundTickets;
   readonly #arenaOfPool: (pool: number) => Arena;
@@ -68,6 +70,7 @@ export class Memory {
   private constructor(arena: Arena) {
     this.#buffer = arena.buffer;
     this.isolates = arena.isolates;
+    this.isolate = arena.isolate;
     this.answers = new AnswerCells(arena);
     this.health = new HealthCells(arena, this.answers);
     this.settings = new SettingCells(arena);
@@ -88,7 +91,7 @@ export class Memory {
   pool(number: number): PoolMemory {
     let pool = this.#pools.get(number);
     if (pool === undefined) {
-      pool = new PoolMemory(this.#arenaOfPool(number), this, this.#tickets);
+      pool = new PoolMemory(number, this.#arenaOfPool(number), this, this.#tickets);
       this.#pools.set(number, pool);
     }
     return pool;
@@ -123,6 +126,8 @@ export class Memory {
 
 /** One isolate's view of what is a pool's own. */
 export class PoolMemory {
+  /** The pool's, in every isolate. */
+  readonly number: number;
   /** The memory that the pool is a part of: its backends are in the tables there. */
   readonly memory: Memory;
   readonly cells: PoolCells;
@@ -134,7 +139,8 @@ export class PoolMemory {
     return PoolCells.lines + RetryBudget.lines(isolates) + WaitingLine.lines(isolates);
   }
 
-  constructor(arena: Arena, memory: Memory, tickets: BoundTickets) {
+  constructor(number: number, arena: Arena, memory: Memory, tickets: BoundTickets) {
+    this.number = number;
     this.memory = memory;
     this.cells = new PoolCells(arena);
     this.retryBudget = new RetryBudget(arena);

@@ -79,7 +79,7 @@ export class Lists {
     const { gone, fresh, kept } = compare(wanted);
     const urls = new Set(specs.map(({ url }) => url));
     const before = new Set(gone.map(({ url }) => url));
-    pool.exchange({ removed: gone, added: fresh }, reason, up);
+    pool.swap({ removed: gone, added: fresh }, reason, up);
     const changed = fresh.filter(({ url }) => before.has(url)).map(({ url }) => url);
     for (const [backend, { url, weight, maxConnections, backup }] of kept) {
       if (pool.update(backend, { weight, maxConnections, backup }, reason)) changed.push(url);

@@ -95,7 +95,7 @@ export class ServerPool {
    * Exchanges backends in one step: no request finds the pool half changed. Those added are up unless `up` is false;
    * their URLs must not be in the pool afterwards already. There has to be room.
    */
-  exchange({ removed, added }: Swap<BackendSpec>, reason: string, up: boolean): void {
+  swap({ removed, added }: Swap<BackendSpec>, reason: string, up: boolean): void {
     const slots = this.shared.memory.slots.take(added.length);
     const placed = added.map((spec, index) => ({ spec, slot: slots[index] ?? 0 })); // there are as many
     for (const { spec, slot } of placed) this.#place(slot, spec, up);
@@ -103,15 +103,15 @@ export class ServerPool {
     for (const { slot } of removed) this.shared.memory.slots.giveBack(slot);
   }
 
-  /** Follows an exchange that the control plane made, which has given slots to the new backends: a worker's part. */
+  /** Follows a swap that the control plane made, which has given slots to the new backends: a worker's part. */
   follow({ removed, added }: Swap<PlacedBackend>, reason: string): void {
-    this.#swap(removed, added.map(({ spec, slot }) => new Backend(spec, slot, this.shared)), reason);
+    this.#put(removed, added.map(({ spec, slot }) => new Backend(spec, slot, this.shared)), reason);
   }
 
   /** Adds a backend that another isolate's pool has given a slot. */
   adopt(spec: BackendSpec, slot: number, reason: string): Backend {
     const backend = new Backend(spec, slot, this.shared);
-    this.#swap([], [backend], reason);
+    this.#put([], [backend], reason);
     return backend;
   }
 
@@ -122,7 +122,7 @@ export class ServerPool {
   remove(backend: Backend, reason: string, { drained = false }: { readonly drained?: boolean } = {}): void {
     if (!this.#backends.includes(backend)) return;
     if (drained) backend.endLasting();
-    this.#swap([backend], [], reason);
+    this.#put([backend], [], reason);
     this.shared.memory.slots.giveBack(backend.slot);
   }
 
@@ -197,7 +197,7 @@ export class ServerPool {
     for (const listener of this.#listeners) listener(event);
   }
 
-  #swap(removed: readonly Backend[], added: readonly Backend[], reason: string): void {
+  #put(removed: readonly Backend[], added: readonly Backend[], reason: string): void {
     const leaving = new Set(removed);
     for (const backend of removed) backend.inPool = false;
     this.#backends = [...this.#backends.filter((backend) => !leaving.has(backend)), ...added];

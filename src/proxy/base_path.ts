@@ -1,6 +1,6 @@
 /** Keeps targets below the base path that is put in front of them. */
 
-import { refused } from "./failures.ts";
+import { refused } from "../failures.ts";
 
 /** @throws {ProxyError} when the target may lead out of the base path that will stand in front of it */
 export function checkBelowBase(target: string): void {

@@ -4,7 +4,7 @@ import { messageOf, ProxyError } from "../errors.ts";
 import type { Backend, Lease } from "../pool/backend.ts";
 import { isWellFormedAuthority } from "./authority.ts";
 import type { Answer, Exchange } from "./exchange.ts";
-import { bodyTooLarge, hostMissing, methodNotAllowed, noBackend, refused, stopping, unexpected } from "./failures.ts";
+import { bodyTooLarge, hostMissing, methodNotAllowed, noBackend, refused, stopping, unexpected } from "../failures.ts";
 import { forwardResponse } from "./headers.ts";
 import type { HeaderPair, RequestHead } from "./message.ts";
 import { CLIENT_GONE, isServerFailure, type Problem, problemFor } from "./problem.ts";
@@ -47,10 +47,11 @@ export class Forwarder {
   /** Begins a request, by the configuration that is in force now. `tell` has to follow. */
   begin(exchange: Exchange): Story {
     const parts = this.#parts;
-    const { maxBodyBytes } = parts.rules.limits;
-    const refusal = this.#stopping ? stopping() : refusalOf(exchange.request, maxBodyBytes);
-    parts.recorder.started();
-    return new Story(exchange, parts, refusal);
+    const { route, recorder } = parts;
+    const refusal = this.#stopping ? stopping() : refusalOf(exchange.request, route.rules.limits.maxBodyBytes);
+    recorder.started();
+    route.pool.countRequest();
+    return new Story(exchange, parts, route, refusal);
   }
 
   /** Answers a request that has begun. Settles when nothing of it is left; never rejects. */
@@ -93,10 +94,9 @@ function refusalOf(request: RequestHead, maxBodyBytes: number): ProxyError | und
 
 /** Tries backends until one's answer is passed on. Fails with a `ProxyError` when none is. */
 async function forward(story: Story): Promise<Ending> {
-  const { exchange, forwarded, tried } = story;
-  const { balancer, queue, recorder, rules, stickiness } = story.parts;
-  story.session = stickiness?.find(story);
-  let lease = tryLease(balancer, story) ?? await waitForRoom(story, noBackend(), true);
+  const { exchange, forwarded, pool, rules, tried } = story;
+  story.session = pool.stickiness?.find(story);
+  let lease = tryLease(story) ?? await waitForRoom(story, noBackend(), true);
   while (true) {
     const { backend } = lease;
     let next: Lease | undefined;
@@ -108,7 +108,7 @@ async function forward(story: Story): Promise<Ending> {
       const { status } = answer;
       answered(story, backend, status, performance.now() - attemptedAt);
       if (rules.retryStatuses.has(status) && allowsRetry(story, status)) {
-        next = withinBudget(story, tryLease(balancer, story));
+        next = withinBudget(story, tryLease(story));
       }
       if (next === undefined) {
         const { bytesOut, failure, unsaid } = await answer.relay(responseHeaders(story, answer, backend));
@@ -124,41 +124,39 @@ async function forward(story: Story): Promise<Ending> {
       failure = error;
     } finally {
       lease.release();
-      queue.released(backend);
+      pool.queue.released(backend);
     }
     lease = next ?? await again(story, failure);
-    recorder.retried(failure?.code ?? "status");
+    story.parts.recorder.retried(failure?.code ?? "status");
   }
 }
 
 function answered(story: Story, backend: Backend, status: number, latencyMs: number): void {
   backend.answered(latencyMs);
-  if (status >= 500) story.parts.passive.serverError(backend, status);
+  if (status >= 500) story.pool.passive.serverError(backend, status);
 }
 
 function responseHeaders(story: Story, answer: Answer, backend: Backend): HeaderPair[] {
-  const { rules, stickiness } = story.parts;
-  const headers = forwardResponse(answer, story.forwarded.requestId, rules.responseHeaders);
-  const cookie = stickiness?.bind(story, backend);
+  const headers = forwardResponse(answer, story.forwarded.requestId, story.rules.responseHeaders);
+  const cookie = story.pool.stickiness?.bind(story, backend);
   if (cookie !== undefined) headers.push(["set-cookie", cookie]);
   return headers;
 }
 
 /** Blames the backend for what is its fault, and only that. */
-function blame({ forwarded, parts }: Story, backend: Backend, error: ProxyError, message: string): void {
+function blame({ forwarded, parts, pool }: Story, backend: Backend, error: ProxyError, message: string): void {
   if (error.side !== "backend") return;
-  const { passive, log } = parts;
   backend.countFailure();
   const reason = `${error.message}${error.cause === undefined ? "" : `: ${messageOf(error.cause)}`}`;
-  log.warn(message, { backend: backend.url, requestId: forwarded.requestId, code: error.code, reason });
-  if (error.code === "connect_failed") passive.connectFailed(backend, error.message);
-  else passive.failed(backend, error.message);
+  parts.log.warn(message, { backend: backend.url, requestId: forwarded.requestId, code: error.code, reason });
+  if (error.code === "connect_failed") pool.passive.connectFailed(backend, error.message);
+  else pool.passive.failed(backend, error.message);
 }
 
 /** A place for a request that failed: elsewhere, or where it was once that is back. Fails with `failure` without one. */
 async function again(story: Story, failure: ProxyError | undefined): Promise<Lease> {
   const allowed = failure !== undefined && allowsRetry(story, failure);
-  const lease = allowed ? withinBudget(story, tryLease(story.parts.balancer, story)) : undefined;
+  const lease = allowed ? withinBudget(story, tryLease(story)) : undefined;
   return lease ?? await waitForRoom(story, failure ?? noBackend(), allowed);
 }
 
@@ -167,42 +165,40 @@ async function waitForRoom(story: Story, failure: ProxyError, allowed: boolean):
   const chance = new SecondChance(story, { failure, allowed });
   const hopeless = chance.hopeless;
   if (hopeless !== undefined) throw hopeless;
-  return await story.parts.queue.wait(chance);
+  return await story.pool.queue.wait(chance);
 }
 
 /** Whether the rules and the budget let the request go to another backend. */
 function allowsRetry(story: Story, failure: ProxyError | number): boolean {
-  const { rules, shared } = story.parts;
-  return mayRetry(questionOf(story, failure)) && shared.retryBudget.allows(rules.retryBudget);
+  return mayRetry(questionOf(story, failure)) && story.pool.allowsRetry;
 }
 
 /** Counts the retry that a place was taken for; where others have used the budget up by now, gives the place back. */
-function withinBudget(story: Story, lease: Lease | undefined): Lease | undefined {
-  const { shared, rules, queue } = story.parts;
-  if (lease === undefined || shared.retryBudget.take(rules.retryBudget)) return lease;
+function withinBudget({ pool }: Story, lease: Lease | undefined): Lease | undefined {
+  if (lease === undefined || pool.takeRetry()) return lease;
   lease.release();
-  queue.released(lease.backend);
+  pool.queue.released(lease.backend);
   return undefined;
 }
 
-function questionOf({ exchange, request, tried, parts }: Story, failure: ProxyError | number): RetryQuestion {
+function questionOf({ exchange, request, rules, tried }: Story, failure: ProxyError | number): RetryQuestion {
   return {
     method: request.method,
     hasBody: request.bodyBytes !== 0,
     replayable: exchange.replayable,
     attempts: tried.length,
-    maxRetries: parts.rules.maxRetries,
+    maxRetries: rules.maxRetries,
     failure,
   };
 }
 
-async function answerFailure({ exchange, forwarded, parts }: Story, thrown: unknown): Promise<Ending> {
-  const { log, retryAfterSeconds } = parts;
+async function answerFailure({ exchange, forwarded, parts, pool }: Story, thrown: unknown): Promise<Ending> {
+  const { log } = parts;
   const { requestId } = forwarded;
   const error = thrown instanceof ProxyError ? thrown : unexpected(thrown);
   if (error.code === "internal") log.error("request failed", { requestId, reason: messageOf(error.cause) });
   if (!isServerFailure(error)) log.debug("request refused", { requestId, code: error.code, reason: error.message });
-  const problem = problemFor(error, requestId, error.code === "no_backend" ? retryAfterSeconds() : 1);
+  const problem = problemFor(error, requestId, error.code === "no_backend" ? pool.retryAfterSeconds() : 1);
   await exchange.answer(problem);
   return {
     status: problem.status,

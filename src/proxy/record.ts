@@ -3,10 +3,9 @@
 import type { ProxyError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Backend } from "../pool/backend.ts";
-import type { PoolMemory } from "../memory/memory.ts";
+import type { Memory } from "../memory/memory.ts";
 import type { RequestMetrics, RetryReason } from "../memory/request_metrics.ts";
 import type { RequestTotals } from "../memory/request_totals.ts";
-import type { RetryBudget } from "../memory/retry_budget.ts";
 import type { ForwardedRequest } from "./headers.ts";
 import type { RequestHead } from "./message.ts";
 
@@ -46,8 +45,7 @@ export interface RefusedRequest extends Omit<Ending, "backend"> {
 
 /** What a `RequestRecorder` feeds. */
 export interface RecorderParts {
-  readonly shared: PoolMemory;
-  readonly metrics: RequestMetrics;
+  readonly memory: Pick<Memory, "requests" | "metrics">;
   /** `undefined`: requests are not logged. */
   readonly accessLog: Log | undefined;
 }
@@ -55,20 +53,17 @@ export interface RecorderParts {
 /** Told what happens to the requests of one isolate. */
 export class RequestRecorder {
   readonly #requests: RequestTotals;
-  readonly #retryBudget: RetryBudget;
   readonly #metrics: RequestMetrics;
   readonly #accessLog: Log | undefined;
 
-  constructor({ shared, metrics, accessLog }: RecorderParts) {
-    this.#requests = shared.memory.requests;
-    this.#retryBudget = shared.retryBudget;
-    this.#metrics = metrics;
+  constructor({ memory, accessLog }: RecorderParts) {
+    this.#requests = memory.requests;
+    this.#metrics = memory.metrics;
     this.#accessLog = accessLog;
   }
 
   started(): void {
     this.#requests.started();
-    this.#retryBudget.countRequest(Date.now());
   }
 
   /** It goes to another backend. */
@@ -93,7 +88,6 @@ export class RequestRecorder {
   /** It was refused before it could be read: there is nothing to be told but that. */
   refused({ requestId, client, status, bytesOut, failure }: RefusedRequest): void {
     this.#requests.started();
-    this.#retryBudget.countRequest(Date.now());
     this.#metrics.countRequest({ backend: undefined, status, durationMs: 0, bytesIn: 0, bytesOut });
     this.#metrics.countError(failure.code);
     this.#accessLog?.info("request", {

@@ -3,7 +3,7 @@
 import type { ProxyError } from "../errors.ts";
 import type { Lease } from "../pool/backend.ts";
 import { NO_TICKET } from "../memory/waiting_line.ts";
-import { holds, type QueueLimits, type Waiter } from "./queue.ts";
+import { holds, type QueueLimits, type Waiter } from "../pool/queue.ts";
 import type { Story } from "./story.ts";
 import { awaitedSlots, tryLease } from "./try_lease.ts";
 
@@ -42,7 +42,7 @@ export class SecondChance implements Waiter {
   #doubtUntil = 0;
 
   constructor(story: Story, { failure, allowed }: Waiting) {
-    this.limits = story.parts.rules.queue;
+    this.limits = story.pool.queueLimits;
     this.#story = story;
     this.#failure = failure;
     this.#allowed = allowed;
@@ -59,7 +59,7 @@ export class SecondChance implements Waiter {
     const { brokenOff } = story.exchange;
     if (brokenOff !== undefined) return brokenOff;
     if (this.#allowed && !this.#wasHeld && story.sticksTo !== undefined) return undefined;
-    const { eligible } = story.parts.balancer;
+    const { eligible } = story.pool.balancer;
     const goneAt = this.#goneAt();
     if (goneAt > 0) return this.#hold(goneAt);
     if (eligible.length === 0) return this.#failure;
@@ -73,19 +73,18 @@ export class SecondChance implements Waiter {
 
   get slots(): readonly number[] | undefined {
     if (!this.#mayGo) return NONE; // whoever may go at once is not to wait for it
-    return awaitedSlots(this.#story.parts.balancer, this.#story);
+    return awaitedSlots(this.#story);
   }
 
   tryLease(ticket: number): Lease | undefined {
     if (!this.#mayGo) return undefined;
     const story = this.#story;
-    const { balancer, shared, rules } = story.parts;
     story.ticket = ticket;
-    const lease = tryLease(balancer, story);
+    const lease = tryLease(story);
     story.ticket = NO_TICKET; // where the attempt fails, it begins as others do
     if (lease === undefined || !this.#again) return lease;
     // A retry that a restart of all backends has cost takes nothing from the budget.
-    if (!this.#wasHeld && !shared.retryBudget.take(rules.retryBudget)) return this.#overBudget(lease);
+    if (!this.#wasHeld && !story.pool.takeRetry()) return this.#overBudget(lease);
     return lease;
   }
 
@@ -97,13 +96,13 @@ export class SecondChance implements Waiter {
   #overBudget(lease: Lease): undefined {
     this.#allowed = false; // first: the queue may ask this one again at once
     lease.release();
-    this.#story.parts.queue.released(lease.backend);
+    this.#story.pool.queue.released(lease.backend);
     return undefined;
   }
 
   /** When the last backend was lost, in milliseconds since the Unix epoch; 0: the request may find one. */
   #goneAt(): number {
-    const { balancer } = this.#story.parts;
+    const { balancer } = this.#story.pool;
     if (balancer.eligible.length === 0) {
       this.#notBefore = 0;
       return balancer.lostAt;

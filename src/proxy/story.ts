@@ -1,4 +1,4 @@
-/** One request: the configuration it began with, what a backend is told of it, where it has been. */
+/** One request: its pool and the rules it began with, what a backend is told of it, where it has been. */
 
 import type { PickRequest } from "../balancing/strategy.ts";
 import type { Backend } from "../pool/backend.ts";
@@ -7,13 +7,16 @@ import { NO_TICKET } from "../memory/waiting_line.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ForwardedRequest, forwardRequest } from "./headers.ts";
 import type { RequestHead } from "./message.ts";
-import type { ForwarderParts } from "./rules.ts";
+import type { PoolRuntime } from "../routing/pool_runtime.ts";
+import type { ForwarderParts, ForwardingRules, Route } from "./rules.ts";
 
 /** Strategies get to see it as a `PickRequest`, sessions as a `StickyRequest`: no more than these say. */
 export class Story implements PickRequest {
   readonly exchange: Exchange;
-  /** Of the configuration that was in force when the request began, whatever is reloaded meanwhile. */
+  // Of the configuration that was in force when the request began, whatever is reloaded meanwhile.
   readonly parts: ForwarderParts;
+  readonly pool: PoolRuntime;
+  readonly rules: ForwardingRules;
   /** By `performance.now()`. */
   readonly startedAt = performance.now();
   readonly forwarded: ForwardedRequest;
@@ -30,12 +33,13 @@ export class Story implements PickRequest {
   /** Its place in the line while it waits. */
   ticket = NO_TICKET;
 
-  constructor(exchange: Exchange, parts: ForwarderParts, refusal: ProxyError | undefined) {
+  constructor(exchange: Exchange, parts: ForwarderParts, { pool, rules }: Route, refusal: ProxyError | undefined) {
     this.exchange = exchange;
     this.parts = parts;
+    this.pool = pool;
+    this.rules = rules;
     this.refusal = refusal;
-    const { rules, random } = parts;
-    this.forwarded = forwardRequest(exchange.request, rules.trust, rules.requestHeaders, random);
+    this.forwarded = forwardRequest(exchange.request, parts.trust, rules.requestHeaders, parts.random);
   }
 
   get request(): RequestHead {

@@ -1,11 +1,11 @@
 /** One request's search for a place: at the backend that its client sticks to, or else at the one whose turn it is. */
 
-import type { LoadBalancer } from "../balancing/load_balancer.ts";
 import type { Lease } from "../pool/backend.ts";
 import type { Story } from "./story.ts";
 
 /** Takes a place, if there is one and nobody who waits would be overtaken. */
-export function tryLease(balancer: LoadBalancer, story: Story): Lease | undefined {
+export function tryLease(story: Story): Lease | undefined {
+  const { balancer } = story.pool;
   const bound = story.sticksTo;
   if (bound !== undefined) {
     const { ticket } = story;
@@ -23,11 +23,11 @@ export function tryLease(balancer: LoadBalancer, story: Story): Lease | undefine
 }
 
 /** The slots of the backends that a request waits for; `undefined`: whichever is eligible will do. */
-export function awaitedSlots(balancer: LoadBalancer, story: Story): readonly number[] | undefined {
+export function awaitedSlots(story: Story): readonly number[] | undefined {
   const bound = story.sticksTo;
   if (bound !== undefined) return [bound.slot];
   if (story.tried.length === 0) return undefined;
-  const { eligible } = balancer;
+  const { eligible } = story.pool.balancer;
   const untried = eligible.filter((backend) => !story.hasTried(backend));
   return untried.length === eligible.length ? undefined : untried.map(({ slot }) => slot);
 }

@@ -1,30 +1,25 @@
-/** Everything that forwards requests in one isolate, put together: balancer, forwarder, engine. */
+/** Everything that forwards requests in one isolate, put together: pools, forwarder, engine. */
 
-import { LoadBalancer } from "../balancing/load_balancer.ts";
-import { strategyFactory } from "../balancing/registry.ts";
-import { stickiness } from "../balancing/sticky.ts";
+import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import type { Engine } from "../engines/engine.ts";
 import { engineFactory } from "../engines/registry.ts";
-import type { FailureReports } from "../health/passive.ts";
 import type { Log } from "../log.ts";
-import type { RequestMetrics } from "../memory/request_metrics.ts";
-import type { ServerPool } from "../pool/server_pool.ts";
-import type { SessionTable } from "../memory/session_table.ts";
+import type { Memory } from "../memory/memory.ts";
+import { RequestQueue } from "../pool/queue.ts";
+import { ForwardedTrust } from "../proxy/forwarded.ts";
 import { Forwarder } from "../proxy/forwarder.ts";
 import { RandomHex } from "../proxy/ids.ts";
-import { RequestQueue } from "../proxy/queue.ts";
 import { RequestRecorder } from "../proxy/record.ts";
 import { type ForwarderParts, forwardingRules } from "../proxy/rules.ts";
+import { PoolRuntime } from "../routing/pool_runtime.ts";
 import type { Securing } from "../tls/server_certificate.ts";
+import type { ServedPool } from "./served_pool.ts";
 
 export interface DataPlaneOptions extends Securing {
   readonly config: Config;
-  readonly pool: ServerPool;
-  readonly metrics: RequestMetrics;
-  /** Sessions by address, where `sticky.by` is `ip`. */
-  readonly sessions: SessionTable | undefined;
-  readonly passive: FailureReports;
+  readonly memory: Memory;
+  readonly pools: readonly ServedPool[];
   readonly log: Log;
   /** Whether other isolates serve the port too. */
   readonly reusePort: boolean;
@@ -36,14 +31,17 @@ export interface DataPlaneOptions extends Securing {
 export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd"> {
   /** Isolates that failed and were replaced. */
   readonly workerRestarts: number;
-  /** Goes by another configuration from the next request on; what takes a restart stays as it was. */
-  configure(config: Config, sessions: SessionTable | undefined): void;
+  /**
+   * Goes by another configuration, and by the sessions that the pools have then, from the next request on; what takes a
+   * restart stays as it was.
+   */
+  configure(config: Config): void;
   /**
    * The first part of a stop: new requests are answered 503, but the port stays open. Settles when no request body is
    * arriving any more.
    */
   refuseRequests(): Promise<void>;
-  /** Settles when every isolate goes by all that was changed before, here and in the pool. */
+  /** Settles when every isolate goes by all that was changed before, here and in the pools. */
   settled(): Promise<void>;
 }
 
@@ -53,27 +51,12 @@ export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd"> {
  * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
  */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
-  const { config, pool, metrics, passive, log, certificate, reusePort, acceptingChanged } = options;
-  const { shared } = pool;
-  const fixed = {
-    shared,
-    passive,
-    log,
-    random: new RandomHex(),
-    queue: new RequestQueue(shared.line, metrics),
-    retryAfterSeconds: () => retryAfterSeconds(pool, Date.now()),
-  };
-  const partsFor = (config: Config, sessions: SessionTable | undefined): ForwarderParts => ({
-    ...fixed,
-    balancer: new LoadBalancer(pool, strategyFactory(config.strategy)),
-    stickiness: stickiness(config.sticky, pool, sessions),
-    rules: forwardingRules(config),
-    recorder: new RequestRecorder({ shared, metrics, accessLog: config.log.access ? log : undefined }),
-  });
-  const forwarder = new Forwarder(partsFor(config, options.sessions));
+  const { config, pools, log, certificate, reusePort, acceptingChanged } = options;
+  const partsFor = partsMaker(options);
+  const forwarder = new Forwarder(partsFor(config));
   const engine = await engineFactory(config.engine)({
     config,
-    pool,
+    pools: pools.map(({ pool }) => pool),
     forwarder,
     log,
     certificate,
@@ -94,20 +77,32 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     },
     settled: () => Promise.resolve(),
     sayGoodbye: () => engine.sayGoodbye(),
-    configure(config, sessions) {
-      forwarder.configure(partsFor(config, sessions));
+    configure(config) {
+      forwarder.configure(partsFor(config));
       engine.configure(config);
     },
   };
 }
 
-/** Whole seconds to the next health check or end of an ejection, at least 1. */
-function retryAfterSeconds(pool: ServerPool, nowMs: number): number {
-  let soonest = Infinity;
-  for (const { recheckAt, ejectedUntil } of pool.backends) {
-    for (const at of [recheckAt, ejectedUntil]) {
-      if (at > nowMs && at < soonest) soonest = at;
-    }
-  }
-  return soonest === Infinity ? 1 : Math.ceil((soonest - nowMs) / 1000);
+/** Makes what requests go by, anew for each configuration. A pool's queue stays. */
+function partsMaker({ memory, pools, log }: DataPlaneOptions): (config: Config) => ForwarderParts {
+  const served = pools.find(({ name }) => name === DEFAULT_POOL_NAME);
+  if (served === undefined) throw new Error(`there is no pool ${DEFAULT_POOL_NAME}`);
+  const { name, pool, passive } = served;
+  const queue = new RequestQueue(pool.shared.line, memory.metrics);
+  const random = new RandomHex();
+  return (config) => {
+    const { sessions } = served;
+    const retryShare = config.retries.budget;
+    return {
+      route: {
+        pool: new PoolRuntime({ name, pool, settings: config, retryShare, queue, sessions, passive }),
+        rules: forwardingRules(config),
+      },
+      trust: new ForwardedTrust(config.proxy.trustForwarded),
+      recorder: new RequestRecorder({ memory, accessLog: config.log.access ? log : undefined }),
+      random,
+      log,
+    };
+  };
 }

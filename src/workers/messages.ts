@@ -16,9 +16,26 @@ export interface StartOrder {
   readonly certificate: ServerCertificate | undefined;
   /** What changes per request, to attach to. */
   readonly memory: Shared;
-  /** The sessions by address, to attach to. */
-  readonly sessions: SharedSessions | undefined;
+  readonly pools: readonly StartedPool[];
+}
+
+/** A pool that a worker is to forward to. Other messages mean it by its number. */
+export interface StartedPool extends PoolSessions {
+  readonly name: string;
   readonly backends: readonly PlacedBackend[];
+}
+
+/** A pool's sessions by address, to attach to. */
+export interface PoolSessions {
+  readonly pool: number;
+  readonly sessions: SharedSessions | undefined;
+}
+
+/** Backends that leave a pool and backends that come. */
+export interface PoolSwap {
+  readonly pool: number;
+  readonly removed: readonly RemovedBackend[];
+  readonly added: readonly PlacedBackend[];
 }
 
 /** A backend that leaves. */
@@ -31,9 +48,9 @@ export interface RemovedBackend {
 /** What a worker is to do. They are carried out in the order they were sent; `start` is the first. */
 export type Order =
   | StartOrder
-  /** In one step: no request finds the pool half changed. */
-  | { readonly type: "exchange"; readonly removed: readonly RemovedBackend[]; readonly added: readonly PlacedBackend[] }
-  | { readonly type: "configure"; readonly config: Config; readonly sessions: SharedSessions | undefined }
+  /** In one step: no request finds a pool half changed. */
+  | { readonly type: "swap"; readonly swaps: readonly PoolSwap[] }
+  | { readonly type: "configure"; readonly config: Config; readonly sessions: readonly PoolSessions[] }
   | { readonly type: "certificate"; readonly certificate: ServerCertificate }
   /** Nothing but an acknowledgement: all that was ordered before is done by then, and all news before it is told. */
   | { readonly type: "sync" }
@@ -70,9 +87,15 @@ export type News =
   /** It can accept no client, or can again. */
   | { readonly type: "accepting"; readonly accepting: boolean }
   /** An attempt failed after its connection was made, or was answered with 5xx. */
-  | { readonly type: "failure"; readonly backend: SlotUse }
+  | { readonly type: "failure"; readonly pool: number; readonly backend: SlotUse }
   /** Too many connections could not be made: the backend is out already, in shared memory. */
-  | { readonly type: "took-out"; readonly backend: SlotUse; readonly reason: string; readonly wasAlive: boolean };
+  | {
+    readonly type: "took-out";
+    readonly pool: number;
+    readonly backend: SlotUse;
+    readonly reason: string;
+    readonly wasAlive: boolean;
+  };
 
 /** From a worker. */
 export type Report =

@@ -1,6 +1,6 @@
 /** Passive health in a worker: acts where that can't wait, and tells the control plane, which owns the rest. */
 
-import type { Config } from "../config/schema.ts";
+import type { PoolSettings } from "../config/pool_settings.ts";
 import type { FailureReports } from "../health/passive.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
@@ -8,22 +8,22 @@ import { canSpare } from "../health/spare.ts";
 import type { News } from "./messages.ts";
 
 /**
- * A backend that can't be reached is out for all isolates before the next request, through the shared memory. Failures
+ * That of one pool. A backend that can't be reached is out for all isolates before the next request, through the shared memory. Failures
  * within a window only the control plane can count over all workers; its ejection follows a message later.
  */
 export class RemotePassiveHealth implements FailureReports {
-  #config: Pick<Config, "passive" | "health">;
+  #config: Pick<PoolSettings, "passive" | "health">;
   readonly #pool: ServerPool;
   readonly #send: (news: News) => void;
 
-  constructor(config: Pick<Config, "passive" | "health">, pool: ServerPool, send: (news: News) => void) {
+  constructor(config: Pick<PoolSettings, "passive" | "health">, pool: ServerPool, send: (news: News) => void) {
     this.#config = config;
     this.#pool = pool;
     this.#send = send;
   }
 
   /** Goes by other limits from now on. */
-  configure(config: Pick<Config, "passive" | "health">): void {
+  configure(config: Pick<PoolSettings, "passive" | "health">): void {
     this.#config = config;
   }
 
@@ -33,12 +33,14 @@ export class RemotePassiveHealth implements FailureReports {
     const wasAlive = backend.alive;
     if (!this.#takeOut(backend)) return; // it was out
     this.#pool.shared.cells.bumpEpoch();
-    this.#send({ type: "took-out", backend: nameOf(backend), reason: `connect failed: ${reason}`, wasAlive });
+    const { number } = this.#pool.shared;
+    const news = { pool: number, backend: nameOf(backend), reason: `connect failed: ${reason}`, wasAlive };
+    this.#send({ type: "took-out", ...news });
   }
 
   failed(backend: Backend): void {
     if (this.#config.passive.serverErrors === 0 || backend.ejected || !backend.inPool) return;
-    this.#send({ type: "failure", backend: nameOf(backend) });
+    this.#send({ type: "failure", pool: this.#pool.shared.number, backend: nameOf(backend) });
   }
 
   serverError(backend: Backend): void {

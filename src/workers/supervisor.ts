@@ -6,21 +6,24 @@ import type { DataPlane, DataPlaneOptions } from "./data_plane.ts";
 import { messageOf } from "../errors.ts";
 import { Listeners } from "../net/listeners.ts";
 import type { PassiveHealth } from "../health/passive.ts";
-import type { PlacedBackend, PoolEvent } from "../pool/server_pool.ts";
-import type { SessionTable } from "../memory/session_table.ts";
 import type { ServerCertificate } from "../tls/server_certificate.ts";
 import { settlesWithin } from "../settles_within.ts";
-import type { News, Order, Started, StartOrder } from "./messages.ts";
+import type { News, Order, PoolSessions, Started, StartOrder } from "./messages.ts";
+import { PendingSwaps } from "./pending_swaps.ts";
 import { claimPort } from "./port_claim.ts";
+import type { ServedPool } from "./served_pool.ts";
 import { WorkerLink } from "./worker_link.ts";
 
-export interface SupervisorOptions extends Omit<DataPlaneOptions, "passive" | "reusePort"> {
+export interface SupervisorOptions extends Omit<DataPlaneOptions, "pools" | "reusePort"> {
+  readonly pools: readonly SupervisedPool[];
   /** Where the worker's module is. */
   readonly workerUrl: URL;
   /** How many; the pool's shared memory has to have one isolate more, the control plane's. */
   readonly workers: number;
-  readonly passive: Pick<PassiveHealth, "failed" | "tookOut">;
 }
+
+/** The passive health of the control plane is told of failures by way of the supervisor. */
+type SupervisedPool = ServedPool<Pick<PassiveHealth, "failed" | "tookOut">>;
 
 /** A worker that fails sooner than this after its start is not replaced before as much time has passed. */
 const RESTART_PAUSE_MS = 1000;
@@ -38,15 +41,14 @@ export class Supervisor implements DataPlane {
   readonly #options: SupervisorOptions;
   readonly #links = new Map<number, WorkerLink>();
   readonly #restarts = new Map<number, ReturnType<typeof setTimeout>>();
-  readonly #unsubscribe: () => void;
+  readonly #unsubscribes: readonly (() => void)[];
   /** By worker. */
   readonly #listeners: Listeners;
-  /** Backends that the workers have yet to be told of, by slot. */
-  readonly #added = new Map<number, PlacedBackend>();
-  /** Slots of removed backends that the workers have yet to be told of, and what gives them back. */
-  readonly #removed = new Map<number, { readonly drained: boolean; readonly release: () => void }>();
+  /** By their numbers. */
+  readonly #pools: ReadonlyMap<number, SupervisedPool>;
+  /** What the workers have yet to be told. */
+  readonly #pending = new PendingSwaps(() => queueMicrotask(() => this.#tellSwaps()));
   #config: Config;
-  #sessions: SessionTable | undefined;
   #certificate: ServerCertificate | undefined;
   #started: Started | undefined;
   #workerRestarts = 0;
@@ -71,10 +73,10 @@ export class Supervisor implements DataPlane {
   private constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#config = options.config;
-    this.#sessions = options.sessions;
     this.#certificate = options.certificate;
     this.#listeners = new Listeners(options.acceptingChanged);
-    this.#unsubscribe = options.pool.subscribe((event) => this.#poolChanged(event));
+    this.#pools = new Map(options.pools.map((served) => [served.pool.shared.number, served]));
+    this.#unsubscribes = options.pools.map(({ pool }) => pool.subscribe((event) => this.#pending.note(pool, event)));
   }
 
   get address(): Deno.NetAddr {
@@ -95,10 +97,10 @@ export class Supervisor implements DataPlane {
     };
   }
 
-  configure(config: Config, sessions: SessionTable | undefined): void {
+  configure(config: Config): void {
     this.#config = config;
-    this.#sessions = sessions;
-    this.#order({ type: "configure", config: this.#workerConfig(), sessions: sessions?.shared });
+    const sessions = this.#options.pools.map(sessionsOf);
+    this.#order({ type: "configure", config: this.#workerConfig(), sessions });
   }
 
   async settled(): Promise<void> {
@@ -151,15 +153,18 @@ export class Supervisor implements DataPlane {
   }
 
   #startOrder(isolate: number): StartOrder {
-    this.#tellExchange(); // those that follow already; this one is told of all there are
-    const { pool } = this.#options;
+    this.#tellSwaps(); // those that follow already; this one is told of all there are
+    const { memory, pools } = this.#options;
     return {
       type: "start",
       config: this.#workerConfig(),
       certificate: this.#certificate,
-      memory: pool.shared.memory.sharedWith(isolate),
-      sessions: this.#sessions?.shared,
-      backends: pool.backends.map(({ spec, slot }) => ({ spec, slot })),
+      memory: memory.sharedWith(isolate),
+      pools: pools.map((served) => ({
+        ...sessionsOf(served),
+        name: served.name,
+        backends: served.pool.backends.map(({ spec, slot }) => ({ spec, slot })),
+      })),
     };
   }
 
@@ -176,54 +181,37 @@ export class Supervisor implements DataPlane {
   }
 
   #order(order: Exclude<Order, StartOrder>): Promise<unknown> {
-    this.#tellExchange(); // orders are carried out in the order of the changes
+    this.#tellSwaps(); // orders are carried out in the order of the changes
     const following = Array.from(this.#links.values()).filter((link) => link.following);
     return Promise.all(following.map((link) => link.order(order)));
   }
 
-  /**
-   * What changes in one moment goes to the workers in one order, so that none of them serves with half of it. A slot is
-   * held from its removal until every worker has acknowledged that.
-   */
-  #poolChanged({ type, backend }: PoolEvent): void {
-    if (type !== "added" && type !== "removed") return;
-    const { spec, slot, drained } = backend;
-    if (type === "added") this.#added.set(slot, { spec, slot });
-    else if (!this.#added.delete(slot)) {
-      this.#removed.set(slot, { drained, release: this.#options.pool.shared.memory.slots.hold(slot) });
-    }
-    if (this.#added.size + this.#removed.size === 1) queueMicrotask(() => this.#tellExchange());
-  }
-
-  #tellExchange(): void {
-    if (this.#added.size + this.#removed.size === 0) return;
-    const held = [...this.#removed.values()];
-    const removed = Array.from(this.#removed, ([slot, { drained }]) => ({ slot, drained }));
-    const order = { type: "exchange", removed, added: [...this.#added.values()] } as const;
-    this.#removed.clear();
-    this.#added.clear();
-    this.#order(order).then(() => held.forEach(({ release }) => release()));
+  #tellSwaps(): void {
+    const taken = this.#pending.take();
+    if (taken === undefined) return;
+    this.#order({ type: "swap", swaps: taken.swaps }).then(taken.release);
   }
 
   #news(isolate: number, news: News): void {
-    const { pool, passive, log } = this.#options;
+    const { log } = this.#options;
     if (news.type === "accepting") return this.#listeners.set(isolate, news.accepting);
     if (news.type === "log") {
       for (const { level, message, fields } of news.lines) log[level](message, fields);
       return;
     }
-    const backend = pool.getBySlot(news.backend.slot, news.backend.generation);
-    if (backend === undefined) return; // it has been removed meanwhile
-    if (news.type === "failure") passive.failed(backend, "");
-    else passive.tookOut(backend, news.reason, news.wasAlive);
+    const served = this.#pools.get(news.pool);
+    const backend = served?.pool.getBySlot(news.backend.slot, news.backend.generation);
+    if (served === undefined || backend === undefined) return; // it has been removed meanwhile
+    if (news.type === "failure") served.passive.failed(backend, "");
+    else served.passive.tookOut(backend, news.reason, news.wasAlive);
   }
 
   /** Nothing of the worker runs any more: what it held in shared memory is given back before its number is used again. */
   #failed(isolate: number, reason: string, livedMs: number): void {
-    const { pool, log } = this.#options;
+    const { memory, pools, log } = this.#options;
     this.#links.delete(isolate);
-    this.#sessions?.releaseLockOf(isolate);
-    const held = pool.shared.memory.reclaim(isolate);
+    for (const { sessions } of pools) sessions?.releaseLockOf(isolate);
+    const held = memory.reclaim(isolate);
     log.error("worker failed", { worker: isolate, reason, ...held });
     this.#listeners.set(isolate, this.#links.size > 0); // the others take its clients, if there are any
     if (this.#stopping || this.#started === undefined) return;
@@ -249,10 +237,14 @@ export class Supervisor implements DataPlane {
 
   #end(): void {
     this.#stopping = true;
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribes) unsubscribe();
     for (const timer of this.#restarts.values()) clearTimeout(timer);
     this.#restarts.clear();
     for (const link of this.#links.values()) link.terminate();
     this.#links.clear();
   }
+}
+
+function sessionsOf({ pool, sessions }: SupervisedPool): PoolSessions {
+  return { pool: pool.shared.number, sessions: sessions?.shared };
 }

@@ -3,60 +3,41 @@
 /** A worker's main module: the data plane in an isolate of its own, at the control plane's orders. */
 
 import { type DataPlane, startDataPlane } from "./data_plane.ts";
-import { ServerPool } from "../pool/server_pool.ts";
-import { SessionTable, type SharedSessions } from "../memory/session_table.ts";
 import { Memory } from "../memory/memory.ts";
-import { DEFAULT_POOL } from "../memory/slots.ts";
 import { settlesWithin } from "../settles_within.ts";
+import { FollowingPool } from "./following_pool.ts";
 import type { Numbered, Order, Report, Started, StartOrder } from "./messages.ts";
 import { RemoteLog } from "./remote_log.ts";
-import { RemotePassiveHealth } from "./remote_passive.ts";
 
 /** How long clients that were told goodbye have to answer. */
 const GOODBYE_MS = 250;
 
-const REASON = "control plane";
-
-/** What the data plane of this isolate works with. */
-interface Parts {
-  readonly isolate: number;
-  readonly pool: ServerPool;
-  readonly passive: RemotePassiveHealth;
-  readonly dataPlane: DataPlane;
-}
-
 /** What runs once `start` has been carried out. */
 class Forwarding {
-  readonly #isolate: number;
-  readonly #pool: ServerPool;
-  readonly #passive: RemotePassiveHealth;
+  /** By their numbers. */
+  readonly #pools: ReadonlyMap<number, FollowingPool>;
   readonly #dataPlane: DataPlane;
 
-  static async start({ config, certificate, memory, sessions, backends }: StartOrder): Promise<Forwarding> {
-    const { isolate } = memory;
-    const shared = Memory.attach(memory);
-    const pool = new ServerPool(shared.pool(DEFAULT_POOL));
-    for (const { spec, slot } of backends) pool.adopt(spec, slot, REASON);
+  static async start({ config, certificate, memory: shared, pools: started }: StartOrder): Promise<Forwarding> {
+    const memory = Memory.attach(shared);
     log.level = config.log.level;
-    const passive = new RemotePassiveHealth(config, pool, send);
+    const pools = new Map(
+      started.map((pool) => [pool.pool, new FollowingPool(pool, { memory, settings: config, send })]),
+    );
     const dataPlane = await startDataPlane({
       config,
       certificate,
-      pool,
-      metrics: shared.metrics,
-      sessions: attach(sessions, isolate),
-      passive,
+      memory,
+      pools: [...pools.values()],
       log,
       reusePort: true,
       acceptingChanged: (accepting) => send({ type: "accepting", accepting }),
     });
-    return new Forwarding({ isolate, pool, passive, dataPlane });
+    return new Forwarding(pools, dataPlane);
   }
 
-  private constructor({ isolate, pool, passive, dataPlane }: Parts) {
-    this.#isolate = isolate;
-    this.#pool = pool;
-    this.#passive = passive;
+  private constructor(pools: ReadonlyMap<number, FollowingPool>, dataPlane: DataPlane) {
+    this.#pools = pools;
     this.#dataPlane = dataPlane;
   }
 
@@ -68,12 +49,13 @@ class Forwarding {
   /** Settles when it has been carried out. */
   async carryOut(order: Exclude<Order, StartOrder>): Promise<void> {
     switch (order.type) {
-      case "exchange":
-        return this.#exchange(order);
+      case "swap":
+        for (const swap of order.swaps) this.#pools.get(swap.pool)?.swap(swap);
+        return;
       case "configure":
         log.level = order.config.log.level;
-        this.#passive.configure(order.config);
-        return this.#dataPlane.configure(order.config, attach(order.sessions, this.#isolate));
+        for (const { pool, sessions } of order.sessions) this.#pools.get(pool)?.configure(order.config, sessions);
+        return this.#dataPlane.configure(order.config);
       case "certificate":
         return this.#dataPlane.setCertificate?.(order.certificate);
       case "sync":
@@ -86,19 +68,6 @@ class Forwarding {
         return void await settlesWithin(this.#dataPlane.sayGoodbye(), GOODBYE_MS);
     }
   }
-
-  #exchange({ removed, added }: Extract<Order, { type: "exchange" }>): void {
-    const leaving = new Map(removed.map(({ slot, drained }) => [slot, drained]));
-    const backends = this.#pool.backends.filter(({ slot }) => leaving.has(slot));
-    for (const backend of backends) {
-      if (leaving.get(backend.slot) === true) backend.endLasting();
-    }
-    this.#pool.follow({ removed: backends, added }, REASON);
-  }
-}
-
-function attach(sessions: SharedSessions | undefined, isolate: number): SessionTable | undefined {
-  return sessions && SessionTable.attach(sessions, isolate);
 }
 
 const log = new RemoteLog("info", (lines) => self.postMessage({ type: "log", lines } satisfies Report));

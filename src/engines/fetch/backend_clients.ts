@@ -17,18 +17,20 @@ interface Clients {
 
 /**
  * Owns the clients of one isolate: made with a backend's first request, or with the backend if it has a file of
- * authorities, closed when it leaves the pool.
+ * authorities, closed when it leaves its pool.
  */
 export class BackendClients {
   readonly #clients = new Map<Backend, Clients>();
-  readonly #unsubscribe: () => void;
+  readonly #unsubscribes: readonly (() => void)[];
 
-  constructor(pool: ServerPool) {
-    this.#unsubscribe = pool.subscribe(({ type, backend }) => {
-      if (type === "removed") this.#close(backend);
-      else if (type === "added" && backend.tls.ca !== null) this.#of(backend);
-    });
-    for (const backend of pool.backends) {
+  constructor(pools: readonly ServerPool[]) {
+    this.#unsubscribes = pools.map((pool) =>
+      pool.subscribe(({ type, backend }) => {
+        if (type === "removed") this.#close(backend);
+        else if (type === "added" && backend.tls.ca !== null) this.#of(backend);
+      })
+    );
+    for (const backend of pools.flatMap(({ backends }) => backends)) {
       if (backend.tls.ca !== null) this.#of(backend);
     }
   }
@@ -49,7 +51,7 @@ export class BackendClients {
   }
 
   close(): void {
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribes) unsubscribe();
     for (const backend of [...this.#clients.keys()]) this.#close(backend);
   }
 

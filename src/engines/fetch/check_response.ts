@@ -1,6 +1,6 @@
 /** What `fetch` lets through from a backend, and a client must not get. */
 
-import { malformedResponse } from "../../proxy/failures.ts";
+import { malformedResponse } from "../../failures.ts";
 
 /** Refuses what can't be passed on: a 101 that was not requested, a status that `Response` does not know, two framings at once. */
 export function checkResponse(response: Response): void {

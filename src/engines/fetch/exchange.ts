@@ -12,7 +12,7 @@ import {
   refused,
   requestTimeout,
   responseTimeout,
-} from "../../proxy/failures.ts";
+} from "../../failures.ts";
 import type { Forwarder } from "../../proxy/forwarder.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";

@@ -2,7 +2,7 @@
 
 import { messageOf, type ProxyError } from "../../errors.ts";
 import { isExhaustion } from "../../net/exhaustion.ts";
-import { connectFailed, connectionLost, exhausted, malformedResponse } from "../../proxy/failures.ts";
+import { connectFailed, connectionLost, exhausted, malformedResponse } from "../../failures.ts";
 
 /** Parts of the messages by which hyper, the client inside `fetch`, says that an answer was not HTTP. */
 const MALFORMED = ["parsed", "message head is too large"];

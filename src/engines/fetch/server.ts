@@ -31,11 +31,11 @@ export async function startFetchEngine(options: EngineOptions): Promise<Engine> 
 }
 
 function serve(
-  { config, pool, forwarder, certificate, reusePort, log, acceptingChanged }: EngineOptions,
+  { config, pools, forwarder, certificate, reusePort, log, acceptingChanged }: EngineOptions,
   pace: Pace,
 ): Engine {
   const context: FetchContext = {
-    clients: new BackendClients(pool),
+    clients: new BackendClients(pools),
     pace,
     ...limitsOf(config),
     compresses: config.proxy.compression,

@@ -3,7 +3,7 @@
 import { messageOf, type ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
 import type { Answer, Exchange, Relayed } from "../../proxy/exchange.ts";
-import { clientGone, malformedResponse, refused, responseTimeout } from "../../proxy/failures.ts";
+import { clientGone, malformedResponse, refused, responseTimeout } from "../../failures.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import { CLIENT_GONE, type Problem } from "../../proxy/problem.ts";
 import { Bridge } from "./bridge.ts";

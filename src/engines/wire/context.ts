@@ -12,7 +12,7 @@ import { TimeoutQueue } from "./timeouts.ts";
 
 export interface WireContextOptions {
   readonly config: Config;
-  readonly pool: ServerPool;
+  readonly pools: readonly ServerPool[];
   readonly forwarder: Forwarder;
   readonly log: Log;
   readonly secure: boolean;
@@ -47,12 +47,12 @@ export class WireContext {
   /** Requests whose bodies are still arriving. */
   uploads = 0;
 
-  constructor({ config, pool, forwarder, log, secure, pace }: WireContextOptions) {
+  constructor({ config, pools, forwarder, log, secure, pace }: WireContextOptions) {
     this.pace = pace;
     this.forwarder = forwarder;
     this.log = log;
     this.secure = secure;
-    this.backends = new BackendConnections(pool);
+    this.backends = new BackendConnections(pools);
     this.configure(config);
   }
 

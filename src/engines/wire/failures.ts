@@ -14,7 +14,7 @@ import {
   requestTimeout,
   responseTimeout,
   unexpected,
-} from "../../proxy/failures.ts";
+} from "../../failures.ts";
 import type { UploadFault } from "./upload.ts";
 
 /** Why an exchange was broken off from this side, if it was. */

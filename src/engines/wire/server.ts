@@ -56,14 +56,14 @@ class WireEngine implements Engine {
 
   /** @param open opens the listener */
   constructor(
-    { config, pool, forwarder, log, certificate }: EngineOptions,
+    { config, pools, forwarder, log, certificate }: EngineOptions,
     pace: Pace,
     open: (onAccept: ListenerOptions["onAccept"]) => Listener,
   ) {
     this.#listener = open((pending) => this.#accept(pending)); // first: it may fail, and nobody comes before all is set
     this.address = this.#listener.address;
     this.setCertificate = this.#listener.setCertificate;
-    this.#context = new WireContext({ config, pool, forwarder, log, secure: certificate !== undefined, pace });
+    this.#context = new WireContext({ config, pools, forwarder, log, secure: certificate !== undefined, pace });
     this.#proxyProtocol = config.proxy.proxyProtocol && certificate === undefined;
     this.#maxConnections = config.proxy.maxConnections;
   }

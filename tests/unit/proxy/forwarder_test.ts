@@ -2,8 +2,6 @@
 
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import fc from "fast-check";
-import { LoadBalancer } from "../../../src/balancing/load_balancer.ts";
-import { roundRobin } from "../../../src/balancing/round_robin.ts";
 import { type ErrorCode, ProxyError, type Side } from "../../../src/errors.ts";
 import { PassiveHealth } from "../../../src/health/passive.ts";
 import { configSchema } from "../../../src/config/schema.ts";
@@ -11,14 +9,16 @@ import type { Backend } from "../../../src/pool/backend.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
 import { Memory } from "../../../src/memory/memory.ts";
 import type { Answer, Exchange, Limits, Relayed } from "../../../src/proxy/exchange.ts";
-import { clientGone } from "../../../src/proxy/failures.ts";
+import { clientGone } from "../../../src/failures.ts";
+import { ForwardedTrust } from "../../../src/proxy/forwarded.ts";
 import { Forwarder } from "../../../src/proxy/forwarder.ts";
 import { RandomHex } from "../../../src/proxy/ids.ts";
 import type { HeaderPair, RequestHead } from "../../../src/proxy/message.ts";
 import type { Problem } from "../../../src/proxy/problem.ts";
-import { type QueueLimits, RequestQueue } from "../../../src/proxy/queue.ts";
+import { type QueueLimits, RequestQueue } from "../../../src/pool/queue.ts";
 import { RequestRecorder } from "../../../src/proxy/record.ts";
 import { type ForwarderParts, type ForwardingRules, forwardingRules } from "../../../src/proxy/rules.ts";
+import { PoolRuntime } from "../../../src/routing/pool_runtime.ts";
 import { RecordingLog } from "../../support/log.ts";
 import { poolOf } from "../../support/pool.ts";
 import { waitFor } from "../../support/wait.ts";
@@ -100,43 +100,58 @@ interface Settings {
   readonly rules?: Partial<ForwardingRules>;
   readonly limits?: Partial<Limits>;
   readonly queue?: Partial<QueueLimits>;
+  readonly retryShare?: number;
+}
+
+/** What tests change of the pool that requests go to. */
+interface RuntimeSettings extends Pick<Settings, "queue" | "retryShare"> {
+  readonly pool?: ServerPool;
+  /** The name of the sessions' cookie; there are no sessions without one. */
+  readonly cookie?: string;
 }
 
 /** A forwarder with real backends' counts, queue and passive health, and no sockets. */
 class Bench implements Disposable {
   readonly shared = Memory.allocate().pool(0);
   readonly pool;
-  readonly metrics = Memory.allocate().metrics;
   readonly log = new RecordingLog();
   readonly parts: ForwarderParts;
   readonly forwarder: Forwarder;
+  readonly #queue = new RequestQueue(this.shared.line, this.shared.memory.metrics);
   readonly #passive: PassiveHealth;
 
-  constructor({ backends = 2, rules, limits, queue }: Settings = {}) {
-    const { shared, metrics, log } = this;
+  constructor({ backends = 2, rules, limits, ...runtime }: Settings = {}) {
+    const { shared, log } = this;
     this.pool = poolOf(Array<number>(backends).fill(1), shared);
     const config = configSchema.parse({});
     this.#passive = new PassiveHealth({ pool: this.pool, config: config.passive, healthType: "http" });
     const usual = forwardingRules(config);
     this.parts = {
-      balancer: new LoadBalancer(this.pool, roundRobin),
-      shared,
-      queue: new RequestQueue(shared.line, metrics),
-      recorder: new RequestRecorder({ shared, metrics, accessLog: undefined }),
-      stickiness: undefined,
-      passive: this.#passive,
-      random: new RandomHex(),
-      rules: {
-        ...usual,
-        maxRetries: 2,
-        queue: { size: 10, timeoutMs: 50, holdMs: 0, ...queue },
-        limits: { ...usual.limits, ...limits },
-        ...rules,
+      route: {
+        pool: this.runtime(runtime),
+        rules: { ...usual, maxRetries: 2, limits: { ...usual.limits, ...limits }, ...rules },
       },
+      trust: new ForwardedTrust([]),
+      recorder: new RequestRecorder({ memory: shared.memory, accessLog: undefined }),
+      random: new RandomHex(),
       log,
-      retryAfterSeconds: () => 7,
     };
     this.forwarder = new Forwarder(this.parts);
+  }
+
+  /** The pool as requests see it under a configuration. */
+  runtime({ pool = this.pool, queue, retryShare = 0.2, cookie }: RuntimeSettings): PoolRuntime {
+    const sticky = cookie === undefined ? null : { by: "cookie" as const, cookie };
+    const settings = configSchema.parse({ sticky, queue: { size: 10, timeout: 50, hold: 0 } });
+    return new PoolRuntime({
+      name: "default",
+      pool,
+      settings: { ...settings, queue: { ...settings.queue, ...queue } },
+      retryShare,
+      queue: this.#queue,
+      sessions: undefined,
+      passive: this.#passive,
+    });
   }
 
   /** Handles the exchange, and proves that nothing of it is left. */
@@ -189,25 +204,28 @@ Deno.test("Forwarder tries other backends as the retry rule says, and no more th
 
 Deno.test("Forwarder goes by the rules that a request began with, whatever is configured meanwhile", async () => {
   // It reread them at every step: a reload in the middle of a request mixed two configurations.
-  const bound = (cookie: string) => ({ find: () => undefined, peek: () => undefined, bind: () => cookie });
-  using bench = new Bench({ rules: { retryStatuses: new Set([503]), maxRetries: 1, retryBudget: 1 } });
+  using bench = new Bench({ rules: { retryStatuses: new Set([503]), maxRetries: 1 } });
   const { parts } = bench;
+  const { rules } = parts.route;
   const old: ForwarderParts = {
     ...parts,
-    stickiness: bound("old"),
-    rules: { ...parts.rules, responseHeaders: { set: [["x-rules", "old"]], remove: new Set() } },
+    route: {
+      pool: bench.runtime({ retryShare: 1, cookie: "old" }),
+      rules: { ...rules, responseHeaders: { set: [["x-rules", "old"]], remove: new Set() } },
+    },
   };
+  const empty = new ServerPool(bench.shared.memory.pool(1));
   const other: ForwarderParts = {
     ...parts,
-    stickiness: bound("new"),
-    balancer: new LoadBalancer(new ServerPool(Memory.allocate().pool(0)), roundRobin), // without a backend
-    rules: {
-      ...parts.rules,
-      maxRetries: 0,
-      retryBudget: 0,
-      retryStatuses: new Set(),
-      responseHeaders: { set: [["x-rules", "new"]], remove: new Set() },
-      limits: { ...parts.rules.limits },
+    route: {
+      pool: bench.runtime({ pool: empty, retryShare: 0, cookie: "new" }),
+      rules: {
+        ...rules,
+        maxRetries: 0,
+        retryStatuses: new Set(),
+        responseHeaders: { set: [["x-rules", "new"]], remove: new Set() },
+        limits: { ...rules.limits },
+      },
     },
   };
   for (const outcomes of [[{ status: 503 }, OK], [LOST, OK]]) {
@@ -216,11 +234,12 @@ Deno.test("Forwarder goes by the rules that a request began with, whatever is co
     exchange.meanwhile = () => bench.forwarder.configure(other);
     const story = await bench.tell(exchange);
     assertEquals(story.replace("discard 503, ", ""), story.startsWith("1") ? "1, 2, relay 200" : "2, 1, relay 200");
-    assertEquals(exchange.headers.filter(([name]) => name !== "x-request-id"), [["x-rules", "old"], [
+    const headers = exchange.headers.filter(([name]) => name !== "x-request-id");
+    assertEquals(headers.map(([name, value]) => [name, value.slice(0, 4)]), [["x-rules", "old"], [
       "set-cookie",
-      "old",
+      "old=",
     ]]);
-    assertEquals(exchange.limits.map((limits) => limits === old.rules.limits), [true, true]);
+    assertEquals(exchange.limits.map((limits) => limits === old.route.rules.limits), [true, true]);
   }
   assertEquals(await bench.tell(new FakeExchange([OK])), "answer 503", "the next one goes by the new rules");
 });
@@ -234,8 +253,8 @@ Deno.test("Forwarder keeps a request in the queue as long as the rules say that 
   const { parts } = bench;
   const waiting = new FakeExchange([OK]);
   const handled = bench.forwarder.handle(waiting);
-  const queue = { size: 0, timeoutMs: 60_000, holdMs: 60_000 };
-  bench.forwarder.configure({ ...parts, rules: { ...parts.rules, queue } });
+  const pool = bench.runtime({ queue: { size: 0, timeoutMs: 60_000, holdMs: 60_000 } });
+  bench.forwarder.configure({ ...parts, route: { ...parts.route, pool } });
   await handled;
   assertEquals(waiting.story, ["answer 503"]);
   lease?.release();
@@ -305,7 +324,7 @@ Deno.test("Forwarder refuses without a backend what none may get", async () => {
 });
 
 Deno.test("Forwarder keeps retries within the budget, and each counts once", async () => {
-  using bench = new Bench({ rules: { retryBudget: 0 } });
+  using bench = new Bench({ retryShare: 0 });
   const stories: string[] = [];
   for (let request = 0; request < 30; request++) stories.push(await bench.tell(new FakeExchange([LOST, OK])));
   const retried = stories.filter((story) => story.endsWith("relay 200")).length;
@@ -337,7 +356,7 @@ Deno.test("Forwarder queues while all are full: a place that comes free is used,
 });
 
 Deno.test("Forwarder holds requests for a backend that comes back, budget or not, and tells them when it does not", async () => {
-  using bench = new Bench({ backends: 1, rules: { retryBudget: 0 }, queue: { size: 100, holdMs: 60_000 } });
+  using bench = new Bench({ backends: 1, retryShare: 0, queue: { size: 100, holdMs: 60_000 } });
   const [only] = bench.pool.backends;
   assert(only !== undefined);
   const exchanges = Array.from({ length: 40 }, (_, index) => new FakeExchange([index % 2 === 0 ? LOST : REFUSED, OK]));

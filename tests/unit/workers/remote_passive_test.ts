@@ -23,7 +23,13 @@ Deno.test("RemotePassiveHealth takes a backend out at once, and tells it once", 
     passive.connectFailed(backend, "refused");
     assertEquals([backend.alive, backend.up, backend.ejected], [false, type === "none", type === "none"]);
     assert(pool.shared.cells.epoch !== epoch, "every isolate looks again");
-    assertEquals(news, [{ type: "took-out", backend: name, reason: "connect failed: refused", wasAlive: true }]);
+    assertEquals(news, [{
+      type: "took-out",
+      pool: 0,
+      backend: name,
+      reason: "connect failed: refused",
+      wasAlive: true,
+    }]);
     assertEquals(backend.ejectedUntil > 0, type === "none");
   }
 });
@@ -40,7 +46,7 @@ Deno.test("RemotePassiveHealth tells of failures only where they count", () => {
   pool.setEjected(backend, false, "test");
   pool.remove(backend, "test");
   passive.failed(backend);
-  assertEquals(news, [1, 2].map(() => ({ type: "failure", backend: name })));
+  assertEquals(news, [1, 2].map(() => ({ type: "failure", pool: 0, backend: name })));
 });
 
 Deno.test("RemotePassiveHealth leaves a backend alone that has been removed, and one that may never be marked down", () => {

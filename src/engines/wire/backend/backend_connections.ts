@@ -4,7 +4,7 @@ import { messageOf } from "../../../errors.ts";
 import { isExhaustion } from "../../../net/exhaustion.ts";
 import type { Backend } from "../../../pool/backend.ts";
 import type { ServerPool } from "../../../pool/server_pool.ts";
-import { connectFailed, exhausted } from "../../../proxy/failures.ts";
+import { connectFailed, exhausted } from "../../../failures.ts";
 import { BackendConnection } from "./backend_connection.ts";
 import { dial } from "./dial.ts";
 import { TimeoutQueue } from "../timeouts.ts";
@@ -25,16 +25,18 @@ interface KeptConnections {
 export class BackendConnections {
   readonly #kept = new Map<Backend, KeptConnections>();
   readonly #idleTimeouts = new TimeoutQueue(IDLE_MS);
-  /** Out of the pool: their connections are closed after use. */
+  /** Out of their pool: their connections are closed after use. */
   readonly #removed = new WeakSet<Backend>();
-  readonly #unsubscribe: () => void;
+  readonly #unsubscribes: readonly (() => void)[];
 
-  constructor(pool: ServerPool) {
-    this.#unsubscribe = pool.subscribe(({ type, backend }) => {
-      if (type !== "removed") return;
-      this.#removed.add(backend);
-      for (const connection of this.#kept.get(backend)?.idle.splice(0) ?? []) connection.close();
-    });
+  constructor(pools: readonly ServerPool[]) {
+    this.#unsubscribes = pools.map((pool) =>
+      pool.subscribe(({ type, backend }) => {
+        if (type !== "removed") return;
+        this.#removed.add(backend);
+        for (const connection of this.#kept.get(backend)?.idle.splice(0) ?? []) connection.close();
+      })
+    );
   }
 
   /**
@@ -84,7 +86,7 @@ export class BackendConnections {
 
   /** Closes all of them, those in use too. */
   close(): void {
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribes) unsubscribe();
     for (const { open } of this.#kept.values()) {
       for (const connection of open) connection.close();
     }

@@ -5,7 +5,7 @@ import type { ProxyError } from "../../../errors.ts";
 import { findHeadEnd } from "../../../http1/head.ts";
 import { MalformedMessage } from "../../../http1/malformed.ts";
 import { checkBeginning, type Http1Request, readRequestHead } from "../../../http1/request_head.ts";
-import { refused } from "../../../proxy/failures.ts";
+import { refused } from "../../../failures.ts";
 import type { Problem } from "../../../proxy/problem.ts";
 import type { WireContext } from "../context.ts";
 import { WireExchange } from "../exchange.ts";

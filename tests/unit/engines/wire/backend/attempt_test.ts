@@ -29,7 +29,7 @@ function attemptWith(method: string, { kept = false, responseMs = 0 } = {}) {
     links.push(link);
     return new BackendConnection(backend, link, () => {});
   };
-  const backends = new BackendConnections(pool);
+  const backends = new BackendConnections([pool]);
   Object.defineProperties(backends, {
     takeIdle: { value: () => kept ? connection() : undefined },
     connect: { value: () => Promise.resolve(connection()) },

@@ -21,7 +21,7 @@ function serve(handle: (exchange: WireExchange) => Promise<void>, timeouts: { re
   const link = new FakeLink();
   const context = new WireContext({
     config: configSchema.parse({ engine: "wire", timeouts }),
-    pool: poolOf([1]),
+    pools: [poolOf([1])],
     forwarder: {
       begin: (exchange: WireExchange) => exchange,
       tell: handle,

@@ -5,7 +5,7 @@ import type { Lease } from "../../../src/pool/backend.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
 import { Memory, type PoolMemory } from "../../../src/memory/memory.ts";
 import { NO_TICKET } from "../../../src/memory/waiting_line.ts";
-import { RequestQueue, type Waiter } from "../../../src/proxy/queue.ts";
+import { RequestQueue, type Waiter } from "../../../src/pool/queue.ts";
 import { backendSpec } from "../../support/pool.ts";
 
 const ISOLATES = 3;

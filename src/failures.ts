@@ -1,6 +1,6 @@
 /** What can go wrong with a request, each failure in one place: its code, whose side it is, whether anything was sent. */
 
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "./errors.ts";
 
 // --- The client's side: no backend has a part in it ------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import type { ProxyError } from "../errors.ts";
 import type { Backend, Lease } from "../pool/backend.ts";
 import type { RequestMetrics } from "../memory/request_metrics.ts";
 import { ANY, NO_TICKET, type WaitingLine } from "../memory/waiting_line.ts";
-import { queueFull } from "./failures.ts";
+import { queueFull } from "../failures.ts";
 
 /** How often the queue looks for what nobody tells it: clients gone, waits over, changes of the pool. */
 const LOOK_EVERY_MS = 5;

@@ -1,0 +1,82 @@
+/** One pool as the requests of one isolate see it. */
+
+import { LoadBalancer } from "../balancing/load_balancer.ts";
+import { strategyFactory } from "../balancing/registry.ts";
+import { type Stickiness, stickiness } from "../balancing/sticky.ts";
+import type { PoolSettings } from "../config/pool_settings.ts";
+import type { FailureReports } from "../health/passive.ts";
+import type { RetryBudget } from "../memory/retry_budget.ts";
+import type { SessionTable } from "../memory/session_table.ts";
+import type { QueueLimits, RequestQueue } from "../pool/queue.ts";
+import type { ServerPool } from "../pool/server_pool.ts";
+
+/** What a `PoolRuntime` is made of. */
+export interface PoolRuntimeOptions {
+  readonly name: string;
+  readonly pool: ServerPool;
+  readonly settings: Pick<PoolSettings, "strategy" | "sticky" | "queue">;
+  /** `retries.budget`. */
+  readonly retryShare: number;
+  /** The pool's in this isolate, whatever is reloaded. */
+  readonly queue: RequestQueue;
+  /** Sessions by address, where `sticky.by` is `ip`. */
+  readonly sessions: SessionTable | undefined;
+  readonly passive: FailureReports;
+}
+
+/**
+ * A snapshot for each configuration, which a request keeps to its end. The pool behind it is live all the same: who is in
+ * it, who is healthy and who has room.
+ */
+export class PoolRuntime {
+  readonly name: string;
+  readonly balancer: LoadBalancer;
+  /** `undefined`: clients do not stick. */
+  readonly stickiness: Stickiness | undefined;
+  /** Where requests wait for a backend of the pool. */
+  readonly queue: RequestQueue;
+  readonly queueLimits: QueueLimits;
+  /** Told of attempts that failed by a backend's fault. */
+  readonly passive: FailureReports;
+  readonly #pool: ServerPool;
+  readonly #budget: RetryBudget;
+  readonly #retryShare: number;
+
+  constructor({ name, pool, settings, retryShare, queue, sessions, passive }: PoolRuntimeOptions) {
+    this.name = name;
+    this.balancer = new LoadBalancer(pool, strategyFactory(settings.strategy));
+    this.stickiness = stickiness(settings.sticky, pool, sessions);
+    this.queue = queue;
+    this.queueLimits = settings.queue;
+    this.passive = passive;
+    this.#pool = pool;
+    this.#budget = pool.shared.retryBudget;
+    this.#retryShare = retryShare;
+  }
+
+  /** Counts a request of the pool: the retries that it may have are a share of these. */
+  countRequest(): void {
+    this.#budget.countRequest(Date.now());
+  }
+
+  /** Whether the budget has a retry left. */
+  get allowsRetry(): boolean {
+    return this.#budget.allows(this.#retryShare);
+  }
+
+  /** Takes a retry from the budget; returns whether it had one. */
+  takeRetry(): boolean {
+    return this.#budget.take(this.#retryShare);
+  }
+
+  /** Whole seconds to the next health check or end of an ejection, at least 1: for `Retry-After`. */
+  retryAfterSeconds(nowMs = Date.now()): number {
+    let soonest = Infinity;
+    for (const { recheckAt, ejectedUntil } of this.#pool.backends) {
+      for (const at of [recheckAt, ejectedUntil]) {
+        if (at > nowMs && at < soonest) soonest = at;
+      }
+    }
+    return soonest === Infinity ? 1 : Math.ceil((soonest - nowMs) / 1000);
+  }
+}

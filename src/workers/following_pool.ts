@@ -1,0 +1,58 @@
+/** A pool in a worker: follows the control plane's, at its orders. */
+
+import type { PoolSettings } from "../config/pool_settings.ts";
+import type { Memory } from "../memory/memory.ts";
+import { SessionTable, type SharedSessions } from "../memory/session_table.ts";
+import { ServerPool } from "../pool/server_pool.ts";
+import type { News, PoolSwap, StartedPool } from "./messages.ts";
+import { RemotePassiveHealth } from "./remote_passive.ts";
+import type { ServedPool } from "./served_pool.ts";
+
+const REASON = "control plane";
+
+/** What a `FollowingPool` works with. */
+export interface FollowingPoolOptions {
+  readonly memory: Memory;
+  readonly settings: PoolSettings;
+  readonly send: (news: News) => void;
+}
+
+/** Owns all that there is of one pool in a worker, but for what forwards to it. */
+export class FollowingPool implements ServedPool {
+  readonly name: string;
+  readonly pool: ServerPool;
+  readonly passive: RemotePassiveHealth;
+  readonly #isolate: number;
+  #sessions: SessionTable | undefined;
+
+  constructor({ name, pool, sessions, backends }: StartedPool, { memory, settings, send }: FollowingPoolOptions) {
+    this.name = name;
+    this.pool = new ServerPool(memory.pool(pool));
+    this.passive = new RemotePassiveHealth(settings, this.pool, send);
+    this.#isolate = memory.isolate;
+    this.#sessions = this.#attach(sessions);
+    for (const { spec, slot } of backends) this.pool.adopt(spec, slot, REASON);
+  }
+
+  get sessions(): SessionTable | undefined {
+    return this.#sessions;
+  }
+
+  configure(settings: PoolSettings, sessions: SharedSessions | undefined): void {
+    this.passive.configure(settings);
+    this.#sessions = this.#attach(sessions);
+  }
+
+  swap({ removed, added }: PoolSwap): void {
+    const leaving = new Map(removed.map(({ slot, drained }) => [slot, drained]));
+    const backends = this.pool.backends.filter(({ slot }) => leaving.has(slot));
+    for (const backend of backends) {
+      if (leaving.get(backend.slot) === true) backend.endLasting();
+    }
+    this.pool.follow({ removed: backends, added }, REASON);
+  }
+
+  #attach(sessions: SharedSessions | undefined): SessionTable | undefined {
+    return sessions && SessionTable.attach(sessions, this.#isolate);
+  }
+}

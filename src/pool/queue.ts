@@ -27,7 +27,8 @@ export interface Waiter {
   readonly limits: QueueLimits;
 }
 
-interface Place {
+/** A request that waits, with its ticket. */
+interface QueueEntry {
   readonly waiter: Waiter;
   readonly ticket: number;
   readonly since: number;
@@ -56,9 +57,9 @@ export class RequestQueue {
   readonly #shared: WaitingLine;
   readonly #metrics: RequestMetrics;
   /** In the order of their tickets. */
-  readonly #places = new Set<Place>();
+  readonly #entries = new Set<QueueEntry>();
   /** By slot, and for `ANY`: those that wait for this backend, or for any, in the order of their tickets. */
-  readonly #lines = new Map<number, Place[]>();
+  readonly #lines = new Map<number, QueueEntry[]>();
   #timer: ReturnType<typeof setInterval> | undefined;
   #listening = false;
 
@@ -77,14 +78,14 @@ export class RequestQueue {
       return promise;
     }
     const since = performance.now();
-    const place = { waiter, ticket, since, until: since + timeoutMs, held: false, slots: [], admit, refuse };
-    this.#places.add(place);
+    const entry = { waiter, ticket, since, until: since + timeoutMs, held: false, slots: [], admit, refuse };
+    this.#entries.add(entry);
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS);
     this.#shared.beSeen();
     this.#listen();
-    this.#update(place, since);
+    this.#update(entry, since);
     // A place that came free before the ticket was to be seen was nobody's.
-    for (const slot of place.slots) if (this.#lines.get(slot)?.[0] === place) this.#serve(slot);
+    for (const slot of entry.slots) if (this.#lines.get(slot)?.[0] === entry) this.#serve(slot);
     return promise;
   }
 
@@ -98,15 +99,15 @@ export class RequestQueue {
   /** Gives places to those who wait for this slot, as far as there are any. */
   #serve(slot: number): void {
     while (true) {
-      const place = this.#lines.get(slot)?.[0];
-      if (place === undefined) return;
-      const error = place.waiter.hopeless;
-      const lease = error === undefined ? place.waiter.tryLease(place.ticket) : undefined;
+      const entry = this.#lines.get(slot)?.[0];
+      if (entry === undefined) return;
+      const error = entry.waiter.hopeless;
+      const lease = error === undefined ? entry.waiter.tryLease(entry.ticket) : undefined;
       if (error === undefined && lease === undefined) return;
-      this.#leave(place);
-      if (error !== undefined) place.refuse(error);
+      this.#leave(entry);
+      if (error !== undefined) entry.refuse(error);
       if (lease === undefined) continue;
-      place.admit(lease);
+      entry.admit(lease);
       if (lease.backend.hasRoom) this.#shared.tell(lease.backend.slot); // of two rings for two places one may do nothing
     }
   }
@@ -118,13 +119,13 @@ export class RequestQueue {
 
   #look(): void {
     const now = performance.now();
-    for (const place of this.#places) {
-      const hopeless = place.waiter.hopeless;
-      this.#update(place, now);
-      const error = hopeless ?? (now > place.until ? queueFull("queue.timeout has passed") : undefined);
+    for (const entry of this.#entries) {
+      const hopeless = entry.waiter.hopeless;
+      this.#update(entry, now);
+      const error = hopeless ?? (now > entry.until ? queueFull("queue.timeout has passed") : undefined);
       if (error === undefined) continue;
-      this.#leave(place);
-      place.refuse(error);
+      this.#leave(entry);
+      entry.refuse(error);
     }
     this.#serveAll();
   }
@@ -137,52 +138,52 @@ export class RequestQueue {
     this.#listening = true;
     rung.then(() => {
       this.#listening = false;
-      if (this.#places.size === 0) return;
+      if (this.#entries.size === 0) return;
       this.#listen(); // before the look, so that no ring is missed
       this.#serveAll();
     });
   }
 
   /** Goes by what a request waits for now: backends come back full, full ones are lost, sessions end. */
-  #update(place: Place, now: number): void {
-    const { held, slots = WHOEVER } = place.waiter;
-    if (!areEqual(slots, place.slots)) {
-      this.#leaveLines(place);
-      place.slots = slots;
-      for (const slot of slots) this.#joinLine(place, slot);
+  #update(entry: QueueEntry, now: number): void {
+    const { held, slots = WHOEVER } = entry.waiter;
+    if (!areEqual(slots, entry.slots)) {
+      this.#leaveLines(entry);
+      entry.slots = slots;
+      for (const slot of slots) this.#joinLine(entry, slot);
     }
-    if (held === place.held) return;
-    place.held = held;
-    place.until = held ? Infinity : now + place.waiter.limits.timeoutMs;
+    if (held === entry.held) return;
+    entry.held = held;
+    entry.until = held ? Infinity : now + entry.waiter.limits.timeoutMs;
     if (held) this.#shared.startHold();
     else this.#shared.endHold();
   }
 
-  #joinLine(place: Place, slot: number): void {
+  #joinLine(entry: QueueEntry, slot: number): void {
     const line = this.#lines.get(slot) ?? [];
     this.#lines.set(slot, line);
-    const before = line.findLastIndex(({ ticket }) => (ticket - place.ticket | 0) < 0);
-    line.splice(before + 1, 0, place);
-    if (before === -1) this.#shared.show(slot, place.ticket);
+    const before = line.findLastIndex(({ ticket }) => (ticket - entry.ticket | 0) < 0);
+    line.splice(before + 1, 0, entry);
+    if (before === -1) this.#shared.show(slot, entry.ticket);
   }
 
-  #leaveLines(place: Place): void {
-    for (const slot of place.slots) {
+  #leaveLines(entry: QueueEntry): void {
+    for (const slot of entry.slots) {
       const line = this.#lines.get(slot) ?? [];
-      const index = line.indexOf(place);
+      const index = line.indexOf(entry);
       line.splice(index, 1);
       if (index === 0) this.#shared.show(slot, line[0]?.ticket ?? NO_TICKET);
       if (line.length === 0) this.#lines.delete(slot);
     }
   }
 
-  #leave(place: Place): void {
-    this.#places.delete(place);
-    this.#leaveLines(place);
-    if (place.held) this.#shared.endHold();
+  #leave(entry: QueueEntry): void {
+    this.#entries.delete(entry);
+    this.#leaveLines(entry);
+    if (entry.held) this.#shared.endHold();
     this.#shared.leave();
-    this.#metrics.countWait(performance.now() - place.since);
-    if (this.#places.size > 0) return;
+    this.#metrics.countWait(performance.now() - entry.since);
+    if (this.#entries.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

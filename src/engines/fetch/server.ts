@@ -10,7 +10,7 @@ import { peerAddress } from "../../net/peer.ts";
 import { uploadsEnd } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";
-import { type FetchContext, FetchExchange, type FetchLimits } from "./exchange.ts";
+import { type FetchContext, FetchExchange, type FetchLimits } from "./fetch_exchange.ts";
 import { CUT_ON_PURPOSE } from "./gather.ts";
 import { type FetchRequestHead, readHead } from "./request_head.ts";
 import { runtimePropagates, withRuntimeTrace } from "./runtime_trace.ts";

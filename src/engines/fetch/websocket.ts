@@ -8,7 +8,7 @@ import type { HeaderPair } from "../../proxy/message.ts";
 import { CLIENT_GONE, type Problem } from "../../proxy/problem.ts";
 import { Bridge } from "./bridge.ts";
 import { UNSEEN } from "./answer.ts";
-import { type FetchContext, refusalOf } from "./exchange.ts";
+import { type FetchContext, refusalOf } from "./fetch_exchange.ts";
 import { fromFetchError, fromHandshakeError, refusedStatus } from "./fetch_error.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { urlFor } from "./target_url.ts";

@@ -8,7 +8,7 @@ import { checkBeginning, type Http1Request, readRequestHead } from "../../../htt
 import { refused } from "../../../failures.ts";
 import type { Problem } from "../../../proxy/problem.ts";
 import type { WireContext } from "../context.ts";
-import { WireExchange } from "../exchange.ts";
+import { WireExchange } from "../wire_exchange.ts";
 import type { ExchangeClient } from "../exchange_client.ts";
 import { CLOSE_LINE, responseHead } from "../heads.ts";
 import { Inlet, type InletListener } from "../inlet.ts";

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { configSchema } from "../../../../../src/config/schema.ts";
 import { ClientConnection } from "../../../../../src/engines/wire/client/client_connection.ts";
 import { WireContext } from "../../../../../src/engines/wire/context.ts";
-import type { WireExchange } from "../../../../../src/engines/wire/exchange.ts";
+import type { WireExchange } from "../../../../../src/engines/wire/wire_exchange.ts";
 import { ProxyError } from "../../../../../src/errors.ts";
 import type { Forwarder } from "../../../../../src/proxy/forwarder.ts";
 import { problemFor } from "../../../../../src/proxy/problem.ts";

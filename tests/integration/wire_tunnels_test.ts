@@ -271,3 +271,30 @@ Deno.test("a WebSocket whose one side has ended does not linger on the other, si
   await proxy.idle(); // though the client says nothing more and does not leave
   await waitFor(() => ended, { what: "the backend's side to end" });
 });
+
+// Such a tunnel failed as it began: the client got a 500 in the middle of it, and the backend's connection stayed open.
+Deno.test("a backend that switches when its drain has ended is not tunnelled to, and both sides are closed", async () => {
+  const asked = Promise.withResolvers<void>();
+  const removed = Promise.withResolvers<void>();
+  let ended = false;
+  await using backend = new RawBackend(async (connection) => {
+    await connection.head();
+    asked.resolve();
+    await removed.promise;
+    await connection.send(SWITCHED);
+    await connection.toEnd();
+    ended = true;
+  });
+  await using proxy = await TestProxy.start({ engine: "wire", backends: [backend.url] });
+  using client = await RawClient.connect(proxy.port);
+  await client.send(ASKING);
+  await asked.promise;
+  const target = `${proxy.adminUrl}/backends?url=${backend.url}&drain=0ms`;
+  await (await fetch(target, { method: "DELETE" })).body?.cancel();
+  removed.resolve();
+  assertEquals((await within(client.response(), "the answer"))?.status, 101);
+  assertEquals(new TextDecoder().decode(await within(client.rest(), "the end")), "");
+  await waitFor(() => ended, { what: "the backend's side to end" });
+  await proxy.idle();
+  assertEquals(proxy.log.of("request failed"), []);
+});

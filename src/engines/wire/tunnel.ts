@@ -33,9 +33,6 @@ export class Tunnel extends Timed {
 
   /** Runs until both sides have ended, or either has failed. Returns how many bytes came from the client and went to it. */
   async run(): Promise<{ readonly bytesIn: number; readonly bytesOut: number }> {
-    // Else who has lost its power stays for ever. A `Deno.TlsConn` can't: it was told when it was made.
-    this.#client.link.setKeepAlive?.(true);
-    this.#backend.link.setKeepAlive?.(true);
     const [bytesOut, bytesIn] = await Promise.all([
       this.#pump(this.#backend, this.#client),
       this.#pump(this.#client, this.#backend),
@@ -57,6 +54,9 @@ export class Tunnel extends Timed {
     const { inlet } = from;
     let bytes = 0;
     try {
+      // Else who has lost its power stays for ever. A `Deno.TlsConn` can't: it was told when it was made. Fails where the
+      // link was closed before the tunnel began.
+      from.link.setKeepAlive?.(true);
       while (inlet.unread > 0 || !inlet.ended) {
         if (inlet.unread === 0) {
           await inlet.more();

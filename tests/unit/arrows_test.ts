@@ -69,6 +69,41 @@ Deno.test("each file imports only what its room may", () => {
   assertEquals(wrong, []);
 });
 
+/** Where a room's imports lead, over any number of rooms; `except`: an arrow that is left out. */
+function reachable(arrows: ReadonlyMap<string, ReadonlySet<string>>, from: string, except: string): Set<string> {
+  const seen = new Set<string>();
+  const left = [...arrows.get(from) ?? []].filter((room) => room !== except);
+  for (let room = left.pop(); room !== undefined; room = left.pop()) {
+    if (seen.has(room)) continue;
+    seen.add(room);
+    left.push(...arrows.get(room) ?? []);
+  }
+  return seen;
+}
+
+Deno.test("the architecture page draws every import between rooms that does not follow from others, and none that is not", () => {
+  const arrows = new Map<string, Set<string>>();
+  for (const [file, targets] of graph) {
+    const room = roomOf(file);
+    if (room === undefined) continue;
+    const others = arrows.get(room) ?? new Set<string>();
+    for (const other of targets.map(roomOf)) if (other !== undefined && other !== room) others.add(other);
+    arrows.set(room, others);
+  }
+  const needed = [...arrows].flatMap(([room, others]) =>
+    [...others].filter((other) => !reachable(arrows, room, other).has(other)).map((other) => `${room} --> ${other}`)
+  );
+  const page = Deno.readTextFileSync(new URL("../../docs/architecture.md", import.meta.url));
+  const [, drawing = ""] = (page.split("\n## Rooms and arrows\n")[1] ?? "").split("```");
+  const drawn = Array.from(
+    drawing.matchAll(/(\w+)(?:\["[^"]+"\])? --> (\w+)/g),
+    ([, from = "", to = ""]) => [from, to],
+  );
+  const names = new Set(drawn.map((ends) => ends.join(" --> ")));
+  assertEquals(needed.filter((arrow) => !names.has(arrow)), [], "not drawn");
+  assertEquals(drawn.filter(([from = "", to = ""]) => !arrows.get(from)?.has(to)), [], "drawn, but nobody imports it");
+});
+
 Deno.test("no files import each other in a circle, not even types", () => {
   assertEquals(circlesOf(graph), []);
 });

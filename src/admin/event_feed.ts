@@ -64,10 +64,10 @@ export class EventFeed {
     return this.#streams.size < MAX_STREAMS;
   }
 
-  /** Sends what happened to a backend. */
-  poolChanged({ type, backend, reason, at }: PoolEvent): void {
+  /** Sends what happened to a backend of the pool with this name. */
+  poolChanged(pool: string, { type, backend, reason, at }: PoolEvent): void {
     const { url, id, state } = backend;
-    this.#publish(EVENT_NAMES[type], { backend: url, id, reason, at, state });
+    this.#publish(EVENT_NAMES[type], { backend: url, pool, id, reason, at, state });
   }
 
   /** Sends that the configuration was read again. */

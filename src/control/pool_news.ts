@@ -16,20 +16,23 @@ const MESSAGES = {
   disabled: "backend disabled",
 } as const satisfies Record<PoolEvent["type"], string>;
 
-/** Tells the log and the event feed. */
+/** Tells the log and the event feed of one pool. */
 export class PoolNews implements PoolListener {
+  readonly #pool: string;
   readonly #log: Log;
   readonly #events: EventFeed;
 
-  constructor(log: Log, events: EventFeed) {
+  constructor(pool: string, log: Log, events: EventFeed) {
+    this.#pool = pool;
     this.#log = log;
     this.#events = events;
   }
 
   poolChanged(event: PoolEvent): void {
-    const { type, backend, reason } = event;
-    this.#log.info(MESSAGES[type], { backend: backend.url, reason });
-    this.#events.poolChanged(event);
+    const { type, backend: { url, id }, reason } = event;
+    const level = type === "down" ? "warn" : "info";
+    this.#log[level](MESSAGES[type], { backend: url, pool: this.#pool, id, reason });
+    this.#events.poolChanged(this.#pool, event);
   }
 
   failingOpen(active: boolean): void {

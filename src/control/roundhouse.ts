@@ -127,7 +127,7 @@ export class Roundhouse {
       changes: this.#changes,
       gate: new CheckGate(),
       persist: (change) => this.#reloads.config.admin.persist && save ? save(change) : Promise.resolve(),
-      listener: new PoolNews(log, this.#events),
+      listener: new PoolNews(DEFAULT_POOL_NAME, log, this.#events),
     };
   }
 

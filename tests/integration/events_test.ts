@@ -22,9 +22,10 @@ async function listen(adminUrl: string, lastEventId?: string): Promise<EventRead
 
 const urlOf = (admin: TestAdmin) => `http://127.0.0.1:${admin.port}`;
 
-/** The name of an event and what is not an id or a time of it. */
+/** The name of an event and what is not a pool, an id or a time of it. */
 function told(event: ServerSentEvent | undefined): unknown[] {
-  const { id: _, at, ...rest } = event?.data ?? {};
+  const { id: _, pool, at, ...rest } = event?.data ?? {};
+  if (pool !== undefined) assertEquals(pool, "default");
   if (at !== undefined) assertEquals(new Date(at).toISOString(), at);
   return [event?.event, rest];
 }
@@ -53,7 +54,7 @@ Deno.test("admin GET /events tells every change of a backend", async () => {
   await admin.call({ method: "POST", target: "/backends", body: { url: B } });
   const added = await events.nextChange();
   assertEquals(told(added), ["backend-added", { backend: B, reason, state: "active" }]);
-  assertEquals(added?.data.id, admin.backend(B).id);
+  assertEquals([added?.data.pool, added?.data.id], ["default", admin.backend(B).id]);
   await admin.call({ method: "DELETE", target: "/backends", body: { url: B } });
   assertEquals(told(await events.nextChange()), ["backend-removed", { backend: B, reason, state: "active" }]);
 });

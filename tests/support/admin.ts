@@ -66,7 +66,7 @@ export class TestAdmin implements AsyncDisposable {
       allAccepting: () => this.allAccepting,
     };
     this.events = new EventFeed({ status: () => statusView(status) });
-    this.pool.subscribe((event) => this.events.poolChanged(event));
+    this.pool.subscribe((event) => this.events.poolChanged("default", event));
     const all: AdminOptions = {
       ...status,
       acceptingChanged: (accepting) => this.allAccepting = accepting,

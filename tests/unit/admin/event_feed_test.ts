@@ -17,7 +17,7 @@ class Feed implements Disposable {
 
   constructor(statsEveryMs = 60_000) {
     this.feed = new EventFeed({ status: () => ++this.asked, processId: "here", statsEveryMs });
-    this.pool.subscribe((event) => this.feed.poolChanged(event));
+    this.pool.subscribe((event) => this.feed.poolChanged("default", event));
   }
 
   /** Makes that many changes. */

@@ -26,6 +26,8 @@ export class LastingServer {
   /** Runs until the server is to be opened again, and then until it has shown that it accepts clients. */
   #reopening: ReturnType<typeof setTimeout> | undefined;
   #stopping = false;
+  /** Whether the runtime has been told to end by itself: it can't be told to cut after that, and would throw. */
+  #endsByItself = false;
 
   /**
    * @param acceptingChanged called when no client can be accepted, and when clients can be accepted again
@@ -48,14 +50,20 @@ export class LastingServer {
   /** Accepts no more requests; settles when those in flight are answered. */
   async shutdown(): Promise<void> {
     this.#stop();
+    this.#endsByItself = true;
     await this.#server.shutdown();
   }
 
-  /** Ends at once and closes every connection. */
-  async cut(): Promise<void> {
+  /**
+   * Ends at once and closes every connection. Returns whether it did: after `shutdown`, only the end of the process
+   * closes those that are left.
+   */
+  async cut(): Promise<boolean> {
+    if (this.#endsByItself) return false;
     this.#stop();
     this.#cut.abort();
     await this.#server.finished.catch(() => {}); // may have ended before
+    return true;
   }
 
   #stop(): void {

@@ -104,8 +104,8 @@ function engineOf(server: LastingServer, context: FetchContext): Engine {
     async sayGoodbye() {
       for (const bridge of context.bridges) bridge.goAway();
       await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
-      await server.cut(); // fires the signal of every request that is under way
-      await (stopped ??= stop());
+      const cut = await server.cut(); // fires the signal of every request that is under way
+      if (cut) await (stopped ??= stop());
     },
   };
 }

@@ -2,7 +2,10 @@
 
 import { MalformedMessage } from "./malformed.ts";
 
-/** A body of known length, one in chunks, one that ends with its connection. Length 0: there is none. */
+/**
+ * A body of known length, a chunked body, or one that ends when its connection does. Length 0 means that there is no
+ * body.
+ */
 export type BodyFraming =
   | { readonly kind: "length"; readonly bytes: number }
   | { readonly kind: "chunked" }
@@ -12,13 +15,13 @@ export const NO_BODY: BodyFraming = { kind: "length", bytes: 0 };
 export const CHUNKED: BodyFraming = { kind: "chunked" };
 export const UNTIL_CLOSE: BodyFraming = { kind: "until-close" };
 
-/** More digits than any exact length has. */
+/** The largest number of digits. A number of 15 digits is always exact. */
 const MOST_DIGITS = 15;
 
 /**
- * Returns the number that a `Content-Length` field says.
+ * Returns the number in the value of a `Content-Length` field.
  *
- * @throws {MalformedMessage} for anything but up to 15 digits: signs, lists, an empty value
+ * @throws {MalformedMessage} unless the value is 1 to 15 digits. Signs, lists and an empty value are refused
  */
 export function parseLength(value: string): number {
   const { length } = value;
@@ -33,9 +36,9 @@ export function parseLength(value: string): number {
 }
 
 /**
- * What the fields say of the framing.
+ * Returns the framing that the fields define; `undefined`: they define none.
  *
- * @throws {MalformedMessage} when they say two things, or something that is not understood here
+ * @throws {MalformedMessage} when the fields contradict each other, or name a transfer coding other than chunked
  */
 export function framingOf(
   length: number | undefined,

@@ -1,30 +1,31 @@
-/** Follows a body through its bytes, however it is framed, so that whoever relays it knows where it ends. */
+/** Finds where a body ends while its bytes pass, for each kind of framing. */
 
 import type { BodyFraming } from "./body.ts";
 import { ChunkedReader, type DataListener, type TrailerRule } from "./chunked.ts";
 
 export interface BodyReader {
-  /** Bytes of data so far, without any framing. */
+  /** Bytes of data so far, without the framing. */
   readonly dataBytes: number;
-  /** Whether the body has come whole; never, for one that ends with its connection. */
+  /** Whether the whole body has arrived. Never true for a body that ends when its connection does. */
   readonly done: boolean;
   /**
-   * Reads on; returns where the body's bytes end, or `end` while it goes on. May change bytes of the framing in place.
+   * Reads the next bytes. Returns where the body ends in them, or `end` if it goes on. May change bytes of the framing
+   * in place.
    *
-   * @param onData told where data is, less the framing
+   * @param onData called with the position of the data, which is without the framing
    * @throws {MalformedMessage}
    */
   read(bytes: Uint8Array, start: number, end: number, onData?: DataListener): number;
   /**
-   * Returns what of the bytes of the last read is to go on.
+   * Returns the bytes of the last read that are to be forwarded.
    *
-   * @param end what that read returned
+   * @param end the value that this read returned
    */
   kept(bytes: Uint8Array, end: number): Uint8Array;
 }
 
 /**
- * @param mostTrailerBytes longer trailers are refused
+ * @param mostTrailerBytes longer trailers are refused as malformed
  * @param dropsTrailer see `ChunkedReader`
  */
 export function bodyReader(framing: BodyFraming, mostTrailerBytes: number, dropsTrailer?: TrailerRule): BodyReader {

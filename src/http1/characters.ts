@@ -1,4 +1,4 @@
-/** Classes of characters, as tables: a look-up costs half a nanosecond. RFC 9110 §5.5 and §5.6.2. */
+/** Classes of characters (RFC 9110 §5.5 and §5.6.2). They are tables, because a look-up takes half a nanosecond. */
 
 export const HTAB = 0x09;
 export const LF = 0x0a;
@@ -14,13 +14,15 @@ function table(contains: (code: number) => boolean): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, code) => contains(code) ? 1 : 0);
 }
 
-/** What names and methods are made of. */
+/** Characters of field names and methods. */
 const TOKEN = table((code) => /[!#$%&'*+.^_`|~0-9A-Za-z-]/.test(String.fromCharCode(code)));
 
-/** What values are made of: visible characters, spaces, tabs and everything from 0x80. */
+/** Characters of field values: visible characters, spaces, tabs and all from 0x80. */
 const VALUE = table((code) => code === HTAB || (code >= SP && code !== 0x7f));
 
-/** What a request target may hold: visible ASCII, less `#`, which begins what is never sent. */
+/**
+ * Characters of a request target: visible ASCII without `#`. That begins the fragment of a URL, which is never sent.
+ */
 const TARGET = table((code) => code > SP && code < 0x7f && code !== 0x23);
 
 export function isTokenCharacter(code: number): boolean {
@@ -35,7 +37,7 @@ export function isTargetCharacter(code: number): boolean {
   return TARGET[code] === 1;
 }
 
-/** Whether it is one of the two that may stand around values and list members. */
+/** Whether this is a space or a tab. Both are allowed around values and around members of lists. */
 export function isSpace(code: number | undefined): boolean {
   return code === SP || code === HTAB;
 }

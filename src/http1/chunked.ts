@@ -1,4 +1,4 @@
-/** Follows a chunked body through its bytes (RFC 9112 §7.1). */
+/** Checks a chunked body and finds where it ends, while its bytes pass (RFC 9112 §7.1). */
 
 import { Buffer } from "node:buffer";
 import {
@@ -16,7 +16,7 @@ import {
 } from "./characters.ts";
 import { MalformedMessage } from "./malformed.ts";
 
-/** What the next byte belongs to. */
+/** The states: each says what the next byte belongs to. */
 const SIZE_START = 0;
 const SIZE = 1;
 const EXTENSION_NAME_START = 2;
@@ -38,30 +38,31 @@ const END_LF = 17;
 const DONE = 18;
 const EXTENSION_SPACE = 19;
 
-/** Stands where a space stood that nobody should send. */
+/** Replaces a space that senders should not send. */
 const FILLER = 0x78; // "x"
 
-/** A chunk's line may hold this much beside data: an extension without end is not a licence to send for ever. */
+/** The longest line of a chunk's size and extensions, in bytes. Otherwise, an extension could go on without end. */
 const MOST_LINE_BYTES = 4096;
 
 /**
- * Framing may exceed what the data excuses by this much over a whole body, as in Go. Small chunks are honest; chunks of
- * one byte with long extensions would be a body of any length that no limit on its size sees.
+ * The most bytes of excess framing in a whole body, as in Go. Small chunks are allowed. Without this limit, chunks of
+ * one byte with long extensions could make a message of any length, which no limit on the size of the body would
+ * notice.
  */
 const MOST_EXCESS_BYTES = 16 * 1024;
 
-/** What a chunk excuses: its own framing without extensions, and twice its data. */
+/** Bytes of framing that each chunk may have, plus twice the bytes of its data. Only framing beyond that is excess. */
 const EXCUSED_BYTES = 16;
 
-/** CR LF behind the size, and behind the data. */
+/** CR LF after the size, and after the data. */
 const LINE_END_BYTES = 4;
 
-/** Chunks beyond this are refused, long before sizes stop to be exact. */
+/** Larger chunks are refused. Sizes are exact up to 2^53. */
 const LARGEST_CHUNK = 2 ** 48;
 
 /**
- * What would govern the message, where it goes or its connection, when all that has been decided (RFC 9110 §6.5.1):
- * whoever takes trailers for part of the head would be misled.
+ * Fields that control the message, its routing or its connection. In trailers they come too late (RFC 9110 §6.5.1), and
+ * would mislead a recipient that treats trailers as part of the head.
  */
 const NEVER_TRAILERS: ReadonlySet<string> = new Set([
   "content-length",
@@ -74,12 +75,12 @@ const NEVER_TRAILERS: ReadonlySet<string> = new Set([
 /** Whether a trailer of this name is dropped. */
 export type TrailerRule = (name: string) => boolean;
 
-/** Told where data of the body is, for whoever has to take it out of its chunks. */
+/** Called with the position of the body's data, for callers that need it without the chunks. */
 export type DataListener = (bytes: Uint8Array, from: number, to: number) => void;
 
 /**
- * Reads a chunked body in whatever pieces it comes. Strict: what it lets pass, any recipient reads the same way, so
- * bytes may be passed on as they are.
+ * Reads a chunked body in pieces of any size. It is strict: all recipients read what it accepts in the same way, so the
+ * bytes may be forwarded as they are.
  */
 export class ChunkedReader {
   /** Bytes of data so far, without the framing. */
@@ -94,30 +95,31 @@ export class ChunkedReader {
   #trailerName = "";
   /** Whether the trailer that is being read is dropped. */
   #dropping = false;
-  /** A trailer's name that began in an earlier read and is to go on after all. */
+  /** The name of a trailer that began in an earlier read and is to be forwarded. */
   #ahead = "";
-  /** Where the bytes of the last read that go on begin. */
+  /** Where the bytes of the last read that are to be forwarded begin. */
   #keptFrom = 0;
-  /** Where they end, once some behind them do not go on; -1: all of them do. */
+  /** Where they end, if some later bytes are not forwarded; -1: all are. */
   #keptTo = -1;
 
   /**
-   * @param mostTrailerBytes longer trailers are refused
-   * @param dropsTrailer which trailers do not go on; without it all do
+   * @param mostTrailerBytes longer trailers are refused as malformed
+   * @param dropsTrailer which trailers are not forwarded; without it all are
    */
   constructor(mostTrailerBytes: number, dropsTrailer?: TrailerRule) {
     this.#mostTrailerBytes = mostTrailerBytes;
     this.#dropsTrailer = dropsTrailer;
   }
 
-  /** Whether the body has come whole. */
+  /** Whether the whole body has arrived. */
   get done(): boolean {
     return this.#state === DONE;
   }
 
   /**
-   * Reads on; returns where the body ends, or `end` while it goes on. Spaces around the `;` of an extension are written
-   * over, so that what goes on is well-formed, and trailers that are dropped are, by those behind them: see `kept`.
+   * Reads the next bytes. Returns where the body ends in them, or `end` if it goes on. Overwrites spaces around the `;`
+   * of an extension, so that the forwarded bytes are well-formed. Overwrites dropped trailers with those after them:
+   * see `kept`.
    *
    * @throws {MalformedMessage}
    */
@@ -140,10 +142,10 @@ export class ChunkedReader {
   }
 
   /**
-   * Returns what of the bytes of the last read is to go on: all of them, but for trailers that are dropped. A trailer's
-   * name is held back until it has come whole.
+   * Returns the bytes of the last read that are to be forwarded: all of them except dropped trailers. A trailer's name
+   * is held back until all of it has arrived.
    *
-   * @param end what that read returned
+   * @param end the value that this read returned
    */
   kept(bytes: Uint8Array, end: number): Uint8Array {
     const kept = bytes.subarray(this.#keptFrom, this.#keptTo === -1 ? end : this.#keptTo);
@@ -230,7 +232,7 @@ export class ChunkedReader {
     }
   }
 
-  /** Behind the size, and behind each extension. */
+  /** The byte after the size or after an extension. */
   #sizePartEnd(code: number, bytes: Uint8Array, at: number, problem = EXTENSION_MALFORMED): void {
     if (code === SEMICOLON) this.#state = EXTENSION_NAME_START;
     else if (code === CR) this.#state = SIZE_END;
@@ -241,8 +243,8 @@ export class ChunkedReader {
   }
 
   /**
-   * A space that stood before a `;` is the `;` now; the rest, and the `;` itself, become part of the extension's name.
-   * Recipients ignore extensions that they don't know, but not all of them take the spaces.
+   * The first space before a `;` has been replaced by `;`. The other spaces, and the `;` itself, become part of the
+   * extension's name. Recipients ignore extensions that they don't know, but not all of them accept the spaces.
    */
   #spaceByte(code: number, bytes: Uint8Array, at: number): void {
     if (code === SEMICOLON) this.#state = EXTENSION_NAME_START;
@@ -288,7 +290,7 @@ export class ChunkedReader {
     this.#state = TRAILER_NAME;
   }
 
-  /** @param at where the colon stands */
+  /** @param at the position of the colon */
   #endTrailerName(bytes: Uint8Array, at: number): void {
     const name = this.#trailerName;
     if (NEVER_TRAILERS.has(name.toLowerCase())) throw new MalformedMessage(`${name} in the trailers`);
@@ -300,14 +302,14 @@ export class ChunkedReader {
       this.#ahead = `${name}:`;
       this.#keptFrom = at + 1;
       this.#keptTo = -1;
-    } else if (begun === this.#keptTo) this.#keptTo = -1; // nothing was dropped in front of it
+    } else if (begun === this.#keptTo) this.#keptTo = -1; // nothing was dropped before it
     else {
       bytes.copyWithin(this.#keptTo, begun, at + 1);
       this.#keptTo += name.length + 1;
     }
   }
 
-  /** Moves a byte of the trailers to the front, if something in front of it was dropped. */
+  /** Moves a byte of the trailers to an earlier place, if something before it was dropped. */
   #keep(code: number, bytes: Uint8Array): void {
     if (this.#keptTo !== -1 && !this.#dropping) bytes[this.#keptTo++] = code;
   }

@@ -1,4 +1,4 @@
-/** The fields that govern a message and its connection, picked out of all of them (RFC 9110 §7.6.1, RFC 9112 §9.3). */
+/** Reads the fields that control a message and its connection (RFC 9110 §7.6.1, RFC 9112 §9.3). */
 
 import { type BodyFraming, framingOf, parseLength } from "./body.ts";
 import { isSpace } from "./characters.ts";
@@ -6,23 +6,23 @@ import type { Field } from "./head.ts";
 import { MalformedMessage } from "./malformed.ts";
 
 export interface ControlFields {
-  /** `undefined`: no field says. */
+  /** `undefined`: no field defines it. */
   readonly framing: BodyFraming | undefined;
-  /** As the only `Host` field says it. */
+  /** The value of the `Host` field; `undefined`: there is none. */
   readonly host: string | undefined;
   /** Whether `Connection` has this option. */
   readonly close: boolean;
   readonly keepAlive: boolean;
   readonly upgrade: boolean;
-  /** The `Upgrade` field's value, several joined by commas; `undefined`: there is none. */
+  /** The value of the `Upgrade` field; several are joined by commas. `undefined`: there is none. */
   readonly protocol: string | undefined;
 }
 
 /**
  * Reads the control fields.
  *
- * @param sender whose: a server may say its length twice, if it is the same each time (RFC 9110 §8.6)
- * @throws {MalformedMessage} when a field stands twice that may stand once, or the framing is malformed
+ * @param sender who sent the fields. A server may repeat `Content-Length` with the same value (RFC 9110 §8.6)
+ * @throws {MalformedMessage} when a field is repeated that may appear only once, or the framing is malformed
  */
 export function controlFields(
   fields: readonly Field[],
@@ -36,7 +36,7 @@ export function controlFields(
   let protocol: string | undefined;
   for (const field of fields) {
     const name = field[0];
-    // By length first: most names need no more than that.
+    // The length is compared first, because it rules out most names.
     switch (name.length) {
       case 4:
         if (isNamed(name, "host")) host = once(host, field[1], "Host");
@@ -66,7 +66,10 @@ export function controlFields(
   return { framing, host, close, keepAlive, upgrade, protocol };
 }
 
-/** The first letter spares nearly every other name of the same length a copy in lower case. */
+/**
+ * Compares the first letter before it makes a lower-case copy. That spares nearly all other names of the same length
+ * the copy.
+ */
 function isNamed(name: string, lower: string): boolean {
   return (name.charCodeAt(0) | 0x20) === lower.charCodeAt(0) && name.toLowerCase() === lower;
 }
@@ -77,7 +80,7 @@ const KEEP_ALIVE = { close: false, keepAlive: true, upgrade: false } as const;
 
 function connectionOptions(value: string): Pick<ControlFields, "close" | "keepAlive" | "upgrade"> {
   const lower = value.toLowerCase();
-  if (lower === "keep-alive") return KEEP_ALIVE; // nearly always one of these
+  if (lower === "keep-alive") return KEEP_ALIVE; // usually one of these two
   if (lower === "close") return CLOSE;
   const options = lower.split(",").map(withoutSpaces);
   return {
@@ -87,7 +90,7 @@ function connectionOptions(value: string): Pick<ControlFields, "close" | "keepAl
   };
 }
 
-/** `trim()` would drop 0xA0, which is a space elsewhere. */
+/** Removes spaces and tabs at both ends. `trim()` would also remove 0xA0, which is no space in HTTP. */
 function withoutSpaces(option: string): string {
   let start = 0;
   let end = option.length;

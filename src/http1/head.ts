@@ -1,26 +1,27 @@
-/** What requests and responses share: where a head ends, and its field lines (RFC 9112 §2 and §5). */
+/** Finds the end of a head and reads its field lines, for requests and responses (RFC 9112 §2 and §5). */
 
 import type { Buffer } from "node:buffer";
 import { COLON, CR, isSpace, isTokenCharacter, isValueCharacter, LF } from "./characters.ts";
 import { MalformedMessage } from "./malformed.ts";
 
-/** One field line: the name as it was spelled, the value without the spaces around it. */
+/** One field line: the name as it was sent, and the value without the spaces around it. */
 export type Field = [name: string, value: string];
 
-/** A head's fields, and the text that they stand in. */
+/** The fields of a head, and the text of the head. */
 export interface FieldSection {
   readonly fields: readonly Field[];
   /** The whole head. */
   readonly text: string;
-  /** In `text`: where the first line begins, then where each ends. */
+  /** Positions in `text`: where the first field line begins, then where each field line ends. */
   readonly bounds: readonly number[];
 }
 
 /**
- * Returns where the head that begins at `start` ends, behind its empty line; -1 while that has not come.
+ * Returns the position after the empty line of the head that begins at `start`; -1: the empty line has not arrived yet.
  *
- * @param from how far earlier calls have looked: what came before is not looked at again
- * @throws {MalformedMessage} at a line that ends in LF alone, unless the head is whole: then whoever reads it refuses it
+ * @param from where earlier calls stopped. Bytes before it are not searched again
+ * @throws {MalformedMessage} if a line ends in LF alone and the head is not complete. If it is complete, reading it
+ * fails
  */
 export function findHeadEnd(bytes: Uint8Array, start: number, from: number, end: number): number {
   const found = behindEmptyLine(bytes, start, from, end);
@@ -28,15 +29,18 @@ export function findHeadEnd(bytes: Uint8Array, start: number, from: number, end:
   return found;
 }
 
-/** As `findHeadEnd`, for the head of a response: lines may end in LF alone, as some servers write them (RFC 9112 §2.2). */
+/**
+ * Like `findHeadEnd`, for the head of a response. Lines may end in LF alone, because some servers send that (RFC 9112
+ * §2.2).
+ */
 export function findResponseHeadEnd(bytes: Uint8Array, start: number, from: number, end: number): number {
   const found = behindEmptyLine(bytes, start, from, end);
   return found === -1 ? behindLooseEmptyLine(bytes, start, from, end) : found;
 }
 
 /**
- * Where the first empty line ends, whatever ends lines. Where LF alone does, a body may hold what looks like the end of a
- * head: only this finds the head's own.
+ * Returns where the first empty line ends, whether lines end in CR LF or in LF alone. If the head's lines end in LF
+ * alone, the body may contain CR LF CR LF: only this function finds the end of the head itself.
  */
 export function behindLooseEmptyLine(bytes: Uint8Array, start: number, from: number, end: number): number {
   for (let at = Math.max(from, start + 1); at < end; at++) {
@@ -48,7 +52,8 @@ export function behindLooseEmptyLine(bytes: Uint8Array, start: number, from: num
 }
 
 function behindEmptyLine(bytes: Uint8Array, start: number, from: number, end: number): number {
-  // CR LF CR LF are four bytes, so that a byte which is none of these rules out every place that covers it.
+  // A byte other than CR and LF can't be part of the four bytes CR LF CR LF, so the next end to look at is four bytes
+  // later.
   let at = Math.max(from, start + 3);
   while (at < end) {
     const code = bytes[at] ?? 0;
@@ -61,7 +66,9 @@ function behindEmptyLine(bytes: Uint8Array, start: number, from: number, end: nu
   return -1;
 }
 
-/** Else a client that ends its lines so, and now waits for an answer, would do so until a timeout. */
+/**
+ * Refuses a line that ends in LF alone. A client that ends its lines in this way would otherwise wait until a timeout.
+ */
 function refuseBareLf(bytes: Uint8Array, start: number, from: number, end: number): void {
   for (let at = from; at < end; at++) {
     if (bytes[at] === LF && (at === start || bytes[at - 1] !== CR)) {
@@ -70,17 +77,18 @@ function refuseBareLf(bytes: Uint8Array, start: number, from: number, end: numbe
   }
 }
 
-/** A head as text, each byte a character (ISO 8859-1), so that no byte is lost. */
+/** A head as text. Each byte becomes one character (ISO 8859-1), so that no byte is lost. */
 export function headText(bytes: Buffer, start: number, end: number): string {
   return bytes.toString("latin1", start, end);
 }
 
 /**
- * Reads the field lines of a head, which begin at `at`, to its empty line.
+ * Reads the field lines of a head from `at` to its empty line.
  *
- * @param bytes hold a whole head, with its empty line, from `start`
- * @param text the same head. Characters are looked at in `bytes`, at half the cost, and names and values cut from here
- * @param mostFields more are refused
+ * @param bytes contain a whole head, with its empty line, from `start`
+ * @param text the same head as text. Names and values are cut from it. Characters are checked in `bytes`, which costs
+ * half as much
+ * @param mostFields the largest number of fields; more are refused
  * @throws {MalformedMessage}
  */
 export function readFields(
@@ -111,7 +119,7 @@ export function readFields(
   return { fields, text, bounds };
 }
 
-/** Steps over the CR and LF at `at`. */
+/** Returns the position after the CR and LF at `at`. */
 export function behindLine(bytes: Uint8Array, at: number): number {
   if (bytes[at] !== CR || bytes[at + 1] !== LF) {
     throw new MalformedMessage("a control character in the head");

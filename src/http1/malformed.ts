@@ -1,9 +1,9 @@
-/** What is wrong with a message, in words for whoever sent it. Imports nothing of ours. */
+/** The error for a malformed message. Its text is written for the sender. This file imports nothing. */
 
-/** A message that is not HTTP/1.1 as RFC 9112 has it, or larger than allowed. */
+/** A message that breaks the rules of RFC 9112, or is larger than allowed. */
 export class MalformedMessage extends Error {
   override readonly name = "MalformedMessage";
-  /** Whether its head is over the limit, in bytes or in fields. */
+  /** Whether its head has more bytes or more fields than allowed. */
   readonly tooLarge: boolean;
 
   constructor(message: string, { tooLarge = false }: { readonly tooLarge?: boolean } = {}) {

@@ -9,27 +9,30 @@ import { MalformedMessage } from "./malformed.ts";
 
 export interface Http1Request extends FieldSection {
   readonly method: string;
-  /** In origin form, `*` for OPTIONS of the whole server, or what CONNECT names; byte for byte as sent. */
+  /**
+   * In origin form, `*` for OPTIONS of the whole server, or the target of CONNECT. The bytes are as the client sent
+   * them.
+   */
   readonly target: string;
-  /** The target's authority in absolute form, else `Host`; `undefined`: neither, which only HTTP/1.0 may. */
+  /** The authority of a target in absolute form, otherwise `Host`. `undefined`: there is neither. */
   readonly authority: string | undefined;
   /** 0 or 1. */
   readonly minorVersion: number;
   readonly framing: BodyFraming;
-  /** Whether the client wants its connection kept. */
+  /** Whether the client wants to keep its connection. */
   readonly keepAlive: boolean;
-  /** What the client wants to switch to; `undefined`: nothing. */
+  /** The protocol that the client wants to switch to; `undefined`: none. */
   readonly upgrade: string | undefined;
 }
 
-/** More than any client has a use for; HAProxy draws the line nearby, too. */
+/** The largest number of fields in a request. No client needs more; HAProxy has a similar limit. */
 export const MOST_REQUEST_FIELDS = 128;
 
 /**
  * Reads a request's head.
  *
- * @param bytes hold a whole head, with its empty line, from `start` to `end`
- * @param needsHost whether HTTP/1.1 without `Host` is refused; else whoever asks has to do that
+ * @param bytes contain a whole head, with its empty line, from `start` to `end`
+ * @param needsHost whether to refuse HTTP/1.1 without `Host`. If not, the caller must do that
  * @throws {MalformedMessage}
  */
 export function readRequestHead(bytes: Buffer, start: number, end: number, needsHost = true): Http1Request {
@@ -64,7 +67,7 @@ export function readRequestHead(bytes: Buffer, start: number, end: number, needs
 }
 
 /**
- * Refuses at once what can't become a request, such as a TLS handshake, though its head has not come whole.
+ * Refuses bytes that can't be the beginning of a request, such as a TLS handshake, before the whole head has arrived.
  *
  * @throws {MalformedMessage}
  */
@@ -77,14 +80,14 @@ export function checkBeginning(bytes: Uint8Array, start: number, end: number): v
   }
 }
 
-/** The `x` of `HTTP/1.x`, which has to stand at `at` of a request or status line. */
+/** Returns the `x` of `HTTP/1.x`, which must be at `at` of a request line or status line. */
 export function readMinorVersion(text: string, at: number): 0 | 1 {
   if (text.startsWith("HTTP/1.1", at)) return 1;
   if (text.startsWith("HTTP/1.0", at)) return 0;
   throw new MalformedMessage("the protocol version is not HTTP/1.1 or HTTP/1.0");
 }
 
-/** The four forms of RFC 9112 §3.2. */
+/** Reads a target in any of the four forms of RFC 9112 §3.2. */
 function readTarget(method: string, target: string): { readonly target: string; readonly authority?: string } {
   if (target.charCodeAt(0) === 0x2f) return { target };
   if (method === "CONNECT") return { target };
@@ -100,7 +103,7 @@ function readTarget(method: string, target: string): { readonly target: string; 
   let pathAt = authorityAt;
   while (pathAt < target.length && !isPathStart(target.charCodeAt(pathAt))) pathAt++;
   const path = target.slice(pathAt);
-  // OPTIONS without a path asks the whole server (RFC 9112 §3.2.4).
+  // OPTIONS without a path is about the whole server (RFC 9112 §3.2.4).
   const origin = path.startsWith("/") ? path : path === "" && method === "OPTIONS" ? "*" : `/${path}`;
   return { target: origin, authority: target.slice(authorityAt, pathAt) };
 }

@@ -11,23 +11,22 @@ import { readMinorVersion } from "./request_head.ts";
 export interface Http1Response extends FieldSection {
   /** 100 to 999. */
   readonly status: number;
-  /** The words behind the status, as they were sent. */
+  /** The reason phrase, as the server sent it. */
   readonly reason: string;
-  /** How many bytes it took. */
+  /** The length of the head in bytes. */
   readonly bytes: number;
   readonly framing: BodyFraming;
-  /** Whether the server keeps its connection. */
+  /** Whether the server keeps the connection. */
   readonly keepAlive: boolean;
-  /** What a 101 switches to. */
+  /** The protocol that a 101 switches to. */
   readonly upgrade: string | undefined;
 }
 
 /**
- * Reads a response's head. Lines that end in LF alone are read as what they are meant to be, and are in `text` as they
- * should have been sent.
+ * Reads a response's head. Lines that end in LF alone are accepted; in `text` they end in CR LF.
  *
- * @param bytes hold a whole head, with its empty line, from `start` to `end`
- * @param method of the request: an answer to HEAD has no body
+ * @param bytes contain a whole head, with its empty line, from `start` to `end`
+ * @param method the method of the request. A response to HEAD has no body
  * @throws {MalformedMessage}
  */
 export function readResponseHead(bytes: Buffer, start: number, end: number, method: string): Http1Response {

@@ -1,6 +1,6 @@
 /**
- * What attempts have shown of every backend: how fast it answers, and how many connections in a row have failed. A line a
- * backend, written by any isolate at every answer.
+ * What attempts showed about each backend: how fast it answers, and how many connections in a row have failed. Each
+ * backend has one cache line, which any isolate writes at every answer.
  */
 
 import { type Arena, LINE_FLOATS, LINE_WORDS } from "./arena.ts";
@@ -8,11 +8,11 @@ import { SLOTS } from "./slots.ts";
 
 // Line of a backend: 32-bit cells first, then 64-bit floats.
 const CONNECT_FAILURES = 0; // in a row
-const REFUSED_AT = 1; // milliseconds since the Unix epoch: the first of the failed connections in a row
+const REFUSED_AT = 1; // milliseconds since the Unix epoch: the first failed connection of the row
 const LATENCY = 2; // milliseconds; 0: no answer yet
 const ANSWERED_AT = 3; // milliseconds since the Unix epoch
 
-/** One isolate's view of what attempts have shown. */
+/** One isolate's view of these results. */
 export class AnswerCells {
   static readonly lines: number = SLOTS;
   readonly #words: Int32Array;
@@ -24,7 +24,7 @@ export class AnswerCells {
     this.#floats = floats;
   }
 
-  /** Makes a slot that is out of use ready for a new backend. */
+  /** Prepares an unused slot for a new backend. */
   reset(slot: number): void {
     this.#words.fill(0, slot * LINE_WORDS, (slot + 1) * LINE_WORDS);
   }
@@ -36,13 +36,18 @@ export class AnswerCells {
     return Atomics.add(this.#words, cell, 1) + 1;
   }
 
-  /** When the first of the failed connections in a row was, in milliseconds since the Unix epoch; 0: there is none. */
+  /**
+   * The time of the first failed connection in a row, in milliseconds since the Unix epoch; 0: the last one did not
+   * fail.
+   */
   refusingSince(slot: number): number {
     if (Atomics.load(this.#words, slot * LINE_WORDS + CONNECT_FAILURES) === 0) return 0;
     return this.#floats[slot * LINE_FLOATS + REFUSED_AT] ?? 0;
   }
 
-  /** Ends the row. Reads first: the line is shared and a success is the usual case. */
+  /**
+   * Ends the row of failed connections. Reads before it writes, because the line is shared and there is usually no row.
+   */
   clearConnectFailures(slot: number): void {
     const cell = slot * LINE_WORDS + CONNECT_FAILURES;
     if (Atomics.load(this.#words, cell) !== 0) Atomics.store(this.#words, cell, 0);
@@ -53,14 +58,15 @@ export class AnswerCells {
     return this.#floats[slot * LINE_FLOATS + LATENCY] || null;
   }
 
-  /** When the last response head came, in milliseconds since the Unix epoch; 0: none has. */
+  /** When the last response head arrived, in milliseconds since the Unix epoch; 0: none has arrived. */
   answeredAt(slot: number): number {
     return this.#floats[slot * LINE_FLOATS + ANSWERED_AT] ?? 0;
   }
 
   /**
-   * Folds one response time into the average: a slower answer counts at once, faster ones by how long ago the last
-   * was (peak EWMA, as in Finagle). An update lost to a race with another isolate is one sample less, no more.
+   * Adds one response time to the average (peak EWMA, as in Finagle). A slower answer replaces the average at once. A
+   * faster one counts more, the longer ago the last answer was. A race with another isolate can lose one sample, which
+   * does no harm.
    */
   recordLatency(slot: number, sampleMs: number, nowMs: number, decayMs: number): void {
     const cell = slot * LINE_FLOATS + LATENCY;

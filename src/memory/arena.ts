@@ -1,35 +1,37 @@
 /**
- * One `SharedArrayBuffer`, handed out piece by piece. Pieces begin and end with cache lines, so that no two of them share
- * one. Every isolate takes the same pieces in the same order and so finds the same ones.
+ * Divides one `SharedArrayBuffer` into regions. Regions consist of whole cache lines, so no two regions share a line.
+ * Every isolate takes the same regions in the same order, so all find the same ones.
  *
- * Memory that nobody has written to costs nothing but addresses: a table may have room for far more than is used.
+ * Memory that was never written to uses only addresses. So a table may have room for far more entries than are used.
  */
 
-/** Bytes of a cache line: what two isolates write to often has to be on lines of its own. */
+/** Bytes of a cache line. Cells that different isolates write often must be on different lines. */
 export const LINE = 64;
 
-/** 32-bit cells of a cache line. */
+/** 32-bit cells in a cache line. */
 export const LINE_WORDS = LINE / Int32Array.BYTES_PER_ELEMENT;
 
-/** 64-bit cells of a cache line. */
+/** 64-bit cells in a cache line. */
 export const LINE_FLOATS = LINE / Float64Array.BYTES_PER_ELEMENT;
 
-/** A piece of the memory, as numbers of 32 and of 64 bits: `floats[n]` and `words[2 * n]` begin at the same byte. */
+/**
+ * A part of the memory, seen as 32-bit and as 64-bit numbers. `floats[n]` and `words[2 * n]` begin at the same byte.
+ */
 export interface Region {
   readonly words: Int32Array;
   readonly floats: Float64Array;
 }
 
-/** A buffer, and which of the isolates that share it looks at it. */
+/** A buffer, and the isolate that uses it. */
 export interface Shared {
   readonly buffer: SharedArrayBuffer;
-  /** How many isolates share it. */
+  /** How many isolates share the buffer. */
   readonly isolates: number;
-  /** Which of them this is: 0 to `isolates` - 1. No two that live have the same number. */
+  /** The number of this isolate: 0 to `isolates` - 1. No two living isolates have the same number. */
   readonly isolate: number;
 }
 
-/** One isolate's view of memory that is yet to be handed out. */
+/** One isolate's view of the memory, from which regions are taken. */
 export class Arena implements Shared {
   readonly buffer: SharedArrayBuffer;
   readonly isolates: number;
@@ -37,7 +39,7 @@ export class Arena implements Shared {
   #next: number;
   readonly #end: number;
 
-  /** Allocates so many lines; the caller is isolate 0. */
+  /** Allocates `lines` cache lines. The caller is isolate 0. */
   static allocate(isolates: number, lines: number): Arena {
     return new Arena({ buffer: new SharedArrayBuffer(lines * LINE), isolates, isolate: 0 });
   }
@@ -50,7 +52,7 @@ export class Arena implements Shared {
     this.#end = end;
   }
 
-  /** The next `lines` lines. */
+  /** Takes the next `lines` lines. */
   take(lines: number): Region {
     const from = this.#advance(lines);
     const bytes = lines * LINE;
@@ -60,7 +62,10 @@ export class Arena implements Shared {
     };
   }
 
-  /** The next `count` × `lines` lines, as arenas of `lines` lines each, by number. */
+  /**
+   * Takes the next `count` × `lines` lines. Returns a function that gives the arena with a number: 0 to `count` - 1.
+   * Each has `lines` lines.
+   */
   takeArenas(count: number, lines: number): (number: number) => Arena {
     const from = this.#advance(count * lines);
     return (number) => {
@@ -78,7 +83,7 @@ export class Arena implements Shared {
   }
 }
 
-/** How many lines so many cells take, of which a line holds `perLine`. */
+/** How many lines `cells` cells need, at `perLine` cells a line. */
 export function linesFor(cells: number, perLine: number): number {
   return Math.ceil(cells / perLine);
 }

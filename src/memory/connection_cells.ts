@@ -1,8 +1,9 @@
 /**
- * The connections of every backend, and its totals of attempts and failures. Two tables:
- * - a line a backend with the count that its limit is compared with, written by any isolate;
- * - a line a backend and isolate (a stripe) with that isolate's part: its current connections, with `Atomics`, since the
- *   control plane sets those of a dead isolate to zero, and its totals, as 64-bit floats that only it writes.
+ * The current connections of each backend, and its totals of attempts and failures. There are two tables:
+ * - One line for each backend. It holds the count that is compared with the backend's limit. Any isolate writes it.
+ * - One line for each backend and isolate (a stripe). It holds the isolate's current connections. These use `Atomics`,
+ *   because the control plane sets those of a dead isolate to zero. It also holds the isolate's totals, 64-bit floats
+ *   that only this isolate writes.
  */
 
 import { type Arena, LINE_FLOATS, LINE_WORDS } from "./arena.ts";
@@ -16,7 +17,7 @@ const FAILURES = 2;
 
 /** One isolate's view of the connections. */
 export class ConnectionCells {
-  readonly #taken: Int32Array; // one line a slot, of which the first cell is used
+  readonly #taken: Int32Array; // one line a slot; only its first cell is used
   readonly #words: Int32Array;
   readonly #floats: Float64Array;
   readonly #isolates: number;
@@ -27,7 +28,7 @@ export class ConnectionCells {
     return SLOTS + SLOTS * isolates;
   }
 
-  /** @param settings where the limits are */
+  /** @param settings the cells that hold the limits */
   constructor(arena: Arena, settings: SettingCells) {
     const { isolates, isolate } = arena;
     this.#taken = arena.take(SLOTS).words;
@@ -39,15 +40,15 @@ export class ConnectionCells {
     this.#settings = settings;
   }
 
-  /** Makes a slot that is out of use ready for a new backend. */
+  /** Prepares an unused slot for a new backend. */
   reset(slot: number): void {
     Atomics.store(this.#taken, slot * LINE_WORDS, 0);
     this.#words.fill(0, this.#stripe(slot, 0) * LINE_WORDS, this.#stripe(slot + 1, 0) * LINE_WORDS);
   }
 
   /**
-   * Counts a connection, unless the backend has as many as it may; returns whether it did. The limit's own count is
-   * raised first and lowered last, so that the sum of the stripes never shows more than the limit.
+   * Counts a connection, unless the backend is at its limit. Returns whether it was counted. The count for the limit is
+   * raised before the stripe and lowered after it, so the sum of the stripes never exceeds the limit.
    */
   open(slot: number): boolean {
     const limit = this.#settings.connectionLimit(slot);
@@ -64,18 +65,18 @@ export class ConnectionCells {
     Atomics.sub(this.#taken, slot * LINE_WORDS, 1);
   }
 
-  /** How many connections more would be within the limit; `Infinity`: there is no limit. */
+  /** How many more connections the limit allows; `Infinity`: there is no limit. */
   room(slot: number): number {
     const limit = this.#settings.connectionLimit(slot);
     return limit === 0 ? Infinity : limit - Atomics.load(this.#taken, slot * LINE_WORDS);
   }
 
-  /** Whether not one connection is counted or about to be: its count is the first to rise and the last to fall. */
+  /** Whether no connection is counted. Reads the count for the limit, which is raised first and lowered last. */
   isIdle(slot: number): boolean {
     return Atomics.load(this.#taken, slot * LINE_WORDS) === 0;
   }
 
-  /** Of all isolates. */
+  /** Current connections, of all isolates. */
   current(slot: number): number {
     let sum = 0;
     for (let isolate = 0; isolate < this.#isolates; isolate++) {
@@ -84,7 +85,7 @@ export class ConnectionCells {
     return sum;
   }
 
-  /** An attempt failed by the backend's fault. */
+  /** Counts an attempt that failed because of the backend. */
   countFailure(slot: number): void {
     this.#count(this.#stripe(slot, this.#isolate), FAILURES);
   }
@@ -94,17 +95,17 @@ export class ConnectionCells {
     return this.#sum(slot, REQUESTS);
   }
 
-  /** Attempts that failed by the backend's fault, of all isolates. */
+  /** Attempts that failed because of the backend, of all isolates. */
   failures(slot: number): number {
     return this.#sum(slot, FAILURES);
   }
 
-  /** Gives back the connections of an isolate that has ended; returns how many there were. */
+  /** Gives back the connections of an isolate that has ended. Returns how many there were. */
   reclaim(isolate: number): number {
     let connections = 0;
     for (let slot = 0; slot < SLOTS; slot++) {
       const current = this.#stripe(slot, isolate) * LINE_WORDS + CURRENT;
-      if (Atomics.load(this.#words, current) === 0) continue; // most were never used: a write would take memory for them
+      if (Atomics.load(this.#words, current) === 0) continue; // most were never used; a write would allocate memory
       const held = Atomics.exchange(this.#words, current, 0);
       Atomics.sub(this.#taken, slot * LINE_WORDS, held);
       connections += held;
@@ -133,7 +134,7 @@ export class ConnectionCells {
     return sum;
   }
 
-  /** Counted in lines. */
+  /** The line number of a stripe. */
   #stripe(slot: number, isolate: number): number {
     return slot * this.#isolates + isolate;
   }

@@ -1,6 +1,6 @@
 /**
- * The health of every backend: whether it is up, whether it is ejected, and the times that belong to that. A line a
- * backend, written seldom, by any isolate.
+ * The health of each backend: whether it is up, whether it is ejected, and the times of both. Each backend has one
+ * cache line. Any isolate writes it, but rarely.
  */
 
 import type { AnswerCells } from "./answer_cells.ts";
@@ -16,7 +16,7 @@ const EJECTED_UNTIL = 2;
 const DOWN_SINCE = 3; // when it was last marked down
 const UP_SINCE = 4; // when it came back
 
-/** A backend that was up for so long was back, whether it answered anything or not. */
+/** A backend that was up for this long was back, even if it answered nothing. */
 const BACK_MS = 1000;
 
 /** One isolate's view of the backends' health. */
@@ -33,7 +33,7 @@ export class HealthCells {
     this.#answers = answers;
   }
 
-  /** Makes a slot that is out of use ready for a new backend: up, no times. */
+  /** Prepares an unused slot for a new backend: up, all times 0. */
   reset(slot: number): void {
     this.#words.fill(0, slot * LINE_WORDS, (slot + 1) * LINE_WORDS);
   }
@@ -42,7 +42,7 @@ export class HealthCells {
     return this.#load(slot, DOWN) === 0;
   }
 
-  /** Returns whether this call changed it, so that one of several racing isolates reports the change. */
+  /** Returns whether this call changed it. So only one of several racing isolates reports the change. */
   setUp(slot: number, up: boolean, nowMs = Date.now()): boolean {
     if (!this.isEjected(slot)) this.#noteTurn(slot, this.isUp(slot), up, nowMs);
     return this.#exchange(slot, DOWN, up ? 0 : 1);
@@ -58,7 +58,7 @@ export class HealthCells {
     return this.#exchange(slot, EJECTED, ejected ? 1 : 0);
   }
 
-  /** When the next health check of a backend is due, in milliseconds since the Unix epoch; 0: none is planned. */
+  /** When the next health check of the backend is due, in milliseconds since the Unix epoch; 0: none is planned. */
   recheckAt(slot: number): number {
     return this.#time(slot, RECHECK_AT);
   }
@@ -67,7 +67,7 @@ export class HealthCells {
     this.#setTime(slot, RECHECK_AT, atMs);
   }
 
-  /** When a backend's ejection ends, in milliseconds since the Unix epoch; 0: it is not ejected. */
+  /** When the backend's ejection ends, in milliseconds since the Unix epoch; 0: it is not ejected. */
   ejectedUntil(slot: number): number {
     return this.#time(slot, EJECTED_UNTIL);
   }
@@ -76,7 +76,7 @@ export class HealthCells {
     this.#setTime(slot, EJECTED_UNTIL, atMs);
   }
 
-  /** When a backend was last marked down, in milliseconds since the Unix epoch; 0: never. */
+  /** When the backend was last marked down, in milliseconds since the Unix epoch; 0: never. */
   downSince(slot: number): number {
     return this.#time(slot, DOWN_SINCE);
   }
@@ -86,8 +86,8 @@ export class HealthCells {
   }
 
   /**
-   * A backend that passes its checks, answers nothing and is gone again has not been back: its outage goes on. Otherwise
-   * requests would wait for it for ever.
+   * Notes when a backend comes back or goes. If it passes its checks, answers nothing and goes down again within a
+   * second, it was not back: the outage continues. Otherwise requests would wait for it without end.
    */
   #noteTurn(slot: number, wasAlive: boolean, alive: boolean, nowMs: number): void {
     if (alive === wasAlive) return;

@@ -1,8 +1,8 @@
 /**
- * What the isolates of a process share, put together: one `SharedArrayBuffer` with a region for each concern.
+ * All memory that the isolates of a process share: one `SharedArrayBuffer` with a region for each topic.
  *
- * The tables of backends are the process's, one record a slot; a slot belongs to one pool at a time. What is a pool's own
- * is small, so that many pools of few backends cost little.
+ * All pools share the tables of backends. These have one record for each slot, and a slot belongs to one pool at a
+ * time. The regions of a pool itself are small, so many pools with few backends need little memory.
  */
 
 import { AnswerCells } from "./answer_cells.ts";
@@ -20,19 +20,19 @@ import { BoundTickets, WaitingLine } from "./waiting_line.ts";
 
 /** The requests of the whole process. */
 export interface ProcessTotals extends RequestSums {
-  /** Waiting for a backend to have room; part of `active`. */
+  /** Requests that wait for a backend; part of `active`. */
   readonly queued: number;
 }
 
-/** What an isolate that ended held. */
+/** What an ended isolate held. */
 export interface Reclaimed {
-  /** That it was serving; their clients saw the connection break. */
+  /** Requests that it was serving. Their clients saw the connection break. */
   readonly requests: number;
-  /** To backends. */
+  /** Connections to backends. */
   readonly connections: number;
 }
 
-/** One isolate's view of all that isolates share. */
+/** One isolate's view of the shared memory. */
 export class Memory {
   readonly answers: AnswerCells;
   readonly health: HealthCells;
@@ -40,15 +40,15 @@ export class Memory {
   readonly connections: ConnectionCells;
   readonly requests: RequestTotals;
   readonly metrics: RequestMetrics;
-  /** Control plane only. */
+  /** Used by the control plane only. */
   readonly slots: SlotAllotment;
   readonly isolates: number;
-  /** Which of them this is. */
+  /** The number of this isolate. */
   readonly isolate: number;
   readonly #buffer: SharedArrayBuffer;
   readonly #tickets: BoundTickets;
   readonly #arenaOfPool: (pool: number) => Arena;
-  /** Those that were asked for here, by number. */
+  /** The pools that this isolate has asked for, by number. */
   readonly #pools = new Map<number, PoolMemory>();
 
   /** Allocates the memory for `isolates` isolates; the caller is isolate 0. */
@@ -82,12 +82,12 @@ export class Memory {
     this.#arenaOfPool = arena.takeArenas(POOLS, PoolMemory.lines(arena.isolates));
   }
 
-  /** What another isolate, of this number, needs to `attach`. */
+  /** What the isolate with this number needs to `attach`. */
   sharedWith(isolate: number): Shared {
     return { buffer: this.#buffer, isolates: this.isolates, isolate };
   }
 
-  /** What is the own of the pool with this number: 0 to `POOLS` - 1. */
+  /** The memory of the pool with this number: 0 to `POOLS` - 1. */
   pool(number: number): PoolMemory {
     let pool = this.#pools.get(number);
     if (pool === undefined) {
@@ -97,7 +97,7 @@ export class Memory {
     return pool;
   }
 
-  /** Makes a slot ready for a new backend: up, active, nothing counted. The slot must be out of use. */
+  /** Prepares a slot for a new backend: up, active, all counts 0. The slot must be unused. */
   resetSlot(slot: number): void {
     this.answers.reset(slot);
     this.health.reset(slot);
@@ -105,7 +105,7 @@ export class Memory {
     this.connections.reset(slot);
   }
 
-  /** Of all isolates and of the pools that were asked for here. */
+  /** The totals of all isolates. `queued` counts the pools that this isolate has asked for. */
   requestTotals(): ProcessTotals {
     let queued = 0;
     for (const { line } of this.#pools.values()) queued += line.queued();
@@ -113,8 +113,8 @@ export class Memory {
   }
 
   /**
-   * Gives back what an isolate that has ended held: its connections, its places in the queues and the requests that it
-   * was serving, which count as failed. Its totals stay. No other isolate may have its number meanwhile.
+   * Gives back what an ended isolate held: its connections, its places in the queues and its active requests, which
+   * count as failed. Its totals stay. No other isolate may have its number while this runs.
    */
   reclaim(isolate: number): Reclaimed {
     const requests = this.requests.reclaim(isolate);
@@ -124,15 +124,15 @@ export class Memory {
   }
 }
 
-/** One isolate's view of what is a pool's own. */
+/** One isolate's view of the memory of one pool. */
 export class PoolMemory {
   /** The pool's, in every isolate. */
   readonly number: number;
-  /** The memory that the pool is a part of: its backends are in the tables there. */
+  /** The memory of the process. Its tables hold the pool's backends. */
   readonly memory: Memory;
   readonly cells: PoolCells;
   readonly retryBudget: RetryBudget;
-  /** Who waits for a backend of the pool. */
+  /** The requests that wait for a backend of the pool. */
   readonly line: WaitingLine;
 
   static lines(isolates: number): number {

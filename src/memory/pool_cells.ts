@@ -1,4 +1,7 @@
-/** What is a pool's own and steers every pick in it: one line a pool, with `Atomics`, written by any isolate. */
+/**
+ * The cells of a pool that every pick in it uses. Each pool has one cache line, which any isolate writes with
+ * `Atomics`.
+ */
 
 import type { Arena } from "./arena.ts";
 
@@ -15,17 +18,20 @@ export class PoolCells {
     this.#words = arena.take(PoolCells.lines).words;
   }
 
-  /** Changes whenever a backend's health, state or weight may have changed; not with the list of them. */
+  /**
+   * Changes whenever the health, state or weight of a backend may have changed. Does not change with the list of
+   * backends.
+   */
   get epoch(): number {
     return Atomics.load(this.#words, EPOCH);
   }
 
-  /** Tells every isolate to look at the pool again. Call it after the change, never before. */
+  /** Makes every isolate look at the pool again. Call it after a change, never before. */
   bumpEpoch(): void {
     Atomics.add(this.#words, EPOCH, 1);
   }
 
-  /** Takes the next turn: 0, 1, 2 … in the order of the calls of all isolates; wraps at 2^32. */
+  /** Takes the next turn: 0, 1, 2 … in the order in which all isolates call. Wraps at 2^32. */
   takeTurn(): number {
     return Atomics.add(this.#words, TURN, 1) >>> 0;
   }
@@ -35,7 +41,7 @@ export class PoolCells {
     return Atomics.load(this.#words, TURN) >>> 0;
   }
 
-  /** Whether all backends serve, whatever their health, since all of them are down (`health.failOpen`). */
+  /** Whether backends serve although all of them are down (`health.failOpen`). */
   get failingOpen(): boolean {
     return Atomics.load(this.#words, FAILING_OPEN) === 1;
   }

@@ -1,46 +1,50 @@
 /**
- * What the requests of all isolates came to: the counts and histograms behind `GET /metrics`. Each isolate writes its own stripe, 64-bit floats exact to 2^53, so counting takes neither a lock nor
- * `Atomics`; they are summed when read, and a reader may see a count a moment late.
+ * The counts and histograms behind `GET /metrics`. Each isolate writes its own stripes. So counting needs neither a
+ * lock nor `Atomics`. The counts are 64-bit floats, exact to 2^53. A reader sums the stripes, and may see a count a
+ * moment late.
  *
- * A stripe of a backend says which generation of the slot it counts. The first request of another one empties it, and a
- * late one of an earlier generation is left out. So a slot that is reused never shows the counts of the backend that had
- * it before, whoever comes first.
+ * The stripe of a backend names the generation of the slot that it counts. The first request of a later generation
+ * empties the stripe. A late request of an earlier generation is not counted. So a reused slot never shows counts of
+ * the backend that had it before.
  */
 
 import { ERROR_CODES, type ErrorCode } from "../errors.ts";
 import { type Arena, LINE_FLOATS, linesFor } from "./arena.ts";
 import { SLOTS, type SlotUse } from "./slots.ts";
 
-/** Upper bounds of the histograms' buckets in milliseconds, inclusive; a last bucket takes what is longer. */
+/** Upper bounds of the histograms' buckets in milliseconds, inclusive. One more bucket counts longer times. */
 export const BUCKET_BOUNDS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000] as const;
 
-/** Why a request was tried again: what failed, or a status of `retries.statuses`. */
+/** Why a request was tried again: the failure, or a status in `retries.statuses`. */
 export const RETRY_REASONS = [...ERROR_CODES, "status"] as const;
 export type RetryReason = (typeof RETRY_REASONS)[number];
 
-/** Times, sorted by length. */
+/** Counts of times, by length. */
 export interface Histogram {
-  /** As many as there are bounds, and one for what is longer; each counts its own only. */
+  /** One bucket for each bound, and one for longer times. The counts are not cumulative. */
   readonly buckets: readonly number[];
   readonly sumMs: number;
 }
 
-/** The requests that one backend answered, or that roundhouse answered itself. */
+/** Counts of the requests that one backend answered, or that roundhouse answered itself. */
 export interface AnswerCounts {
-  /** By the first digit of the status: 1 to 9 at index 0 to 8. */
+  /** Requests by the first digit of the status: 1 to 9 at index 0 to 8. */
   readonly byClass: readonly number[];
   readonly bytesIn: number;
   readonly bytesOut: number;
-  /** Of all but those that became tunnels: how long those last says nothing about the backend. */
+  /** Durations of all requests that did not become tunnels. How long a tunnel lasts says nothing about the backend. */
   readonly durations: Histogram;
 }
 
-/** What is counted for the whole process. */
+/** Counts for the whole process. */
 export interface ProcessCounts {
   readonly retries: ReadonlyMap<RetryReason, number>;
-  /** Requests that did not end as they should have. */
+  /** Requests that failed, by error code. */
   readonly errors: ReadonlyMap<ErrorCode, number>;
-  /** Requests of clients with a session that its backend answered, and those that another one did. */
+  /**
+   * Requests of clients with a session: those that the session's backend answered, and (`stickyMisses`) those that
+   * another backend answered.
+   */
   readonly stickyHits: number;
   readonly stickyMisses: number;
   readonly queueWaits: Histogram;
@@ -48,7 +52,7 @@ export interface ProcessCounts {
 
 /** One request at its end. */
 export interface RequestCount {
-  /** Whose answer the client got; `undefined`: roundhouse's own. */
+  /** The backend that answered; `undefined`: roundhouse did. */
   readonly backend: SlotUse | undefined;
   readonly status: number;
   readonly durationMs: number;
@@ -60,16 +64,16 @@ export interface RequestCount {
 const CLASSES = 9;
 const BUCKETS = BUCKET_BOUNDS_MS.length + 1;
 
-// Stripe of a backend and isolate.
+// The cells of a stripe: one backend in one isolate.
 const GENERATION = 0;
 const CLASS = 1;
 const BYTES_IN = CLASS + CLASSES;
 const BYTES_OUT = BYTES_IN + 1;
-const DURATIONS = BYTES_OUT + 1; // a histogram: the sum, then the buckets
+const DURATIONS = BYTES_OUT + 1; // a histogram: first the sum, then the buckets
 const STRIPE_LINES = linesFor(DURATIONS + 1 + BUCKETS, LINE_FLOATS);
 const STRIPE = STRIPE_LINES * LINE_FLOATS;
 
-// Block of an isolate.
+// The cells of a block: the process-wide counts of one isolate.
 const RETRIES = 0;
 const ERRORS = RETRIES + RETRY_REASONS.length;
 const STICKY_HITS = ERRORS + ERROR_CODES.length;
@@ -78,7 +82,7 @@ const QUEUE_WAITS = STICKY_MISSES + 1; // a histogram
 const BLOCK_LINES = linesFor(QUEUE_WAITS + 1 + BUCKETS, LINE_FLOATS);
 const BLOCK = BLOCK_LINES * LINE_FLOATS;
 
-/** The stripe behind those of the backends is for roundhouse's own answers. */
+/** The stripe after those of the backends counts roundhouse's own answers. */
 const OWN = SLOTS;
 
 /** One isolate's view of the counts. */
@@ -87,7 +91,7 @@ export class RequestMetrics {
   readonly #isolate: number;
   readonly #cells: Float64Array;
 
-  /** 2 MiB an isolate. */
+  /** About 2 MiB for each isolate. */
   static lines(isolates: number): number {
     return isolates * (BLOCK_LINES + (SLOTS + 1) * STRIPE_LINES);
   }
@@ -98,7 +102,7 @@ export class RequestMetrics {
     this.#cells = arena.take(RequestMetrics.lines(arena.isolates)).floats;
   }
 
-  /** Counts a request, once, at its end. */
+  /** Counts a request. Call it once, when the request has ended. */
   countRequest({ backend, status, durationMs, bytesIn, bytesOut }: RequestCount): void {
     const stripe = backend === undefined ? this.#stripe(OWN, this.#isolate) : this.#stripeToWrite(backend);
     if (stripe === undefined) return;
@@ -116,17 +120,17 @@ export class RequestMetrics {
     this.#add(this.#block(this.#isolate) + ERRORS + ERROR_CODES.indexOf(code), 1);
   }
 
-  /** Counts a request of a client with a session: whether its backend answered. */
+  /** Counts a request of a client with a session. `hit`: the session's backend answered. */
   countSticky(hit: boolean): void {
     this.#add(this.#block(this.#isolate) + (hit ? STICKY_HITS : STICKY_MISSES), 1);
   }
 
-  /** Counts a request that has left the queue, whatever for. */
+  /** Counts a request that has left the queue, for any reason. */
   countWait(waitedMs: number): void {
     this.#observe(this.#block(this.#isolate) + QUEUE_WAITS, waitedMs);
   }
 
-  /** The answers of a backend, or roundhouse's own, of all isolates. */
+  /** Counts of a backend's answers, or of roundhouse's own, of all isolates. */
   answers(backend: SlotUse | undefined): AnswerCounts {
     const stripes = this.#isolateNumbers().map((isolate) => this.#stripe(backend?.slot ?? OWN, isolate))
       .filter((stripe) => backend === undefined || this.#cells[stripe + GENERATION] === backend.generation);
@@ -139,7 +143,7 @@ export class RequestMetrics {
     };
   }
 
-  /** What is counted for the whole process, of all isolates. */
+  /** The counts for the whole process, of all isolates. */
   processCounts(): ProcessCounts {
     const blocks = this.#isolateNumbers().map((isolate) => this.#block(isolate));
     const sum = (cell: number) => this.#sum(blocks, cell);
@@ -152,7 +156,7 @@ export class RequestMetrics {
     };
   }
 
-  /** The own stripe of a backend; `undefined` once its slot counts for a later one. */
+  /** The stripe of a backend in this isolate; `undefined`: a later backend already uses it. */
   #stripeToWrite({ slot, generation }: SlotUse): number | undefined {
     const stripe = this.#stripe(slot, this.#isolate);
     const counted = this.#cells[stripe + GENERATION] ?? 0;

@@ -1,7 +1,8 @@
 /**
- * The requests of the whole process. A line an isolate: its active requests, with `Atomics`, since the control plane sets
- * those of a dead isolate to zero, and its totals, as 64-bit floats that only it writes. A reader may see a total a
- * moment late. They are exact to 2^53; aligned 8-byte stores do not tear on the processors Deno runs on.
+ * The requests of the whole process. Each isolate has one cache line. It holds the isolate's active requests. These use
+ * `Atomics`, because the control plane sets those of a dead isolate to zero. It also holds the isolate's totals, 64-bit
+ * floats that only this isolate writes. They are exact to 2^53. A reader may see a total a moment late, but never half
+ * written: aligned 8-byte stores do not tear on the processors that Deno runs on.
  */
 
 import { type Arena, LINE_FLOATS, LINE_WORDS } from "./arena.ts";
@@ -12,7 +13,7 @@ const STARTED = 1;
 const FAILED = 2;
 const RETRIED = 3;
 
-/** Of all isolates. */
+/** The requests of all isolates. */
 export interface RequestSums {
   readonly total: number;
   readonly active: number;
@@ -39,7 +40,7 @@ export class RequestTotals {
     this.#isolate = arena.isolate;
   }
 
-  /** A request has begun: it is active until `ended`. */
+  /** Counts a request that has begun. It is active until `ended` is called. */
   started(): void {
     Atomics.add(this.#words, this.#isolate * LINE_WORDS + ACTIVE, 1);
     this.#add(this.#isolate, STARTED, 1);
@@ -69,7 +70,10 @@ export class RequestTotals {
     return sums;
   }
 
-  /** The requests that an isolate was serving when it ended count as failed; returns how many. Its totals stay. */
+  /**
+   * Counts the requests that an isolate was serving when it ended as failed. Returns how many there were. Its totals
+   * stay.
+   */
   reclaim(isolate: number): number {
     const active = Atomics.exchange(this.#words, isolate * LINE_WORDS + ACTIVE, 0);
     this.#add(isolate, FAILED, active);

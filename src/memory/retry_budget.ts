@@ -1,15 +1,15 @@
 /**
- * A pool's retry budget: how many requests and retries there were in each of the last seconds. A ring an isolate, which
- * only that isolate writes.
+ * The retry budget of a pool: how many requests and retries there were in each of the last seconds. Each isolate has a
+ * ring of seconds, which only it writes.
  */
 
 import { type Arena, LINE_WORDS, linesFor } from "./arena.ts";
 
 const BUDGET_SECONDS = 10;
-const SECONDS = BUDGET_SECONDS + 1; // the current second is not over yet
+const SECONDS = BUDGET_SECONDS + 1; // one more, because the current second is not over yet
 
 // Cells of a second, 32-bit.
-const SECOND = 0; // which one it counts
+const SECOND = 0; // the second that is counted
 const REQUESTS = 1;
 const RETRIES = 2;
 const CELLS = 3;
@@ -17,7 +17,7 @@ const CELLS = 3;
 const RING_LINES = linesFor(SECONDS * CELLS, LINE_WORDS);
 const RING = RING_LINES * LINE_WORDS;
 
-/** Retries allowed on top of the budget's share, so that a quiet proxy can retry too. */
+/** Retries that are allowed in addition to the share, so that a proxy with few requests can retry, too. */
 const BUDGET_FLOOR = 10;
 
 /** One isolate's view of the rings. */
@@ -41,14 +41,14 @@ export class RetryBudget {
     this.#words[cell] = (this.#words[cell] ?? 0) + 1;
   }
 
-  /** Whether one more retry stays below `share` × requests + 10, over the last 10 s and all isolates. */
+  /** Whether the retries, with one more, stay within `share` × requests + 10, over the last 10 s and all isolates. */
   allows(share: number, nowMs = Date.now()): boolean {
     return this.#retriesBelow(share, nowMs, 1);
   }
 
   /**
-   * Counts a retry, unless `allows` would refuse it; returns whether it did. It is counted before the others are looked
-   * at, so of two isolates that take the last one at the same moment at least one sees the other.
+   * Counts a retry, unless the budget is used up. Returns whether it was counted. The retry is counted before the sum
+   * is read. So if two isolates take the last retry at the same moment, at least one of them sees the other's.
    */
   take(share: number, nowMs = Date.now()): boolean {
     const cell = this.#current(nowMs) + RETRIES;
@@ -65,18 +65,18 @@ export class RetryBudget {
     for (let index = 0; index < this.#isolates * SECONDS; index++) {
       const cell = Math.floor(index / SECONDS) * RING + (index % SECONDS) * CELLS;
       if (Atomics.load(this.#words, cell + SECOND) < oldest) continue;
-      requests += this.#words[cell + REQUESTS] ?? 0; // may be a moment late: the limit is lower then
+      requests += this.#words[cell + REQUESTS] ?? 0; // may be a moment late; the limit is lower then
       retries += Atomics.load(this.#words, cell + RETRIES);
     }
     return retries < share * requests + BUDGET_FLOOR;
   }
 
-  /** The cells of the current second, emptied if they counted an earlier one. */
+  /** The cells of the current second. They are emptied first if they counted an earlier second. */
   #current(nowMs: number): number {
     const second = Math.floor(nowMs / 1000);
     const cell = this.#isolate * RING + (second % SECONDS) * CELLS;
     if (this.#words[cell + SECOND] !== second) {
-      // The second last: until then readers take the counts for those of the earlier one, which is over.
+      // SECOND is written last. Until then, readers see the counts as those of the earlier second, which they ignore.
       this.#words[cell + REQUESTS] = 0;
       Atomics.store(this.#words, cell + RETRIES, 0);
       Atomics.store(this.#words, cell + SECOND, second);

@@ -1,4 +1,4 @@
-/** What the session table knows a client by: 128 bits, and the bucket that they belong in. */
+/** The key of a client in the session table: 128 bits, and the bucket that they belong in. */
 
 import { createHash } from "node:crypto";
 import ipaddr from "ipaddr.js";
@@ -6,19 +6,19 @@ import ipaddr from "ipaddr.js";
 /** 32-bit cells of a key. */
 export const KEY_CELLS = 4;
 
-/** A key in 16-bit parts, as an IPv6 address is written. */
+/** 16-bit parts of a key. An IPv6 address is written in such parts. */
 const KEY_PARTS = 2 * KEY_CELLS;
 
-/** Numbers that `bucketOf` multiplies with: one for each part. */
+/** How many multipliers `bucketOf` needs: one for each part. */
 export const MULTIPLIERS = KEY_PARTS;
 
-/** Clients whose key an isolate remembers: reading an IPv6 address takes some 10 µs. */
+/** How many keys an isolate remembers. Parsing an IPv6 address takes about 10 µs. */
 const MAX_REMEMBERED = 4096;
 
-/** With 16-bit parts the hash below is universal up to this many bits. */
+/** With 16-bit parts, `bucketOf` is a universal hash up to this many bits. */
 const MAX_BUCKET_BITS = 17;
 
-/** A client as the table knows it. */
+/** The key of a client. */
 export interface SessionKey {
   /** 128 bits. */
   readonly cells: Int32Array;
@@ -31,16 +31,16 @@ export class SessionKeys {
   readonly #bits: number;
   readonly #remembered = new Map<string, SessionKey>();
 
-  /** @param multipliers random ones, the same in all isolates */
+  /** @param multipliers random numbers, the same in all isolates */
   constructor(multipliers: Int32Array, capacity: number) {
     this.#multipliers = multipliers;
     this.#bits = bucketBits(capacity);
   }
 
   /**
-   * The key of a client.
+   * Returns the key of a client.
    *
-   * @param client an address, or any other text; the IPv4 address in an IPv4-mapped IPv6 one is the same client
+   * @param client an address, or any other text. An IPv4 address and the IPv4-mapped IPv6 address are the same client
    */
   of(client: string): SessionKey {
     let known = this.#remembered.get(client);
@@ -55,8 +55,8 @@ export class SessionKeys {
 }
 
 /**
- * Multiply-shift over vectors (Thorup, "High Speed Hashing for Integers and Strings"): whoever can choose addresses, out
- * of an IPv6 network of their own, can't choose ones that share a bucket without knowing the multipliers.
+ * Multiply-shift hashing of vectors (Thorup, "High Speed Hashing for Integers and Strings"). An attacker with an IPv6
+ * network can choose many addresses, but can't choose ones that share a bucket without the multipliers.
  */
 export function bucketOf(key: Int32Array, multipliers: Int32Array, bits: number): number {
   let sum = 0;
@@ -69,19 +69,25 @@ export function bucketOf(key: Int32Array, multipliers: Int32Array, bits: number)
   return sum >>> (32 - bits);
 }
 
-/** As many buckets as entries, rounded up to a power of two; at least 2, since a shift by 32 bits is none. */
+/**
+ * The number of buckets, in bits: as many buckets as entries, rounded up to a power of two, at most 2^17. At least 2
+ * buckets, because JavaScript's shift by 32 bits does nothing.
+ */
 export function bucketBits(capacity: number): number {
   return Math.min(Math.max(Math.ceil(Math.log2(capacity)), 1), MAX_BUCKET_BITS);
 }
 
-/** 128 bits: an IPv6 address, an IPv4 one as the IPv6 one it is mapped to, or a digest of any other text. */
+/**
+ * The 128 bits of a key: an IPv6 address, the IPv4-mapped IPv6 address of an IPv4 address, or a digest of any other
+ * text.
+ */
 function clientKey(client: string): Int32Array {
   const key = new Int32Array(KEY_CELLS);
   const parts = new Uint16Array(key.buffer);
   if (ipaddr.IPv4.isValidFourPartDecimal(client)) {
     const [a = 0, b = 0, c = 0, d = 0] = ipaddr.IPv4.parse(client).octets;
     parts.set([0xffff, a << 8 | b, c << 8 | d], 5);
-  } else if (ipaddr.IPv6.isValid(client) && !client.includes("%")) { // fe80::1 on another link is another client
+  } else if (ipaddr.IPv6.isValid(client) && !client.includes("%")) { // fe80::1 on another link is a different client
     parts.set(ipaddr.IPv6.parse(client).parts);
   } else {
     const digest = createHash("sha256").update(client).digest();

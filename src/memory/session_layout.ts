@@ -1,11 +1,11 @@
-/** Where things are in the memory of the session table, in 32-bit cells. */
+/** The layout of the session table, in 32-bit cells. */
 
 import { LINE_WORDS } from "./arena.ts";
 import { bucketBits, KEY_CELLS } from "./session_key.ts";
 
-// Header. The second line is written once, before any other isolate has the buffer.
+// Header. Its second cache line is written once, before any other isolate gets the buffer.
 export const LOCK = 0;
-export const SIZE = 1; // entries ever used; those are numbered 1 to SIZE
+export const SIZE = 1; // how many entries were ever used; they have the numbers 1 to SIZE
 export const NEWEST = 2;
 export const OLDEST = 3;
 export const CAPACITY = LINE_WORDS;
@@ -23,7 +23,7 @@ export const BUCKET = OLDER + 1;
 export const CHAIN = BUCKET + 1; // the next entry of the same bucket
 const ENTRY = CHAIN + 1;
 
-/** Instead of an entry's number. */
+/** The number that means "no entry". */
 export const NONE = 0;
 
 /** The first cell of an entry. */
@@ -31,12 +31,12 @@ export function entryCell(entry: number): number {
   return HEADER + (entry - 1) * ENTRY;
 }
 
-/** The first cell of the buckets, each of which is one cell: the first entry in it. */
+/** The first cell of the buckets. Each bucket is one cell: the number of its first entry. */
 export function bucketsCell(capacity: number): number {
   return entryCell(capacity + 1);
 }
 
-/** All cells. */
+/** How many cells the table needs. */
 export function tableCells(capacity: number): number {
   return bucketsCell(capacity) + 2 ** bucketBits(capacity);
 }

@@ -1,15 +1,16 @@
 /**
- * The lock of the session table: a word, taken and given back with `Atomics.compareExchange`. What an isolate wrote before
- * it gave the lock back, the next to take it sees, since that pair of calls orders the two; so everything in between is
- * plain reads and writes. Nothing under the lock awaits or throws, and it is held for less than a microsecond.
+ * The lock of the session table. It is one word, taken and given back with `Atomics.compareExchange`. That pair of
+ * calls orders memory: the next isolate to take the lock sees all that the last one wrote. So plain reads and writes
+ * are enough while the lock is held. Code that holds the lock never awaits or throws, and holds it for less than a
+ * microsecond.
  */
 
 const FREE = 0; // otherwise the number of the isolate that holds it, plus 1
 
-/** After this many vain tries for the lock its holder has lost its processor, or died. */
+/** After this many failed tries, the holder of the lock has probably lost its processor, or has died. */
 const SPINS = 1000;
 
-/** Tries of one who only looks: some 10 ms. */
+/** How often `tryTake` tries: about 10 ms. */
 const PEEK_TRIES = 10 * SPINS;
 
 /** One isolate's view of the lock. */
@@ -24,32 +25,36 @@ export class SessionLock {
     this.#own = isolate + 1;
   }
 
-  /** Waits for the lock, however long that takes. */
+  /** Waits for the lock without a time limit. */
   take(): void {
     this.#try(Infinity);
   }
 
-  /** Waits for the lock for some 10 ms; returns whether it got it. */
+  /** Waits for the lock for about 10 ms. Returns whether it got the lock. */
   tryTake(): boolean {
     return this.#try(PEEK_TRIES);
   }
 
-  /** Only if it is still ours: an isolate that was taken for dead too early must not free its successor's. */
+  /**
+   * Gives the lock back, but only if this isolate still has it. An isolate that was declared dead too early must not
+   * free the lock of the next holder.
+   */
   giveBack(): void {
     Atomics.compareExchange(this.#words, this.#cell, this.#own, FREE);
   }
 
-  /** Takes the lock from an isolate that has ended; returns whether that held it. */
+  /** Takes the lock from an isolate that has ended. Returns whether that isolate held it. */
   takeFrom(isolate: number): boolean {
     return Atomics.compareExchange(this.#words, this.#cell, isolate + 1, this.#own) === isolate + 1;
   }
 
-  /** Returns whether it got the lock within that many tries; every thousandth lasts a millisecond. */
+  /** Returns whether it got the lock within `most` tries. Every thousandth try waits for a millisecond. */
   #try(most: number): boolean {
     for (let tries = 1; tries <= most; tries++) {
       const holder = Atomics.compareExchange(this.#words, this.#cell, FREE, this.#own);
       if (holder === FREE) return true;
-      // Nobody notifies: that would cost every section a call, for a wait that ends within a millisecond by itself.
+      // Nobody calls `notify`. It would cost a call each time the lock is given back, and the wait ends within a
+      // millisecond anyway.
       if (tries % SPINS === 0) Atomics.wait(this.#words, this.#cell, holder, 1);
       else Atomics.pause();
     }

@@ -1,11 +1,11 @@
 /**
- * Sticky sessions by address: which backend each client is bound to, as all isolates see it. The table has a
- * `SharedArrayBuffer` of its own, because it comes and goes with the configuration. It holds the latest clients up to a
- * fixed number; beyond that, the one unused for longest leaves.
+ * Sticky sessions by address: the backend that each client is bound to, shared by all isolates. The table has its own
+ * `SharedArrayBuffer`, because a reload can create and remove it. It has a fixed capacity. When it is full, a new
+ * client replaces the one that was unused for longest.
  *
- * It is a hash table whose entries are also in a list by last use. Every link is an entry's number, from 1; 0 is "none", so
- * zeroed memory is an empty table, and pages of entries never used are never touched. 100,000 entries take 5.3 MB: 48
- * bytes each, and 4 for each of 131,072 buckets. One lock guards all of it.
+ * It is a hash table. Its entries are also in a list, ordered by last use. Links are entry numbers from 1; 0 means
+ * "none". So zeroed memory is an empty table, and the memory of unused entries is never touched. 100,000 entries take
+ * 5.3 MB: 48 bytes each, and 4 bytes for each of the 131,072 buckets. One lock protects the whole table.
  */
 
 import { KEY_CELLS, MULTIPLIERS, type SessionKey, SessionKeys } from "./session_key.ts";
@@ -36,12 +36,12 @@ export class SessionTable {
     const buffer = new SharedArrayBuffer(at.tableCells(capacity) * Int32Array.BYTES_PER_ELEMENT);
     const words = new Int32Array(buffer);
     words[at.CAPACITY] = capacity;
-    // By way of a buffer of its own: the Web Crypto standard has no random values for shared memory.
+    // The values are copied, because `getRandomValues` does not accept shared memory.
     words.set(crypto.getRandomValues(new Int32Array(MULTIPLIERS)), at.MULTIPLIERS_AT);
     return new SessionTable({ buffer, timeoutMs }, 0);
   }
 
-  /** Joins a table allocated elsewhere as isolate number `isolate`, which no other that is alive has. */
+  /** Joins a table that was allocated elsewhere, as isolate `isolate`. No other living isolate may have this number. */
   static attach(shared: SharedSessions, isolate: number): SessionTable {
     return new SessionTable(shared, isolate);
   }
@@ -63,11 +63,12 @@ export class SessionTable {
   }
 
   /**
-   * The place that the client is bound to, unless `timeoutMs` have passed since its last use. Counts as a use. Slots are
-   * reused: compare the generation with the slot's.
+   * Returns the slot and generation that the client is bound to; `undefined`: it is not bound, or `timeoutMs` have
+   * passed since the last use. Counts as a use. Slots are reused, so the caller must compare the generation with the
+   * slot's.
    *
-   * @param client an address, or any other text; the IPv4 address in an IPv4-mapped IPv6 one is the same client
-   * @param nowMs since the Unix epoch, which is the clock that isolates have in common
+   * @param client an address, or any other text. An IPv4 address and the IPv4-mapped IPv6 address are the same client
+   * @param nowMs milliseconds since the Unix epoch, the clock that all isolates share
    */
   find(client: string, nowMs: number): SlotUse | undefined {
     const key = this.#keys.of(client);
@@ -86,8 +87,8 @@ export class SessionTable {
   }
 
   /**
-   * The place that the client is bound to. Does not count as a use, and changes nothing. `undefined` also if the lock
-   * does not come free soon: whoever supervises the others, and gives back the lock of one that died, may call this.
+   * Like `find`, but does not count as a use and changes nothing. Also returns `undefined` if it can't get the lock
+   * within about 10 ms. So the supervisor, which frees the lock of a dead isolate, may call it.
    */
   peek(client: string, nowMs: number): SlotUse | undefined {
     const key = this.#keys.of(client);
@@ -102,7 +103,10 @@ export class SessionTable {
     return place;
   }
 
-  /** Binds the client to a place from now on, wherever it was bound before. May cost the oldest client its entry. */
+  /**
+   * Binds the client to a slot and generation, in place of an earlier binding. May replace the entry of the client that
+   * was unused for longest.
+   */
   bind(client: string, slot: number, generation: number, nowMs: number): void {
     const key = this.#keys.of(client);
     this.#lock.take();
@@ -116,11 +120,11 @@ export class SessionTable {
   }
 
   /**
-   * Frees the lock if a dead isolate held it, and returns whether it did. The holder may have died between two halves
-   * of a change, so the table is emptied: sessions are a convenience, links that lead in circles are not.
+   * Frees the lock if a dead isolate held it. Returns whether that was so. The isolate may have died in the middle of a
+   * change, so the table is emptied: lost sessions are better than links that form a circle.
    *
-   * Call it when the isolate has certainly ended, and before its number is given to another. An isolate that waits for
-   * the lock can't call it: so whoever supervises the others must not `find` or `bind`, but may `peek`.
+   * Call it when the isolate has certainly ended, and before another isolate gets its number. An isolate that waits for
+   * the lock can't call this. So the supervisor must not call `find` or `bind`, but may call `peek`.
    */
   releaseLockOf(isolate: number): boolean {
     if (!this.#lock.takeFrom(isolate)) return false;
@@ -156,11 +160,11 @@ export class SessionTable {
     this.#linkAsNewest(entry);
   }
 
-  /** Makes an entry for a client that has none, the newest, in place of the oldest if need be. */
+  /** Makes an entry for a client that has none, as the newest. Reuses the oldest entry if the table is full. */
   #insert({ cells, bucket }: SessionKey, nowMs: number): number {
     const oldest = this.#load(at.OLDEST);
     const size = this.#load(at.SIZE);
-    // Where the oldest has timed out the table need not grow, even if it could.
+    // If the oldest entry has timed out, it is reused even if the table could grow.
     const reuses = size === this.#capacity || (oldest !== NONE && this.#timedOut(oldest, nowMs));
     const entry = reuses ? oldest : size + 1;
     if (reuses) {
@@ -204,7 +208,7 @@ export class SessionTable {
     this.#words[link] = this.#load(cell + at.CHAIN);
   }
 
-  /** Every index here is one of a cell in the buffer. */
+  /** Reads a cell. `cell` is always in the buffer, so `?? 0` is for the compiler only. */
   #load(cell: number): number {
     return this.#words[cell] ?? 0;
   }

@@ -1,12 +1,12 @@
 /**
- * What operators and the configuration say of every backend, and how far its slow start has come. Half a line a backend:
- * only the control plane writes here, and seldom.
+ * The settings of each backend, from operators and the configuration, and the progress of its slow start. A backend has
+ * half a cache line: only the control plane writes here, and rarely.
  */
 
 import { type Arena, LINE_WORDS, linesFor } from "./arena.ts";
 import { SLOTS } from "./slots.ts";
 
-/** Operator state as stored; the names are those of the admin API. */
+/** The states that an operator can set, in the order of the stored numbers. The admin API uses the same names. */
 export const BACKEND_STATES = ["active", "draining", "disabled"] as const;
 export type BackendState = (typeof BACKEND_STATES)[number];
 
@@ -31,7 +31,7 @@ export class SettingCells {
     this.#words = arena.take(SettingCells.lines).words;
   }
 
-  /** Makes a slot that is out of use ready for a new backend: active, no weight, no limit, the next generation. */
+  /** Prepares an unused slot for a new backend: active, weight 0, no limit, the next generation. */
   reset(slot: number): void {
     const generation = this.generation(slot) + 1;
     this.#words.fill(0, slot * RECORD, (slot + 1) * RECORD);
@@ -39,7 +39,7 @@ export class SettingCells {
     Atomics.store(this.#words, slot * RECORD + RAMP, FULL_RAMP);
   }
 
-  /** Which backend of those that had this slot in turn has it now: tells a reused slot from the one that was meant. */
+  /** How often the slot has been given to a backend. It tells backends that had the same slot apart. */
   generation(slot: number): number {
     return this.#load(slot, GENERATION);
   }
@@ -49,7 +49,7 @@ export class SettingCells {
     return BACKEND_STATES[this.#load(slot, STATE)] as BackendState;
   }
 
-  /** As with all that follow, returns whether this call changed it. */
+  /** Returns whether this call changed the value, like all setters below. */
   setState(slot: number, state: BackendState): boolean {
     return this.#exchange(slot, STATE, BACKEND_STATES.indexOf(state));
   }
@@ -62,7 +62,7 @@ export class SettingCells {
     return this.#exchange(slot, WEIGHT, weight);
   }
 
-  /** How far slow start has come: 1 to `FULL_RAMP`. */
+  /** The step that slow start has reached: 1 to `FULL_RAMP`. */
   ramp(slot: number): number {
     return this.#load(slot, RAMP);
   }
@@ -79,7 +79,7 @@ export class SettingCells {
     return this.#exchange(slot, BACKUP, backup ? 1 : 0);
   }
 
-  /** How many connections a backend may have; 0: there is no limit. */
+  /** How many connections the backend may have; 0: there is no limit. */
   connectionLimit(slot: number): number {
     return this.#load(slot, CONNECTION_LIMIT);
   }

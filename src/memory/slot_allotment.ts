@@ -1,23 +1,26 @@
-/** Which slots backends have, of all pools. The control plane allots them; replicas of its pools are told. */
+/** Gives slots to the backends of all pools. The control plane decides. Workers are told. */
 
 import { MAX_BACKENDS } from "../config/backend_limit.ts";
 import type { ConnectionCells } from "./connection_cells.ts";
 import { SLOTS } from "./slots.ts";
 
-/** The slots of a process, as its control plane gives them out. */
+/** The slots of a process. Only the control plane uses this. */
 export class SlotAllotment {
   readonly #connections: ConnectionCells;
-  /** Slots that were given back, the longest unused first, so that a slot rests before it serves another backend. */
+  /**
+   * Slots that were given back, the longest unused first. So a slot stays unused for a while before it gets another
+   * backend.
+   */
   #returned: number[] = [];
   readonly #held = new Set<number>();
-  /** How many slots were ever taken; those are numbered from 0. */
+  /** How many slots were ever taken. They have the numbers from 0. */
   #used = 0;
 
   constructor(connections: ConnectionCells) {
     this.#connections = connections;
   }
 
-  /** How many backends more there may be, of all pools. */
+  /** How many more backends all pools together may have. */
   get backendsLeft(): number {
     return MAX_BACKENDS - (this.#used - this.#returned.length);
   }
@@ -27,7 +30,7 @@ export class SlotAllotment {
     return SLOTS - this.#used + this.#returned.filter((slot) => this.#isFree(slot)).length;
   }
 
-  /** Takes so many slots; there has to be room for them. */
+  /** Takes `count` slots. Fails if there is no room for them. */
   take(count: number): number[] {
     if (count > this.room) throw new RangeError(`there is no room for ${count} backends`);
     const taken: number[] = [];
@@ -40,14 +43,17 @@ export class SlotAllotment {
     return taken;
   }
 
-  /** Gives a slot back. Nobody else has it before its last request has ended: that request still counts down there. */
+  /**
+   * Gives a slot back. It is not reused before its last request has ended, because that request still has to lower a
+   * count there.
+   */
   giveBack(slot: number): void {
     this.#returned.push(slot);
   }
 
   /**
-   * Keeps a slot from being given to another backend until the returned function is called: replicas that have not yet
-   * heard of a removal still send requests there.
+   * Keeps a slot from being reused until the returned function is called. Workers that have not yet heard of a removal
+   * may still send requests to its backend.
    */
   hold(slot: number): () => void {
     this.#held.add(slot);

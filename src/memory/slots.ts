@@ -1,21 +1,22 @@
-/** How many there may be of what has a place in shared memory, and how one that has a place is named. */
+/** How many backends and pools have room in shared memory, and how a backend's place there is named. */
 
 import { MAX_BACKENDS } from "../config/backend_limit.ts";
 
 /**
- * Places for backends, of all pools. Twice as many as there may be backends: a removed one keeps its place until its last
- * request has ended and every isolate has heard of it, and yet a reload can exchange all of them in one step.
+ * Places for the backends of all pools: twice the largest number of backends. A removed backend keeps its slot until
+ * its last request has ended and all isolates have heard of the removal. With twice as many slots, a reload can still
+ * exchange all backends in one step.
  */
 export const SLOTS = 2 * MAX_BACKENDS;
 
-/** Places for pools: as many as there may be backends. */
+/** Places for pools: the largest number of backends. */
 export const POOLS = MAX_BACKENDS;
 
-/** Names a backend for sure: a slot has several in turn, and the generation counts them. */
+/** Identifies one backend. A slot has several backends one after the other; `generation` counts them. */
 export interface SlotUse {
   readonly slot: number;
   readonly generation: number;
 }
 
-/** The pool that there always is. */
+/** The number of the pool that always exists. */
 export const DEFAULT_POOL = 0;

@@ -1,53 +1,57 @@
 /**
- * Who waits for a backend of a pool, of all isolates.
+ * The order of the requests that wait for a backend of a pool, over all isolates.
  *
- * Whoever joins draws a ticket: the lower one is the older. Each isolate shows the ticket of the oldest that it has
- * waiting for whoever is eligible, and of the oldest for each backend that some wait for alone. So all isolates see whose
- * turn it is, whatever the length of the line, and an isolate writes to cells of its own only. One that has not been seen
- * at work for a while is busy with something else, or dead: its tickets hold up nobody then.
+ * A request that joins gets a ticket. The lower ticket is the older. Each isolate shows the oldest ticket of its
+ * requests that wait for any eligible backend. For each backend that some of its requests need, such as a session's, it
+ * also shows the oldest of their tickets. So all isolates see which request is next, at the same cost for a line of any
+ * length, and each writes tickets to its own cells only. An isolate that has not been seen for a while is busy with
+ * something else, or dead. Its tickets then delay no others.
  */
 
 import { type Arena, LINE_WORDS, linesFor } from "./arena.ts";
 import { SLOTS } from "./slots.ts";
 
-// Line of the pool, 32-bit cells.
-const WAITING = 0; // of all isolates, as the limit counts them
+// Cache line of the pool, in 32-bit cells.
+const WAITING = 0; // requests of all isolates; the count for the limit
 const LAST_TICKET = 1;
 
-// Line of an isolate, 32-bit cells.
+// Cache line of an isolate, in 32-bit cells.
 const QUEUED = 0;
 const HOLDING = 1;
-const BELL = 2; // how often others have rung
+const BELL = 2; // how often other isolates have rung
 const SEEN_AT = 3; // the low bits of the milliseconds since the Unix epoch
 const FOR_ANY = 4;
 
-/** No ticket: of a request that does not wait, or where nobody waits. */
+/** No ticket: the request does not wait, or no request waits. */
 export const NO_TICKET = 0;
 
-/** Instead of a slot: whatever backend is eligible. */
+/** Used in place of a slot: any eligible backend. */
 export const ANY = -1;
 
-/** For so long an isolate may not be seen before its tickets count for nothing: ten looks of the queue. */
+/** An isolate's tickets don't count if it has not been seen for this long: ten looks of the queue. */
 const ABSENT_MS = 50;
 
-/** The first in the line, and the isolate where it waits. */
+/** The oldest ticket that waits, and the isolate where it waits. */
 interface First {
   readonly ticket: number;
   readonly isolate: number;
 }
 
-/** What a request asks for that might take a place at once. */
+/** What a request asks for when it wants to take a place. */
 export interface Claim {
   readonly slot: number;
   /** `NO_TICKET`: it does not wait yet. */
   readonly ticket: number;
-  /** How many connections more the backend may have. */
+  /** How many more connections the backend may have. */
   readonly room: number;
-  /** Whether those who wait for any backend could have this one. */
+  /** Whether requests that wait for any backend could use this one. */
   readonly open: boolean;
 }
 
-/** The oldest tickets that wait for single backends, of all pools: a cell an isolate and slot, since a slot has one pool. */
+/**
+ * The oldest tickets that wait for one certain backend, of all pools. There is a cell for each isolate and slot. That
+ * is enough, because a slot belongs to one pool.
+ */
 export class BoundTickets {
   readonly #words: Int32Array;
   readonly #isolate: number;
@@ -65,12 +69,12 @@ export class BoundTickets {
     return Atomics.load(this.#words, isolate * SLOTS + slot);
   }
 
-  /** For this isolate. */
+  /** Sets the ticket of this isolate. */
   set(slot: number, ticket: number): void {
     Atomics.store(this.#words, this.#isolate * SLOTS + slot, ticket);
   }
 
-  /** Forgets those of an isolate that has ended. */
+  /** Removes the tickets of an isolate that has ended. */
   reclaim(isolate: number): void {
     for (let cell = isolate * SLOTS; cell < (isolate + 1) * SLOTS; cell++) {
       if (Atomics.load(this.#words, cell) !== NO_TICKET) Atomics.store(this.#words, cell, NO_TICKET);
@@ -96,12 +100,12 @@ export class WaitingLine {
     this.#tickets = tickets;
   }
 
-  /** Whether nobody waits: then no request has to ask anything else here. */
+  /** Whether no request waits. If so, a request need not ask anything else here. */
   get empty(): boolean {
     return Atomics.load(this.#words, WAITING) === 0;
   }
 
-  /** Counts a request that waits and returns its ticket; `NO_TICKET` where `most` wait already, of all isolates. */
+  /** Counts a request that waits, and returns its ticket; `NO_TICKET`: `most` requests of all isolates wait already. */
   join(most: number): number {
     while (true) {
       const waiting = Atomics.load(this.#words, WAITING);
@@ -110,7 +114,7 @@ export class WaitingLine {
     }
     Atomics.add(this.#words, this.#cell(this.#isolate, QUEUED), 1);
     const ticket = this.#nextTicket();
-    return ticket === NO_TICKET ? this.#nextTicket() : ticket; // once in 2^32
+    return ticket === NO_TICKET ? this.#nextTicket() : ticket; // happens once in 2^32
   }
 
   leave(): void {
@@ -118,12 +122,14 @@ export class WaitingLine {
     Atomics.sub(this.#words, WAITING, 1);
   }
 
-  /** Requests that wait, of all isolates. */
+  /** How many requests wait, of all isolates. */
   queued(): number {
     return this.#sum(QUEUED);
   }
 
-  /** Counts a request that waits for a backend to come back: while there is one, checks come quickly. */
+  /**
+   * Counts a request that waits for a backend to come back. While there is such a request, checks are made more often.
+   */
   startHold(): void {
     Atomics.add(this.#words, this.#cell(this.#isolate, HOLDING), 1);
   }
@@ -132,25 +138,27 @@ export class WaitingLine {
     Atomics.sub(this.#words, this.#cell(this.#isolate, HOLDING), 1);
   }
 
-  /** Requests that wait for a backend to come back, of all isolates. */
+  /** How many requests wait for a backend to come back, of all isolates. */
   holding(): number {
     return this.#sum(HOLDING);
   }
 
-  /** Shows the oldest ticket of this isolate that waits for a backend, or for `ANY`; `NO_TICKET`: none does. */
+  /**
+   * Shows this isolate's oldest ticket that waits for the backend in `slot`, or for `ANY`; `NO_TICKET`: there is none.
+   */
   show(slot: number, ticket: number): void {
     if (slot === ANY) Atomics.store(this.#words, this.#cell(this.#isolate, FOR_ANY), ticket);
     else this.#tickets.set(slot, ticket);
   }
 
-  /** This isolate is at work. To be said at every look at those who wait here. */
+  /** Shows that this isolate is at work. The queue calls it each time it looks at its requests. */
   beSeen(nowMs = Date.now()): void {
     Atomics.store(this.#words, this.#cell(this.#isolate, SEEN_AT), nowMs | 0);
   }
 
   /**
-   * Whether a request may take a place: there is room for all who wait, or none of them is older and could use it. One
-   * that waits itself and has to let another isolate's go first tells it so.
+   * Whether a request may take a place: there is room for all that wait, or no older request could use it. If a waiting
+   * request has to let one of another isolate go first, that isolate's bell is rung.
    */
   lets({ slot, ticket, room, open }: Claim, nowMs = Date.now()): boolean {
     const others = Atomics.load(this.#words, WAITING) - (ticket === NO_TICKET ? 0 : 1);
@@ -162,8 +170,9 @@ export class WaitingLine {
   }
 
   /**
-   * A place at a backend has come free: rings where the oldest waits that could use it, for any backend or for this one.
-   * Returns whether one of them waits in this isolate, which does not ring itself.
+   * Tells the line that a place at a backend has become free. Rings the isolates with the oldest requests that could
+   * use it: the oldest that waits for any backend, and the oldest that waits for this one. Returns whether one of them
+   * is in this isolate, which does not ring itself.
    */
   tell(slot: number, nowMs = Date.now()): boolean {
     const any = this.#first(ANY, true, nowMs);
@@ -173,7 +182,7 @@ export class WaitingLine {
     return any?.isolate === this.#isolate || bound?.isolate === this.#isolate;
   }
 
-  /** Settles when another isolate rings; `undefined`: there is no other. */
+  /** Settles when another isolate rings; `undefined`: there is no other isolate. */
   rung(): Promise<unknown> | undefined {
     if (this.#isolates === 1) return undefined;
     const bell = this.#cell(this.#isolate, BELL);
@@ -182,7 +191,8 @@ export class WaitingLine {
   }
 
   /**
-   * Takes an isolate that has ended out of the line, but for its `BoundTickets`. No other may have its number meanwhile.
+   * Removes an ended isolate from the line, but not its `BoundTickets`. No other isolate may have its number while this
+   * runs.
    */
   reclaim(isolate: number): void {
     Atomics.store(this.#words, this.#cell(isolate, FOR_ANY), NO_TICKET);
@@ -190,7 +200,7 @@ export class WaitingLine {
     Atomics.sub(this.#words, WAITING, Atomics.exchange(this.#words, this.#cell(isolate, QUEUED), 0));
   }
 
-  /** The oldest that waits for this backend alone, or for any if `open`. */
+  /** The oldest ticket that waits for this backend, or, if `open`, for any backend. */
   #first(slot: number, open: boolean, nowMs: number): First | undefined {
     let first: First | undefined;
     for (let isolate = 0; isolate < this.#isolates; isolate++) {
@@ -231,7 +241,9 @@ export class WaitingLine {
   }
 }
 
-/** Tickets wrap at 2^32; those that wait at a time are never so far apart. */
+/**
+ * Whether a ticket is older. Tickets wrap at 2^32. Those that wait at the same time are always much closer together.
+ */
 function isOlder(ticket: number, than: number): boolean {
   return (ticket - than | 0) < 0;
 }

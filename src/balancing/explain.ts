@@ -1,4 +1,4 @@
-/** Which backend a request would get, and why: asked, not acted on. */
+/** Tells which backend a request would get, and why. Changes nothing. */
 
 import type { Config } from "../config/schema.ts";
 import type { Backend } from "../pool/backend.ts";
@@ -8,7 +8,7 @@ import { formatStrategy } from "../config/fields.ts";
 import { strategyFactory } from "./registry.ts";
 import type { Stickiness } from "./sticky.ts";
 
-/** A request that might come. */
+/** A request that could be made. */
 export interface SupposedRequest {
   /** The client's address. */
   readonly client: string;
@@ -18,15 +18,15 @@ export interface SupposedRequest {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** One backend's part in the answer. */
+/** What the answer says about one backend. */
 export interface ExplainedBackend {
   readonly id: string;
   readonly url: string;
   readonly eligible: boolean;
-  /** Why it is in or out. */
+  /** Why it is eligible, or why not. */
   readonly reason: string;
   readonly weight: number;
-  /** Its part of the traffic by weight among the eligible, 0 to 1; slow start included. */
+  /** Its share of the traffic among the eligible backends, by weight and slow start: 0 to 1. */
   readonly share: number;
   readonly currentConnections: number;
   readonly maxConnections: number | null;
@@ -34,14 +34,14 @@ export interface ExplainedBackend {
 }
 
 export interface Explanation {
-  /** Which backend the request would get; `null`: none has room or none is eligible. */
+  /** The backend that the request would get; `null`: none is eligible, or none has room. */
   readonly backend: { readonly id: string; readonly url: string } | null;
   readonly reason: string;
   readonly strategy: string;
   readonly backends: readonly ExplainedBackend[];
 }
 
-/** Says what would happen to `request` now. Takes no turn and binds no session. */
+/** Tells what would happen to `request` now. Takes no turn and binds no session. */
 export function explain(
   pool: ServerPool,
   config: Config["strategy"],

@@ -1,13 +1,12 @@
-/** The same value of a header, the same backend. */
+/** Sends requests with the same value of a header to the same backend. */
 
 import { Rendezvous } from "./rendezvous.ts";
 import { roundRobin } from "./round_robin.ts";
 import type { StrategyFactory } from "./strategy.ts";
 
 /**
- * Weighted rendezvous hashing of a request header's value, byte for byte. Requests without the header, or with an empty
- * one, have nothing in common that would bind them: they go round robin, since one key for all would send them all to
- * one backend.
+ * Weighted rendezvous hashing of the value of a request header, byte for byte. Requests without the header, or with an
+ * empty value, go round robin. With one common key, they would all go to one backend.
  *
  * @param name in lower case
  */

@@ -1,9 +1,9 @@
-/** The same client, the same backend. */
+/** Sends requests of the same client to the same backend. */
 
 import { Rendezvous } from "./rendezvous.ts";
 import type { StrategyFactory } from "./strategy.ts";
 
-/** Weighted rendezvous hashing of the client's whole address, the one that `proxy.trustForwarded` yields. */
+/** Weighted rendezvous hashing of the client's whole address, as determined by `proxy.trustForwarded`. */
 export const ipHash: StrategyFactory = (candidates) => {
   const rendezvous = new Rendezvous(candidates);
   return { pick: (request) => rendezvous.pick(request.client, request) };

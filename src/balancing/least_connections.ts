@@ -1,32 +1,37 @@
-/** Fewest current connections for its weight: the backend with the most room, ties in turn. */
+/** Picks the backend with the fewest current connections for its weight. Tied backends take turns. */
 
 import type { Backend } from "../pool/backend.ts";
 import { smoothSchedule } from "./schedule.ts";
 import type { Candidate, PickRequest, Strategy, StrategyContext } from "./strategy.ts";
 
 /**
- * Picks the smallest current connections / weight, counted over all isolates, whatever the order of the backends.
+ * Picks the backend with the smallest current connections / weight. Connections of all isolates count. The order of the
+ * backends does not matter.
  *
- * Ties go round robin by weight. While all are tied, above all while all are idle, the order is exactly that of
- * `round-robin`, shared by all isolates. Among some of them each isolate goes by nginx's smooth weighted rule, where
- * only the tied gain and only the chosen pays: a busy backend collects no turns for later. What they gain are shares
- * of one pick, not weights: else a pick would cost more in some ties than in others, and alternating ties be unfair.
+ * Tied backends take turns by weight. While all backends are tied, for example when all are idle, the order is exactly
+ * that of `round-robin`, shared by all isolates. When only some are tied, each isolate follows nginx's smooth weighted
+ * rule: the tied backends gain credit and the chosen one pays. So a busy backend collects no turns for later. The
+ * credit is a share of one pick, not the weight. Otherwise a pick would cost more in some ties than in others, and
+ * alternating ties would be unfair.
  */
 export function leastConnections(candidates: readonly Candidate[], context: StrategyContext): Strategy {
   return new LeastConnections(candidates, context);
 }
 
-/** Shares add up with rounding errors; credits closer than this count as equal, and the first of equals is chosen. */
+/**
+ * Credits that differ by less than this count as equal, because sums of shares have rounding errors. The first of
+ * equals is chosen.
+ */
 const SAME_CREDIT = 1e-9;
 
 class LeastConnections implements Strategy {
   readonly #candidates: readonly Candidate[];
   readonly #context: StrategyContext;
-  /** The order of turns while all are tied. */
+  /** The order of turns while all backends are tied. */
   readonly #schedule: Uint16Array;
-  /** The picks that each had coming to it in ties of some, less those it got. */
+  /** For each backend: the shares that it gained when only some were tied, minus the picks that it got. */
   readonly #credit: Float64Array;
-  /** Scratch of a pick: the indices of the tied. */
+  /** Scratch memory of a pick: the indices of the tied backends. */
   readonly #tied: Uint16Array;
 
   constructor(candidates: readonly Candidate[], context: StrategyContext) {
@@ -43,11 +48,15 @@ class LeastConnections implements Strategy {
     return this.#candidates[this.#breakTie(tied)]?.backend;
   }
 
-  /** Writes the indices of the least loaded to `#tied`; returns how many there are, 0 when the request accepts none. */
+  /**
+   * Writes the indices of the least loaded backends to `#tied`. Returns how many there are; 0: the request accepts
+   * none.
+   */
   #collectTied(request: PickRequest): number {
     const candidates = this.#candidates;
     let tied = 0;
-    // The least load so far, as a fraction. Fractions are compared by cross-multiplying, which is exact in whole numbers.
+    // The least load so far, as a fraction. Fractions are compared by cross-multiplication, which is exact for whole
+    // numbers.
     let leastConnections = Infinity;
     let itsWeight = 1;
     for (let index = 0; index < candidates.length; index++) {

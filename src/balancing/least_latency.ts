@@ -1,16 +1,19 @@
-/** The quicker of two: response time and current connections together decide between two random backends. */
+/** Draws two backends at random and picks the better one by response time and current connections. */
 
 import type { Backend } from "../pool/backend.ts";
 import { WeightedDraw } from "./random.ts";
 import type { Candidate, PickRequest, Strategy, StrategyContext, StrategyFactory } from "./strategy.ts";
 
-/** How fast an old measure fades while nobody asks; as fast as new ones replace it (see `Backend.answered`). */
+/**
+ * How fast an old response time fades while the backend gets no requests. New response times replace it at the same
+ * rate (see `Backend.answered`).
+ */
 const FADE_MS = 10_000;
 
-/** What this isolate knows of the age of a backend's response time. */
+/** What this isolate knows about the age of a backend's response time. */
 interface Reading {
   latencyMs: number | null;
-  /** When the value was first seen here or the backend last picked, whichever is later. */
+  /** When the value was first seen here, or when the backend was last picked, whichever is later. */
   sinceMs: number;
 }
 
@@ -18,16 +21,17 @@ interface Reading {
  * Draws two different backends by weight (power of two choices: Mitzenmacher, 2001) and picks the one with the lower
  * peak EWMA of response time (Finagle) × (current connections + 1) / weight.
  *
- * - An old measure fades while nobody asks, so that one bad moment doesn't exclude an idle backend for ever. Once
- *   picked, it counts in full again until the answer has replaced it: one request tries the backend, not a flood.
- * - A backend without a measure counts as best, and once picked as worst until it has answered or 10 s are over. So
- *   each isolate tries it with one request at a time; it can't draw all traffic, not even if it never answers.
- *   Between two of the worst, the fewer current connections / weight win.
+ * - An old response time fades while the backend gets no requests. So one slow answer does not exclude an idle backend
+ *   for ever. After a pick, the old value counts in full again until the answer replaces it. So one request tries the
+ *   backend, not a flood.
+ * - A backend without a response time counts as the best. After a pick it counts as the worst, until it has answered or
+ *   10 s have passed. So each isolate tries it with one request at a time, and it can't attract all traffic, even if it
+ *   never answers. Between two of the worst, the one with fewer current connections / weight wins.
  *
- * @param now a clock in milliseconds that never goes back
+ * @param now a clock in milliseconds that never goes backwards
  */
 export function leastLatency(now: () => number = () => performance.now()): StrategyFactory {
-  // Survives rebuilds: else each change of the pool would make old measures new.
+  // Kept when the strategy is rebuilt. Otherwise each change of the pool would make old response times look new.
   const readings = new WeakMap<Backend, Reading>();
   return (candidates, context) => new LeastLatency(candidates, context, readings, now);
 }

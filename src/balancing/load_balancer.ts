@@ -1,4 +1,4 @@
-/** Whose turn it is: keeps a strategy built for the backends that are eligible now. */
+/** Picks backends. Keeps a strategy that was built for the backends that are eligible now. */
 
 import type { Backend } from "../pool/backend.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
@@ -6,10 +6,13 @@ import { FULL_RAMP } from "../memory/setting_cells.ts";
 import { greatestCommonDivisor } from "./schedule.ts";
 import type { Candidate, PickRequest, Strategy, StrategyContext, StrategyFactory } from "./strategy.ts";
 
-/** With a longer order than this, slow start rounds weights instead of multiplying the order's length by ten. */
+/**
+ * If the order of turns would be longer than this, slow start rounds weights. It does not make the order ten times as
+ * long.
+ */
 const LONGEST_EXACT_SCHEDULE = 16_384;
 
-/** One isolate's balancer. Looks at the pool again only when its epoch or its list of backends has changed. */
+/** The balancer of one isolate. Looks at the pool again only when its epoch or its list of backends has changed. */
 export class LoadBalancer {
   readonly #pool: ServerPool;
   readonly #factory: StrategyFactory;
@@ -30,28 +33,28 @@ export class LoadBalancer {
     this.#context = context;
   }
 
-  /** The backends that may be picked, full or not. */
+  /** The eligible backends, with or without room. */
   get eligible(): readonly Backend[] {
     this.#current();
     return this.#eligible;
   }
 
   /**
-   * When the last backend was marked down, in milliseconds since the Unix epoch, while none is eligible; 0: never. Those
-   * that an operator has taken out don't count.
+   * If no backend is eligible: when the last one was marked down, in milliseconds since the Unix epoch. Backends that
+   * an operator took out don't count. Otherwise, or if none was marked down, 0.
    */
   get lostAt(): number {
     this.#current();
     return this.#lostAt;
   }
 
-  /** Returns the backend whose turn it is, or `undefined` when the request accepts none of the eligible ones. */
+  /** Returns the backend whose turn it is; `undefined`: the request accepts none of the eligible backends. */
   pick(request: PickRequest): Backend | undefined {
     return this.#current()?.pick(request);
   }
 
   #current(): Strategy | undefined {
-    // The epoch is read before the pool: a change in between is seen at the next pick.
+    // The epoch is read before the pool. So the next pick notices a change that happens in between.
     const epoch = this.#pool.shared.cells.epoch;
     const { backends } = this.#pool;
     if (epoch !== this.#epoch || backends !== this.#backends) {
@@ -66,7 +69,9 @@ export class LoadBalancer {
   }
 }
 
-/** The eligible backends: the selectable ones that are no backups, or the backups when no other is. */
+/**
+ * The eligible backends: the selectable ones that are not backups, or the selectable backups if there are no others.
+ */
 export function eligibleBackends(backends: readonly Backend[]): readonly Backend[] {
   const selectable = backends.filter((backend) => backend.selectable);
   const primaries = selectable.filter((backend) => !backend.backup);
@@ -81,7 +86,7 @@ function latestLoss(backends: readonly Backend[]): number {
   return latest;
 }
 
-/** With the smallest weights that have the right ratio. */
+/** The eligible backends, with the smallest whole weights that have the same ratios. */
 function eligibleCandidates(backends: readonly Backend[]): readonly Candidate[] {
   const eligible = eligibleBackends(backends);
   let weights = eligible.map((backend) => backend.effectiveWeight);

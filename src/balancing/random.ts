@@ -1,15 +1,18 @@
-/** Weighted random choice: by itself a strategy, and the draw that others build on. */
+/** Weighted random choice. It is a strategy, and other strategies use its draw. */
 
 import type { Candidate, PickRequest, StrategyFactory } from "./strategy.ts";
 
-/** Draws that may fall on a backend the request can't use before those it can use are looked up one by one. */
+/** After this many draws of backends that the request can't use, the backends are checked one by one. */
 const DRAWS = 4;
 
-/** Draws candidates with a chance in proportion to their weights. */
+/** Draws candidates with probabilities in proportion to their weights. */
 export class WeightedDraw {
   readonly #candidates: readonly Candidate[];
   readonly #random: () => number;
-  /** The sum of the weights up to and with each candidate: it owns the numbers below this and from the one before. */
+  /**
+   * For each candidate: the sum of the weights up to and including its own. It owns the numbers from the sum before it
+   * to below its own sum.
+   */
   readonly #bounds: Float64Array;
 
   constructor(candidates: readonly Candidate[], random: () => number) {
@@ -20,10 +23,10 @@ export class WeightedDraw {
   }
 
   /**
-   * Returns the index of a candidate that the request accepts, or `undefined` when it accepts none. The chance of each
-   * is its weight's share among the accepted, whatever was drawn and turned down before.
+   * Returns the index of a candidate that the request accepts; `undefined`: it accepts none. The probability of each is
+   * its share of the weights of all accepted candidates. Draws that were rejected do not change that.
    *
-   * @param except the index of one that may not be drawn
+   * @param except the index of a candidate that may not be drawn
    */
   draw(request: PickRequest, except = -1): number | undefined {
     for (let draw = 0; draw < DRAWS; draw++) {
@@ -47,7 +50,10 @@ export class WeightedDraw {
     return low;
   }
 
-  /** One pass, in which each takes the place of the one before with its share of the weight so far (Chao, 1982). */
+  /**
+   * Draws in one pass over the candidates. Each replaces the one drawn before with a probability of its share of the
+   * weight so far (Chao, 1982).
+   */
   #drawAccepted(request: PickRequest, except: number): number | undefined {
     let drawn: number | undefined;
     let total = 0;

@@ -1,4 +1,4 @@
-/** The strategies by name: one line each. */
+/** The strategies by name, one case each. */
 
 import type { Config } from "../config/schema.ts";
 import { headerHash } from "./header_hash.ts";

@@ -1,20 +1,21 @@
-/** Weighted rendezvous hashing: a key always meets the same backend, and only the keys of one that left move. */
+/** Weighted rendezvous hashing: a key always gets the same backend. When a backend leaves, only its keys move. */
 
 import type { Backend } from "../pool/backend.ts";
 import type { Candidate, PickRequest } from "./strategy.ts";
 
-// Changing any of these moves nearly every key in every installation.
+// If any of these changes, nearly all keys move to other backends in every installation.
 const FIRST_SEED = 0x5bd1e995;
 const SECOND_SEED = 0x1b873593;
 const LANES_FACTOR = 0x9e3779b1;
 
 /**
- * Highest random weight (Thaler & Ravishankar, 1998) in its weighted form (Schindelhauer & Schomaker, 2005): each
- * backend draws a number u in (0, 1) from the hash of the key and its id, and the highest score -weight / ln(u) wins.
- * A backend's draw depends on no other backend, so when one leaves or can't be used, exactly its keys move, to the next
- * best score of each, and they return with it; when a weight grows, keys move only to that backend.
+ * Highest random weight (Thaler & Ravishankar, 1998) in its weighted form (Schindelhauer & Schomaker, 2005): the hash
+ * of the key and a backend's id gives a number u in (0, 1) for each backend, and the highest score -weight / ln(u)
+ * wins. A backend's score does not depend on other backends. So when a backend leaves or can't be used, exactly its
+ * keys move, each to the backend with its next best score. They return when the backend does. When a weight grows, keys
+ * move only to that backend.
  *
- * The hash is integer arithmetic on the key and the id alone: the same in every isolate, process and release.
+ * The hash uses integer arithmetic on the key and the id only. So it is the same in every isolate, process and release.
  */
 export class Rendezvous {
   readonly #candidates: readonly Candidate[];
@@ -28,16 +29,17 @@ export class Rendezvous {
   }
 
   /**
-   * Returns the backend with the highest score that the request accepts, or `undefined` when it accepts none.
+   * Returns the backend with the highest score among those that the request accepts; `undefined`: it accepts none.
    *
-   * @param length how many characters of `key` count
+   * @param length how many characters of `key` are hashed
    */
   pick(key: string, request: PickRequest, length = key.length): Backend | undefined {
     const first = murmur3(key, FIRST_SEED, length);
     const second = murmur3(key, SECOND_SEED, length);
     let best: Backend | undefined;
-    // With v = 1 - u the highest score is the lowest -ln(1 - v) / weight. That is never below v / weight, nor v below
-    // its upper 32 bits: most backends are out before the lower bits, the logarithm or `accepts` are needed.
+    // With v = 1 - u, the highest score is the lowest -ln(1 - v) / weight. That is at least v / weight, and v is at
+    // least its upper 32 bits. So these bits rule out most backends, without the lower bits, the logarithm or
+    // `accepts`.
     let lowest = Infinity;
     for (let index = 0; index < this.#candidates.length; index++) {
       const candidate = this.#candidates[index];
@@ -59,8 +61,8 @@ export class Rendezvous {
 }
 
 /**
- * MurmurHash3_x86_32 (Appleby) of the first `length` UTF-16 code units of `text`, two bytes each, lower one first.
- * Returns 0 to 2^32 - 1.
+ * MurmurHash3_x86_32 (Appleby) of the first `length` UTF-16 code units of `text`, with two bytes each, the lower byte
+ * first. Returns 0 to 2^32 - 1.
  */
 export function murmur3(text: string, seed: number, length = text.length): number {
   let hash = seed;
@@ -78,7 +80,7 @@ function scramble(block: number): number {
   return Math.imul(block << 15 | block >>> 17, 0x1b873593);
 }
 
-/** MurmurHash3's finalizer: every bit of the input turns about half of the output's. */
+/** MurmurHash3's finalizer: each bit of the input changes about half of the bits of the output. */
 function mix(hash: number): number {
   hash = Math.imul(hash ^ hash >>> 16, 0x85ebca6b);
   hash = Math.imul(hash ^ hash >>> 13, 0xc2b2ae35);

@@ -1,14 +1,14 @@
-/** Smooth weighted round robin: everyone in turn, by weight, exactly. */
+/** Smooth weighted round robin: backends take turns exactly by weight. */
 
 import type { Backend } from "../pool/backend.ts";
 import { greatestCommonDivisor, smoothSchedule } from "./schedule.ts";
 import type { Candidate, PickRequest, Strategy, StrategyContext } from "./strategy.ts";
 
-/** A step of this part of a whole circle spreads the places it meets as evenly as can be (the golden ratio). */
+/** The golden ratio. Steps of this part of a circle spread their points as evenly as possible. */
 const GOLDEN_PART = (Math.sqrt(5) - 1) / 2;
 
 /**
- * Walks the smooth weighted order with a turn counter that all isolates share: over any whole number of cycles each
+ * Follows the smooth weighted order with a turn counter that all isolates share. Over any whole number of cycles, each
  * candidate is picked exactly as often as its weight says. A pick costs the same for 2 backends and for 1,000.
  */
 export function roundRobin(candidates: readonly Candidate[], context: StrategyContext): Strategy {
@@ -26,7 +26,7 @@ export function roundRobin(candidates: readonly Candidate[], context: StrategyCo
   };
 }
 
-/** For each place in the order: how many places before it have the same candidate. */
+/** For each place in the order: how many earlier places have the same candidate. */
 function ranksIn(schedule: Uint16Array, candidates: number): Uint32Array {
   const seen = new Uint32Array(candidates);
   return Uint32Array.from(schedule, (index) => {
@@ -37,16 +37,17 @@ function ranksIn(schedule: Uint16Array, candidates: number): Uint32Array {
 }
 
 /**
- * The turn fell to a backend that this request can't use: its share goes to the others by weight, not to whoever stands
- * next in the order. The turns of one backend are numbered without gaps, so the split is exact over as many of them as
- * the others weigh together. Steps near the golden ratio make neighbours of these turns go to different backends.
+ * Picks another backend when the request can't use the one whose turn it is. The share of that backend goes to the
+ * others by weight, not to the next one in the order. Its turns are numbered without gaps. So the split is exact over
+ * as many of its turns as the sum of the others' weights. Steps near the golden ratio send consecutive turns to
+ * different backends.
  *
- * @param turn which of that backend's turns this is
+ * @param turn the number of this turn among the turns of that backend
  */
 function pickByWeight(candidates: readonly Candidate[], request: PickRequest, turn: number): Backend | undefined {
   const accepted = candidates.filter((candidate) => request.accepts(candidate.backend));
   const total = accepted.reduce((sum, candidate) => sum + candidate.weight, 0);
-  let place = ((turn % total) * strideThrough(total)) % total; // NaN for none, and then the loop is empty
+  let place = ((turn % total) * strideThrough(total)) % total; // NaN if none is accepted; the loop is then empty
   for (const { backend, weight } of accepted) {
     if (place < weight) return backend;
     place -= weight;
@@ -54,9 +55,9 @@ function pickByWeight(candidates: readonly Candidate[], request: PickRequest, tu
   return undefined;
 }
 
-/** A step that meets each of `total` places once before it comes back. */
+/** Returns a step that visits each of `total` places once before it returns to the first. */
 function strideThrough(total: number): number {
   let stride = Math.max(1, Math.round(total * GOLDEN_PART));
-  while (greatestCommonDivisor(stride, total) > 1) stride++; // total + 1 at the latest
+  while (greatestCommonDivisor(stride, total) > 1) stride++; // ends at total + 1 at the latest
   return stride;
 }

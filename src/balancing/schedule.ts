@@ -1,17 +1,20 @@
-/** The smooth weighted order: who comes when, computed once for a set of weights. */
+/** The smooth weighted order of turns, computed once for a set of weights. */
 
-/** With more different weights than this, the order is made in two levels, since its cost is length × weights. */
+/**
+ * With more different weights than this, the order is made in two levels, because the cost is length × different
+ * weights.
+ */
 const MOST_WEIGHTS_AT_ONCE = 32;
 
 /**
- * Returns indices into `weights` in nginx's smooth weighted order: each index as often as its weight, divided by the
- * greatest common divisor, spread as evenly as can be. Weights 5,1,1 give 0 0 1 0 2 0 0.
+ * Returns indices into `weights` in nginx's smooth weighted order. Each index appears as often as its weight divided by
+ * the greatest common divisor, spread as evenly as possible. Weights 5,1,1 give 0 0 1 0 2 0 0.
  *
- * At each step everyone gains its weight; whoever leads then is chosen (the first of equals) and pays the total.
- * Members of equal weight take turns under that rule, so only the next member of each weight has to be compared: the
- * work is the length of the order times the number of *different* weights. Pools with very many different weights are
- * split into parts: a smooth order of the parts, and within each part a smooth order of its own; as exact, and made in
- * milliseconds instead of hundreds of them.
+ * At each step, all members gain their weight as credit. The one with the most credit (the first of equals) is chosen
+ * and pays the total. Members of equal weight take turns under this rule, so only the next member of each weight is
+ * compared. The work is the length of the order times the number of *different* weights. Sets with very many different
+ * weights are split into parts: there is a smooth order of the parts, and a smooth order within each part. The counts
+ * are as exact, and it takes milliseconds instead of hundreds of milliseconds.
  *
  * @param weights whole numbers from 1
  */
@@ -32,7 +35,8 @@ function twoLevelSchedule(weights: readonly number[], different: number): Uint16
   const order = smoothSchedule(partWeights.map(sum));
   const orders = partWeights.map(smoothSchedule);
 
-  // Whole cycles of everything: the order of the parts may be shorter than the sum of the weights by a common divisor.
+  // The schedule has whole cycles of all orders. The order of the parts may be shorter, by a common divisor of their
+  // weights.
   const schedule = new Uint16Array(sum(weights));
   const taken = new Uint32Array(parts.length);
   for (let step = 0; step < schedule.length; step++) {
@@ -49,7 +53,7 @@ function directSchedule(weights: readonly number[]): Uint16Array {
   const groups = groupByWeight(weights);
   const gain = Int32Array.from(groups, (members) => weights[members[0] ?? 0] ?? 0);
   const credit = new Int32Array(groups.length);
-  const next = new Uint16Array(groups.length); // whose turn it is in each group
+  const next = new Uint16Array(groups.length); // the next member of each group
   const schedule = new Uint16Array(sum(weights));
 
   const head = (group: number) => groups[group]?.[next[group] ?? 0] ?? 0;
@@ -57,7 +61,7 @@ function directSchedule(weights: readonly number[]): Uint16Array {
     let chosen = 0;
     let most = -Infinity;
     for (let group = 0; group < credit.length; group++) {
-      // Both arrays are as long as `groups`; `?? 0` is for the compiler and costs nothing.
+      // Both arrays are as long as `groups`. `?? 0` is for the compiler and costs nothing.
       const value = (credit[group] ?? 0) + (gain[group] ?? 0);
       credit[group] = value;
       if (value < most || (value === most && head(group) > head(chosen))) continue;
@@ -74,7 +78,7 @@ function directSchedule(weights: readonly number[]): Uint16Array {
   return schedule;
 }
 
-/** The indices of each weight, ascending. */
+/** Groups the indices by weight, in ascending order. */
 function groupByWeight(weights: readonly number[]): readonly (readonly number[])[] {
   const groups = new Map<number, number[]>();
   weights.forEach((weight, index) => {
@@ -89,7 +93,7 @@ function sum(weights: readonly number[]): number {
   return weights.reduce((total, weight) => total + weight, 0);
 }
 
-/** Of two whole numbers; 0 is neutral. */
+/** The greatest common divisor of two whole numbers; with 0, it is the other number. */
 export function greatestCommonDivisor(a: number, b: number): number {
   while (b !== 0) [a, b] = [b, a % b];
   return a;

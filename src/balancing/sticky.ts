@@ -1,4 +1,4 @@
-/** Sticky sessions: which backend a client had before. */
+/** Sticky sessions: find the backend that a client had before. */
 
 import { createHash } from "node:crypto";
 import type { Config } from "../config/schema.ts";
@@ -9,24 +9,27 @@ import type { SessionTable } from "../memory/session_table.ts";
 /** What stickiness may know of a request. */
 export interface StickyRequest {
   readonly client: string;
-  /** Whether the client's own connection is encrypted, here or at a trusted proxy. */
+  /** Whether the client's own connection is encrypted: the one to us, or the one to a trusted proxy. */
   readonly secure: boolean;
   header(name: string): string | undefined;
 }
 
 type CookieConfig = Extract<Config["sticky"], { by: "cookie" }>;
 
-/** Binds clients to backends. Knows nothing of health: who asks decides whether the backend may still serve. */
+/** Binds clients to backends. Knows nothing of health: the caller decides whether the backend may still serve. */
 export interface Stickiness {
   /** The backend that the client is bound to, if it is in the pool. */
   find(request: StickyRequest): Backend | undefined;
-  /** As `find`, but for somebody who only asks: the session gets no older for it, nor younger. */
+  /** Like `find`, but does not count as a use of the session. */
   peek(request: StickyRequest): Backend | undefined;
-  /** Binds the client; returns the value of a `Set-Cookie` header where the client has to be told. */
+  /** Binds the client. Returns the value of a `Set-Cookie` header if the client has to be told. */
   bind(request: StickyRequest, backend: Backend): string | undefined;
 }
 
-/** Returns what `sticky` asks for. `table` is the sessions by address, which all isolates share. */
+/**
+ * Returns the kind of stickiness that `sticky` asks for; `undefined`: none. `table` has the sessions by address, which
+ * all isolates share.
+ */
 export function stickiness(
   config: Config["sticky"],
   pool: ServerPool,
@@ -38,16 +41,16 @@ export function stickiness(
 }
 
 /**
- * By a cookie that names the backend: no state, so that any number of processes with the same backends agree, and
- * restarts are survived. The name is a hash: it tells nothing of the address, and one that names no backend of the
- * pool is worth nothing. Behind it stands when it was given out, for the renewal at half its life.
+ * Sessions in a cookie that names the backend. There is no state, so sessions survive restarts, and all processes with
+ * the same backends agree. The name is a hash, so it does not reveal the address. A name of no backend in the pool is
+ * ignored. The cookie also holds the time when it was set, because it is renewed after half its lifetime.
  */
 export class CookieStickiness implements Stickiness {
   readonly #cookie: string;
   readonly #timeoutMs: number;
-  /** `null`: where the client's connection is encrypted. */
+  /** `null`: set `Secure` if the client's connection is encrypted. */
   readonly #secure: boolean | null;
-  /** All but `Secure`, as they stand behind each value. */
+  /** All attributes but `Secure`, as text that follows the value. */
   readonly #attributes: string;
   readonly #pool: ServerPool;
   readonly #now: () => number;
@@ -73,7 +76,8 @@ export class CookieStickiness implements Stickiness {
 
   bind(request: StickyRequest, backend: Backend): string | undefined {
     const session = this.#read(request);
-    // A backend that drains keeps its sessions only until they time out: a client that keeps coming would never leave.
+    // A draining backend keeps its sessions only until they time out. If they were renewed, an active client would
+    // never leave.
     const renewable = backend.state === "active" && backend.weight > 0;
     if (session?.backend === backend && (session.ageMs < this.#timeoutMs / 2 || !renewable)) return undefined;
     const givenAt = Math.floor(this.#now() / 1000).toString(36);
@@ -81,11 +85,13 @@ export class CookieStickiness implements Stickiness {
     return `${this.#cookie}=${this.#nameOf(backend)}.${givenAt}${this.#attributes}${secure}`;
   }
 
-  /** What the first of the client's cookies says that names a backend of the pool and is not past its time. */
+  /**
+   * Returns the session in the first of the client's cookies that names a backend of the pool and has not timed out.
+   */
   #read(request: StickyRequest): { backend: Backend; ageMs: number } | undefined {
     const header = request.header("cookie");
     if (header === undefined) return undefined;
-    // Another path, or another site of the same domain, may have set one of the same name.
+    // Another path, or another site of the same domain, may have set a cookie with the same name.
     for (let start = 0; start < header.length;) {
       let end = header.indexOf(";", start);
       if (end === -1) end = header.length;
@@ -100,7 +106,8 @@ export class CookieStickiness implements Stickiness {
   #sessionOf(value: string): { backend: Backend; ageMs: number } | undefined {
     const dot = value.indexOf(".");
     const ageMs = this.#now() - parseInt(value.slice(dot + 1), 36) * 1000;
-    // A clock a little behind that of the process that gave it out is no reason to lose the session.
+    // The cookie may seem to come from the future, because another process with a different clock set it. The session
+    // is kept.
     if (dot === -1 || !(ageMs < this.#timeoutMs) || ageMs < -this.#timeoutMs) return undefined;
     const backend = this.#byName().get(value.slice(0, dot));
     return backend && { backend, ageMs: Math.max(ageMs, 0) };
@@ -124,7 +131,7 @@ export class CookieStickiness implements Stickiness {
   }
 }
 
-/** By the client's address, in a table that all isolates share. */
+/** Sessions by the client's address, in a table that all isolates share. */
 export class AddressStickiness implements Stickiness {
   readonly #table: SessionTable;
   readonly #pool: ServerPool;
@@ -151,7 +158,7 @@ export class AddressStickiness implements Stickiness {
   }
 }
 
-/** RFC 6265bis §4.1. */
+/** The attributes of the cookie (RFC 6265bis §4.1). */
 function attributesOf({ timeoutMs, path, domain, sameSite }: CookieConfig): string {
   const scope = domain === null ? "" : `; Domain=${domain}`;
   return `; Path=${path}${scope}; Max-Age=${Math.ceil(timeoutMs / 1000)}; HttpOnly; SameSite=${SAME_SITE[sameSite]}`;
@@ -159,7 +166,7 @@ function attributesOf({ timeoutMs, path, domain, sameSite }: CookieConfig): stri
 
 const SAME_SITE = { lax: "Lax", strict: "Strict", none: "None" } as const;
 
-/** The value of the cookie that stands between `start` and `end` of a `Cookie` header, if it has this name. */
+/** Returns the value of the cookie between `start` and `end` of a `Cookie` header, if the cookie has this name. */
 function valueIn(header: string, start: number, end: number, name: string): string | undefined {
   while (header.charCodeAt(start) === 0x20) start++;
   if (!header.startsWith(name, start) || header.charCodeAt(start + name.length) !== 0x3d) return undefined;

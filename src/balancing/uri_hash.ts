@@ -1,11 +1,11 @@
-/** The same path, the same backend. */
+/** Sends requests with the same path to the same backend. */
 
 import { Rendezvous } from "./rendezvous.ts";
 import type { StrategyFactory } from "./strategy.ts";
 
 /**
- * Weighted rendezvous hashing of the path as the client sent it, without the query: what HAProxy's `balance uri` goes
- * by, so that a cache behind it sees all variants of a page.
+ * Weighted rendezvous hashing of the path, as the client sent it, without the query. HAProxy's `balance uri` does the
+ * same. So a cache behind it gets all variants of a page.
  */
 export const uriHash: StrategyFactory = (candidates) => {
   const rendezvous = new Rendezvous(candidates);

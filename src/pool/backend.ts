@@ -1,4 +1,4 @@
-/** One server that requests are forwarded to, as every plane sees it. */
+/** One server that requests are forwarded to. Both planes use this class. */
 
 import { createHash } from "node:crypto";
 import type { BackendSpec } from "../config/schema.ts";
@@ -13,7 +13,7 @@ export interface CheckResult {
   /** ISO 8601. */
   readonly at: string;
   readonly ok: boolean;
-  /** HTTP status; `null` for a TCP check or where no answer came. */
+  /** The HTTP status; `null`: a TCP check, or no answer arrived. */
   readonly status: number | null;
   readonly durationMs: number;
   readonly error: string | null;
@@ -27,7 +27,7 @@ export interface BackendChange {
   readonly reason: string;
 }
 
-/** What an operator can set about a backend. */
+/** The settings of a backend that an operator can change. */
 export interface BackendSettings {
   readonly weight: number;
   readonly maxConnections: number | null;
@@ -35,21 +35,21 @@ export interface BackendSettings {
   readonly state: BackendState;
 }
 
-/** A WebSocket or tunnel to a backend: it may last for ever. */
+/** A WebSocket or tunnel to a backend. It may last for ever. */
 export interface LastingConnection {
-  /** Its backend has left: closes it on both sides. */
+  /** Closes the connection on both sides, because the backend has left. */
   goAway(): void;
 }
 
-/** How fast old response times are forgotten, in milliseconds (the decay of the peak EWMA). */
+/** How fast old response times lose weight, in milliseconds (the decay of the peak EWMA). */
 const LATENCY_DECAY_MS = 10_000;
 
 /**
- * A backend of the pool. What changes per request is read from shared memory at each look; what it is (URL, id) never
- * changes: a backend with another URL is another backend.
+ * A backend of the pool. Its identity (URL, id) never changes: a different URL is a different backend. All values that
+ * change are read from shared memory at each access.
  */
 export class Backend {
-  /** Stable for a URL across restarts. */
+  /** The same for the same URL, across restarts, too. */
   readonly id: string;
   /** Normalised: lower-case host, no default port, no trailing slash. */
   readonly url: string;
@@ -60,15 +60,18 @@ export class Backend {
   readonly hostname: string;
   readonly port: number;
   readonly tls: BackendSpec["tls"];
-  /** The place in shared memory. */
+  /** Its place in shared memory. */
   readonly slot: number;
-  /** Which of the backends that had the slot in turn this is. */
+  /** The number of this backend among those that have had the slot. */
   readonly generation: number;
-  /** Control plane only: health checks so far. */
+  /** Health checks so far. Control plane only. */
   readonly checks = { passed: 0, failed: 0 };
-  /** Whether it may get requests at all; a request that waited may still know it after its removal. */
+  /**
+   * Whether it is in the pool. Only then may it get requests. A request that waited may still refer to a removed
+   * backend.
+   */
   inPool = true;
-  /** Whether it has drained on its way out, so that WebSockets and tunnels to it end. */
+  /** Whether it has drained before its removal, so that its WebSockets and tunnels end. */
   drained = false;
   readonly #lasting = new Set<LastingConnection>();
   /** Control plane only. */
@@ -100,19 +103,19 @@ export class Backend {
     this.#answers = answers;
   }
 
-  /** As the configuration would say it now. */
+  /** The backend as a configuration would describe it now. */
   get spec(): BackendSpec {
     const { url, weight, maxConnections, backup, tls } = this;
     return { url, weight, maxConnections, backup, tls };
   }
 
-  /** A copy of what an operator can set, as it is now. */
+  /** A copy of its present settings. */
   get settings(): BackendSettings {
     const { weight, maxConnections, backup, state } = this;
     return { weight, maxConnections, backup, state };
   }
 
-  /** The health: checks and passive observations together. */
+  /** Whether it is up and not ejected. */
   get alive(): boolean {
     return this.#health.isUp(this.slot) && !this.#health.isEjected(this.slot);
   }
@@ -122,7 +125,7 @@ export class Backend {
     return this.#health.downSince(this.slot);
   }
 
-  /** Its outage counts from this moment, in milliseconds since the Unix epoch. */
+  /** Sets when its outage began, in milliseconds since the Unix epoch. */
   noteDownSince(atMs: number): void {
     this.#health.setDownSince(this.slot, atMs);
   }
@@ -145,12 +148,14 @@ export class Backend {
     this.#health.setEjectedUntil(this.slot, atMs);
   }
 
-  /** Since when no connection to it could be made, in milliseconds since the Unix epoch; 0: the last one could. */
+  /**
+   * Since when all connections to it have failed, in milliseconds since the Unix epoch; 0: the last one did not fail.
+   */
   get refusingSince(): number {
     return this.#answers.refusingSince(this.slot);
   }
 
-  /** What checks and connections say, whatever ejections say. */
+  /** The health according to checks and connections. Ejections don't count. */
   get up(): boolean {
     return this.#health.isUp(this.slot);
   }
@@ -159,7 +164,7 @@ export class Backend {
     return this.#health.isEjected(this.slot);
   }
 
-  /** What the operator asked for. */
+  /** The state that the operator has set. */
   get state(): BackendState {
     return this.#settings.state(this.slot);
   }
@@ -169,12 +174,12 @@ export class Backend {
     return this.#settings.weight(this.slot);
   }
 
-  /** How far slow start has come: 1 to `FULL_RAMP`. */
+  /** The step that slow start has reached: 1 to `FULL_RAMP`. */
   get ramp(): number {
     return this.#settings.ramp(this.slot);
   }
 
-  /** The weight in tenths that slow start allows now; what strategies go by. */
+  /** The weight that slow start allows now, in tenths. Strategies use it. */
   get effectiveWeight(): number {
     return this.weight * this.ramp;
   }
@@ -198,36 +203,38 @@ export class Backend {
     return this.#connections.requests(this.slot);
   }
 
-  /** Attempts that failed by the backend's fault, of all isolates. */
+  /** Attempts that failed because of the backend, of all isolates. */
   get totalFailures(): number {
     return this.#connections.failures(this.slot);
   }
 
-  /** Peak EWMA of the time to the response head; `null` before the first answer. */
+  /** Peak EWMA of the time to the response head, in milliseconds; `null` before the first answer. */
   get latencyMs(): number | null {
     return this.#answers.latencyMs(this.slot);
   }
 
-  /** Whether its health lets it serve: it is alive, or all are down and serve all the same (`health.failOpen`). */
+  /**
+   * Whether its health allows it to serve: it is alive, or all backends are down and serve anyway (`health.failOpen`).
+   */
   get usable(): boolean {
     return this.alive || this.#shared.cells.failingOpen;
   }
 
-  /** May take new requests that no session binds: usable, active, weight above 0. */
+  /** Whether it may get requests without a session: it is usable, active, and its weight is above 0. */
   get selectable(): boolean {
     return this.usable && this.state === "active" && this.weight > 0;
   }
 
-  /** Below `maxConnections`. */
+  /** Whether it is below `maxConnections`. */
   get hasRoom(): boolean {
     return this.#connections.room(this.slot) > 0;
   }
 
   /**
-   * Whether a request may have a place before all others who wait for one.
+   * Whether a request may take a place now. Requests that wait longer for one go first.
    *
-   * @param ticket its place in the line; `NO_TICKET`: it does not wait yet
-   * @param open whether those who wait for any backend could have this one
+   * @param ticket the request's ticket; `NO_TICKET`: it does not wait yet
+   * @param open whether requests that wait for any backend could use this one
    */
   hasRoomFor(ticket: number, open = true): boolean {
     const { slot } = this;
@@ -237,47 +244,51 @@ export class Backend {
     return room > 0 && (line.empty || line.lets({ slot, ticket, room, open }));
   }
 
-  /** Counts a connection until the lease is released; `undefined` at `maxConnections` and once it is removed. */
+  /**
+   * Counts a connection until the lease is released; `undefined`: the backend is at `maxConnections` or was removed.
+   */
   lease(): Lease | undefined {
     return this.inPool && this.#connections.open(this.slot) ? new Lease(this, this.#connections) : undefined;
   }
 
-  /** Tells a WebSocket or tunnel of this isolate when it has to end, until the returned function is called. */
+  /**
+   * Registers a WebSocket or tunnel of this isolate, which is told when it has to end. The returned function ends that.
+   */
   joinLasting(connection: LastingConnection): () => void {
     this.#lasting.add(connection);
-    if (this.drained) connection.goAway(); // it was on its way when the drain ended
+    if (this.drained) connection.goAway(); // it began after the drain had ended
     return () => this.#lasting.delete(connection);
   }
 
-  /** Its drain has ended: nobody waits any longer for what may last for ever. */
+  /** Ends the WebSockets and tunnels of this isolate, because the drain has ended. */
   endLasting(): void {
     this.drained = true;
     for (const connection of this.#lasting) connection.goAway();
   }
 
-  /** A response head came: `latencyMs` after the attempt began. */
+  /** Records a response head, which arrived `latencyMs` after the attempt began. */
   answered(latencyMs: number): void {
     this.clearConnectFailures();
     this.#answers.recordLatency(this.slot, latencyMs, Date.now(), LATENCY_DECAY_MS);
   }
 
-  /** An attempt failed by the backend's fault. */
+  /** Counts an attempt that failed because of the backend. */
   countFailure(): void {
     this.#connections.countFailure(this.slot);
   }
 
-  /** The row of failed connections is over. */
+  /** Ends the row of failed connections. */
   clearConnectFailures(): void {
     this.#answers.clearConnectFailures(this.slot);
   }
 
-  /** A connection could not be made; returns how many in a row could not. */
+  /** Counts a failed connection. Returns how many there have been in a row. */
   countConnectFailure(): number {
     return this.#answers.countConnectFailure(this.slot);
   }
 }
 
-/** One request in flight at a backend. Ends when the response body does, exactly once. */
+/** One request in flight at a backend. Counts as a connection until the response body has ended. */
 export class Lease {
   readonly backend: Backend;
   readonly #connections: ConnectionCells;
@@ -288,7 +299,7 @@ export class Lease {
     this.#connections = connections;
   }
 
-  /** Gives the connection back; later calls do nothing. */
+  /** Gives the connection back. Later calls do nothing. */
   release(): void {
     if (!this.#open) return;
     this.#open = false;

@@ -1,30 +1,30 @@
-/** Changes of who is in the pools of a process, one after the other: one queue for all pools, whoever asks. */
+/** Makes changes of the lists of backends one after the other. There is one queue for all pools and all callers. */
 
 import type { BackendSpec } from "../config/schema.ts";
 import type { Backend } from "./backend.ts";
 import { mustHaveRoom, type ServerPool } from "./server_pool.ts";
 
-/** A list that a pool is to have, from whoever owns it: the configuration file, say. */
+/** A list of backends that a pool is to have. It comes from the owner of the list, such as the configuration file. */
 export interface WantedBackends {
   readonly pool: ServerPool;
   readonly specs: readonly BackendSpec[];
   /** Whether new backends count as up before a check has passed. */
   readonly up: boolean;
   readonly reason: string;
-  /** The files of authorities that hold something else than when the backends in the pool were made. */
+  /** Files of authorities whose content has changed since the present backends were made. */
   readonly newAuthorities?: ReadonlySet<string>;
 }
 
-/** What a new list changed; URLs. */
+/** The URLs that a new list added, removed or changed. */
 export interface Difference {
   readonly added: readonly string[];
   readonly removed: readonly string[];
   readonly changed: readonly string[];
 }
 
-/** Makes the changes that it is asked for in their order. So each sees all that were answered before it. */
+/** Runs changes in the order in which they were asked for. So each change sees the results of all earlier ones. */
 export class ChangeQueue {
-  /** Settles when all that forward go by what the pools hold. */
+  /** Settles when all isolates that forward requests use the present lists. */
   readonly settled: () => Promise<void>;
   readonly #lists: Lists;
   #last: Promise<unknown> = Promise.resolve();
@@ -34,20 +34,20 @@ export class ChangeQueue {
     this.#lists = new Lists(settled);
   }
 
-  /** Runs a change when all before it are done; those asked for later wait for it. */
+  /** Runs a change when all earlier ones have ended. Later ones wait for it. */
   run<T>(change: (lists: Lists) => T | Promise<T>): Promise<T> {
     const result = this.#last.then(() => change(this.#lists));
-    this.#last = result.catch(() => {}); // whoever asked for it is told
+    this.#last = result.catch(() => {}); // the caller gets the error
     return result;
   }
 
-  /** Settles when the changes asked for by now are done. */
+  /** Settles when the changes that were asked for so far have ended. */
   async idle(): Promise<void> {
     await this.#last;
   }
 }
 
-/** What a change may do with whole lists while it runs. */
+/** What a running change may do with whole lists. */
 export class Lists {
   readonly #settled: () => Promise<void>;
 
@@ -56,10 +56,10 @@ export class Lists {
   }
 
   /**
-   * Sees to it that these lists can replace the present ones as a whole. Places of backends removed before come free when
-   * every isolate has heard of that, which is waited for.
+   * Makes sure that these lists can replace the present ones completely. If there is too little room, waits until all
+   * isolates have heard of earlier removals, because that frees slots.
    *
-   * @throws {PoolFullError} when there is no room; nothing has changed
+   * @throws {PoolFullError} when there is not enough room. Nothing has changed then
    */
   async makeRoom(all: readonly WantedBackends[]): Promise<void> {
     try {
@@ -71,8 +71,9 @@ export class Lists {
   }
 
   /**
-   * Makes a pool's list what its owner says, in one step; there has to be room. Backends that stay keep their counters,
-   * health, connections and the operator's `state`; those that only the admin API knew go.
+   * Replaces the list of a pool in one step. There must be room. Backends that stay keep their counters, health,
+   * connections and the operator's `state`. Backends that are not in the new list are removed, also those that were
+   * added by the admin API.
    */
   replace(wanted: WantedBackends): Difference {
     const { pool, specs, up, reason } = wanted;
@@ -92,7 +93,10 @@ export class Lists {
   }
 }
 
-/** Removals count before additions, in whichever pools: a reload may move backends from a pool to another. */
+/**
+ * Checks the room for all lists together. Removals count first, because a reload may move backends from one pool to
+ * another.
+ */
 function mustHaveRoomFor(all: readonly WantedBackends[]): void {
   const [first] = all;
   if (first === undefined) return;
@@ -120,7 +124,9 @@ function compare({ pool, specs, newAuthorities = new Set() }: WantedBackends) {
   return { gone, kept, fresh: specs.filter(({ url }) => !present.has(url)) };
 }
 
-/** How connections to a backend are encrypted is part of what it is: with other settings it is another backend. */
+/**
+ * Whether a backend stays. A backend with other TLS settings, or with a changed file of authorities, is a new backend.
+ */
 function keeps({ tls }: Backend, spec: BackendSpec, newAuthorities: ReadonlySet<string>): boolean {
   if (JSON.stringify(spec.tls) !== JSON.stringify(tls)) return false;
   return tls.ca === null || !newAuthorities.has(tls.ca);

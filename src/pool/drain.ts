@@ -1,25 +1,28 @@
-/** A backend that gets no new traffic, on its way out of the pool. */
+/** Drains a backend before its removal: it gets no new traffic while its requests end. */
 
 import type { Backend, BackendSettings } from "./backend.ts";
 import type { ServerPool } from "./server_pool.ts";
 
-/** The backend of a drain was made active again before its last request had ended. */
+/** The backend was set to active again before its drain had ended. */
 export class DrainCalledOffError extends Error {
   override readonly name = "DrainCalledOffError";
 }
 
-/** How often a drain looks whether the last request has ended. */
+/** How often a drain checks whether the last request has ended. */
 const LOOK_MS = 10;
 
-/** One drain, from its beginning on. */
+/** One drain of one backend. */
 export class Drain {
   readonly backend: Backend;
   readonly #deadline: number;
-  /** The backend as it was. */
+  /** The backend's settings before the drain. */
   readonly before: BackendSettings;
   #calledOff = false;
 
-  /** Begins: an active backend drains. A disabled one stays as it is, which is even less traffic. */
+  /**
+   * Begins the drain: sets an active backend to draining. A disabled one stays disabled, because it gets even less
+   * traffic.
+   */
   constructor(
     pool: ServerPool,
     backend: Backend,
@@ -31,7 +34,9 @@ export class Drain {
     if (backend.state === "active") pool.update(backend, { state: "draining" }, reason);
   }
 
-  /** Settles when no request is left, its time is over, it was called off, or somebody else removed the backend. */
+  /**
+   * Settles when no request is left, the time is over, the drain was called off, or the backend was removed otherwise.
+   */
   async ended(): Promise<void> {
     const { backend } = this;
     while (
@@ -39,18 +44,21 @@ export class Drain {
     ) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 
-  /** An operator wants the backend to serve. */
+  /** Calls the drain off, because an operator wants the backend to serve. */
   callOff(): void {
     this.#calledOff = true;
   }
 
-  /** @throws {DrainCalledOffError} when it was called off */
+  /** @throws {DrainCalledOffError} when the drain was called off */
   mustBeOn(): void {
     if (!this.#calledOff) return;
     throw new DrainCalledOffError(`${this.backend.url} was set to active again, so it is not removed`);
   }
 
-  /** The removal has failed: gives the backend the state that it had before, unless somebody changed it since. */
+  /**
+   * Restores the state from before the drain, because the removal has failed. Does nothing if the state was changed
+   * since.
+   */
   undo(pool: ServerPool, reason: string): void {
     const { backend, before } = this;
     if (this.#calledOff) return;

@@ -1,4 +1,4 @@
-/** Who is in a pool: the one writer of it, whoever asks for a change. */
+/** Makes all changes of the list of backends of a pool, for all callers. */
 
 import type { BackendChange } from "../config/backend_change.ts";
 import type { BackendSpec } from "../config/schema.ts";
@@ -7,14 +7,14 @@ import type { ChangeQueue, Difference, WantedBackends } from "./change_queue.ts"
 import { Drain } from "./drain.ts";
 import type { BackendPatch, ServerPool } from "./server_pool.ts";
 
-/** What a `Membership` works with. */
+/** What a `Membership` needs. */
 export interface MembershipOptions {
   readonly pool: ServerPool;
-  /** That of all pools. */
+  /** The queue of all pools. */
   readonly changes: ChangeQueue;
   /**
-   * Told what is about to change, for the configuration file where changes are to last. When it rejects, the pool stays
-   * as it was.
+   * Called before a change, to write it into the configuration file if changes are to be kept. When it rejects, the
+   * pool does not change.
    */
   readonly persist: (change: BackendChange) => Promise<void>;
 }
@@ -23,13 +23,13 @@ export interface MembershipOptions {
 export interface Changed {
   readonly backend: Backend;
   readonly before: BackendSettings;
-  /** `null`: nothing differed. */
+  /** `null`: nothing changed. */
   readonly after: BackendSettings | null;
 }
 
 /** How a backend is removed. */
 export interface RemovalOptions<T> {
-  /** How long requests may take to end first; `undefined`: it goes at once. */
+  /** How long the backend may drain; `undefined`: it is removed at once. */
   readonly drainMs: number | undefined;
   readonly reason: string;
   readonly describe: (backend: Backend) => T;
@@ -37,29 +37,29 @@ export interface RemovalOptions<T> {
 
 /** A removal. */
 export interface Removed<T> {
-  /** As it was before it drained. */
+  /** The settings before the drain. */
   readonly before: BackendSettings;
-  /** What `describe` said. */
+  /** What `describe` returned. */
   readonly description: T;
 }
 
-/** The configuration file could not be written, so nothing has changed. */
+/** The configuration file could not be written. Nothing has changed. */
 export class NotPersistedError extends Error {
   override readonly name = "NotPersistedError";
 }
 
-/** The pool has no such backend, or no longer. */
+/** The pool does not have such a backend, or no longer has it. */
 export class UnknownBackendError extends Error {
   override readonly name = "UnknownBackendError";
 }
 
-/** Finds the backend that a change is about, when it is the change's turn. Throws where there is none. */
+/** Finds the backend to change. Called when it is the change's turn. Throws if there is none. */
 export type FindBackend = (pool: ServerPool) => Backend;
 
 /**
- * Makes every change of a pool's list, one after the other with those of other pools: what the admin API asks for,
- * reloads, the watched file. A change is written to the file before it is made in the pool. Another owner of a list joins
- * by calling `apply`.
+ * Makes every change of a pool's list: for the admin API, for reloads and for the watched file. The changes of all
+ * pools run one after the other. A change is written to the file before it is made in the pool. A new owner of lists
+ * calls `apply`.
  */
 export class Membership {
   readonly #pool: ServerPool;
@@ -73,7 +73,7 @@ export class Membership {
     this.#persist = persist;
   }
 
-  /** Makes the pool's list what its owner says. */
+  /** Replaces the pool's list with the one that its owner wants. */
   apply(wanted: Omit<WantedBackends, "pool">): Promise<Difference> {
     const list = { ...wanted, pool: this.#pool };
     return this.#changes.run(async (lists) => {
@@ -83,9 +83,9 @@ export class Membership {
   }
 
   /**
-   * Adds a backend. Resolves when all that forward know it.
+   * Adds a backend. Resolves when all isolates that forward requests know it.
    *
-   * @throws {DuplicateBackendError} when one with the same URL is there
+   * @throws {DuplicateBackendError} when the pool has one with the same URL
    * @throws {PoolFullError} when there is no room
    * @throws {NotPersistedError} when the file can't be written
    */
@@ -100,15 +100,15 @@ export class Membership {
   }
 
   /**
-   * Changes a backend, all or nothing. A drain is called off by making its backend active again.
+   * Changes a backend completely or not at all. Setting its state to active calls off a drain.
    *
-   * @throws {NotPersistedError} when the file can't be written; what `find` throws
+   * @throws {NotPersistedError} when the file can't be written. Also throws what `find` throws
    */
   change(find: FindBackend, patch: BackendPatch, reason: string): Promise<Changed> {
     return this.#changes.run(async () => {
       const backend = find(this.#pool);
       const before = backend.settings;
-      const { state, ...fields } = patch; // the operator's state is not the file's affair
+      const { state, ...fields } = patch; // the operator's state is not in the file
       if (Object.keys(fields).length > 0) await this.#save({ kind: "change", url: backend.url, fields });
       if (state === "active") this.#callOffDrains(backend);
       const differs = this.#pool.update(backend, patch, reason);
@@ -117,12 +117,14 @@ export class Membership {
   }
 
   /**
-   * Removes a backend, at once or when a drain has ended; other changes do not wait for that. Resolves when nobody
-   * forwards to it any more. `describe` is asked just before it goes: its place in shared memory may soon be another's.
+   * Removes a backend, at once or after a drain. Other changes do not wait for the drain. Resolves when no isolate
+   * sends new requests to it. `describe` is called just before the removal, because another backend may get the slot
+   * soon after.
    *
-   * @throws {DrainCalledOffError} when the backend was made active again before the drain had ended
-   * @throws {UnknownBackendError} when somebody else removed it meanwhile
-   * @throws {NotPersistedError} when the file can't be written; its state is then as before; what `find` throws
+   * @throws {DrainCalledOffError} when the backend was set to active again before the drain had ended
+   * @throws {UnknownBackendError} when it was removed otherwise in the meantime
+   * @throws {NotPersistedError} when the file can't be written. The state is then as before. Also throws what `find`
+   * throws
    */
   async remove<T>(find: FindBackend, removal: RemovalOptions<T>): Promise<Removed<T>> {
     const { drainMs, reason } = removal;

@@ -1,4 +1,4 @@
-/** The backends: which there are, and every change of their health and state, told to whoever listens. */
+/** The backends of a pool. Tells listeners about every change of the list, and of health and state. */
 
 import { MAX_BACKENDS } from "../config/backend_limit.ts";
 import type { BackendSpec } from "../config/schema.ts";
@@ -18,7 +18,7 @@ export interface PoolEvent {
   readonly at: string;
 }
 
-/** What an operator may change about a backend; what is absent stays. */
+/** The settings of a backend that an operator changes. Absent ones stay as they are. */
 export interface BackendPatch {
   readonly weight?: number;
   readonly maxConnections?: number | null;
@@ -31,24 +31,24 @@ export class DuplicateBackendError extends Error {
   override readonly name = "DuplicateBackendError";
 }
 
-/** All pools hold `MAX_BACKENDS` backends, or requests to removed backends still hold too many places. */
+/** The pools have `MAX_BACKENDS` backends, or requests to removed backends still use too many slots. */
 export class PoolFullError extends Error {
   override readonly name = "PoolFullError";
 }
 
-/** A backend, and its place in shared memory. */
+/** A backend and its slot. */
 export interface PlacedBackend {
   readonly spec: BackendSpec;
   readonly slot: number;
 }
 
-/** Backends that leave and backends that come, in one step. */
+/** Backends that are removed and added in one step. */
 export interface Swap<Added> {
   readonly removed: readonly Backend[];
   readonly added: readonly Added[];
 }
 
-/** The pool of one isolate. The control plane's allots the slots in shared memory; replicas are told them. */
+/** One isolate's view of a pool. The control plane chooses the slots in shared memory. Workers are told them. */
 export class ServerPool {
   readonly shared: PoolMemory;
   #backends: readonly Backend[] = [];
@@ -58,7 +58,10 @@ export class ServerPool {
     this.shared = shared;
   }
 
-  /** All of them, in the order they were added. A new array at every change, so it can be kept as a snapshot. */
+  /**
+   * All backends, in the order in which they were added. Every change makes a new array, so it can be kept as a
+   * snapshot.
+   */
   get backends(): readonly Backend[] {
     return this.#backends;
   }
@@ -67,7 +70,7 @@ export class ServerPool {
     return this.#backends.find((backend) => backend.id === id);
   }
 
-  /** By its normalised URL. */
+  /** Finds a backend by its normalised URL. */
   getByUrl(url: string): Backend | undefined {
     return this.#backends.find((backend) => backend.url === url);
   }
@@ -79,36 +82,36 @@ export class ServerPool {
   }
 
   /**
-   * Adds a backend, up unless `up` is false. Traffic reaches it at once.
+   * Adds a backend. It is up unless `up` is false. It gets traffic at once.
    *
    * @throws {DuplicateBackendError} when one with the same URL is there
    * @throws {PoolFullError} when there is no room
    */
   add(spec: BackendSpec, reason: string, up = true): Backend {
     this.mustTake(spec.url);
-    const [slot = 0] = this.shared.memory.slots.take(1); // it gives as many as it is asked for
+    const [slot = 0] = this.shared.memory.slots.take(1); // `take(1)` returns one slot
     this.#place(slot, spec, up);
     return this.adopt(spec, slot, reason);
   }
 
   /**
-   * Exchanges backends in one step: no request finds the pool half changed. Those added are up unless `up` is false;
-   * their URLs must not be in the pool afterwards already. There has to be room.
+   * Replaces backends in one step, so that no request finds the pool half changed. `up`: whether the added ones are up.
+   * Their URLs must differ from those of the backends that stay. There must be room.
    */
   swap({ removed, added }: Swap<BackendSpec>, reason: string, up: boolean): void {
     const slots = this.shared.memory.slots.take(added.length);
-    const placed = added.map((spec, index) => ({ spec, slot: slots[index] ?? 0 })); // there are as many
+    const placed = added.map((spec, index) => ({ spec, slot: slots[index] ?? 0 })); // there is one slot for each
     for (const { spec, slot } of placed) this.#place(slot, spec, up);
     this.follow({ removed, added: placed }, reason);
     for (const { slot } of removed) this.shared.memory.slots.giveBack(slot);
   }
 
-  /** Follows a swap that the control plane made, which has given slots to the new backends: a worker's part. */
+  /** Repeats, in a worker, a swap that the control plane has made. The new backends already have slots. */
   follow({ removed, added }: Swap<PlacedBackend>, reason: string): void {
     this.#put(removed, added.map(({ spec, slot }) => new Backend(spec, slot, this.shared)), reason);
   }
 
-  /** Adds a backend that another isolate's pool has given a slot. */
+  /** Adds a backend that already has a slot. */
   adopt(spec: BackendSpec, slot: number, reason: string): Backend {
     const backend = new Backend(spec, slot, this.shared);
     this.#put([], [backend], reason);
@@ -116,8 +119,8 @@ export class ServerPool {
   }
 
   /**
-   * Takes a backend out: no request that is not on its way there goes to it any more. Those finish; WebSockets and
-   * tunnels do too, unless it has drained: then their time is over.
+   * Removes a backend. It gets no new requests. Its present requests may end. So may WebSockets and tunnels, unless the
+   * backend has drained: then they are closed.
    */
   remove(backend: Backend, reason: string, { drained = false }: { readonly drained?: boolean } = {}): void {
     if (!this.#backends.includes(backend)) return;
@@ -127,7 +130,7 @@ export class ServerPool {
   }
 
   /**
-   * Fails unless a backend with this URL can be added now.
+   * Throws unless a backend with this URL can be added now.
    *
    * @throws {DuplicateBackendError} when one with the same URL is there
    * @throws {PoolFullError} when there is no room
@@ -137,34 +140,34 @@ export class ServerPool {
     mustHaveRoom(this.shared.memory.slots, { removed: 0, added: 1 });
   }
 
-  /** The backend that has this slot, if it is the one that was meant. */
+  /** The backend with this slot and generation. */
   getBySlot(slot: number, generation: number): Backend | undefined {
     return this.#backends.find((backend) => backend.slot === slot && backend.generation === generation);
   }
 
-  /** Another isolate has taken a living backend out through the shared memory: tells the listeners. */
+  /** Tells the listeners that another isolate has marked a backend down in the shared memory. */
   noteDown(backend: Backend, reason: string): void {
     if (!backend.alive) this.#recordChange(backend, "down", reason);
   }
 
-  /** What checks and connections say. Does nothing when it was so already. */
+  /** Sets the health according to checks and connections. Does nothing if it is the same already. */
   setUp(backend: Backend, up: boolean, reason: string): void {
     const was = backend.alive;
     if (this.shared.memory.health.setUp(backend.slot, up)) this.#healthChanged(backend, was, reason);
   }
 
-  /** Takes a backend out whatever checks say, or lets it back in. */
+  /** Ejects a backend, regardless of its checks, or ends its ejection. */
   setEjected(backend: Backend, ejected: boolean, reason: string): void {
     const was = backend.alive;
     if (this.shared.memory.health.setEjected(backend.slot, ejected)) this.#healthChanged(backend, was, reason);
   }
 
-  /** Slow start: lets a backend have `ramp` tenths of its weight. */
+  /** Sets the step of slow start: the backend gets `ramp` tenths of its weight. */
   setRamp(backend: Backend, ramp: number): void {
     if (this.shared.memory.settings.setRamp(backend.slot, ramp)) this.shared.cells.bumpEpoch();
   }
 
-  /** Applies an operator's change, already validated; returns whether it differed. */
+  /** Applies an operator's change, which has been validated. Returns whether anything changed. */
   update(backend: Backend, patch: BackendPatch, reason: string): boolean {
     const { slot } = backend;
     const { settings } = this.shared.memory;
@@ -216,7 +219,7 @@ export class ServerPool {
 }
 
 /**
- * Fails unless so many backends can be exchanged now, in all pools together.
+ * Throws unless this many backends can be removed and added now, in all pools together.
  *
  * @throws {PoolFullError} when there is no room
  */

@@ -1,4 +1,4 @@
-/** Where requests wait: for room while all backends are at `maxConnections`, or for a backend to come back. */
+/** The queue. Requests wait for room while all backends are at `maxConnections`, or for a backend to come back. */
 
 import type { ProxyError } from "../errors.ts";
 import type { Backend, Lease } from "../pool/backend.ts";
@@ -6,23 +6,23 @@ import type { RequestMetrics } from "../memory/request_metrics.ts";
 import { ANY, NO_TICKET, type WaitingLine } from "../memory/waiting_line.ts";
 import { queueFull } from "../failures.ts";
 
-/** How often the queue looks for what nobody tells it: clients gone, waits over, changes of the pool. */
+/** How often the queue checks for clients that left, waits that are over, and changes of the pool. */
 const LOOK_EVERY_MS = 5;
 
 const WHOEVER: readonly number[] = [ANY];
 
 /** A request that waits. */
 export interface Waiter {
-  /** Takes a place at a backend, if one has come free and nobody with an older ticket waits for it. */
+  /** Takes a place at a backend, if one is free and no request with an older ticket waits for it. */
   tryLease(ticket: number): Lease | undefined;
   /**
-   * Why waiting is pointless now, if it is: no backend is left, or the client has gone. Asked first: `held` and `slots`
-   * say what was found then.
+   * Why waiting is pointless now: no backend is left, or the client has left. `undefined`: it is not. The queue reads
+   * this first, because it updates `held` and `slots`.
    */
   readonly hopeless: ProxyError | undefined;
-  /** Whether it waits for a backend to come back: `queue.timeout` does not apply then. */
+  /** Whether the request waits for a backend to come back. `queue.timeout` does not apply then. */
   readonly held: boolean;
-  /** The slots of the backends that it waits for; `undefined`: whichever is eligible will do. */
+  /** The slots of the backends that the request waits for; `undefined`: any eligible backend. */
   readonly slots: readonly number[] | undefined;
   readonly limits: QueueLimits;
 }
@@ -34,31 +34,34 @@ interface QueueEntry {
   readonly since: number;
   until: number;
   held: boolean;
-  /** The lines that it stands in. */
+  /** The lines that the request is in. */
   slots: readonly number[];
   readonly admit: (lease: Lease) => void;
   readonly refuse: (error: ProxyError) => void;
 }
 
-/** As the configuration's `queue` says it. */
+/** The settings in `queue`. */
 export interface QueueLimits {
-  /** The most requests that wait at once, of all isolates; 0: no queue. */
+  /** How many requests may wait at once, of all isolates; 0: there is no queue. */
   readonly size: number;
   readonly timeoutMs: number;
-  /** How long after the last backend was marked down requests wait for one to come back. */
+  /** How long requests wait for a backend to come back after the last one was marked down. */
   readonly holdMs: number;
 }
 
 /**
- * One isolate's part of the queue. It is first in, first out over all isolates: each keeps its own requests, shows the
- * others the oldest of them and lets older ones of others go first.
+ * One isolate's part of the queue. The queue is first in, first out over all isolates: each isolate keeps its own
+ * requests, shows the others the oldest of them, and lets older requests of others go first.
  */
 export class RequestQueue {
   readonly #shared: WaitingLine;
   readonly #metrics: RequestMetrics;
-  /** In the order of their tickets. */
+  /** In the order of the tickets. */
   readonly #entries = new Set<QueueEntry>();
-  /** By slot, and for `ANY`: those that wait for this backend, or for any, in the order of their tickets. */
+  /**
+   * By slot: the requests that wait for this backend, in the order of their tickets. `ANY`: those that wait for any
+   * backend.
+   */
   readonly #lines = new Map<number, QueueEntry[]>();
   #timer: ReturnType<typeof setInterval> | undefined;
   #listening = false;
@@ -68,7 +71,10 @@ export class RequestQueue {
     this.#metrics = metrics;
   }
 
-  /** Waits for a place; rejects with a `ProxyError` when the queue is full, the wait too long or waiting pointless. */
+  /**
+   * Waits for a place. Rejects with a `ProxyError` when the queue is full, the wait takes too long, or waiting is
+   * pointless.
+   */
   wait(waiter: Waiter): Promise<Lease> {
     const { size, timeoutMs } = waiter.limits;
     const { promise, resolve: admit, reject: refuse } = Promise.withResolvers<Lease>();
@@ -84,19 +90,19 @@ export class RequestQueue {
     this.#shared.beSeen();
     this.#listen();
     this.#update(entry, since);
-    // A place that came free before the ticket was to be seen was nobody's.
+    // A place that became free before the ticket was visible was given to nobody. So the queue looks once more.
     for (const slot of entry.slots) if (this.#lines.get(slot)?.[0] === entry) this.#serve(slot);
     return promise;
   }
 
-  /** A connection of this isolate has ended: its place goes to the oldest that can use it, wherever that waits. */
+  /** A connection of this isolate has ended. Its place goes to the oldest request that can use it, in any isolate. */
   released({ slot }: Backend): void {
     if (this.#shared.empty || !this.#shared.tell(slot)) return;
     this.#serve(slot);
     this.#serve(ANY);
   }
 
-  /** Gives places to those who wait for this slot, as far as there are any. */
+  /** Gives places to the requests that wait for this slot, as long as there are places. */
   #serve(slot: number): void {
     while (true) {
       const entry = this.#lines.get(slot)?.[0];
@@ -108,7 +114,7 @@ export class RequestQueue {
       if (error !== undefined) entry.refuse(error);
       if (lease === undefined) continue;
       entry.admit(lease);
-      if (lease.backend.hasRoom) this.#shared.tell(lease.backend.slot); // of two rings for two places one may do nothing
+      if (lease.backend.hasRoom) this.#shared.tell(lease.backend.slot); // two rings may have woken only one request
     }
   }
 
@@ -130,7 +136,7 @@ export class RequestQueue {
     this.#serveAll();
   }
 
-  /** Other isolates ring when a place is for one that waits here. */
+  /** Waits for rings: other isolates ring when there is a place for a request that waits here. */
   #listen(): void {
     if (this.#listening) return;
     const rung = this.#shared.rung();
@@ -139,12 +145,14 @@ export class RequestQueue {
     rung.then(() => {
       this.#listening = false;
       if (this.#entries.size === 0) return;
-      this.#listen(); // before the look, so that no ring is missed
+      this.#listen(); // before it serves, so that no ring is missed
       this.#serveAll();
     });
   }
 
-  /** Goes by what a request waits for now: backends come back full, full ones are lost, sessions end. */
+  /**
+   * Notes what a request waits for now. This changes when backends come back full, full ones are lost, or sessions end.
+   */
   #update(entry: QueueEntry, now: number): void {
     const { held, slots = WHOEVER } = entry.waiter;
     if (!areEqual(slots, entry.slots)) {
@@ -189,7 +197,7 @@ export class RequestQueue {
   }
 }
 
-/** Whether requests still wait for a backend, when the last one was marked down at `lostAtMs`. */
+/** Whether requests still wait for a backend to come back, if the last one was marked down at `lostAtMs`. */
 export function holds({ size, holdMs }: QueueLimits, lostAtMs: number): boolean {
   const goneMs = Date.now() - lostAtMs;
   return size > 0 && goneMs >= 0 && goneMs < holdMs;

@@ -1,8 +1,9 @@
-/** What may stand in a `Host` header (RFC 9112 §3.2, RFC 3986 §3.2.2). */
+/** Checks the value of a `Host` header (RFC 9112 §3.2, RFC 3986 §3.2.2). */
 
 /**
- * Returns whether `text` is a host with an optional port: a name or an IPv4 address, or an IPv6 address in brackets.
- * Lenient about names (`_` occurs), strict about everything that could be read as more than a host.
+ * Returns whether `text` is a host with an optional port. The host is a name, an IPv4 address, or an IPv6 address in
+ * brackets. The check is lenient about names, because some contain `_`. It is strict about everything that could be
+ * read as more than a host.
  */
 export function isWellFormedAuthority(text: string): boolean {
   const end = text.charCodeAt(0) === 0x5b ? text.indexOf("]") + 1 : hostEnd(text);
@@ -15,7 +16,7 @@ export function isWellFormedAuthority(text: string): boolean {
   return text.length - end <= 6; // a colon and at most five digits
 }
 
-/** Where the host name ends: at the first character that can't be part of one. */
+/** Returns where the host name ends: at the first character that can't be part of one. */
 function hostEnd(text: string): number {
   let index = 0;
   for (; index < text.length; index++) {
@@ -27,7 +28,7 @@ function hostEnd(text: string): number {
   return index;
 }
 
-/** Hexadecimal digits, colons and dots between the brackets. */
+/** Whether there are only hexadecimal digits, colons and dots between the brackets. */
 function isIpv6Literal(text: string, end: number): boolean {
   for (let index = 1; index < end - 1; index++) {
     const code = text.charCodeAt(index);

@@ -1,20 +1,20 @@
-/** Keeps targets below the base path that is put in front of them. */
+/** Refuses targets that could leave the base path of a backend. */
 
 import { refused } from "../failures.ts";
 
-/** @throws {ProxyError} when the target may lead out of the base path that will stand in front of it */
+/** @throws {ProxyError} when the target could lead out of the base path that is put before it */
 export function checkBelowBase(target: string): void {
   if (!climbsOut(target)) return;
   throw refused("bad_request", "The request target leaves the base path of the backend.");
 }
 
 /**
- * Returns whether a backend may take the path of a target for one that leads above its root. Backends differ: some
- * decode `%2e`, `%2f` and `%5c`, take `\` for a slash, merge empty segments or cut off parameters behind `;`. So a
- * segment that holds such separators leads down one level at most, and up with each `..` in it.
+ * Returns whether a backend could read the path of a target as one that leads above its root. Backends differ: some
+ * decode `%2e`, `%2f` and `%5c`, read `\` as a slash, merge empty segments, or drop parameters after `;`. So a segment
+ * with such separators counts as at most one level down, and as one level up for each `..` in it.
  */
 export function climbsOut(target: string): boolean {
-  if (!target.includes("..") && !target.includes("%2")) return false; // nearly always
+  if (!target.includes("..") && !target.includes("%2")) return false; // the usual case
   const query = target.indexOf("?");
   const path = (query === -1 ? target : target.slice(0, query)).toLowerCase()
     .replaceAll("%2e", ".").replaceAll("%2f", "\\").replaceAll("%5c", "\\");

@@ -1,49 +1,55 @@
-/** The seam between decisions and bytes: an engine implements an `Exchange`, the `Forwarder` drives it. */
+/** The interface between decisions and bytes. An engine implements `Exchange`; the `Forwarder` calls it. */
 
 import type { ProxyError } from "../errors.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
 import type { Problem } from "./problem.ts";
 
-/** One client request being answered. */
+/** One request and its response. */
 export interface Exchange {
   readonly request: RequestHead;
-  /** Why nothing more can come of it, if so: the client left, a limit has passed, the engine can't carry it. */
+  /**
+   * Why the request can't be answered by a backend: the client left, a limit was exceeded, or the engine can't forward
+   * it. `undefined`: it can.
+   */
   readonly brokenOff: ProxyError | undefined;
-  /** Bytes of the request's body that have come from the client; `null`: the engine can't know. */
+  /** Bytes of the request's body that have arrived from the client; `null`: the engine can't know. */
   readonly bytesIn: number | null;
-  /** Whether it can go out again from its beginning: no part of its body is gone, and the client has seen no 1xx. */
+  /**
+   * Whether the request can be sent again from its beginning: the whole body sent so far is still there, and the client
+   * has seen no 1xx.
+   */
   readonly replayable: boolean;
-  /** Sends the request to a backend; resolves with the head of its answer. Rejects with a `ProxyError` only. */
+  /** Sends the request to a backend. Resolves with the head of its answer. Rejects only with a `ProxyError`. */
   attempt(backend: Backend, headers: HeaderPair[], limits: Limits): Promise<Answer>;
-  /** Answers without a backend. Settles when the answer is out or the client gone; never rejects. */
+  /** Answers without a backend. Settles when the answer has been sent or the client has left. Never rejects. */
   answer(problem: Problem): Promise<void>;
 }
 
-/** A backend's answer. One of its two methods has to be called, once. */
+/** A backend's answer. Exactly one of its two methods must be called, once. */
 export interface Answer extends ResponseHead {
-  /** Sends it on. Settles when its body has ended, failed or been abandoned; never rejects. */
+  /** Forwards it to the client. Settles when the body has ended, has failed or was abandoned. Never rejects. */
   relay(headers: HeaderPair[]): Promise<Relayed>;
-  /** Drops it: the client gets another. */
+  /** Drops it, because the client gets another answer. */
   discard(): void;
 }
 
-/** What an engine keeps to while it moves the bytes of a request. The same for all attempts of one request. */
+/** What an engine must observe while it moves the bytes of a request. The same for all attempts of a request. */
 export interface Limits {
-  /** The longest request body; `Infinity`: no limit. */
+  /** The largest request body; `Infinity`: no limit. */
   readonly maxBodyBytes: number;
-  /** Whether a trailer of the request with this name goes no further. */
+  /** Whether a trailer of the request with this name is dropped. */
   readonly dropsRequestTrailer: (name: string) => boolean;
-  /** Whether a trailer of the response with this name goes no further. */
+  /** Whether a trailer of the response with this name is dropped. */
   readonly dropsResponseTrailer: (name: string) => boolean;
 }
 
-/** How the sending on of an answer ended. */
+/** How the forwarding of an answer ended. */
 export interface Relayed {
-  /** Bytes of the body, as they went to the client; `null`: the engine can't know. */
+  /** Bytes of the body that were sent to the client; `null`: the engine can't know. */
   readonly bytesOut: number | null;
-  /** What broke the body off, if the client did not get all of it. */
+  /** What broke the body off; `undefined`: the client got all of it. */
   readonly failure: ProxyError | undefined;
-  /** Whether the failure came before anything went to the client, so that it can still get an answer. */
+  /** Whether the failure came before anything was sent to the client, so that it can still get another answer. */
   readonly unsaid?: boolean;
 }

@@ -1,13 +1,15 @@
-/** Who the client is: which `X-Forwarded-*` headers are believed. */
+/** Determines the client's address and whose `X-Forwarded-*` headers are trusted. */
 
 import ipaddr from "ipaddr.js";
 
 type Cidr = ReturnType<typeof ipaddr.parseCIDR>;
 
-/** Verdicts kept, so that a steady client costs one look-up; past this many the memory starts anew. */
+/**
+ * How many results are remembered, so that a known address costs one look-up. When there are more, all are forgotten.
+ */
 const VERDICTS_KEPT = 4096;
 
-/** Decides whose `X-Forwarded-*` headers are believed (`proxy.trustForwarded`). */
+/** Decides whose `X-Forwarded-*` headers are trusted (`proxy.trustForwarded`). */
 export class ForwardedTrust {
   readonly #ranges: readonly Cidr[];
   readonly #verdicts = new Map<string, boolean>();
@@ -33,10 +35,10 @@ export class ForwardedTrust {
   }
 
   /**
-   * Returns the client's address: the last one in the chain that is not a trusted proxy, or the first of the chain
-   * when all are.
+   * Returns the client's address: the last one in the chain that is not a trusted proxy, or the first of the chain if
+   * all are trusted.
    *
-   * @param forwardedFor the value of `X-Forwarded-For` that `peer`, which is trusted, sent
+   * @param forwardedFor the value of `X-Forwarded-For` from `peer`, which is trusted
    */
   client(forwardedFor: string, peer: string): string {
     let client = peer;
@@ -44,7 +46,7 @@ export class ForwardedTrust {
     for (let hop = chain.length - 1; hop >= 0; hop--) {
       const address = addressIn((chain[hop] ?? "").trim());
       if (address === undefined) return client;
-      client = ipaddr.process(address).toString(); // one spelling: hashes and sessions go by it
+      client = ipaddr.process(address).toString(); // one spelling, because hashes and sessions use it
       if (!this.trusts(client)) return client;
     }
     return client;
@@ -52,12 +54,12 @@ export class ForwardedTrust {
 
   #matches(address: string): boolean {
     if (!ipaddr.isValid(address)) return false;
-    const parsed = ipaddr.process(address); // an IPv4 address in IPv6 clothes counts as IPv4
+    const parsed = ipaddr.process(address); // an IPv4-mapped IPv6 address counts as IPv4
     return this.#ranges.some((range) => parsed.kind() === range[0].kind() && parsed.match(range));
   }
 }
 
-/** The address in an entry, which may have a port, or brackets; `undefined`: it is malformed. Octal numbers are none. */
+/** The address in an entry, which may have a port or brackets. `undefined`: it is malformed; octal numbers are, too. */
 function addressIn(entry: string): string | undefined {
   const bracket = entry.startsWith("[") ? entry.indexOf("]") : -1;
   if (bracket !== -1) {
@@ -72,7 +74,7 @@ function addressIn(entry: string): string | undefined {
   return hasPort && ipaddr.IPv4.isValidFourPartDecimal(address) ? address : undefined;
 }
 
-/** Nothing, or a colon and at most five digits. */
+/** Whether `text` is empty, or a colon and at most five digits. */
 function isPort(text: string): boolean {
   if (text === "") return true;
   if (text.length < 2 || text.length > 6 || text.charCodeAt(0) !== 0x3a) return false;

@@ -1,4 +1,7 @@
-/** The loop over a request: pick a backend, attempt, relay; on failure try another or answer. Knows no engine. */
+/**
+ * The loop over a request: pick a backend, attempt, relay. After a failure, try another backend or answer. Knows no
+ * engine.
+ */
 
 import { messageOf, ProxyError } from "../errors.ts";
 import type { Backend, Lease } from "../pool/backend.ts";
@@ -24,27 +27,27 @@ export class Forwarder {
     this.#parts = parts;
   }
 
-  /** Forwards by other parts the requests that begin from now on. */
+  /** Requests that begin from now on use `parts`. */
   configure(parts: ForwarderParts): void {
     this.#parts = parts;
   }
 
-  /** Whether the proxy is shutting down: connections of clients are not kept for another request. */
+  /** Whether the proxy is shutting down. Connections of clients are then not kept for another request. */
   get stopping(): boolean {
     return this.#stopping;
   }
 
-  /** Refuses the requests that begin from now on. */
+  /** Refuses requests that begin from now on. */
   stop(): void {
     this.#stopping = true;
   }
 
-  /** Answers one request, from its beginning to its end. Never rejects. */
+  /** Answers one request from beginning to end. Never rejects. */
   handle(exchange: Exchange): Promise<void> {
     return this.tell(this.begin(exchange));
   }
 
-  /** Begins a request, by the configuration that is in force now. `tell` has to follow. */
+  /** Begins a request with the configuration in force. `tell` must be called after it. */
   begin(exchange: Exchange): Story {
     const parts = this.#parts;
     const { route, recorder } = parts;
@@ -54,7 +57,7 @@ export class Forwarder {
     return new Story(exchange, parts, route, refusal);
   }
 
-  /** Answers a request that has begun. Settles when nothing of it is left; never rejects. */
+  /** Answers a request that has begun. Settles when it has ended completely. Never rejects. */
   async tell(story: Story): Promise<void> {
     let ending: Ending;
     try {
@@ -68,7 +71,7 @@ export class Forwarder {
   }
 
   /**
-   * The answer to what never became a request: a malformed head, or none in time. It counts as one all the same.
+   * Returns the answer to a malformed head, or to a head that did not arrive in time. It counts as a request.
    *
    * @param client the address at the other end of the connection
    */
@@ -82,7 +85,7 @@ export class Forwarder {
   }
 }
 
-/** Why a request is refused before any backend is chosen, if it is. */
+/** Why a request is refused before a backend is chosen; `undefined`: it is not. */
 function refusalOf(request: RequestHead, maxBodyBytes: number): ProxyError | undefined {
   const { method, authority, bodyBytes } = request;
   if (method === "CONNECT" || method === "TRACE") return methodNotAllowed(method);
@@ -92,7 +95,7 @@ function refusalOf(request: RequestHead, maxBodyBytes: number): ProxyError | und
   return undefined;
 }
 
-/** Tries backends until one's answer is passed on. Fails with a `ProxyError` when none is. */
+/** Tries backends until the answer of one has been relayed. Throws a `ProxyError` if there is no such answer. */
 async function forward(story: Story): Promise<Ending> {
   const { exchange, forwarded, pool, rules, tried } = story;
   story.session = pool.stickiness?.find(story);
@@ -143,7 +146,7 @@ function responseHeaders(story: Story, answer: Answer, backend: Backend): Header
   return headers;
 }
 
-/** Blames the backend for what is its fault, and only that. */
+/** Counts a failure against the backend, if it was the backend's fault. */
 function blame({ forwarded, parts, pool }: Story, backend: Backend, error: ProxyError, message: string): void {
   if (error.side !== "backend") return;
   backend.countFailure();
@@ -153,14 +156,20 @@ function blame({ forwarded, parts, pool }: Story, backend: Backend, error: Proxy
   else pool.passive.failed(backend, error.message);
 }
 
-/** A place for a request that failed: elsewhere, or where it was once that is back. Fails with `failure` without one. */
+/**
+ * Finds a place for a request that failed: at another backend, or at the same one when it is back. Throws `failure` if
+ * there is none.
+ */
 async function again(story: Story, failure: ProxyError | undefined): Promise<Lease> {
   const allowed = failure !== undefined && allowsRetry(story, failure);
   const lease = allowed ? withinBudget(story, tryLease(story)) : undefined;
   return lease ?? await waitForRoom(story, failure ?? noBackend(), allowed);
 }
 
-/** Waits while backends that could serve the request are full, or all were lost just now; fails where none could. */
+/**
+ * Waits while the backends that could serve the request are full, or while all were lost just now. Throws if none could
+ * serve it.
+ */
 async function waitForRoom(story: Story, failure: ProxyError, allowed: boolean): Promise<Lease> {
   const chance = new SecondChance(story, { failure, allowed });
   const hopeless = chance.hopeless;
@@ -168,12 +177,14 @@ async function waitForRoom(story: Story, failure: ProxyError, allowed: boolean):
   return await story.pool.queue.wait(chance);
 }
 
-/** Whether the rules and the budget let the request go to another backend. */
+/** Whether the rules and the budget allow another attempt. */
 function allowsRetry(story: Story, failure: ProxyError | number): boolean {
   return mayRetry(questionOf(story, failure)) && story.pool.allowsRetry;
 }
 
-/** Counts the retry that a place was taken for; where others have used the budget up by now, gives the place back. */
+/**
+ * Counts the retry that a place was taken for. If other requests have used up the budget by now, gives the place back.
+ */
 function withinBudget({ pool }: Story, lease: Lease | undefined): Lease | undefined {
   if (lease === undefined || pool.takeRetry()) return lease;
   lease.release();
@@ -208,7 +219,7 @@ async function answerFailure({ exchange, forwarded, parts, pool }: Story, thrown
   };
 }
 
-/** How much of a problem's body goes out, to a client that stays for it. */
+/** How many bytes of a problem's body are sent. */
 function sentBytes({ method }: RequestHead, { status, body }: Problem): number {
   return method === "HEAD" || status === CLIENT_GONE ? 0 : byteLength(body);
 }

@@ -1,19 +1,20 @@
-/** Finds what is to be done with a header by its name, at next to no cost for the many with which nothing is. */
+/** Looks up a header by its name. The usual case, a name that is not in the table, costs almost nothing. */
 
 interface Row<Entry> {
   readonly name: string;
   readonly entry: Entry;
 }
 
-/** One entry for each of a few header names, whatever their case. */
+/** One entry for each of a few header names, in upper or lower case. */
 export class HeaderTable<const Entry extends string> {
-  /** By the length of the name. */
+  /** The rows, by the length of the name. */
   readonly #rows: readonly (readonly Row<Entry>[] | undefined)[];
   readonly #underscored: Entry | undefined;
 
   /**
-   * @param entries by name in lower case
-   * @param underscored the entry of names that have `_` where one of the table has `-`; without it they have none
+   * @param entries the entries by name in lower case
+   * @param underscored the entry of names that have `_` where a name in the table has `-`. Without it, they have no
+   * entry
    */
   constructor(entries: Readonly<Record<string, Entry>>, underscored?: Entry) {
     this.#underscored = underscored;
@@ -25,7 +26,7 @@ export class HeaderTable<const Entry extends string> {
   get(name: string): Entry | undefined {
     const rows = this.#rows[name.length];
     if (rows === undefined) return undefined;
-    const first = name.charCodeAt(0) | 0x20; // nearly always another letter: then no copy in lower case is made
+    const first = name.charCodeAt(0) | 0x20; // usually another letter; then no lower-case copy is made
     for (const row of rows) {
       if (row.name.charCodeAt(0) !== first) continue;
       const lower = name.toLowerCase();
@@ -36,7 +37,7 @@ export class HeaderTable<const Entry extends string> {
   }
 }
 
-/** A name in lower case as it is usually spelled. WSGI, CGI and PHP take `x_real_ip` for the same header as `x-real-ip`. */
+/** Replaces `_` by `-` in a lower-case name. WSGI, CGI and PHP read `x_real_ip` as the same header as `x-real-ip`. */
 export function dashed(name: string): string {
   return name.includes("_") ? name.replaceAll("_", "-") : name;
 }

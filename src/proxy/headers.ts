@@ -1,4 +1,4 @@
-/** Which headers cross the proxy, and which it sets: RFC 9110 §7.6.1 and the `X-Forwarded-*` convention. */
+/** Decides which headers are forwarded, and sets others: RFC 9110 §7.6.1 and the `X-Forwarded-*` convention. */
 
 import type { ForwardedTrust } from "./forwarded.ts";
 import { dashed, HeaderTable } from "./header_table.ts";
@@ -12,22 +12,25 @@ export interface HeaderRules {
   readonly remove: ReadonlySet<string>;
 }
 
-/** What is worked out of a request's headers before any backend is chosen. */
+/** What is computed from a request's headers before a backend is chosen. */
 export interface ForwardedRequest {
-  /** What a backend gets, `Host` first. */
+  /** The headers for the backend. */
   readonly headers: HeaderPair[];
   readonly requestId: string;
-  /** The client's address, as `trustForwarded` yields it. */
+  /** The client's address, as determined by `proxy.trustForwarded`. */
   readonly client: string;
-  /** Whether the client's own connection is encrypted: the one that arrives here, or by the word of a trusted proxy. */
+  /**
+   * Whether the client's own connection is encrypted: the one to us, or, as a trusted proxy says, the one to that
+   * proxy.
+   */
   readonly secure: boolean;
-  /** Of the trace that the request is part of: 32 hexadecimal digits. */
+  /** The id of the trace that the request belongs to: 32 hexadecimal digits. */
   readonly traceId: string;
 }
 
 const LONGEST_REQUEST_ID = 128;
 
-/** What concerns one connection alone, beside what `Connection` names. */
+/** Headers that concern one connection only. `Connection` may name more. */
 const HOP_BY_HOP = {
   "connection": "connection",
   "keep-alive": "drop",
@@ -58,20 +61,20 @@ const REQUEST_HEADERS = new HeaderTable(
     "traceparent": "traceparent",
     "tracestate": "tracestate",
   },
-  "drop", // a trusted proxy spells them as usual: another spelling is what it did not look at
+  "drop", // a trusted proxy uses the usual spelling; it has not checked a header with another one
 );
 
-/** What begins so is believed of a trusted peer alone, whatever follows. */
+/** Headers that begin with this are forwarded only if a trusted peer sent them. */
 const FORWARDED_PREFIX = "x-forwarded-";
 
-/** What speaks of the client's rights comes in the head, where everyone looks for it (RFC 9110 §6.5.1). */
+/** Credentials belong in the head, where all recipients look for them (RFC 9110 §6.5.1). */
 const NEVER_REQUEST_TRAILERS = new HeaderTable({ "authorization": "drop", "cookie": "drop" });
 
 const RESPONSE_HEADERS = new HeaderTable({ ...HOP_BY_HOP, "x-request-id": "drop" });
 
 /**
- * Returns the headers for the backend: those of the client less the hop-by-hop ones and whatever it may not claim,
- * plus `Host`, `X-Forwarded-*`, `X-Request-Id` and `traceparent`, then the operator's rules.
+ * Returns the headers for the backend. Removes hop-by-hop headers and those that only a trusted peer may send. Adds
+ * `Host`, `X-Forwarded-*`, `X-Request-Id` and `traceparent`. Then applies the operator's rules.
  */
 export function forwardRequest(
   request: RequestHead,
@@ -110,19 +113,19 @@ export function forwardRequest(
   };
 }
 
-/** What a request's headers say, taken one after the other. */
+/** Sorts the headers of a request, which are passed in one after the other. */
 class RequestFields {
-  /** Those that cross, but for what `Connection` names. */
+  /** The headers to forward. Those that `Connection` names are still among them. */
   readonly headers: HeaderPair[] = [];
   hostGiven = false;
   connection: string | undefined;
-  /** This and the next two: what a trusted peer says. */
+  /** This and the next two are set only if the peer is trusted. */
   forwardedFor: string | undefined;
   forwardedProto: string | undefined;
   forwardedHost: string | undefined;
-  /** Empty: there is none that can be taken over. */
+  /** Empty or `undefined`: there is none that can be used. */
   requestId: string | undefined;
-  /** Empty: there are several. */
+  /** Empty: there are several, which counts as malformed. */
   traceparent: string | undefined;
   hasTraceState = false;
   readonly #request: RequestHead;
@@ -130,7 +133,7 @@ class RequestFields {
   readonly #trusted: boolean;
   #teGiven = false;
 
-  /** @param trusted whether the peer is believed what it says of its client */
+  /** @param trusted whether the peer's headers about its client are trusted */
   constructor(request: RequestHead, authority: string, trusted: boolean) {
     this.#request = request;
     this.#authority = authority;
@@ -179,7 +182,7 @@ class RequestFields {
         this.requestId = this.requestId === undefined && isRequestId(value) ? value : "";
         return;
       case "traceparent":
-        this.traceparent = this.traceparent === undefined ? value : ""; // two of them are as good as none
+        this.traceparent = this.traceparent === undefined ? value : ""; // two of them count as malformed
         headers.push(pair);
         return;
       case "tracestate":
@@ -189,32 +192,38 @@ class RequestFields {
   }
 }
 
-/** Of a list that several proxies have made the first is the client's. */
+/** Whether the client used HTTPS. If several proxies have made a list, its first entry is about the client. */
 function isHttps(protocol: string): boolean {
   const end = protocol.indexOf(",");
   return (end === -1 ? protocol : protocol.slice(0, end)).trim().toLowerCase() === "https";
 }
 
-/** Whether such a trailer of a request is dropped: the proxy governs the name, or the operator removes or sets it. */
+/**
+ * Whether a trailer of a request is dropped: the proxy controls headers of this name, or the operator removes or sets
+ * it.
+ */
 export function dropsRequestTrailer(name: string, rules: HeaderRules): boolean {
   if (REQUEST_HEADERS.get(name) !== undefined || forwardedEntry(name) !== undefined) return true;
   if (NEVER_REQUEST_TRAILERS.get(name) !== undefined) return true;
   return governsRequest(name, rules);
 }
 
-/** As `dropsRequestTrailer`, of a response. */
+/** Like `dropsRequestTrailer`, for a response. */
 export function dropsResponseTrailer(name: string, rules: HeaderRules): boolean {
   return RESPONSE_HEADERS.get(name) !== undefined || governsResponse(name, rules);
 }
 
-/** Returns the headers for the client: the backend's less the hop-by-hop ones, `X-Request-Id`, the operator's rules. */
+/**
+ * Returns the headers for the client: the backend's without hop-by-hop ones, and `X-Request-Id`. Then applies the
+ * operator's rules.
+ */
 export function forwardResponse(response: ResponseHead, requestId: string, rules: HeaderRules): HeaderPair[] {
   const headers = endToEnd(response);
   headers.push(["x-request-id", requestId]);
   return applyRules(headers, rules, governsResponse);
 }
 
-/** Returns the headers of a 1xx for the client: the backend's less the hop-by-hop ones. */
+/** Returns the headers of a 1xx for the client: the backend's without hop-by-hop ones. */
 export function forwardInformational(response: ResponseHead): HeaderPair[] {
   return endToEnd(response);
 }
@@ -240,7 +249,7 @@ function endToEnd(response: ResponseHead): HeaderPair[] {
   return connection === undefined ? headers : withoutNamed(headers, connection);
 }
 
-/** What belongs to a trace that can't be read: the one that is started has no state yet (W3C Trace Context §3.4). */
+/** Removes the headers of a trace that can't be read. The new trace has no state yet (W3C Trace Context §3.4). */
 function withoutTrace(headers: HeaderPair[]): HeaderPair[] {
   return headers.filter(([name]) => {
     const lower = name.toLowerCase();
@@ -248,10 +257,10 @@ function withoutTrace(headers: HeaderPair[]): HeaderPair[] {
   });
 }
 
-/** Drops the headers that a `Connection` header names. `Host`, the length and the trace are not the connection's to drop. */
+/** Removes the headers that `Connection` names. It can't remove `Host`, `TE`, `Content-Length` and `traceparent`. */
 function withoutNamed(headers: HeaderPair[], connection: string): HeaderPair[] {
   const lowerCase = connection.toLowerCase();
-  if (lowerCase === "keep-alive" || lowerCase === "close") return headers; // nearly always
+  if (lowerCase === "keep-alive" || lowerCase === "close") return headers; // the usual case
   const named = lowerCase.split(",").map((option) => option.trim());
   const kept = headers.filter(([name]) => {
     const lower = name.toLowerCase();
@@ -261,7 +270,7 @@ function withoutNamed(headers: HeaderPair[], connection: string): HeaderPair[] {
   return kept;
 }
 
-/** What to do with `X-Forwarded-` and anything behind it. */
+/** What to do with a header whose name begins with `X-Forwarded-`. */
 function forwardedEntry(name: string): "believed" | "drop" | undefined {
   if (name.length < FORWARDED_PREFIX.length || (name.charCodeAt(0) | 0x20) !== 0x78) return undefined;
   const lower = name.toLowerCase();
@@ -269,7 +278,7 @@ function forwardedEntry(name: string): "believed" | "drop" | undefined {
   return dashed(lower).startsWith(FORWARDED_PREFIX) ? "drop" : undefined;
 }
 
-/** @param governs whether a header of this name goes, or makes room for the operator's own */
+/** @param governs whether the rules remove a header of this name, or replace it */
 function applyRules(headers: HeaderPair[], rules: HeaderRules, governs: typeof governsResponse): HeaderPair[] {
   if (rules.set.length === 0 && rules.remove.size === 0) return headers;
   const kept = headers.filter(([name]) => !governs(name, rules));
@@ -282,17 +291,17 @@ function governsResponse(name: string, rules: HeaderRules): boolean {
   return rules.remove.has(lower) || rules.set.some((pair) => pair[0] === lower);
 }
 
-/** A client's other spelling of such a name is governed too: many backends take it for the same header. */
+/** Names that a client spells with `_` are included, because many backends read them as the same header. */
 function governsRequest(name: string, rules: HeaderRules): boolean {
   return governsResponse(name, rules) || (name.includes("_") && governsResponse(dashed(name), rules));
 }
 
-/** Whether a `TE` says that trailers are welcome, alone or among transfer codings (RFC 9110 §10.1.4). */
+/** Whether a `TE` header accepts trailers, alone or among transfer codings (RFC 9110 §10.1.4). */
 function namesTrailers(te: string): boolean {
   return te.split(",").some((member) => member.trim().toLowerCase() === "trailers");
 }
 
-/** 1 to 128 characters from `A-Za-z0-9._-`. */
+/** Whether `text` is 1 to 128 characters from `A-Za-z0-9._-`. */
 function isRequestId(text: string): boolean {
   if (text.length === 0 || text.length > LONGEST_REQUEST_ID) return false;
   for (let index = 0; index < text.length; index++) {

@@ -1,8 +1,8 @@
-/** Random identifiers for requests and traces, cheap enough to make for each request. */
+/** Random identifiers for requests and traces. They are cheap enough to make for each request. */
 
 const POOL_BYTES = 4096;
 
-/** Hands out random hexadecimal text, cut from a pool that is made at once. One per isolate. */
+/** Returns random hexadecimal text. It is cut from a long text, because generating many bytes at once is cheaper. */
 export class RandomHex {
   #pool = "";
   #used = 0;

@@ -1,25 +1,25 @@
-/** Requests and responses as plain values: what the engines hand over and the decisions are made on. */
+/** Requests and responses as plain values. Engines make them, and decisions are based on them. */
 
-/** One header line. Engines that know the name's case keep it. */
+/** One header line. Engines that know the case of the name keep it. */
 export type HeaderPair = [name: string, value: string];
 
 /** A request without its body. */
 export interface RequestHead {
   readonly method: string;
-  /** Origin form: path and query as the client sent them; `*` for a server-wide OPTIONS. */
+  /** Origin form: path and query, as the client sent them. `*` for OPTIONS of the whole server. */
   readonly target: string;
-  /** The authority the client asked for: host and, where given, port. `undefined`: none was given. */
+  /** The authority that the client asked for: a host and perhaps a port. `undefined`: none was given. */
   readonly authority: string | undefined;
   readonly headers: readonly HeaderPair[];
-  /** The length of the body that follows; `undefined`: it is not known beforehand; 0: there is none. */
+  /** The length of the body. `undefined`: it is not known in advance. 0: there is no body. */
   readonly bodyBytes: number | undefined;
   /** The IP address at the other end of the client's connection. */
   readonly peer: string;
   /** Whether the client's connection is encrypted. */
   readonly secure: boolean;
-  /** Whether trailers cross with the body; without them no `Trailer` is passed on. */
+  /** Whether the engine forwards trailers of the body. If not, `Trailer` is not forwarded. */
   readonly carriesTrailers?: boolean;
-  /** Whether trailers of the answer can cross; without that no `TE` is passed on. */
+  /** Whether the engine forwards trailers of the answer. If not, `TE` is not forwarded. */
   readonly takesTrailers?: boolean;
 }
 
@@ -27,6 +27,6 @@ export interface RequestHead {
 export interface ResponseHead {
   readonly status: number;
   readonly headers: Iterable<HeaderPair>;
-  /** As in a request. */
+  /** Like `carriesTrailers` of a request. */
   readonly carriesTrailers?: boolean;
 }

@@ -1,15 +1,15 @@
-/** What a failure tells the client: the one place where an error becomes an answer (RFC 9457). */
+/** Turns a failure into the answer that the client gets (RFC 9457). This happens nowhere else. */
 
 import type { ErrorCode, ProxyError } from "../errors.ts";
 import type { HeaderPair } from "./message.ts";
 
-/** The status of a request whose client left before it was answered, for counts and logs: nobody gets to see it. */
+/** The status of a request whose client left before it was answered. It appears in counts and logs only. */
 export const CLIENT_GONE = 499;
 
-/** An answer that roundhouse makes itself. */
+/** An answer from roundhouse itself. */
 export interface Problem {
   readonly status: number;
-  /** The status in words. */
+  /** The reason phrase. */
   readonly title: string;
   readonly headers: readonly HeaderPair[];
   /** `application/problem+json`. Names no backend. */
@@ -19,7 +19,7 @@ export interface Problem {
 interface Answer {
   readonly status: number;
   readonly title: string;
-  /** `undefined`: the error's own message, which names nothing but what the client sent. */
+  /** `undefined`: use the message of the error, which contains only what the client sent. */
   readonly detail?: string;
 }
 
@@ -51,7 +51,7 @@ const ANSWERS: Readonly<Record<ErrorCode, Answer>> = {
 /**
  * Returns the answer for a failed request.
  *
- * @param retryAfterSeconds when a client that gets 503 may try again: whole seconds, at least 1
+ * @param retryAfterSeconds after how long a client that gets 503 may try again: whole seconds, at least 1
  */
 export function problemFor(error: ProxyError, requestId: string, retryAfterSeconds: number): Problem {
   const answer = ANSWERS[error.code];
@@ -71,7 +71,7 @@ export function problemFor(error: ProxyError, requestId: string, retryAfterSecon
   return { status: answer.status, title: answer.title, headers, body };
 }
 
-/** Whether the answer to this error counts as one of roundhouse's own failures. */
+/** Whether the answer to this error is a 5xx. */
 export function isServerFailure(error: ProxyError): boolean {
   return ANSWERS[error.code].status >= 500;
 }

@@ -1,4 +1,6 @@
-/** What became of each request, told once at its end: to the counts behind `/status` and `/metrics`, and to the access log. */
+/**
+ * Records each request once, when it has ended: in the counts behind `/status` and `/metrics`, and in the access log.
+ */
 
 import type { ProxyError } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -11,17 +13,17 @@ import type { RequestHead } from "./message.ts";
 
 /** How a request ended. */
 export interface Ending {
-  /** As the client was told it; 499 where the client left before it could be told anything. */
+  /** The status that the client got; 499 if the client left before it got one. */
   readonly status: number;
-  /** Whose answer it was; `undefined`: roundhouse's own. */
+  /** The backend that answered; `undefined`: roundhouse did. */
   readonly backend: Backend | undefined;
-  /** Of the body that went to the client; `null`: not known. */
+  /** Bytes of the body that were sent to the client; `null`: not known. */
   readonly bytesOut: number | null;
-  /** What went wrong, if something did: before the answer, or in the middle of it. */
+  /** What went wrong, before the answer or in the middle of it; `undefined`: nothing. */
   readonly failure: ProxyError | undefined;
 }
 
-/** A request at its end, and how it came there. */
+/** A request that has ended. */
 export interface FinishedRequest {
   readonly request: RequestHead;
   readonly forwarded: ForwardedRequest;
@@ -29,13 +31,13 @@ export interface FinishedRequest {
   readonly tried: readonly Backend[];
   /** The backend that the client's session named. */
   readonly session: Backend | undefined;
-  /** Of the body that came from the client; `null`: not known. */
+  /** Bytes of the body that came from the client; `null`: not known. */
   readonly bytesIn: number | null;
   /** By `performance.now()`. */
   readonly startedAt: number;
 }
 
-/** What was refused before it could be read as a request. */
+/** A request that was refused before its head could be read. */
 export interface RefusedRequest extends Omit<Ending, "backend"> {
   readonly requestId: string;
   /** The address at the other end of the connection. */
@@ -43,14 +45,14 @@ export interface RefusedRequest extends Omit<Ending, "backend"> {
   readonly failure: ProxyError;
 }
 
-/** What a `RequestRecorder` feeds. */
+/** What a `RequestRecorder` writes to. */
 export interface RecorderParts {
   readonly memory: Pick<Memory, "requests" | "metrics">;
   /** `undefined`: requests are not logged. */
   readonly accessLog: Log | undefined;
 }
 
-/** Told what happens to the requests of one isolate. */
+/** Records the requests of one isolate. */
 export class RequestRecorder {
   readonly #requests: RequestTotals;
   readonly #metrics: RequestMetrics;
@@ -66,13 +68,13 @@ export class RequestRecorder {
     this.#requests.started();
   }
 
-  /** It goes to another backend. */
+  /** Counts an attempt after the first. */
   retried(reason: RetryReason): void {
     this.#requests.countRetry();
     this.#metrics.countRetry(reason);
   }
 
-  /** Nothing is left of it. To be called once for each that started. */
+  /** Records a request that has ended. Call it once for each that has started. */
   ended(finished: FinishedRequest, ending: Ending): void {
     const { session, bytesIn } = finished;
     const { status, backend, bytesOut, failure } = ending;
@@ -85,7 +87,7 @@ export class RequestRecorder {
     this.#requests.ended();
   }
 
-  /** It was refused before it could be read: there is nothing to be told but that. */
+  /** Records a request that was refused before its head could be read. */
   refused({ requestId, client, status, bytesOut, failure }: RefusedRequest): void {
     this.#requests.started();
     this.#metrics.countRequest({ backend: undefined, status, durationMs: 0, bytesIn: 0, bytesOut });
@@ -108,12 +110,14 @@ export class RequestRecorder {
   }
 }
 
-/** Whether roundhouse itself answered with 5xx, or had to cut the answer. A client that left is nobody's failure. */
+/** Whether roundhouse itself answered with 5xx, or had to cut the answer. It is not a failure if the client left. */
 function isFailed({ status, backend, failure }: Ending): boolean {
   return backend === undefined ? status >= 500 : failure !== undefined && failure.side !== "client";
 }
 
-/** The fields of an access log line. No header value and no query: those may hold secrets. */
+/**
+ * The fields of a line in the access log. Header values and the query are left out, because they may contain secrets.
+ */
 function accessFields(
   { request, forwarded, tried, bytesIn }: FinishedRequest,
   { status, backend, bytesOut, failure }: Ending,

@@ -1,39 +1,36 @@
-/** Whether a failed request may be sent to another backend: one pure function. */
+/** Decides whether a failed request may be sent again. The functions are pure. */
 
 import type { ProxyError } from "../errors.ts";
 
-/** Methods that may be repeated without changing more than once would (RFC 9110 §9.2.2), less TRACE. */
+/** Methods that have the same effect when they are repeated (RFC 9110 §9.2.2), without TRACE. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
-/** Methods that change nothing (RFC 9110 §9.2.1), less TRACE. */
+/** Methods that change nothing (RFC 9110 §9.2.1), without TRACE. */
 const SAFE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
-/** Whether an engine may send a request with this method again, if it has no body, without asking `mayRetry`. */
+/** Whether an engine may send a request with this method again without asking `mayRetry`, if it has no body. */
 export function isSafe(method: string): boolean {
   return SAFE.has(method);
 }
 
-/** What the decision rests on. */
+/** What the decision depends on. */
 export interface RetryQuestion {
   readonly method: string;
   readonly hasBody: boolean;
   /**
-   * Whether all of the body that was handed out can be handed out again, and the client has seen no 1xx: once it has, a
-   * backend has begun to answer, and its failure is the answer.
+   * Whether the part of the body that was sent can be sent again, and the client has seen no 1xx. After a 1xx, a
+   * backend has begun to answer, so its failure is the answer.
    */
   readonly replayable: boolean;
-  /** Attempts made so far, from 1. */
+  /** The number of attempts so far, at least 1. */
   readonly attempts: number;
   /** How often a request may be tried again: `retries.attempts`. */
   readonly maxRetries: number;
-  /** What went wrong, or the status of an answer that the configuration says to retry. */
+  /** What went wrong, or the status of an answer that `retries.statuses` names. */
   readonly failure: ProxyError | number;
 }
 
-/**
- * Returns whether the request may go to another backend. Leaves the budget out: that is asked last, since asking
- * spends it.
- */
+/** Returns whether the request may go to another backend. Does not check the budget: the caller does that last. */
 export function mayRetry(question: RetryQuestion): boolean {
   const { failure, method, hasBody } = question;
   if (question.attempts > question.maxRetries) return false;
@@ -52,8 +49,9 @@ export function mayRetry(question: RetryQuestion): boolean {
 }
 
 /**
- * Returns whether a failed request may go out anew once backends that were all lost are back: however often nothing of it
- * was sent, as if it had come a moment later; else after its last attempt too, but once.
+ * Returns whether a failed request may be sent again after all backends were lost and one is back. If nothing of it was
+ * sent, it may be sent any number of times, as if it had arrived a moment later. Otherwise it may be sent once more
+ * even after its last attempt, but only if it has not waited for a lost backend before.
  */
 export function mayGoAgain(question: RetryQuestion, wasHeld: boolean): boolean {
   const { failure, replayable } = question;

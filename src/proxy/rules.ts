@@ -1,4 +1,4 @@
-/** What requests are forwarded by: one immutable snapshot for each configuration, which a request keeps to its end. */
+/** The rules for forwarding: one immutable snapshot for each configuration. A request keeps its snapshot to its end. */
 
 import type { Config } from "../config/schema.ts";
 import type { Log } from "../log.ts";
@@ -9,7 +9,7 @@ import { dropsRequestTrailer, dropsResponseTrailer, type HeaderRules } from "./h
 import type { RandomHex } from "./ids.ts";
 import type { RequestRecorder } from "./record.ts";
 
-/** How requests are forwarded, in the configuration's terms. */
+/** The settings that forwarding uses. */
 export interface ForwardingRules {
   readonly requestHeaders: HeaderRules;
   readonly responseHeaders: HeaderRules;
@@ -18,24 +18,24 @@ export interface ForwardingRules {
   readonly limits: Limits;
 }
 
-/** Where requests go, and how. */
+/** The pool that requests go to, and the rules for them. */
 export interface Route {
   readonly pool: PoolRuntime;
   readonly rules: ForwardingRules;
 }
 
-/** What a `Forwarder` goes by under one configuration. */
+/** What a `Forwarder` uses with one configuration. */
 export interface ForwarderParts {
-  /** The only one: every request takes it. */
+  /** The only route: every request takes it. */
   readonly route: Route;
-  /** Whose `X-Forwarded-*` count. */
+  /** Whose `X-Forwarded-*` headers are trusted. */
   readonly trust: ForwardedTrust;
   readonly recorder: RequestRecorder;
   readonly random: RandomHex;
   readonly log: Log;
 }
 
-/** Returns the rules that a configuration gives. */
+/** Returns the rules of a configuration. */
 export function forwardingRules({ proxy, headers, retries }: Config): ForwardingRules {
   const requestHeaders = headerRules(headers.request);
   const responseHeaders = headerRules(headers.response);

@@ -1,4 +1,4 @@
-/** What a request waits for before its next attempt: room at a backend, or one that comes back. */
+/** Decides what a request waits for before its next attempt: room at a backend, or a backend that comes back. */
 
 import type { ProxyError } from "../errors.ts";
 import type { Lease } from "../pool/backend.ts";
@@ -7,22 +7,26 @@ import { holds, type QueueLimits, type Waiter } from "../pool/queue.ts";
 import type { Story } from "./story.ts";
 import { awaitedSlots, tryLease } from "./try_lease.ts";
 
-/** A backend that broke off may be killed at this moment: it gets the same request again after so long, not at once. */
+/**
+ * After a connection was lost, the same backend gets the request again only after this time. It may be terminating now.
+ */
 const REPEAT_MS = 25;
 
-/** A backend that refuses connections and that no check takes out is asked again after so long. */
+/** After this time, a request tries again backends that refuse connections while no check marks them down. */
 const REFUSED_MS = 250;
 
-/** So long a request that may not be tried elsewhere waits to be told that all backends are gone. */
+/** How long a request that may not go to another backend waits for the news that all backends are lost. */
 const DOUBT_MS = 300;
 
 const NONE: readonly number[] = [];
 
-/** Why a request waits. */
+/** How a request comes to wait. */
 export interface Waiting {
-  /** What the client is told where waiting is pointless. */
+  /** The failure that the client is told if waiting is pointless. */
   readonly failure: ProxyError;
-  /** Whether the request may go to a backend now: it was at none, or the rules and the budget let it go to another. */
+  /**
+   * Whether the request may go to a backend now: it has tried none, or the rules and the budget allow another attempt.
+   */
   readonly allowed: boolean;
 }
 
@@ -31,11 +35,11 @@ export class SecondChance implements Waiter {
   readonly limits: QueueLimits;
   readonly #story: Story;
   readonly #failure: ProxyError;
-  /** Whether the request was at a backend already. */
+  /** Whether the request has tried a backend already. */
   readonly #again: boolean;
   #allowed: boolean;
   #held = false;
-  /** Whether all backends were gone for a while: then the next attempt takes nothing from the budget. */
+  /** Whether the request has waited for a lost backend. The next attempt then takes nothing from the budget. */
   #wasHeld = false;
   /** By `performance.now()`. */
   #notBefore = 0;
@@ -64,7 +68,7 @@ export class SecondChance implements Waiter {
     if (goneAt > 0) return this.#hold(goneAt);
     if (eligible.length === 0) return this.#failure;
     if (this.#wasHeld) {
-      this.#notBefore = 0; // one is back
+      this.#notBefore = 0; // a backend is back
       return undefined;
     }
     if (!this.#allowed) return this.#doubt();
@@ -72,7 +76,7 @@ export class SecondChance implements Waiter {
   }
 
   get slots(): readonly number[] | undefined {
-    if (!this.#mayGo) return NONE; // whoever may go at once is not to wait for it
+    if (!this.#mayGo) return NONE; // requests that may go at once need not wait for this one
     return awaitedSlots(this.#story);
   }
 
@@ -81,9 +85,9 @@ export class SecondChance implements Waiter {
     const story = this.#story;
     story.ticket = ticket;
     const lease = tryLease(story);
-    story.ticket = NO_TICKET; // where the attempt fails, it begins as others do
+    story.ticket = NO_TICKET; // if the attempt fails, the request waits with a new ticket
     if (lease === undefined || !this.#again) return lease;
-    // A retry that a restart of all backends has cost takes nothing from the budget.
+    // A retry after a restart of all backends takes nothing from the budget.
     if (!this.#wasHeld && !story.pool.takeRetry()) return this.#overBudget(lease);
     return lease;
   }
@@ -92,15 +96,15 @@ export class SecondChance implements Waiter {
     return this.#allowed && performance.now() >= this.#notBefore;
   }
 
-  /** Others have used the budget up meanwhile. */
+  /** Gives the place back, because other requests have used up the budget in the meantime. */
   #overBudget(lease: Lease): undefined {
-    this.#allowed = false; // first: the queue may ask this one again at once
+    this.#allowed = false; // before the release: the queue may ask this request again at once
     lease.release();
     this.#story.pool.queue.released(lease.backend);
     return undefined;
   }
 
-  /** When the last backend was lost, in milliseconds since the Unix epoch; 0: the request may find one. */
+  /** When the last backend was lost, in milliseconds since the Unix epoch; 0: the request may still find one. */
   #goneAt(): number {
     const { balancer } = this.#story.pool;
     if (balancer.eligible.length === 0) {
@@ -126,7 +130,9 @@ export class SecondChance implements Waiter {
     return undefined;
   }
 
-  /** All were tried, and the last one broke off: it may be gone, or may take the request after all. */
+  /**
+   * All backends were tried, and the last one lost its connection. It may be down, or may take the request after all.
+   */
   #repeat(): ProxyError | undefined {
     const failure = this.#failure;
     if (failure.code !== "connection_lost" || !holds(this.limits, Date.now())) return failure;
@@ -135,7 +141,9 @@ export class SecondChance implements Waiter {
     return undefined;
   }
 
-  /** Nobody knows yet whether the backends are gone. The health monitor looks, since this request waits. */
+  /**
+   * It is not known yet whether the backends are lost. The health monitor checks more often while this request waits.
+   */
   #doubt(): ProxyError | undefined {
     const failure = this.#failure;
     if (failure.code !== "connect_failed" && failure.code !== "connection_lost") return failure;

@@ -1,4 +1,4 @@
-/** One request: its pool and the rules it began with, what a backend is told of it, where it has been. */
+/** One request: the pool and the rules that it began with, what a backend gets, and the backends that it has tried. */
 
 import type { PickRequest } from "../balancing/strategy.ts";
 import type { Backend } from "../pool/backend.ts";
@@ -10,27 +10,27 @@ import type { RequestHead } from "./message.ts";
 import type { PoolRuntime } from "../routing/pool_runtime.ts";
 import type { ForwarderParts, ForwardingRules, Route } from "./rules.ts";
 
-/** Strategies get to see it as a `PickRequest`, sessions as a `StickyRequest`: no more than these say. */
+/** Strategies see it as a `PickRequest`, sessions as a `StickyRequest`. */
 export class Story implements PickRequest {
   readonly exchange: Exchange;
-  // Of the configuration that was in force when the request began, whatever is reloaded meanwhile.
+  // These three come from the configuration that was in force when the request began. A reload does not change them.
   readonly parts: ForwarderParts;
   readonly pool: PoolRuntime;
   readonly rules: ForwardingRules;
   /** By `performance.now()`. */
   readonly startedAt = performance.now();
   readonly forwarded: ForwardedRequest;
-  /** Why no backend may get it, if so. */
+  /** Why the request is refused; `undefined`: it is not. */
   readonly refusal: ProxyError | undefined;
   /** The backend that the client's session names, even if it can no longer serve. */
   session: Backend | undefined;
-  /** The backends that were tried, in order; one that was lost and came back may be there twice. */
+  /** The backends that were tried, in order. One that was lost and came back may be there twice. */
   readonly tried: Backend[] = [];
-  /** How many of `tried` no longer keep the request from going there again. */
+  /** The first entries of `tried`, this many, no longer prevent another attempt at the same backend. */
   #forgiven = 0;
-  /** When it first waited for a lost backend, in milliseconds since the Unix epoch; 0: never. */
+  /** When the request first waited for a lost backend, in milliseconds since the Unix epoch; 0: never. */
   heldSince = 0;
-  /** Its place in the line while it waits. */
+  /** The request's ticket while it waits. */
   ticket = NO_TICKET;
 
   constructor(exchange: Exchange, parts: ForwarderParts, { pool, rules }: Route, refusal: ProxyError | undefined) {
@@ -50,7 +50,7 @@ export class Story implements PickRequest {
     return this.exchange.request.target;
   }
 
-  /** The client's address, as `trustForwarded` yields it. */
+  /** The client's address, as determined by `proxy.trustForwarded`. */
   get client(): string {
     return this.forwarded.client;
   }
@@ -68,7 +68,8 @@ export class Story implements PickRequest {
     let value: string | undefined;
     for (const pair of this.exchange.request.headers) {
       if (pair[0].length !== name.length || pair[0].toLowerCase() !== name) continue;
-      // As RFC 9110 §5.3 and RFC 9113 §8.2.3 join lines: the same value, whether the engine has joined them or not.
+      // Lines are joined as in RFC 9110 §5.3 and RFC 9113 §8.2.3. So the value is the same whether the engine has
+      // joined them or not.
       value = value === undefined ? pair[1] : `${value}${name === "cookie" ? "; " : ", "}${pair[1]}`;
     }
     return value;
@@ -78,17 +79,20 @@ export class Story implements PickRequest {
     return !this.hasTried(backend) && backend.hasRoomFor(this.ticket);
   }
 
-  /** Whether the request was at this backend, and has not been forgiven since. */
+  /** Whether the request has tried this backend since the last `forgiveAll`. */
   hasTried(backend: Backend): boolean {
     return this.tried.includes(backend, this.#forgiven);
   }
 
-  /** All backends were lost: whichever comes back is as good as another that was not tried. */
+  /** Allows all backends to be tried again, because all were lost. */
   forgiveAll(): void {
     this.#forgiven = this.tried.length;
   }
 
-  /** The session's backend while it may serve it: draining or of weight 0 it keeps its sessions, disabled or down not. */
+  /**
+   * The backend of the session, if it may serve the request. A draining backend, or one of weight 0, keeps its
+   * sessions. A disabled one, or one that is down, does not.
+   */
   get sticksTo(): Backend | undefined {
     const backend = this.session;
     if (!backend?.inPool || !backend.usable || backend.state === "disabled") return undefined;

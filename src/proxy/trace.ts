@@ -1,4 +1,4 @@
-/** W3C Trace Context: reading `traceparent`, and starting a trace where there is none. */
+/** W3C Trace Context: reads `traceparent`, and starts a trace if there is none. */
 
 import type { RandomHex } from "./ids.ts";
 
@@ -8,8 +8,8 @@ const FLAGS = 53;
 const LENGTH = 55;
 
 /**
- * The trace id in a `traceparent`; `undefined` when it is malformed, which includes two of them joined. A later version
- * than 00 may have more at its end (W3C Trace Context §3.2.4).
+ * The trace id in a `traceparent`; `undefined`: it is malformed. Two joined values are malformed, too. Versions later
+ * than 00 may have more at the end (W3C Trace Context §3.2.4).
  */
 export function traceIdOf(traceparent: string): string | undefined {
   const version = traceparent.slice(0, 2);
@@ -27,12 +27,12 @@ export function traceIdOf(traceparent: string): string | undefined {
   return isHex(traceparent, FLAGS, LENGTH) ? traceparent.slice(TRACE_ID, PARENT_ID - 1) : undefined;
 }
 
-/** A `traceparent` of a new trace with this id, sampled. */
+/** Returns the `traceparent` of a new, sampled trace with this id. */
 export function startTrace(traceId: string, random: RandomHex): string {
   return `00-${traceId}-${random.take(8)}-01`;
 }
 
-/** Lower case only: upper case is malformed. */
+/** Whether the characters are lower-case hexadecimal digits. Upper case is malformed. */
 function isHex(text: string, start: number, end: number): boolean {
   for (let index = start; index < end; index++) {
     const code = text.charCodeAt(index);

@@ -1,15 +1,16 @@
-/** One request's search for a place: at the backend that its client sticks to, or else at the one whose turn it is. */
+/** Finds a place for a request: at the backend of its session, or at the one whose turn it is. */
 
 import type { Lease } from "../pool/backend.ts";
 import type { Story } from "./story.ts";
 
-/** Takes a place, if there is one and nobody who waits would be overtaken. */
+/** Takes a place, if there is one and the request overtakes no waiting one. */
 export function tryLease(story: Story): Lease | undefined {
   const { balancer } = story.pool;
   const bound = story.sticksTo;
   if (bound !== undefined) {
     const { ticket } = story;
-    // Those who wait for whoever is eligible do not wait for one that drains, and keep nobody from it.
+    // Requests that wait for any eligible backend do not wait for a draining one. So they don't delay this request
+    // there.
     const free = bound.hasRoomFor(ticket) ||
       (bound.hasRoomFor(ticket, false) && !balancer.eligible.includes(bound));
     return free ? bound.lease() : undefined;
@@ -22,7 +23,7 @@ export function tryLease(story: Story): Lease | undefined {
   return undefined;
 }
 
-/** The slots of the backends that a request waits for; `undefined`: whichever is eligible will do. */
+/** The slots of the backends that a request waits for; `undefined`: any eligible backend. */
 export function awaitedSlots(story: Story): readonly number[] | undefined {
   const bound = story.sticksTo;
   if (bound !== undefined) return [bound.slot];

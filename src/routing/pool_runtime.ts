@@ -1,4 +1,4 @@
-/** One pool as the requests of one isolate see it. */
+/** One pool, as the requests of one isolate see it. */
 
 import { LoadBalancer } from "../balancing/load_balancer.ts";
 import { strategyFactory } from "../balancing/registry.ts";
@@ -10,33 +10,33 @@ import type { SessionTable } from "../memory/session_table.ts";
 import type { QueueLimits, RequestQueue } from "../pool/queue.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 
-/** What a `PoolRuntime` is made of. */
+/** What a `PoolRuntime` needs. */
 export interface PoolRuntimeOptions {
   readonly name: string;
   readonly pool: ServerPool;
   readonly settings: Pick<PoolSettings, "strategy" | "sticky" | "queue">;
   /** `retries.budget`. */
   readonly retryShare: number;
-  /** The pool's in this isolate, whatever is reloaded. */
+  /** The queue of the pool in this isolate. It stays the same after a reload. */
   readonly queue: RequestQueue;
-  /** Sessions by address, where `sticky.by` is `ip`. */
+  /** Sessions by address, if `sticky.by` is `ip`. */
   readonly sessions: SessionTable | undefined;
   readonly passive: FailureReports;
 }
 
 /**
- * A snapshot for each configuration, which a request keeps to its end. The pool behind it is live all the same: who is in
- * it, who is healthy and who has room.
+ * A snapshot for each configuration. A request keeps its snapshot to its end. The pool behind it is always current: its
+ * backends, their health and their room.
  */
 export class PoolRuntime {
   readonly name: string;
   readonly balancer: LoadBalancer;
-  /** `undefined`: clients do not stick. */
+  /** `undefined`: there are no sessions. */
   readonly stickiness: Stickiness | undefined;
-  /** Where requests wait for a backend of the pool. */
+  /** The queue in which requests wait for a backend of the pool. */
   readonly queue: RequestQueue;
   readonly queueLimits: QueueLimits;
-  /** Told of attempts that failed by a backend's fault. */
+  /** Told about attempts that failed because of a backend. */
   readonly passive: FailureReports;
   readonly #pool: ServerPool;
   readonly #budget: RetryBudget;
@@ -54,7 +54,7 @@ export class PoolRuntime {
     this.#retryShare = retryShare;
   }
 
-  /** Counts a request of the pool: the retries that it may have are a share of these. */
+  /** Counts a request of the pool. The budget for retries is a share of these. */
   countRequest(): void {
     this.#budget.countRequest(Date.now());
   }
@@ -64,7 +64,7 @@ export class PoolRuntime {
     return this.#budget.allows(this.#retryShare);
   }
 
-  /** Takes a retry from the budget; returns whether it had one. */
+  /** Takes a retry from the budget. Returns whether there was one. */
   takeRetry(): boolean {
     return this.#budget.take(this.#retryShare);
   }

@@ -1,4 +1,7 @@
-/** What an engine is: how bytes move between clients and backends. Its implementations stand in folders beside this. */
+/**
+ * The interface of an engine, which moves bytes between clients and backends. Each implementation has its own folder
+ * here.
+ */
 
 import type { Config } from "../config/schema.ts";
 import type { Log } from "../log.ts";
@@ -8,41 +11,41 @@ import type { Securing, ServerCertificate } from "../tls/server_certificate.ts";
 
 export interface EngineOptions extends Securing {
   readonly config: Config;
-  /** Connections to a backend are kept while it is in its pool. */
+  /** The pools. Connections to a backend are kept while it is in its pool. */
   readonly pools: readonly ServerPool[];
-  /** Decides everything that is not about bytes. */
+  /** Makes all decisions that are not about bytes. */
   readonly forwarder: Forwarder;
   readonly log: Log;
-  /** Whether other isolates listen at the same address: the system shares connections out among them. */
+  /** Whether other isolates listen at the same address. The system then distributes the connections. */
   readonly reusePort: boolean;
-  /** Told when it can accept no client, and when it can again. */
+  /** Called when no client can be accepted, and when clients can be accepted again. */
   readonly acceptingChanged: (accepting: boolean) => void;
 }
 
 /** A proxy server that is listening. */
 export interface Engine {
-  /** Where it listens. */
+  /** The address that it listens at. */
   readonly address: Deno.NetAddr;
-  /** Goes by other limits from the next request on. */
+  /** Uses the limits of another configuration from the next request on. */
   configure(config: Config): void;
   /**
-   * Shows clients that connect from now on another certificate; connections that are open keep theirs. Not to be called
-   * where it listens without TLS. `undefined`: the engine can't while it listens, another one takes a restart.
+   * Uses another certificate for clients that connect from now on. Open connections keep theirs. Must not be called if
+   * it listens without TLS. `undefined`: the engine can't change the certificate without a restart.
    */
   readonly setCertificate: ((certificate: ServerCertificate) => void) | undefined;
   /**
-   * Settles when no request body is arriving any more, here. A stop waits for it first, with the port open and the
-   * forwarder stopped; where others serve the port too, it is to be closed when that is so everywhere.
+   * Settles when no request body is arriving in this isolate. A stop waits for this first, while the port is open and
+   * the forwarder is stopped. If several isolates serve the port, they close it when this has settled in all of them.
    */
   uploadsEnd(): Promise<void>;
   /**
-   * Stops gracefully, once the forwarder has: takes no new connections, lets the requests in flight finish, lets go of
-   * idle connections. Settles when nothing is left. Whoever can't wait ends the isolate.
+   * Stops gracefully, after the forwarder has stopped. Accepts no new connections, lets requests in flight end, and
+   * closes idle connections. Settles when nothing is left. A caller that can't wait ends the isolate.
    */
   stop(): Promise<void>;
   /**
-   * Time is up for what is still open: tells WebSockets that the proxy goes away, as far as the protocol has words, and
-   * cuts what the engine can cut. Settles when those have ended; whoever can't wait ends the isolate.
+   * Ends what is still open when the time for a stop is over. Tells WebSockets that the proxy goes away, if the engine
+   * can, and cuts what the engine can cut. Settles when those have ended. A caller that can't wait ends the isolate.
    */
   sayGoodbye(): Promise<void>;
 }
@@ -50,6 +53,6 @@ export interface Engine {
 /**
  * Starts listening.
  *
- * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
+ * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
  */
 export type EngineFactory = (options: EngineOptions) => Engine | Promise<Engine>;

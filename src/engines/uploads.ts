@@ -1,9 +1,12 @@
-/** What a stopping engine waits for first. */
+/** Waits for request bodies, which an engine does first when it stops. */
 
-/** How often it is looked whether the last request body has arrived. */
+/** How often to check whether the last request body has arrived. */
 const POLL_MS = 10;
 
-/** Settles once no request body is arriving any more. Polls: a signal would cost each request, for one stop. */
+/**
+ * Settles when no request body is arriving any more. Polls, because a signal would cost time in each request, for a
+ * single stop.
+ */
 export async function uploadsEnd(context: { readonly uploads: number }): Promise<void> {
   while (context.uploads > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 }

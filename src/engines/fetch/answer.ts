@@ -1,4 +1,4 @@
-/** A backend's answer under engine `fetch`, on its way to `Deno.serve`. */
+/** A backend's answer in engine `fetch`. It is handed to `Deno.serve`. */
 
 import type { Answer, Relayed } from "../../proxy/exchange.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
@@ -8,38 +8,44 @@ import { brokenBody, gather, type Gathered, MOST_GATHERED_BYTES } from "./gather
 import type { FetchRequestHead } from "./request_head.ts";
 import type { RequestBody } from "./request_body.ts";
 
-/** The runtime pipes bodies outside JavaScript, and tells neither their size nor how they end. */
+/** The runtime pipes bodies outside JavaScript. It reports neither their size nor how they end. */
 export const UNSEEN: Relayed = { bytesOut: null, failure: undefined };
 
-/** How long an answer is waited for that came before the end of the upload, before the rest of it is streamed. */
+/**
+ * How long to wait for the whole body of an answer that begins before the upload has ended. After that, the rest is
+ * streamed.
+ */
 const EARLY_PATIENCE_MS = 100;
 
-/** The same for what may be a kept HTTP/1.0 connection, which ends with a body that takes longer. */
+/**
+ * The same for a connection that may be HTTP/1.0 with keep-alive. If the body takes longer, the connection closes after
+ * it.
+ */
 const HTTP10_PATIENCE_MS = 100;
 
-/** The same over TLS: what was not sent together with its head is not waited for. */
+/** The same over TLS. Only a body that was sent together with its head arrives in time. */
 const TLS_PATIENCE_MS = 10;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** The exchange that an answer is for. */
+/** The exchange that an answer belongs to. */
 export interface AnswerOwner {
   readonly request: FetchRequestHead;
   /** Whether the runtime compresses responses. */
   readonly compresses: boolean;
   /** The request's body while it is still arriving. */
   readonly upload: RequestBody | undefined;
-  /** Fires when the request has taken too long; `undefined`: there is no such limit. */
+  /** Fires when the request has taken too long; `undefined`: there is no limit for it. */
   readonly cutSignal: AbortSignal | undefined;
   /** Answers the client. Settles when the exchange has ended; never rejects. */
   respond(response: Response): Promise<void>;
 }
 
-/** Hands the body to `Deno.serve` untouched wherever it can, so that it is piped outside JavaScript. */
+/** Hands the body to `Deno.serve` unchanged if possible, so that it is piped outside JavaScript. */
 export class FetchAnswer implements Answer {
   readonly #response: Response;
   readonly #owner: AnswerOwner;
-  /** The body, where it came before the end of the upload, or where it should go in one piece. */
+  /** The body, if it arrived before the end of the upload, or should be sent in one piece. */
   #gathered: Gathered | undefined;
 
   constructor(response: Response, owner: AnswerOwner) {
@@ -55,7 +61,7 @@ export class FetchAnswer implements Answer {
     return this.#response.headers;
   }
 
-  /** Waits a moment for the whole of a body that comes before the end of the upload. Rejects as the body does. */
+  /** Waits a moment for a whole body that arrives before the end of the upload. Rejects if the body fails. */
   async gatherEarly(): Promise<void> {
     const { body } = this.#response;
     if (body !== null) this.#gathered = await gather(body, EARLY_PATIENCE_MS);
@@ -72,13 +78,13 @@ export class FetchAnswer implements Answer {
 
   discard(): void {
     const body = this.#gathered ?? this.#response.body;
-    if (body instanceof ReadableStream) body.cancel().catch(() => {}); // it may have failed already: nobody will read it
+    if (body instanceof ReadableStream) body.cancel().catch(() => {}); // it may have failed; nobody reads it
   }
 
   #bodyFor(said: readonly HeaderPair[]): Gathered | null {
     if (this.#gathered instanceof Uint8Array) return this.#gathered;
     const { request, upload } = this.#owner;
-    // Without a body the runtime would add a length of 0, which the answer to a GET need not have.
+    // Without a body, the runtime would add `Content-Length: 0`. The answer to a GET may have another length.
     const lengthUnknown = request.method === "HEAD" && !said.some(([name]) => name === "content-length");
     if (lengthUnknown && !isBodyless(this.status)) return new Blob([]).stream();
     const body = this.#limited(this.#gathered ?? this.#response.body);
@@ -86,13 +92,14 @@ export class FetchAnswer implements Answer {
   }
 
   /**
-   * The bodies that should go in one piece.
+   * Waits for a body that should be sent in one piece. There are two reasons for that.
    *
-   * `Deno.serve` promises HTTP/1.0 clients to keep the connection and closes it after a body that is a stream, which
-   * breaks their next request (`ab -k` counted thousands of errors). After a body in one piece it keeps its word.
+   * `Deno.serve` tells HTTP/1.0 clients that it keeps the connection, but closes it after a body that is a stream. That
+   * breaks their next request (`ab -k` counted thousands of errors). After a body in one piece, it keeps the
+   * connection.
    *
-   * Over TLS the runtime leaves Nagle's algorithm on (RFC 9293 §3.7.4): a short body behind its head in a second packet
-   * would wait until the client acknowledges the first, which clients put off for 40 ms.
+   * Over TLS, the runtime leaves Nagle's algorithm on (RFC 9293 §3.7.4). A short body in a second packet would wait
+   * until the client acknowledges the first, which clients delay for 40 ms.
    */
   async #gatherWhole(): Promise<Gathered | undefined> {
     const { mayBeKeptHttp10, secure } = this.#owner.request;
@@ -103,29 +110,36 @@ export class FetchAnswer implements Answer {
     return undefined;
   }
 
-  /** A body that was handed over can't be cut any more, so only with a limit on the whole is it wrapped. */
+  /**
+   * Wraps a body if there is a limit for the whole request. Once handed over, an unwrapped body can't be cut any more.
+   */
   #limited(body: ReadableStream<Bytes> | null): ReadableStream<Bytes> | null {
     const signal = this.#owner.cutSignal;
     return signal === undefined || body === null ? body : body.pipeThrough(new TransformStream(), { signal });
   }
 }
 
-/** @param unsaid the length that a body has of which no header tells */
+/** @param unsaid the length that is assumed if no header gives it */
 function isShort({ body, headers }: Response, unsaid: number): boolean {
   return body !== null && Number(headers.get("content-length") ?? unsaid) <= MOST_GATHERED_BYTES;
 }
 
-/** One that breaks off breaks off at the client. */
+/** Gathers a body. If it breaks off, it also breaks off at the client. */
 async function gatherNow({ body }: Response, patienceMs: number): Promise<Gathered | undefined> {
   return body === null ? undefined : await gather(body, patienceMs).catch(brokenBody);
 }
 
-/** Whether its status alone says that there is no body: the runtime takes none with it, not an empty one either. */
+/**
+ * Whether the status alone means that there is no body. With it, the runtime accepts no body, not even an empty one.
+ */
 function isBodyless(status: number): boolean {
   return status === 204 || status === 205 || status === 304;
 }
 
-/** The runtime sends a 205 without any framing, so that its end is the connection's; 204 says the same to a client. */
+/**
+ * The runtime sends a 205 without framing, so that only closing the connection would end it. 204 tells a client the
+ * same.
+ */
 function statusFor(status: number): number {
   return status === 205 ? 204 : status;
 }

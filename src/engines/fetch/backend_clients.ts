@@ -1,14 +1,14 @@
-/** The HTTP clients that hold the connections to each backend. */
+/** The HTTP clients, which hold the connections to each backend. */
 
 import type { Backend } from "../../pool/backend.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
 import { trustFor } from "../../tls/authorities.ts";
 
-/** Why each option: `Host` is the client's own to choose; over HTTP/2 `:authority` would differ from it. */
+/** `allowHost`: we set `Host`. `http2: false`: over HTTP/2, `:authority` would differ from `Host`. */
 const OPTIONS = { allowHost: true, http2: false } as const;
 
 interface Clients {
-  /** Whom they trust: the backend's file is read once. */
+  /** The authorities that they trust. The backend's file is read once. */
   readonly trust: ReturnType<typeof trustFor>;
   readonly pooled: Deno.HttpClient;
   /** Made at first use. */
@@ -16,8 +16,8 @@ interface Clients {
 }
 
 /**
- * Owns the clients of one isolate: made with a backend's first request, or with the backend if it has a file of
- * authorities, closed when it leaves its pool.
+ * Owns the HTTP clients of one isolate. They are made at a backend's first request, or with the backend if it has a
+ * file of authorities. They are closed when the backend leaves its pool.
  */
 export class BackendClients {
   readonly #clients = new Map<Backend, Clients>();
@@ -35,14 +35,14 @@ export class BackendClients {
     }
   }
 
-  /** Keeps idle connections and reuses them. */
+  /** The HTTP client that keeps idle connections and reuses them. */
   pooled(backend: Backend): Deno.HttpClient {
     return this.#of(backend).pooled;
   }
 
   /**
-   * A new connection for each request. `fetch` resends a request without a streamed body by itself when a reused
-   * connection turns out dead, which would do an unsafe one twice.
+   * The HTTP client that makes a new connection for each request. If a reused connection is dead, `fetch` itself
+   * resends a request that has no streamed body. An unsafe request could then be processed twice.
    */
   fresh(backend: Backend): Deno.HttpClient {
     const clients = this.#of(backend);
@@ -65,7 +65,7 @@ export class BackendClients {
     return clients;
   }
 
-  /** Requests in flight keep their connections; idle ones are closed. */
+  /** Closes the idle connections. Requests in flight keep theirs. */
   #close(backend: Backend): void {
     const clients = this.#clients.get(backend);
     this.#clients.delete(backend);

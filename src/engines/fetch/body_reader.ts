@@ -1,11 +1,11 @@
-/** How a request's body is read, by what its head says of it. */
+/** Chooses the reader for a request's body. */
 
 import type { Pace } from "../../net/pace.ts";
 import { type BodyReader, ChunkReader } from "./chunk_reader.ts";
 import { DrainingReader } from "./draining_reader.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 
-/** A reader for a body that came in chunks over HTTP/1.1, or for any other. */
+/** Returns a `DrainingReader` for a chunked body over HTTP/1.1, and a `ChunkReader` for all others. */
 export function bodyReader(
   head: FetchRequestHead,
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
@@ -15,6 +15,6 @@ export function bodyReader(
   try {
     return new DrainingReader(body.getReader({ mode: "byob" }), pace, head.secure);
   } catch {
-    return new ChunkReader(body); // what the runtime had whole, or one of ours
+    return new ChunkReader(body); // not a stream of bytes: the runtime had the whole body, or it is one of our streams
   }
 }

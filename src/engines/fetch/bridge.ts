@@ -1,12 +1,16 @@
-/** Carries the messages of one WebSocket across, and its end. */
+/** Joins two WebSockets: forwards their messages and their end. */
 
-/** A side may fall this many bytes behind: the runtime has no back-pressure for WebSockets. */
+/**
+ * The most bytes that may wait for one side. A limit is needed because the runtime has no back-pressure for WebSockets.
+ */
 const MOST_BUFFERED_BYTES = 32 * 1024 * 1024;
 
-/** How long a side may take to answer the closing handshake when the other side, or its slowness, has ended it. */
+/** How long a side may take for the closing handshake after the other side has ended, or after it was too slow. */
 const CLOSE_LIMIT_MS = 5_000;
 
-/** How long both sides may take when the proxy has ended it: somebody waits for that. */
+/**
+ * How long both sides may take when the proxy ends the connection. It is short because a stop or a drain waits for it.
+ */
 const GOODBYE_LIMIT_MS = 1_000;
 
 // Close codes (RFC 6455 §7.4).
@@ -18,11 +22,11 @@ const INTERNAL_ERROR = 1011;
 const TRY_AGAIN_LATER = 1013;
 
 /**
- * Two joined WebSockets. Ends on both sides when either ends. A side that does not answer the closing handshake in time
- * keeps its connection, which the runtime can't cut, until it closes that itself; nothing crosses any more.
+ * Two joined WebSockets. When one ends, both end. A side that does not answer the closing handshake in time keeps its
+ * connection until it closes it itself, because the runtime can't cut it. No more messages are forwarded then.
  */
 export class Bridge {
-  /** Settles when both sides have closed, or the time to do so is over. */
+  /** Settles when both sides have closed, or the time for closing is over. */
   readonly ended: Promise<void>;
   readonly #client: WebSocket;
   readonly #backend: WebSocket;
@@ -32,7 +36,7 @@ export class Bridge {
   #backendCode: number | undefined = INTERNAL_ERROR;
   #backendReason = "";
 
-  /** @param early the backend's messages from before; sent first once the client's side is open */
+  /** @param early earlier messages of the backend; they are sent first, when the client's side is open */
   constructor(client: WebSocket, backend: WebSocket, early: readonly MessageEvent["data"][]) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ended = promise;
@@ -57,17 +61,18 @@ export class Bridge {
       if (waitingBytes > MOST_BUFFERED_BYTES) this.#tooSlow();
     };
     client.onmessage = ({ data }) => this.#send(backend, data);
-    // An error event is followed by a close event; the reason is the peer's affair.
+    // An error event is not handled, because a close event follows it.
     client.onclose = ({ code, reason }) => this.#sideClosed(backend, codeForBackend(code), reason);
     backend.onclose = ({ code, reason }) => {
       this.#backendCode = codeForClient(code);
       this.#backendReason = reason;
-      // Closed now, a client that is not open yet would never get what the backend said before.
+      // If the client's side is not open yet, it is not closed now. The client would not get the backend's earlier
+      // messages.
       if (client.readyState !== WebSocket.CONNECTING) this.#sideClosed(client, this.#backendCode, reason);
     };
   }
 
-  /** The client left before its side was open: no event of its socket will say so. */
+  /** The client left before its side was open. Its socket has no event for that. */
   clientGone(): void {
     if (this.#client.readyState !== WebSocket.CONNECTING) return;
     if (this.#backend.readyState === WebSocket.CLOSED) return this.#end();
@@ -76,10 +81,10 @@ export class Bridge {
     this.#close(this.#backend, undefined, "");
   }
 
-  /** The proxy stops, or the backend's drain has ended: tells both sides that it goes away. */
+  /** Tells both sides that the proxy goes away, because it stops or the backend's drain has ended. */
   goAway(): void {
     clearTimeout(this.#limit);
-    this.#limit = undefined; // it may have more time left
+    this.#limit = undefined; // a running limit may be longer
     this.#endWithin(GOODBYE_LIMIT_MS);
     this.#close(this.#client, GOING_AWAY, "");
     this.#close(this.#backend, codeForBackend(GOING_AWAY), "");
@@ -137,7 +142,7 @@ function codeForClient(code: number): number | undefined {
     return code;
   }
   if (code === NO_STATUS) return undefined;
-  if (code === ABNORMAL || code === 0) return INTERNAL_ERROR; // the backend is gone without a word
+  if (code === ABNORMAL || code === 0) return INTERNAL_ERROR; // the backend's connection was lost
   if (code < ABNORMAL) return GOING_AWAY;
   if (code < INTERNAL_ERROR) return INTERNAL_ERROR;
   return code < 2000 ? TRY_AGAIN_LATER : 3000;

@@ -1,8 +1,11 @@
-/** What `fetch` lets through from a backend, and a client must not get. */
+/** Refuses responses that `fetch` accepts but a client must not get. */
 
 import { malformedResponse } from "../../failures.ts";
 
-/** Refuses what can't be passed on: a 101 that was not requested, a status that `Response` does not know, two framings at once. */
+/**
+ * Throws for a response that can't be forwarded: a 101 that was not requested, a status that `Response` does not
+ * accept, two framings at once, or a transfer coding other than chunked.
+ */
 export function checkResponse(response: Response): void {
   const { status, headers } = response;
   const coding = headers.get("transfer-encoding");
@@ -10,11 +13,11 @@ export function checkResponse(response: Response): void {
     ? `status ${status}`
     : coding !== null && headers.has("content-length")
     ? "Transfer-Encoding and Content-Length"
-    // `fetch` takes off "chunked" alone, and passes what is encoded otherwise on as if it were the body.
+    // `fetch` decodes only "chunked". It returns a body with another coding without decoding it.
     : coding !== null && coding.toLowerCase() !== "chunked"
     ? "a Transfer-Encoding other than chunked"
     : undefined;
   if (problem === undefined) return;
-  response.body?.cancel().catch(() => {}); // it goes nowhere
+  response.body?.cancel().catch(() => {}); // nobody will read it
   throw malformedResponse(problem);
 }

@@ -1,11 +1,11 @@
-/** Reads the runtime's streams without keeping its large buffers alive for a few bytes. */
+/** Reads the runtime's streams without keeping large buffers for a few bytes. */
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** How much the runtime reads at once. */
+/** How many bytes the runtime reads at once. */
 const BUFFER_BYTES = 65_536;
 
-/** A buffer that is at most this much larger than what is in it is not worth a copy. */
+/** Bytes are not copied if their buffer is larger than they are by at most this. */
 const MOST_SLACK_BYTES = 16_384;
 
 /** Chunks up to this size share a buffer. */
@@ -14,16 +14,16 @@ const SHARED_BYTES = 16_384;
 
 /** Reads a body, one read at a time. */
 export interface BodyReader {
-  /** The next bytes, at least one where the runtime gives no empty chunk; `undefined`: the end. */
+  /** The next bytes; `undefined`: the end. They are empty only if the runtime's chunk is. */
   read(): Promise<Bytes | undefined>;
   /** Gives up the rest. */
   cancel(reason?: unknown): Promise<void>;
 }
 
 /**
- * Reads a body chunk by chunk, small ones into memory of their own size. Each read of the runtime brings a buffer of
- * 64 KiB, which even a single byte in it keeps alive: kept as they come, 30,000 chunks of one byte hold 1.9 GB. And let go
- * of, they are garbage faster than it is collected: so one buffer serves all small reads, where the stream allows it.
+ * Reads a body chunk by chunk. Copies small chunks into memory of their size. Each read of the runtime uses a buffer of
+ * 64 KiB, and a single byte keeps all of it: 30,000 chunks of one byte would hold 1.9 GB. Dropped buffers would become
+ * garbage faster than it is collected. So all small reads use one buffer, if the stream allows it.
  */
 export class ChunkReader implements BodyReader {
   readonly #source: ReadableStreamBYOBReader | undefined;
@@ -35,7 +35,7 @@ export class ChunkReader implements BodyReader {
     try {
       this.#source = stream.getReader({ mode: "byob" });
     } catch {
-      this.#plain = stream.getReader(); // not a stream of bytes: what the runtime had whole, or one of ours
+      this.#plain = stream.getReader(); // not a stream of bytes: the runtime had it whole, or it is one of ours
     }
   }
 
@@ -60,12 +60,12 @@ export class ChunkReader implements BodyReader {
   }
 }
 
-/** Copies chunks that are small beside the buffers that they lie in. */
+/** Copies chunks that are much smaller than their buffers. */
 export class Compactor {
   #shared: Bytes | undefined;
   #used = 0;
 
-  /** The same bytes, in memory of about their size. */
+  /** Returns the same bytes, in memory of about their size. */
   compact(chunk: Bytes): Bytes {
     if (chunk.buffer.byteLength - chunk.length <= MOST_SLACK_BYTES) return chunk;
     if (chunk.length > MOST_SHARED_BYTES) return chunk.slice();

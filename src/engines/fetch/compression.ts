@@ -1,8 +1,8 @@
-/** Headers of responses that the runtime compresses on their way out (`proxy.compression`). */
+/** Adapts the headers of responses that the runtime may compress (`proxy.compression`). */
 
 import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
 
-/** What holds for the bytes as the backend sent them alone: their digests (RFC 9530 and its forebears), ranges of them. */
+/** Headers that are true only for the bytes that the backend sent: digests (RFC 9530 and older ones) and ranges. */
 const OF_THE_BYTES: ReadonlySet<string> = new Set([
   "content-digest",
   "repr-digest",
@@ -12,8 +12,8 @@ const OF_THE_BYTES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What the runtime never compresses, as far as people ask for ranges of it. Its list of what it does compress has 500
- * types; what is on neither only loses the headers above.
+ * Types that the runtime never compresses, and that clients often request in ranges. The runtime's list of types that
+ * it compresses has 500 entries. Types on neither list only lose the headers above.
  */
 const INCOMPRESSIBLE: ReadonlySet<string> = new Set([
   "application/gzip",
@@ -27,15 +27,15 @@ const INCOMPRESSIBLE: ReadonlySet<string> = new Set([
   "image/webp",
 ]);
 
-/** A directive of `Cache-Control` that the runtime can read; behind others it does not see `no-transform`. */
+/** A directive of `Cache-Control` that the runtime can read. If another one is present, it may miss `no-transform`. */
 const PLAIN_DIRECTIVE = /^[a-z-]+(?:=\d{1,9})?$/;
 
 const NOT_MODIFIED = 304;
 
 /**
- * Returns a response's headers less those that would be wrong once the runtime has compressed its body. The runtime itself
- * takes off the length, and makes the `ETag` weak, but not where there is no body: so that is done here, for a HEAD to
- * say nothing that a GET would not.
+ * Returns a response's headers without those that would be wrong after the runtime has compressed the body. The runtime
+ * itself removes the length and makes the `ETag` weak, but only if there is a body. So the length is removed here for
+ * HEAD, which then says what a GET would say. A 304 is adapted here, too.
  */
 export function forCompression(request: RequestHead, status: number, headers: HeaderPair[]): HeaderPair[] {
   if (!acceptsCompression(request)) return headers;
@@ -46,15 +46,15 @@ export function forCompression(request: RequestHead, status: number, headers: He
   return spelled.filter(([name]) => !OF_THE_BYTES.has(name) && !(isHead && name === "content-length"));
 }
 
-/** Whether the runtime might compress for this client. */
+/** Whether the runtime may compress for this client. */
 function acceptsCompression({ headers }: RequestHead): boolean {
   const accepted = valueOf(headers, "accept-encoding");
   return accepted !== undefined && (accepted.includes("gzip") || accepted.includes("br"));
 }
 
 /**
- * A 304 speaks of what the client has. Nothing in it says whether that was compressed, but if it was, its tag was made
- * weak, and the strong one would name something else (RFC 9111 §4.3.4).
+ * A 304 is about the response that the client has. If that was compressed, its tag was made weak, and the strong tag
+ * would not match it (RFC 9111 §4.3.4). So the tag is made weak here, if the client sent it as weak.
  */
 function notModified(request: RequestHead, headers: HeaderPair[]): HeaderPair[] {
   const known = valueOf(request.headers, "if-none-match") ?? "";
@@ -62,7 +62,7 @@ function notModified(request: RequestHead, headers: HeaderPair[]): HeaderPair[] 
   return kept.map((pair) => pair[0] === "etag" && known.includes(`W/${pair[1]}`) ? ["etag", `W/${pair[1]}`] : pair);
 }
 
-/** Errs on the side of yes. */
+/** Whether the runtime may compress the response. In doubt, returns true. */
 function mayBeCompressed(headers: readonly HeaderPair[]): boolean {
   let type: string | undefined;
   for (const [name, value] of headers) {
@@ -86,7 +86,7 @@ function forbidsTransforming(cacheControl: string): boolean {
   return directives.includes("no-transform") && directives.every((directive) => PLAIN_DIRECTIVE.test(directive));
 }
 
-/** The runtime heeds it in small letters only. */
+/** Writes `no-transform` in lower case, because the runtime recognises only that. */
 function spellNoTransform(pair: HeaderPair): HeaderPair {
   return pair[0] === "cache-control" ? [pair[0], pair[1].replace(/\bno-transform\b/gi, "no-transform")] : pair;
 }

@@ -2,16 +2,16 @@
 
 import { FairLimit } from "../../net/fair_limit.ts";
 
-/** A limit is overrun by at most a hundredth, and never by more than this. */
+/** A limit may be too long by a hundredth, but never by more than this. */
 const LARGEST_SLACK_MS = 100;
 
-/** Whoever waits for a limit. */
+/** Something that waits for a limit. */
 export interface DeadlineListener {
-  /** The limit of the moment that was joined has passed. */
+  /** The limit of the joined moment has passed. */
   limitPassed(moment: Moment): void;
 }
 
-/** Those who began to wait at the same time, behind one limit. Ends when all of them have left. */
+/** One limit for all listeners that began to wait at about the same time. Ends when all have left. */
 export class Moment {
   readonly #limit: FairLimit;
   readonly #waiting = new Set<DeadlineListener>();
@@ -28,12 +28,12 @@ export class Moment {
     return this.#passed;
   }
 
-  /** Whether nobody can join any more. */
+  /** Whether no listener can join any more. */
   get over(): boolean {
     return this.#over;
   }
 
-  /** Fires when the limit passes, for what takes a signal. */
+  /** Fires when the limit passes, for APIs that take a signal. */
   get signal(): AbortSignal {
     this.#cutter ??= new AbortController();
     if (this.#passed) this.#cut();
@@ -44,7 +44,7 @@ export class Moment {
     this.#waiting.add(listener);
   }
 
-  /** May be called again. */
+  /** Removes a listener. May be called several times. */
   leave(listener: DeadlineListener): void {
     this.#waiting.delete(listener);
     if (this.#waiting.size > 0) return;
@@ -65,8 +65,8 @@ export class Moment {
 }
 
 /**
- * One limit, shared by all who begin to wait within the same moment: at thousands of requests a second a timer for each
- * would be dear, and an entry in a `Set` costs a twentieth of an event listener.
+ * One limit, shared by all listeners that begin to wait at about the same time. With thousands of requests a second, a
+ * timer for each would cost too much. An entry in a `Set` costs a twentieth of an event listener.
  */
 export class Deadline {
   readonly limitMs: number;
@@ -77,7 +77,7 @@ export class Deadline {
 
   /**
    * @param limitMs from 1
-   * @param options `startsAnew`: whether the limit does so where this program ran late
+   * @param options `startsAnew`: whether the limit starts again if this program was late
    */
   constructor(limitMs: number, { startsAnew }: { readonly startsAnew: boolean }) {
     this.limitMs = limitMs;
@@ -86,14 +86,14 @@ export class Deadline {
   }
 
   /**
-   * Lets `listener` know once the limit has passed from now on, never sooner, unless it leaves the moment before. It has
-   * to leave.
+   * Tells `listener` when the limit has passed from now on, never earlier. The listener must leave the returned moment,
+   * and is not told if it leaves before.
    */
   start(listener: DeadlineListener): Moment {
     const now = Date.now();
-    // The system clock may be set back.
+    // `Math.abs`: the system clock may be set back.
     if (this.#moment === undefined || this.#moment.over || Math.abs(now - this.#madeAt) > this.#slackMs) {
-      // `now` is up to a millisecond behind.
+      // One more, because `now` may be up to a millisecond late.
       this.#moment = new Moment(Math.ceil(this.limitMs + this.#slackMs) + 1, this.#startsAnew);
       this.#madeAt = now;
     }

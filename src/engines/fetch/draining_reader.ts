@@ -1,4 +1,4 @@
-/** Reads request bodies that come in chunks over HTTP/1.1, as many chunks at once as there are. */
+/** Reads chunked request bodies over HTTP/1.1. Reads all chunks that have arrived at once. */
 
 import type { Pace } from "../../net/pace.ts";
 import { type BodyReader, Compactor } from "./chunk_reader.ts";
@@ -6,34 +6,40 @@ import { type BodyReader, Compactor } from "./chunk_reader.ts";
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
- * How much is asked for at once. The runtime takes as much from the connection for each read, however short the chunk. But
- * it has to see a chunk's size with its extensions at once, for which it allows 4 KiB, and all trailers: a read of less
- * than these would never end.
+ * How many bytes are requested in one read. For each read, the runtime takes as many bytes from the connection, even
+ * for a short chunk. But it must see a chunk's size with its extensions at once, for which it allows 4 KiB, and also
+ * all trailers. A smaller read would never end.
  */
 const VIEW_BYTES = 4352;
 
-/** What a chunk's size and its line ends take beside its data: for a small one, and at most without extensions. */
+/** Bytes of a chunk's size and line ends: the least, for a small chunk, and the most, without extensions. */
 const LEAST_FRAMING_BYTES = 5;
 const FRAMING_BYTES = 32;
 
-/** How much is handed out at once. */
+/** How many bytes are returned at once. */
 const BLOCK_BYTES = 65_536;
 
-/** After a turn with so many reads everybody else has as long a time. */
+/** After a turn with more reads than this, others get as much time as the turn took. */
 const MANY_READS = 1000;
 
-/** How long is read in one turn, at most: over TLS the runtime never has to wait while the client sends. */
+/**
+ * The longest time for reading in one turn, without and with TLS. Over TLS, the runtime never waits while the client
+ * sends.
+ */
 const MOST_BUSY_MS = 100;
 const MOST_BUSY_SECURE_MS = 5;
 
-/** How many reads are timed together, and how many such batches in a row have to be slow: the first reads of a process are. */
+/**
+ * How many reads are timed together, and how many such batches in a row must be slow. The first reads of a process are
+ * always slow.
+ */
 const BATCH_READS = 16;
 const SLOW_BATCHES = 16;
 
-/** How long the isolate may have to stand still for what the runtime holds of a body that has ended. */
+/** The longest time for which the isolate may be blocked by what the runtime holds of a body that has ended. */
 const MOST_STANDSTILL_MS = 1500;
 
-/** How many bytes memory moves in a millisecond, roughly. */
+/** About how many bytes can be moved in memory in a millisecond. */
 const MOVED_BYTES_PER_MS = 1e7;
 
 /** The client sends chunks that are too small for their number. */
@@ -42,13 +48,15 @@ export class ChunksTooSmall extends Error {
 }
 
 /**
- * With every read the runtime takes more from the connection than it gives (Deno 2.9.6). It keeps the rest, and moves all
- * of it for each chunk that it gives. A client that sends small chunks fast leaves it with megabytes, and then each of its
- * chunks takes milliseconds. What it holds when a request ends it goes through in one go, for minutes or hours.
+ * With each read, the runtime takes more from the connection than it returns (Deno 2.9.6). It keeps the rest, and moves
+ * all of it for each chunk that it returns. If a client sends small chunks fast, the runtime holds megabytes, and each
+ * chunk takes milliseconds. When the request ends, it processes all that it holds without a pause, for minutes or
+ * hours.
  *
- * Without TLS it takes from the connection 128 times at most in one turn of the event loop. So little is asked for at once,
- * and all that there is is read before the turn ends: that leaves the runtime with nothing. Over TLS there is no such
- * limit, so as much is asked for as the chunks are large. A body whose chunks take ever longer all the same is given up.
+ * Without TLS, the runtime reads from the connection at most 128 times in one turn of the event loop. So each read
+ * requests little, and all that has arrived is read before the turn ends. Then the runtime holds nothing. Over TLS
+ * there is no such limit, so each read requests about the size of the chunks. If chunks still take longer and longer,
+ * the body is given up.
  */
 export class DrainingReader implements BodyReader {
   readonly #source: ReadableStreamBYOBReader;
@@ -65,7 +73,7 @@ export class DrainingReader implements BodyReader {
   #failure: unknown;
   #arrived: (() => void) | undefined;
   #endRest: (() => void) | undefined;
-  /** What has come of the current chunk, as far as that can be known. */
+  /** Bytes of the current chunk so far, as far as that can be known. */
   #chunkBytes = 0;
   /** How long the last turn took. */
   #busyMs = 0;
@@ -76,7 +84,7 @@ export class DrainingReader implements BodyReader {
   #batchReads = 0;
   #slowBatches = 0;
 
-  /** @param secure whether the body comes over TLS */
+  /** @param secure whether the body arrives over TLS */
   constructor(source: ReadableStreamBYOBReader, pace: Pace, secure: boolean) {
     this.#source = source;
     this.#pace = pace;
@@ -105,7 +113,7 @@ export class DrainingReader implements BodyReader {
     const pause = this.#pace.pause();
     if (pause !== undefined) await pause;
     if (this.#turnReads > MANY_READS) await this.#rest(this.#busyMs);
-    if (this.#ended) return; // meanwhile, by a read that was under way
+    if (this.#ended) return; // in the meantime, by a read that was running
     this.#draining = true;
     this.#turnReads = 0;
     this.#startTurn();
@@ -115,7 +123,7 @@ export class DrainingReader implements BodyReader {
       this.#startTurn();
     }
     const begun = performance.now();
-    await new Promise<void>((resolve) => setImmediate(resolve)); // by then all reads that need not wait are done
+    await new Promise<void>((resolve) => setImmediate(resolve)); // by then, all reads that need not wait have ended
     this.#draining = false;
     this.#busyMs = performance.now() - begun;
   }
@@ -170,7 +178,10 @@ export class DrainingReader implements BodyReader {
     this.#arrived?.();
   }
 
-  /** Room for the largest chunk so far: with more the runtime would hold more, with less it would have to give more often. */
+  /**
+   * Returns a buffer for the largest chunk so far. With a larger one, the runtime would hold more. With a smaller one,
+   * more reads would be needed.
+   */
   #fittingView({ length, buffer }: Bytes): ArrayBuffer {
     this.#chunkBytes += length;
     if (length >= buffer.byteLength - FRAMING_BYTES) return buffer; // the chunk may go on
@@ -210,8 +221,8 @@ export class DrainingReader implements BodyReader {
 }
 
 /**
- * Whether the runtime holds so much of a body that it would stand still for too long at its end. How much it holds shows in
- * how long a read takes, since it moves all of it; at the end it does the same for each chunk.
+ * Whether the runtime holds so much of a body that it would be blocked for too long at its end. The time of a read
+ * shows how much it holds, because it moves all of it. At the end, it does the same for each chunk.
  */
 function isTooSlow(readMs: number, readBytes: number): boolean {
   const heldBytes = readMs * MOVED_BYTES_PER_MS;

@@ -1,10 +1,10 @@
 /**
- * Responses that come before the end of the upload.
+ * Relays responses that begin before the upload has ended.
  *
- * The runtime has a trap here (Deno 2.9.6). A read of the request body that is under way when a streamed response breaks
- * off, or when the client leaves behind one, never settles, and the client's socket stays open for ever. After a
- * response in one piece it does settle. Nearly all that is said so early is short, a refusal or half of something: so it
- * is gathered first, and what is longer goes this way.
+ * The runtime has a trap here (Deno 2.9.6). If a streamed response breaks off, or the client leaves after one, a
+ * running read of the request body never settles, and the client's socket stays open for ever. After a response in one
+ * piece, the read settles. Most early responses are short, such as a refusal. So they are gathered first, and only
+ * longer ones are streamed here.
  */
 
 import type { RequestBody } from "./request_body.ts";
@@ -12,8 +12,9 @@ import type { RequestBody } from "./request_body.ts";
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
- * Streams the body of such a response, and gives the upload up when it has ended: before the runtime hears of the end,
- * and before a cut only once no read is under way, as the client sends more or leaves.
+ * Streams the body of such a response, and gives up the upload when the body has ended, before the runtime is told. If
+ * the body breaks off, this first waits until no read of the upload is running. That is when the client sends more or
+ * leaves.
  */
 export function relayBesideUpload(response: ReadableStream<Bytes>, upload: RequestBody): ReadableStream<Bytes> {
   const reader = response.getReader();

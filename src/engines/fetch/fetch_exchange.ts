@@ -1,4 +1,4 @@
-/** One client request of the `fetch` engine: `Deno.serve` in front, `fetch` behind. */
+/** One exchange of engine `fetch`: `Deno.serve` receives the request, and `fetch` sends it to a backend. */
 
 import { ProxyError } from "../../errors.ts";
 import type { Pace } from "../../net/pace.ts";
@@ -30,40 +30,40 @@ import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
 import { urlFor } from "./target_url.ts";
 
-/** What the configuration limits; a reload replaces it. */
+/** The limits of the configuration. A reload replaces them. */
 export interface FetchLimits {
   responseDeadline: Deadline;
   connectDeadline: Deadline;
-  /** `undefined`: no limit for a request as a whole. */
+  /** `undefined`: there is no limit for a whole request. */
   requestDeadline: Deadline | undefined;
 }
 
-/** What the exchanges of one engine share. */
+/** What all exchanges of one engine share. */
 export interface FetchContext extends FetchLimits {
   readonly clients: BackendClients;
-  /** Of all uploads. */
+  /** The pace of all uploads. */
   readonly pace: Pace;
   /** Whether the runtime compresses responses. */
   readonly compresses: boolean;
-  /** The WebSockets that are open. */
+  /** The open WebSockets. */
   readonly bridges: Set<Bridge>;
   readonly forwarder: Forwarder;
-  /** Request bodies still arriving. */
+  /** Request bodies that are still arriving. */
   uploads: number;
 }
 
-/** Why an attempt was aborted, if it was. */
+/** Why an attempt was aborted. */
 type Abort = "client_gone" | "response_timeout" | "connect_timeout" | "request_timeout";
 
-/** Methods that `fetch` may resend by itself without harm. */
+/** Methods that `fetch` may resend by itself without harm, because they change nothing. */
 const RESENDABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
 type Listeners = RequestBodyListener & DeadlineListener & EventListenerObject;
 
 /**
- * Runs one request. The end of the exchange is `info.completed`.
+ * Runs one request. The exchange ends when `info.completed` settles.
  *
- * Listens itself to the client's signal (`handleEvent`), which takes no closure.
+ * Listens itself to the client's signal (`handleEvent`), which needs no closure.
  */
 export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   readonly request: FetchRequestHead;
@@ -79,10 +79,10 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   #connectLimit: Moment | undefined;
   readonly #requestLimit: Moment | undefined;
   #uploading = false;
-  /** Why `fetch` can't carry it, if so. */
+  /** Why `fetch` can't send the request; `undefined`: it can. */
   readonly #refusal: ProxyError | undefined;
 
-  /** @param respond settles the handler that `Deno.serve` waits for */
+  /** @param respond settles the promise that `Deno.serve` waits for */
   constructor(
     head: FetchRequestHead,
     request: Request,
@@ -160,7 +160,10 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     return this.respond(new Response(body, { status: problem.status, headers: [...problem.headers] }));
   }
 
-  /** Ends the connection: behind an answer that is whole the runtime would go through all that it holds of the body. */
+  /**
+   * Answers with a body that breaks off, which ends the connection. After a complete answer, the runtime would process
+   * all that it holds of the request's body.
+   */
   #cut(status: number): Promise<void> {
     return this.respond(new Response(brokenBody(CUT_ON_PURPOSE), { status }));
   }
@@ -175,7 +178,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     else this.#abortAttempt(moment === this.#requestLimit ? "request_timeout" : "response_timeout");
   }
 
-  /** The clock for the response starts at the request's last byte. */
+  /** Starts the time limit for the response, because the last byte of the request was sent. */
   bodyEnded(): void {
     this.#uploadEnded();
     if (this.#attempt !== undefined) this.#responseLimit = this.#context.responseDeadline.start(this);
@@ -197,7 +200,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
       this.#body?.abandon();
       this.#requestLimit?.leave(this);
     };
-    return this.#completed.then(ended, ended); // over HTTP/2 it rejects when the client leaves: an end like any other
+    return this.#completed.then(ended, ended); // over HTTP/2 it rejects when the client leaves
   }
 
   #uploadEnded(): void {
@@ -220,12 +223,13 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   }
 
   /**
-   * `fetch` does not say when it has connected. No head within the connect limit: dial once, and only if that fails
-   * within the same limit too is the backend out of reach. The request may have been sent all the same.
+   * `fetch` does not tell when it has connected. If there is no head within the connect limit, this dials once. Only if
+   * that fails within the same limit, too, the backend counts as unreachable. The request may have been sent
+   * nevertheless.
    */
   async #checkConnection(): Promise<void> {
     const attempt = this.#attempt;
-    if (this.#backend === undefined || !this.replayable) return; // what was read of the body went over a connection
+    if (this.#backend === undefined || !this.replayable) return; // the body was read over a connection
     const reachable = await isReachable(this.#backend, this.#context.connectDeadline.limitMs);
     if (!reachable && attempt !== undefined && attempt === this.#attempt) this.#abortAttempt("connect_timeout");
   }
@@ -240,7 +244,10 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     return this.#uploading ? "under way" : "handed out";
   }
 
-  /** A client that left is looked for first: it makes `fetch` fail in ways that look like the backend's. */
+  /**
+   * Returns the error for a failed attempt. Checks first whether the client left, because `fetch` then fails as if the
+   * backend had failed.
+   */
   #explain(error: unknown, maxBodyBytes: number): ProxyError {
     if (this.#clientGone) return clientGone();
     if (this.#body?.malformed) return bodyMalformed();
@@ -260,10 +267,13 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   }
 }
 
-/** Methods at which `fetch` throws, in any case; the first two are refused for all engines as they are spelled here. */
+/**
+ * Methods that `fetch` rejects, in upper or lower case. The forwarder refuses the first two, spelled as here, for all
+ * engines.
+ */
 const UNFETCHABLE: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
 
-/** What `fetch` can't carry. */
+/** Why `fetch` can't send a request; `undefined`: it can. */
 export function refusalOf(request: FetchRequestHead): ProxyError | undefined {
   if (request.malformed !== undefined) return refused("bad_request", request.malformed);
   if (Number.isNaN(request.bodyBytes)) return refused("bad_request", "More than one Content-Length.");

@@ -1,18 +1,18 @@
-/** Bodies of responses in one piece, for where streaming them would do harm and they come at once anyway. */
+/** Reads short response bodies completely, for cases in which a stream would do harm. */
 
 import { Compactor } from "./chunk_reader.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** In one piece, or as a stream. */
+/** A body in one piece, or as a stream. */
 export type Gathered = Bytes | ReadableStream<Bytes>;
 
-/** The most that is gathered. */
+/** The most bytes that are gathered. */
 export const MOST_GATHERED_BYTES = 65_536;
 
 /**
- * Returns a body in one piece if all of it comes within `patienceMs`, else as a stream, of which nothing is lost.
- * Rejects when it breaks off within that time.
+ * Returns a body in one piece if all of it arrives within `patienceMs`. Otherwise returns it as a complete stream.
+ * Rejects if it breaks off within that time.
  */
 export async function gather(body: ReadableStream<Bytes>, patienceMs: number): Promise<Gathered> {
   const reader = body.getReader();
@@ -42,7 +42,7 @@ async function joined(parts: Bytes[]): Promise<Bytes> {
   return first !== undefined && second === undefined ? first : new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
-/** What has been read, then the rest, from the read under way on. */
+/** A stream of what has been read, then of the rest, beginning with the running read. */
 function resumed(
   parts: Bytes[],
   reader: ReadableStreamDefaultReader<Bytes>,
@@ -62,10 +62,10 @@ function resumed(
   }, { highWaterMark: 0 });
 }
 
-/** What a body fails with that is broken off on purpose: no failure of anybody. */
+/** The error of a body that is broken off on purpose. It is not logged. */
 export const CUT_ON_PURPOSE = "the upload was given up";
 
-/** A body that breaks off at once, for the client to see that it is not whole. */
+/** A body that breaks off at once, so that the client sees that it is not complete. */
 export function brokenBody(error: unknown): ReadableStream<Bytes> {
   return new ReadableStream({ start: (controller) => controller.error(error) });
 }

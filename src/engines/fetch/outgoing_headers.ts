@@ -1,11 +1,11 @@
-/** The headers that `fetch` is given for a backend. */
+/** The headers for `fetch`. */
 
 import type { HeaderPair } from "../../proxy/message.ts";
 
 /**
- * What `fetch` is given: it frames bodies itself, `Deno.serve` has answered `Expect` already, and only where the first
- * `Accept-Encoding` is exactly this does `fetch` leave bodies compressed (denoland/deno#12291). The client's own is in a
- * line behind it, for backends that join them.
+ * Returns the headers for `fetch`. `Content-Length` is left out, because `fetch` frames bodies itself, and `Expect`,
+ * because `Deno.serve` has answered it. `fetch` leaves bodies compressed only if the first `Accept-Encoding` is exactly
+ * this one (denoland/deno#12291). The client's own line follows, for backends that join both.
  */
 export function outgoingHeaders(headers: readonly HeaderPair[], tracedByRuntime: boolean): HeaderPair[] {
   const list: HeaderPair[] = [["accept-encoding", "identity"]];

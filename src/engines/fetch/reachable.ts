@@ -1,10 +1,13 @@
-/** Whether a backend takes connections at all. */
+/** Tests whether a backend accepts connections. */
 
 import { isExhaustion } from "../../net/exhaustion.ts";
 import { withinLimit } from "../../net/fair_limit.ts";
 import type { Backend } from "../../pool/backend.ts";
 
-/** Dials once; `false` when no connection is made within `limitMs`, unless it is for lack of our own means. */
+/**
+ * Dials once. Returns `false` if no connection is made within `limitMs`, unless our own file descriptors or ports have
+ * run out.
+ */
 export async function isReachable(backend: Backend, limitMs: number): Promise<boolean> {
   try {
     const { hostname, port } = backend;
@@ -12,6 +15,6 @@ export async function isReachable(backend: Backend, limitMs: number): Promise<bo
     connection.close();
     return true;
   } catch (error) {
-    return isExhaustion(error); // else refused, timed out or no such host: all the same to the caller
+    return isExhaustion(error); // otherwise it was refused, timed out, or the host is unknown
   }
 }

@@ -1,4 +1,4 @@
-/** The client's request body on its way to a backend, or to the next one if the first could not be reached. */
+/** Moves a request's body to a backend, or to the next one if the first could not be reached. */
 
 import { messageOf } from "../../errors.ts";
 import type { BodyReader } from "./chunk_reader.ts";
@@ -6,23 +6,23 @@ import { ChunksTooSmall } from "./draining_reader.ts";
 import { SizedBody } from "./sized_body.ts";
 
 /**
- * Before it has a connection, `fetch` reads ahead until it holds this many bytes, and then one chunk more. Measured on
- * Deno 2.9.6: 67 chunks of 1,000 bytes, 5 of 16 KiB, 2 of 64 KiB or more.
+ * Before it has a connection, `fetch` reads until it holds this many bytes, and then one more chunk. Measured on Deno
+ * 2.9.6: 67 chunks of 1,000 bytes, 5 of 16 KiB, 2 of 64 KiB or more.
  */
 const READ_AHEAD_BYTES = 65_536;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** What happens to a body, told to the exchange it belongs to. */
+/** The exchange that a body belongs to. */
 export interface RequestBodyListener {
-  /** All of it has been handed out, or the client broke off: nothing more will arrive. */
+  /** Nothing more will arrive: the whole body was read, or the client broke it off. */
   bodyEnded(): void;
 }
 
 /**
- * Hands the client's body out as one stream an attempt. The first chunks are kept until more is asked for than
- * `fetch` reads without a connection; until then another attempt can start from the beginning. A plain `req.body`
- * can't be used twice, and what `fetch` had read of it before the connection failed would be lost.
+ * Gives each attempt a stream of the client's body. The first chunks are kept until `fetch` reads more than it does
+ * without a connection. Until then, another attempt can start from the beginning. `request.body` itself can't be used
+ * twice, and the part that `fetch` read before the connection failed would be lost.
  */
 export class RequestBody {
   readonly #reader: BodyReader;
@@ -36,34 +36,38 @@ export class RequestBody {
   #ended = false;
   #abandoned = false;
   #failure: unknown;
-  /** Which stream is the current one: an abandoned attempt's must not take chunks from its successor. */
+  /** The stream of the current attempt. The stream of an earlier attempt must take no chunks from it. */
   #current: ReadableStream<Bytes> | undefined;
-  /** The read under way, shared: an abandoned stream's chunk belongs to the next one. */
+  /**
+   * The running read. Streams share it, because a chunk that an earlier stream requested belongs to the current one.
+   */
   #reading: Promise<void> | undefined;
 
-  /** @param lengthBytes what its head says; `undefined`: nothing */
+  /** @param lengthBytes the length in the head; `undefined`: there is none */
   constructor(reader: BodyReader, lengthBytes: number | undefined, listener: RequestBodyListener) {
     this.#reader = reader;
     this.#lengthBytes = lengthBytes;
     this.#listener = listener;
   }
 
-  /** What has come of it; the end is known by then of every body that was not given up. */
+  /** Bytes that have arrived so far. */
   get receivedBytes(): number {
     return this.#receivedBytes;
   }
 
-  /** Whether everything that was handed out can be handed out again. */
+  /** Whether another attempt can start from the beginning. */
   get replayable(): boolean {
     return this.#replayable;
   }
 
-  /** Whether the client broke off in the middle. */
+  /** Whether the client broke the body off. */
   get clientGone(): boolean {
     return this.#failure !== undefined && !this.tooLarge && !this.malformed && !this.flooded;
   }
 
-  /** Whether the client sent what is no body: bad chunks. The runtime has but a message to tell the two apart. */
+  /**
+   * Whether the client sent malformed chunks. Only the runtime's message tells this from a body that was broken off.
+   */
   get malformed(): boolean {
     return messageOf(this.#failure).startsWith("invalid HTTP");
   }
@@ -73,15 +77,15 @@ export class RequestBody {
     return this.#failure instanceof ChunksTooSmall;
   }
 
-  /** Whether more came than is allowed. */
+  /** Whether the body is larger than allowed. */
   get tooLarge(): boolean {
     return this.#receivedBytes > this.#maxBytes;
   }
 
   /**
-   * What `fetch` is given, from the beginning. Only while `replayable`.
+   * Returns the body for `fetch`, from the beginning. Call it only while `replayable`.
    *
-   * @param maxBytes the most that may arrive; past it the body fails as `tooLarge`
+   * @param maxBytes the most bytes that may arrive. With more, the body fails as `tooLarge`
    */
   outgoing(maxBytes: number): ReadableStream<Bytes> | SizedBody {
     this.#maxBytes = maxBytes;
@@ -102,7 +106,7 @@ export class RequestBody {
         if (position === this.#kept.length && !this.#ended) await (this.#reading ??= this.#read());
         if (stream !== this.#current) return controller.close();
         if (this.#failure !== undefined) throw this.#failure;
-        // Ended in order it would look whole to the backend.
+        // If it ended regularly, it would look complete to the backend.
         if (this.#abandoned) throw givenUp();
         const chunk = this.#replayable ? this.#kept[position] : this.#kept.shift();
         if (chunk === undefined) controller.close();
@@ -114,18 +118,20 @@ export class RequestBody {
     return stream;
   }
 
-  /** Whether a further chunk is asked for only because earlier ones have gone over a connection. */
+  /** Whether a further chunk can be requested only because earlier ones were sent over a connection. */
   #readAheadIsOver(): boolean {
     return this.#keptBytes - (this.#kept.at(-1)?.length ?? 0) > READ_AHEAD_BYTES;
   }
 
-  /** Gives up what is still to come: nobody will read it. Whoever gets it sees that it is not whole. */
+  /**
+   * Gives up the rest of the body, because nobody will read it. Its stream fails, so that it does not look complete.
+   */
   abandon(): void {
     this.#abandoned = !this.#ended;
     this.#reader.cancel().catch(() => {}); // the client may have left
   }
 
-  /** Hands nothing more out from now on, and gives up what is still to come once no read is under way. */
+  /** Gives no more of the body to `fetch`. Gives up the rest when no read is running. */
   async abandonWhenStill(): Promise<void> {
     this.#abandoned = !this.#ended;
     await this.#reading;

@@ -1,38 +1,45 @@
-/** Reads what `Deno.serve` hands over, once, into plain values. */
+/** Reads the head of a request from `Deno.serve` once, into plain values. */
 
 import { isWellFormedAuthority } from "../../proxy/authority.ts";
 import type { HeaderPair, RequestHead } from "../../proxy/message.ts";
 import { mayHaveBody } from "./unsaid_body.ts";
 
-/** A head as this engine reads it. */
+/** The head of a request, as this engine knows it. */
 export interface FetchRequestHead extends RequestHead {
-  /** Why nothing can be done with the request; `undefined`: it is well-formed. */
+  /** What is malformed; `undefined`: the head is well-formed. */
   readonly malformed: string | undefined;
   /** Whether the client asks for a WebSocket (RFC 6455 §4.1). */
   readonly wantsWebSocket: boolean;
-  /** Whether the body is encoded in a way that `Deno.serve` does not undo, and that nobody would tell the backend of. */
+  /**
+   * Whether the body has a transfer coding that `Deno.serve` does not decode, and that the backend would not be told
+   * about.
+   */
   readonly hasForeignCoding: boolean;
-  /** Whether there may be a body of which no header tells, as over HTTP/2. */
+  /** Whether there may be a body that no header announces, which is possible over HTTP/2. */
   readonly bodyUnsaid: boolean;
-  /** Whether this may be HTTP/1.0 asking to keep the connection: the runtime does not tell the version. */
+  /** Whether this may be HTTP/1.0 with keep-alive. The runtime does not tell the version. */
   readonly mayBeKeptHttp10: boolean;
-  /** Whether the runtime adds a `traceparent` to each `fetch` for it, which another one beside it would spoil. */
+  /**
+   * Whether the runtime adds a `traceparent` to each `fetch` for this request. With a second one, the header would be
+   * malformed.
+   */
   readonly tracedByRuntime: boolean;
 }
 
 /**
- * Reads the head without a `URL` object: `request.url` is the scheme, the authority and the target as sent.
+ * Reads the head without a `URL` object. `request.url` is the scheme, the authority and the target, as they were sent.
  *
  * @param peer the address at the other end of the connection
- * @param secure whether that is encrypted: the scheme is what the client says in an absolute-form target or `:scheme`
+ * @param secure whether that connection is encrypted. The scheme in the URL does not tell: it is the client's, from an
+ * absolute-form target or `:scheme`
  */
 export function readHead(request: Request, peer: string, secure: boolean): FetchRequestHead {
   const { url, method } = request;
   const fields = new HeadFields();
-  request.headers.forEach(takeField, fields); // iterating would make an object for each step
+  request.headers.forEach(takeField, fields); // iteration would make an object for each step
   const { headers, host, upgrade, bodySaid } = fields;
   const authorityAt = behindScheme(url);
-  // An upgrade takes the connection as it is.
+  // With an upgrade, all that follows the head belongs to the new protocol.
   const bodyUnsaid = !bodySaid && upgrade === undefined && mayHaveBody(request);
   const authority = readAuthority(url, authorityAt, host);
   const rest = url.slice(authorityAt + authority.length);
@@ -44,7 +51,7 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
       : undefined,
     method,
     target: method === "OPTIONS" && rest === "/*" ? "/" : rest.startsWith("/") ? rest : `/${rest}`,
-    // Plain HTTP without `Host` is the client's mistake; over HTTP/2 the authority is the URL's.
+    // Without TLS, a missing `Host` is the client's mistake. Over HTTP/2, the URL has the authority.
     authority: host === undefined && !secure ? undefined : refusableHost(host) ?? authority,
     headers,
     bodyBytes: bodySaid || bodyUnsaid ? fields.bodyBytes : 0,
@@ -59,12 +66,12 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
   };
 }
 
-/** What a request's headers say, taken one after the other. */
+/** Collects values from the headers, which are passed in one after the other. */
 class HeadFields {
   readonly headers: HeaderPair[] = [];
   host: string | undefined;
   bodyBytes: number | undefined;
-  /** Whether a header tells of a body, or that there is none. */
+  /** Whether a header tells whether there is a body. */
   bodySaid = false;
   upgrade: string | undefined;
   connection = "";
@@ -80,7 +87,7 @@ class HeadFields {
         this.host = value;
         break;
       case "content-length":
-        this.bodyBytes = Number(value); // not a number: several, for the request to be refused by it
+        this.bodyBytes = Number(value); // several values give NaN; the request is then refused
         this.bodySaid = true;
         break;
       case "transfer-encoding":
@@ -105,29 +112,29 @@ class HeadFields {
   }
 }
 
-/** As a function, so that no closure is made for each request. */
+/** A function, so that no closure is made for each request. */
 function takeField(this: HeadFields, value: string, name: string): void {
   this.take(name, value);
 }
 
-/** Whether the options of `Connection` let the protocol change: without, `Upgrade` means nothing (RFC 9110 §7.8). */
+/** Whether `Connection` has the option `upgrade`. Without it, `Upgrade` has no meaning (RFC 9110 §7.8). */
 function isUpgrade(connection: string): boolean {
   return connection.toLowerCase().split(",").some((option) => option.trim() === "upgrade");
 }
 
-/** Where the authority begins; 0 where the scheme is none that a proxy knows. */
+/** Returns where the authority begins; 0: the scheme is not `http` or `https`. */
 function behindScheme(url: string): number {
   if (url.startsWith("http://")) return 7;
   const scheme = url.slice(0, url.indexOf("://")).toLowerCase();
   return scheme === "https" || scheme === "http" ? scheme.length + 3 : 0;
 }
 
-/** Over HTTP/2, where both are given, they have to agree (RFC 9113 §8.3.1). */
+/** Over HTTP/2, `Host` and `:authority` must be the same if both are given (RFC 9113 §8.3.1). */
 function isSameHost(host: string, authority: string): boolean {
   return host.toLowerCase() === authority.toLowerCase();
 }
 
-/** The authority in `request.url`: `Host` as sent, or with an absolute-form target that target's. */
+/** The authority in `request.url`: `Host` as it was sent, or the authority of an absolute-form target. */
 function readAuthority(url: string, start: number, host: string | undefined): string {
   if (host && url.startsWith(host, start) && isTargetStart(url.charCodeAt(start + host.length))) return host;
   let end = start;
@@ -135,12 +142,12 @@ function readAuthority(url: string, start: number, host: string | undefined): st
   return url.slice(start, end);
 }
 
-/** A malformed `Host` takes the authority's place, for the request to be refused by it. */
+/** Returns a malformed `Host`. It replaces the authority, so that the request is refused. */
 function refusableHost(host: string | undefined): string | undefined {
   return host === undefined || isWellFormedAuthority(host) ? undefined : host;
 }
 
-/** `/`, `?` or `#`: the first character behind an authority. */
+/** Whether this is `/`, `?` or `#`: the first character after an authority. */
 function isTargetStart(code: number): boolean {
   return code === 0x2f || code === 0x3f || code === 0x23;
 }

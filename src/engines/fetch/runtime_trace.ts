@@ -1,9 +1,9 @@
-/** Gets along with the runtime's own OpenTelemetry (`OTEL_DENO=true`), which traces `Deno.serve` and `fetch` by itself. */
+/** Works with the runtime's own OpenTelemetry (`OTEL_DENO=true`), which traces `Deno.serve` and `fetch` by itself. */
 
 import { traceIdOf } from "../../proxy/trace.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 
-/** Where OpenTelemetry's API for JavaScript keeps the span in a context. */
+/** The key under which OpenTelemetry's API for JavaScript keeps the span in a context. */
 const SPAN = Symbol.for("OpenTelemetry Context Key SPAN");
 
 interface SpanContext {
@@ -12,7 +12,7 @@ interface SpanContext {
   readonly traceFlags: number;
 }
 
-/** Whether the runtime adds a `traceparent` of its own to each `fetch`. It reads these variables once, at its start. */
+/** Whether the runtime adds its own `traceparent` to each `fetch`. It reads these variables once, when it starts. */
 export function runtimePropagates(env: (name: string) => string | undefined): boolean {
   if (env("OTEL_DENO") !== "true") return false;
   const propagators = env("OTEL_PROPAGATORS");
@@ -20,8 +20,8 @@ export function runtimePropagates(env: (name: string) => string | undefined): bo
 }
 
 /**
- * The head with the trace that the runtime's span for this request belongs to in place of the client's, so that the
- * access log names the one that is exported. To be called while the request is being handed over.
+ * Returns the head with the trace of the runtime's span for this request, instead of the client's trace. So the access
+ * log names the trace that is exported. Call it in the handler of `Deno.serve`, before the first `await`.
  */
 export function withRuntimeTrace(head: FetchRequestHead): FetchRequestHead {
   const span: SpanContext | undefined = Deno.telemetry.contextManager.active()?.getValue(SPAN)?.spanContext();

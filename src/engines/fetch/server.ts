@@ -1,4 +1,4 @@
-/** The `fetch` engine's server: `Deno.serve`. */
+/** The server of engine `fetch`: `Deno.serve`. */
 
 import type { Config } from "../../config/schema.ts";
 import { messageOf } from "../../errors.ts";
@@ -50,8 +50,8 @@ function serve(
     reusePort,
     tcpBacklog: LISTEN_QUEUE,
     automaticCompression: config.proxy.compression,
-    // The runtime asks for an answer when a body breaks off, too; without this it prints the error, whatever the log's
-    // format.
+    // The runtime also calls this when a body breaks off. Without it, the runtime would print the error, not in the
+    // log's format.
     onError(error: unknown) {
       if (error !== CUT_ON_PURPOSE) log.warn("response cut", { reason: messageOf(error) });
       return new Response(null, { status: 500 });
@@ -61,7 +61,7 @@ function serve(
   return engineOf(new LastingServer(listening, handle, log, acceptingChanged), context);
 }
 
-/** @param secure whether clients' connections are encrypted */
+/** @param secure whether the clients' connections are encrypted */
 function handlerFor(context: FetchContext, secure: boolean): Deno.ServeHandler<Deno.NetAddr> {
   const { forwarder } = context;
   const traced = runtimePropagates((name) => Deno.env.get(name));
@@ -88,7 +88,8 @@ function handlerFor(context: FetchContext, secure: boolean): Deno.ServeHandler<D
 function engineOf(server: LastingServer, context: FetchContext): Engine {
   let stopped: Promise<void> | undefined;
   const stop = async () => {
-    // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809); downloads it lets be.
+    // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809). It does not break
+    // downloads.
     await uploadsEnd(context);
     await server.shutdown();
     await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
@@ -98,13 +99,13 @@ function engineOf(server: LastingServer, context: FetchContext): Engine {
   return {
     address: server.address,
     configure: (config) => void Object.assign(context, limitsOf(config)),
-    setCertificate: undefined, // a second `Deno.serve` on the port would lose connections while it takes over
+    setCertificate: undefined, // a second `Deno.serve` at the port would lose connections while it takes over
     uploadsEnd: () => uploadsEnd(context),
     stop: () => stopped ??= stop(),
     async sayGoodbye() {
       for (const bridge of context.bridges) bridge.goAway();
       await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
-      const cut = await server.cut(); // fires the signal of every request that is under way
+      const cut = await server.cut(); // fires the signal of every request in flight
       if (cut) await (stopped ??= stop());
     },
   };

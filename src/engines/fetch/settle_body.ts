@@ -1,4 +1,4 @@
-/** Request bodies that may have come over HTTP/2, which the runtime does not tell from HTTP/1.1. */
+/** Handles request bodies that may have arrived over HTTP/2. The runtime does not tell HTTP/2 from HTTP/1.1. */
 
 import type { Pace } from "../../net/pace.ts";
 import { bodyReader } from "./body_reader.ts";
@@ -6,35 +6,35 @@ import type { BodyReader } from "./chunk_reader.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 
 /**
- * Whether a body is looked at before anything else happens. POST over TLS nearly always has one, and what CONNECT and
- * TRACE bring is refused.
+ * Whether to wait for the body's first byte before the request goes on. Not needed for POST over TLS, which nearly
+ * always has a body, nor for CONNECT and TRACE, which are refused.
  */
 function isLookedInto({ method, bodyUnsaid, secure }: FetchRequestHead): boolean {
   return bodyUnsaid && (method !== "POST" || !secure) && method !== "CONNECT" && method !== "TRACE";
 }
 
 /**
- * Makes a request's body over TLS what it is over plain HTTP/1.1. Over HTTP/2 no header has to say that there is one,
- * so for most methods this waits for its first byte or its end: else each DELETE or preflight would reach the backend
+ * Gives a request's body over TLS the same form as over HTTP/1.1. Over HTTP/2, a body needs no header. So for most
+ * methods, this waits for the first byte or the end. Otherwise each DELETE or preflight request would reach the backend
  * with an empty chunked body, and could not be tried again.
  */
 export async function settleBody(head: FetchRequestHead, request: Request, pace: Pace) {
   if (request.body === null) return { head: { ...head, bodyBytes: 0 }, request };
   const whole = new WholeBody(bodyReader(head, request.body, pace), head.bodyBytes, request.signal);
   if (isLookedInto(head) && await whole.isEmpty()) return { head: { ...head, bodyBytes: 0 }, request };
-  // Carries the body and the client's signal; the rest is in the head.
+  // This request only holds the body and the client's signal. The rest is in the head.
   return {
     head,
     request: new Request("http://body/", { method: "POST", body: whole.stream(), signal: request.signal }),
   };
 }
 
-/** How many turns of the event loop the client's signal may come behind the body's end. Measured: one. */
+/** How many turns of the event loop after the body's end the client's signal may fire. Measured: one. */
 const LATE_SIGNAL_TURNS = 2;
 
 /**
- * A body that fails when the client breaks off. Over HTTP/2 the runtime ends it as if it were complete, and fires the
- * client's signal a little later: passed on like that, half an upload would be stored as a whole one.
+ * A body that fails when the client breaks it off. Over HTTP/2, the runtime ends it as if it were complete, and fires
+ * the client's signal a little later. Without this class, a backend could store half an upload as a complete one.
  */
 class WholeBody {
   readonly #reader: BodyReader;
@@ -56,7 +56,7 @@ class WholeBody {
   /** Waits for the first byte or the end. */
   async isEmpty(): Promise<boolean> {
     this.#ahead = this.#read();
-    return await this.#ahead.catch(() => null) === undefined; // the stream will fail the same way
+    return await this.#ahead.catch(() => null) === undefined; // the stream will fail in the same way
   }
 
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
@@ -72,13 +72,13 @@ class WholeBody {
     }, { highWaterMark: 0 });
   }
 
-  /** The next bytes, at least one; `undefined` at the end of the whole body. */
+  /** The next bytes, at least one; `undefined`: the end of a complete body. */
   async #read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
     while (true) {
       const chunk = await this.#reader.read();
       if (chunk === undefined) break;
       this.#received += chunk.length;
-      if (chunk.length > 0) return chunk; // an empty one may come first
+      if (chunk.length > 0) return chunk; // the first chunk may be empty
     }
     for (let turn = 0; this.#bodyBytes === undefined && turn < LATE_SIGNAL_TURNS; turn++) {
       await new Promise((resolve) => setTimeout(resolve, 0));

@@ -1,9 +1,9 @@
-/** Request bodies whose length is known. */
+/** Request bodies of known length. */
 
 /**
- * A body that `fetch` streams with a `Content-Length`. Whatever else streams it sends in chunks, and servers behind WSGI
- * and CGI, which know nothing of chunks, would see an empty body. The runtime asks a `Blob` for its size and its stream
- * alone, and fails the request when fewer bytes come. A size of 0 would go in chunks all the same.
+ * A body that `fetch` streams with a `Content-Length`. It sends all other streams in chunks. WSGI and CGI have no
+ * chunks, so applications would see an empty body. The runtime reads only the size and the stream of a `Blob`, and
+ * fails the request if fewer bytes arrive. A body of size 0 would be sent in chunks, too.
  */
 export class SizedBody extends Blob {
   readonly #bytes: number;

@@ -1,10 +1,11 @@
-/** Where a request goes at a backend. */
+/** The URL of a request at a backend. */
 
 import type { Backend } from "../../pool/backend.ts";
 import { checkBelowBase } from "../../proxy/base_path.ts";
 
 /**
- * The URL of a target at a backend, behind its base path. `fetch` and `WebSocket` resolve the dot segments in it.
+ * Returns the URL of a target at a backend, after its base path. `fetch` and `WebSocket` resolve the dot segments in
+ * it.
  *
  * @param target begins with `/`
  * @throws {ProxyError} when the target would lead out of the base path

@@ -1,6 +1,6 @@
-/** Bodies of which no header tells: over HTTP/2 none has to (RFC 9113 §8.1). */
+/** Finds bodies that no header announces. Over HTTP/2, no header is needed (RFC 9113 §8.1). */
 
-/** What the runtime keeps of a request behind its public face, as far as it matters here (Deno 2.9.6). */
+/** The part of the runtime's internal state of a request that is used here (Deno 2.9.6). */
 interface Inner {
   readonly body?: { readonly streamOrStatic?: unknown } | null;
 }
@@ -8,11 +8,12 @@ interface Inner {
 let innerSymbol: symbol | undefined;
 
 /**
- * Whether a body may come with a request whose head tells nothing of one; `false` is certain.
+ * Whether a request may have a body that its head does not announce. `false` is certain.
  *
- * The runtime shows no body of a GET or HEAD and does not tell HTTP/2 from HTTP/1.1, so what an HTTP/2 client sends with
- * them would vanish. Inside it knows: it has taken a body whole when all of it is there, an empty one above all. That
- * costs a microsecond. Where a runtime does without these inner parts, a GET has no body, and others may have one.
+ * The runtime shows no body for GET and HEAD, and does not tell HTTP/2 from HTTP/1.1. So a body that an HTTP/2 client
+ * sends with them would be lost. Its internal state has the body. It also shows whether the whole body has arrived,
+ * such as an empty one. Reading it costs a microsecond. If a later runtime has no such state, a GET counts as having no
+ * body, and other methods may have one.
  */
 export function mayHaveBody(request: Request): boolean {
   const { method } = request;

@@ -1,4 +1,4 @@
-/** WebSockets through the `fetch` engine: one to the client, one to the backend, messages carried across. */
+/** WebSockets in engine `fetch`: one to the client and one to the backend. Messages are forwarded between them. */
 
 import { messageOf, type ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
@@ -13,19 +13,19 @@ import { fromFetchError, fromHandshakeError, refusedStatus } from "./fetch_error
 import type { FetchRequestHead } from "./request_head.ts";
 import { urlFor } from "./target_url.ts";
 
-/** A client that leaves this long without a sign of life is gone; a ping asks for one. */
+/** A client that is silent for this long, and does not answer a ping, has left. */
 const PING_SECONDS = 120;
 
 /** The backend's side of a WebSocket that has opened. */
 interface OpenSocket {
   readonly socket: WebSocket;
-  /** Whose socket it is. */
+  /** The backend that the socket belongs to. */
   readonly backend: Backend;
-  /** Messages that came before the client's side was open. */
+  /** Messages that arrived before the client's side was open. */
   readonly early: MessageEvent["data"][];
 }
 
-/** What a backend said to the handshake: a socket, or the status of its refusal. */
+/** A backend's answer to the handshake: an open socket, or the status of its refusal. */
 class Handshake implements Answer {
   readonly headers: HeaderPair[] = [];
 
@@ -81,16 +81,16 @@ export class WebSocketExchange implements Exchange {
     }
   }
 
-  /** The backend has refused: the client gets the same status. */
+  /** The backend has refused. The client gets the same status. */
   async passRefusal(status: number, headers: HeaderPair[]): Promise<Relayed> {
     this.respond(new Response(null, { status, headers }));
-    await this.completed.catch(() => {}); // an end like any other
+    await this.completed.catch(() => {}); // it rejects if the client leaves
     return UNSEEN;
   }
 
-  /** Opens the client's side too, and carries messages until both have closed. */
+  /** Opens the client's side, and forwards messages until both sides have closed. */
   async bridge({ backend, socket, early }: OpenSocket, headers: HeaderPair[]): Promise<Relayed> {
-    // A client that left between the two handshakes would leave a socket that neither opens nor closes.
+    // If the client left between the two handshakes, its socket would neither open nor close.
     if (this.upgrade.signal.aborted) {
       abandon(socket);
       this.respond(new Response(null, { status: CLIENT_GONE }));
@@ -113,12 +113,12 @@ export class WebSocketExchange implements Exchange {
 
   async answer(problem: Problem): Promise<void> {
     this.respond(new Response(problem.body, { status: problem.status, headers: [...problem.headers] }));
-    await this.completed.catch(() => {}); // an end like any other
+    await this.completed.catch(() => {}); // it rejects if the client leaves
   }
 
   /**
-   * Opens the client's side, with the subprotocol that the backend chose. The runtime finds that only in a list with a
-   * space behind each comma, which clients need not put there; so it is shown a list of this one.
+   * Opens the client's side with the subprotocol that the backend chose. The runtime finds it only in a list with a
+   * space after each comma, which clients need not send. So it gets a list with this one entry.
    */
   #accept(backend: WebSocket): Deno.WebSocketUpgrade {
     const { protocol } = backend;
@@ -126,16 +126,16 @@ export class WebSocketExchange implements Exchange {
       if (protocol === "") return Deno.upgradeWebSocket(this.upgrade, { idleTimeout: PING_SECONDS });
       const headers = new Headers(this.upgrade.headers);
       headers.set("sec-websocket-protocol", protocol);
-      // A copy by `new Request` would have lost the connection.
+      // A copy made by `new Request` would not have the connection.
       const request: Request = Object.create(this.upgrade, { headers: { value: headers } });
       return Deno.upgradeWebSocket(request, { idleTimeout: PING_SECONDS, protocol });
     } catch (error) {
-      abandon(backend); // nobody else would ever close it
+      abandon(backend); // nothing else would close it
       throw error;
     }
   }
 
-  /** Resolves with a socket that has opened, or with what the runtime says of one that did not. */
+  /** Resolves with an open socket, or with the runtime's message if it did not open. */
   #shakeHands(backend: Backend, headers: HeaderPair[], signal: AbortSignal): Promise<Handshake | string> {
     const { promise, resolve } = Promise.withResolvers<Handshake | string>();
     const socket = this.#dial(backend, headers);
@@ -149,8 +149,8 @@ export class WebSocketExchange implements Exchange {
   }
 
   /**
-   * Over TLS the runtime tells nothing of a handshake that failed: not the status, not whether there was a connection
-   * (it goes on to HTTP/2, and tells of that). So the same is asked once more in a way that shows it.
+   * Over TLS, the runtime tells neither the status of a failed handshake, nor whether there was a connection: it tries
+   * HTTP/2 next, and reports only that. So the same request is sent once more with `fetch`, which shows the status.
    */
   async #askAgain(backend: Backend, headers: readonly HeaderPair[], signal: AbortSignal): Promise<Handshake> {
     const handshake: HeaderPair[] = [["connection", "Upgrade"], ["upgrade", "websocket"], ...headers];
@@ -166,12 +166,15 @@ export class WebSocketExchange implements Exchange {
     } catch (error) {
       throw fromFetchError(error);
     } finally {
-      answered.abort(); //neither a body is of use, nor a tunnel
+      answered.abort(); // neither a body nor a tunnel is needed
     }
     throw malformedResponse("not a valid WebSocket handshake");
   }
 
-  /** The runtime makes its own `User-Agent`, key and version; a second line of each would be malformed. */
+  /**
+   * Opens the backend's side. The runtime adds its own `User-Agent`, key and version; a second line of one would be
+   * malformed.
+   */
   #dial(backend: Backend, headers: readonly HeaderPair[]): WebSocket {
     const passed: HeaderPair[] = [];
     let protocols: string[] = [];
@@ -186,20 +189,23 @@ export class WebSocketExchange implements Exchange {
       socket.binaryType = "arraybuffer";
       return socket;
     } catch (error) {
-      // The standard's constructor refuses what is no token, or the same protocol twice.
+      // The constructor rejects protocols that are not tokens, or that are repeated.
       throw refused("bad_request", `Bad WebSocket handshake: ${messageOf(error)}`);
     }
   }
 }
 
-/** Whether a header belongs to the handshake or the framing, which are the runtime's: the operator may set any. */
+/**
+ * Whether a header belongs to the handshake or the framing, which the runtime makes. The operator's rules could set
+ * such a header.
+ */
 function isHandshakes(name: string): boolean {
   const lower = name.toLowerCase();
   return lower === "connection" || lower === "upgrade" || lower === "content-length" ||
     lower === "transfer-encoding" || lower.startsWith("sec-websocket-");
 }
 
-/** Closes a backend's socket that no client will listen to. */
+/** Closes a backend's socket that no client uses. */
 function abandon(socket: WebSocket): void {
   socket.onmessage = null;
   socket.close();

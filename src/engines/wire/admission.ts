@@ -1,62 +1,65 @@
-/** How many requests are worked on at the same time, so that all get on. */
+/** Limits how many requests are processed at once, so that none starves. */
 
-/** Up to so many requests, at work or waiting, none has to wait. */
+/** If there are fewer requests than this, running or waiting, none has to wait. */
 const FEW = 100;
 
-/** Of more than a few, so many are worked on at the same time. */
+/** If there are more, this many are processed at once. */
 const MOST_AT_WORK = 32;
 
-/** How often it is looked whether those at work only wait for their backends, in milliseconds … */
+/** How often to check whether the running requests only wait for their backends, in milliseconds. */
 const LOOK_MS = 1;
 
-/** … and how much later than that a look may come before the program counts as busy. */
+/** If a check is later than planned by more than this, the program counts as busy. In milliseconds. */
 const LATE_MS = 1;
 
-/** So many looks in a row must have seen no end while the program is busy. */
+/** While the program is busy, this many checks in a row must find that no request has ended. */
 const STILL_LOOKS = 3;
 
-/** A round lasts no longer while others wait: some of its requests may take long though others end all the time. */
+/**
+ * The longest round while requests wait. Without this limit, a few slow requests could take up places while others end
+ * all the time.
+ */
 const ROUND_MS = 10;
 
 /**
- * Admits requests to be worked on, in the order in which they come.
+ * Admits requests in the order in which they arrive.
  *
- * The runtime completes 128 operations in one go; of those that are ready beyond that it takes the newest first the
- * next time. With thousands of clients a few would be served over and over while the others wait for seconds, and new
- * connections with them. So the others wait here.
+ * The runtime completes 128 operations at a time. If more are ready, it takes the newest of them first the next time.
+ * With thousands of clients, a few would be served again and again, while the others, and new connections, would wait
+ * for seconds. So requests wait here, in order.
  *
- * This never limits how many requests are in flight: when none of those at work has ended for a moment, they wait for
- * their backends, so there is time for others. They make up a round that is counted no more, and a new one begins; in
- * any case it does after 10 ms.
+ * This does not limit how many requests are in flight. If no running request has ended for a moment, all of them wait
+ * for their backends, so there is time for others. Then the round is over: its requests no longer count, and a new
+ * round begins. A round also ends after 10 ms.
  */
 export class Admission {
-  /** While there is one, the timer runs. */
+  /** Requests that wait. While there are any, the timer runs. */
   readonly #waiting: ((round: number) => void)[] = [];
-  /** Of all rounds. */
+  /** Running requests of all rounds. */
   #inFlight = 0;
   #round = 0;
-  /** Of this round. */
+  /** Running requests of this round. */
   #atWork = 0;
-  /** Since the last look; of this round. */
+  /** Whether a request of this round has ended since the last check. */
   #anyEnded = false;
   #stillLooks = 0;
   #roundEnds = 0;
   #lookDue = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Whether one may begin at once. */
+  /** Whether a request may begin at once. */
   get free(): boolean {
     return this.#areFew || this.#atWork < MOST_AT_WORK;
   }
 
-  /** Begins at once. Returns what `end` has to be told. */
+  /** Begins a request at once. Returns the value for `end`. */
   begin(): number {
     this.#inFlight++;
     this.#atWork++;
     return this.#round;
   }
 
-  /** As `begin`, once one is admitted. */
+  /** Like `begin`, but waits until the request is admitted. */
   wait(): Promise<number> {
     if (this.#waiting.length === 0) {
       this.#roundEnds = performance.now() + ROUND_MS;
@@ -65,7 +68,7 @@ export class Admission {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** One that had begun is over. */
+  /** Ends a request that had begun. */
   end(round: number): void {
     this.#inFlight--;
     if (round === this.#round) {

@@ -1,12 +1,12 @@
-/** Large buffers, lent to whoever relays a large body. */
+/** Large buffers, lent to connections while they relay a large body. */
 
 import { Buffer } from "node:buffer";
 
-/** Beyond this many idle ones, those that come back are let go. */
+/** How many idle buffers are kept. More are dropped when they come back. */
 const MOST_KEPT = 32;
 
 export class LargeBuffers {
-  /** Bytes of each. */
+  /** Bytes of each buffer. */
   readonly size: number;
   readonly #free: Buffer[] = [];
 
@@ -18,7 +18,7 @@ export class LargeBuffers {
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.size);
   }
 
-  /** Nothing may read into it or write from it any more. One of another size is let go. */
+  /** Takes a buffer back. No read or write may use it any more. A buffer of another size is dropped. */
   giveBack(buffer: Buffer): void {
     if (buffer.length === this.size && this.#free.length < MOST_KEPT) this.#free.push(buffer);
   }

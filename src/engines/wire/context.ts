@@ -1,4 +1,4 @@
-/** What the connections of one wire engine share. */
+/** What all connections of one wire engine share. */
 
 import type { Config } from "../../config/schema.ts";
 import type { Log } from "../../log.ts";
@@ -19,20 +19,23 @@ export interface WireContextOptions {
   readonly pace: Pace;
 }
 
-/** After an answer that leaves a request unread, this long the client may still send before it is cut. */
+/** How long a client may still send after an answer to a request that was not read to its end. Then it is cut. */
 const LINGER_MS = 1000;
 
 export class WireContext {
   readonly forwarder: Forwarder;
   readonly log: Log;
-  /** Whether clients' connections are encrypted. */
+  /** Whether the clients' connections are encrypted. */
   readonly secure: boolean;
   readonly backends: BackendConnections;
   readonly buffers = new LargeBuffers();
   readonly admission = new Admission();
-  /** Whoever moves bytes in a loop asks it before each part. */
+  /** Loops that move bytes ask it before each part. */
   readonly pace: Pace;
-  /** For a client's head, its idle connection, its lingering; a backend's head; a body's next byte; all of a request. */
+  /**
+   * The limits for: a client's head, its idle connection, its lingering; connecting to a backend, a backend's head; the
+   * next byte of a body; a whole request.
+   */
   readonly headerTimeouts = new TimeoutQueue(0);
   readonly keepAliveTimeouts = new TimeoutQueue(0);
   readonly lingerTimeouts = new TimeoutQueue(LINGER_MS);
@@ -40,7 +43,7 @@ export class WireContext {
   readonly responseTimeouts = new TimeoutQueue(0, { startsAnew: true });
   readonly idleTimeouts = new TimeoutQueue(0, { startsAnew: true });
   readonly requestTimeouts = new TimeoutQueue(0);
-  /** Called when a client's connection becomes idle, while somebody waits for the place that it takes. */
+  /** Called when a client's connection becomes idle, while a new client waits for a place. */
   onIdle: (() => void) | undefined;
   limitsRequests = false;
   maxHeaderBytes = 0;
@@ -56,7 +59,7 @@ export class WireContext {
     this.configure(config);
   }
 
-  /** Other limits, for what is under way too. */
+  /** Changes the limits, also for requests in flight. */
   configure({ timeouts, proxy }: Config): void {
     this.headerTimeouts.configure(timeouts.headerMs);
     this.keepAliveTimeouts.configure(timeouts.keepAliveMs);

@@ -1,4 +1,4 @@
-/** A response's body on its way to a client. */
+/** Moves a response's body to a client. */
 
 import { Buffer } from "node:buffer";
 import type { BodyFraming } from "../../http1/body.ts";
@@ -11,35 +11,35 @@ import type { ExchangeClient } from "./exchange_client.ts";
 import { Timed } from "./timeouts.ts";
 import type { Transfer } from "./transfer.ts";
 
-/** How it ended: whole; broken off or malformed by the backend; the client takes no more. */
+/** How it ended: complete; the backend broke it off; it was malformed; the client left. */
 export type DownloadEnd = "whole" | "broken" | "malformed" | "client_gone";
 
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
 
-/** Bodies beyond what is in the first buffer are read through a large one from this many bytes on. */
+/** A body of which at least this many bytes are left after the first read is read through a large buffer. */
 const LARGE_BYTES = 128 * 1024;
 
-/** How a body comes, and how it goes on. */
+/** How a body arrives, and how it is sent. */
 export interface DownloadOptions {
   readonly framing: BodyFraming;
   readonly transfer: Transfer;
-  /** Whether a trailer of this name goes no further. */
+  /** Whether a trailer of this name is dropped. */
   readonly dropsTrailer: (name: string) => boolean;
 }
 
-/** Whoever the download belongs to. */
+/** The owner of the download. */
 export interface DownloadListener {
-  /** @param side which one has moved no byte for `timeouts.idle` */
+  /** @param side the side that has moved no byte for `timeouts.idle` */
   downloadStuck(side: "client" | "backend"): void;
 }
 
-/** Its clock runs while the backend's next byte is waited for, and while the client is to take one. */
+/** The clock runs while waiting for the backend's next byte, and while the client must take one. */
 export class Download extends Timed {
   /** What is wrong with a malformed body. */
   fault = "";
   /** Whether the client has been sent anything. */
   begun = false;
-  /** Whether the clock runs for the client, who is to take bytes, and not for the backend. */
+  /** Whether the clock runs for the client, which must take bytes, and not for the backend. */
   waitsForClient = false;
   readonly #connection: BackendConnection;
   readonly #client: ExchangeClient;
@@ -66,12 +66,12 @@ export class Download extends Timed {
     this.#listener = listener;
   }
 
-  /** Bytes of data so far. */
+  /** Bytes of data so far, without the framing. */
   get bytesOut(): number {
     return this.#reader.dataBytes;
   }
 
-  /** Sends the head, and the body behind it to its end. Never rejects. */
+  /** Sends the head and the whole body. Never rejects. */
   run(head: string): Promise<DownloadEnd> {
     const part = this.#nextPart();
     if (part === undefined) return Promise.resolve("malformed");
@@ -117,7 +117,7 @@ export class Download extends Timed {
     return "whole";
   }
 
-  /** What has come of the body, as the client is to get it; `undefined`: it is malformed. */
+  /** Returns the part of the body that has arrived, as the client gets it; `undefined`: it is malformed. */
   #nextPart(): Uint8Array | undefined {
     const { inlet } = this.#connection;
     const { bytes, start, end } = inlet;
@@ -133,7 +133,7 @@ export class Download extends Timed {
     return this.#transfer === "into-chunks" && part.length > 0 ? chunked(part) : part;
   }
 
-  /** In place: data only ever moves to the front. */
+  /** Takes data out of its chunks, in place. This is safe because data only moves to the front. */
   #unchunked(bytes: Uint8Array, start: number, end: number): Uint8Array {
     let to = start;
     this.#connection.inlet.start = this.#reader.read(bytes, start, end, (_, from, until) => {
@@ -143,10 +143,10 @@ export class Download extends Timed {
     return bytes.subarray(start, to);
   }
 
-  /** The head in front of what has come of the body, so that both are one write. */
+  /** Puts the head before the part of the body that has arrived, so that one write sends both. */
   #inFront(head: string, part: Uint8Array): Uint8Array {
     const { out, inlet, sending } = this.#connection;
-    const length = sending ? -1 : encodeHead(head, out); // what is being sent may still stand there
+    const length = sending ? -1 : encodeHead(head, out); // `out` may hold bytes that are still being sent
     if (length === -1) return Buffer.concat([Buffer.from(head, "latin1"), part]);
     const front = out.subarray(0, length);
     if (part.length === 0) return front;

@@ -1,28 +1,31 @@
-/** The client's side of an exchange, as far as the exchange and what carries its bodies know it. */
+/** The client's side of an exchange, as the exchange, its upload and its download see it. */
 
 import type { Problem } from "../../proxy/problem.ts";
 import type { Timed } from "./timeouts.ts";
 import type { TunnelSide } from "./tunnel.ts";
 
-/** Where a request's body comes from and its answer goes. Its clock runs while the body is to go on. */
+/**
+ * The source of a request's body and the destination of its answer. Its clock runs while the client must send more of
+ * the body.
+ */
 export interface ExchangeClient extends Timed, TunnelSide {
   /**
-   * Writes all of `bytes`; returns whether the client takes them. Never rejects.
+   * Writes all of `bytes`. Returns whether that succeeded. Never rejects.
    *
-   * @param clock started anew, if it runs, whenever the client has taken a part
+   * @param clock started again, if it runs, whenever the client has taken a part
    */
   send(bytes: Uint8Array, clock?: Timed): Promise<boolean>;
-  /** As `send`; a client that takes nothing for `timeouts.idle` has left. */
+  /** Like `send`, but closes the connection if the client takes nothing for `timeouts.idle`. */
   sendInTime(bytes: Uint8Array): Promise<boolean>;
   /**
-   * Sends an answer of the proxy's own.
+   * Sends an answer of the proxy itself.
    *
-   * @param options `lines`: the connection's fields, each with its end
+   * @param options `lines`: the field lines about the connection, each with its line end
    */
   answer(
     problem: Problem,
     options: { readonly withoutBody: boolean; readonly lines: string },
   ): Promise<void>;
-  /** Closes the connection at once; later calls do nothing. */
+  /** Closes the connection at once. Later calls do nothing. */
   close(): void;
 }

@@ -1,4 +1,4 @@
-/** What broke an exchange off: told apart by whose fault it was, and put into the one error vocabulary. */
+/** Turns whatever ended an exchange into a `ProxyError`, and tells whose fault it was. */
 
 import { ProxyError } from "../../errors.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
@@ -17,21 +17,21 @@ import {
 } from "../../failures.ts";
 import type { UploadFault } from "./upload.ts";
 
-/** Why an exchange was broken off from this side, if it was. */
+/** Why the proxy broke an exchange off. */
 export type Cancelled = UploadFault | "body_timeout" | "idle_timeout" | "request_timeout";
 
-/** Why an attempt was given up, if it was: another may follow. */
+/** Why the proxy gave an attempt up. Another attempt may follow. */
 export type GivenUp = "connect_timeout" | "response_timeout";
 
-/** The connection to the backend ended before a byte of an answer. */
+/** The connection to the backend ended before the first byte of an answer. */
 export class NoAnswer extends Error {}
 
-/** It ended within an answer's body. */
+/** The connection to the backend ended within the body of an answer. */
 export class ResponseBroken extends Error {}
 
 /**
- * Wraps whatever ended an exchange or an attempt. What was broken off from this side is looked for first: it makes the
- * backend's connection fail, too.
+ * Returns the error for whatever ended an exchange or an attempt. `cancelled` and `givenUp` come first, because they
+ * make the backend's connection fail, too.
  */
 export function explain(
   error: unknown,

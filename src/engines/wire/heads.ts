@@ -1,4 +1,7 @@
-/** Heads as they go out: what the policy decided on, and the framing and connection fields, which are the engine's. */
+/**
+ * Builds the text of heads: the headers that the forwarder decided on, and the engine's own framing and connection
+ * fields.
+ */
 
 import type { BodyFraming } from "../../http1/body.ts";
 import type { FieldSection } from "../../http1/head.ts";
@@ -9,14 +12,16 @@ export const KEEP_ALIVE_LINE = "Connection: keep-alive\r\n";
 
 const CHUNKED_LINE = "Transfer-Encoding: chunked\r\n";
 
-/** What is said of a body's length: what is true of it, nothing (204), or what the backend said (an answer to HEAD). */
+/**
+ * What a head says about the body's length: its framing, nothing (204), or what the backend said (an answer to HEAD).
+ */
 export type ToldLength = BodyFraming | "nothing" | "as-given";
 
 const NO_SECTION: FieldSection = { fields: [], text: "", bounds: [0] };
 
 /**
- * @param lines more fields, each with its end
- * @param section where fields were read that may be among `headers`
+ * @param lines more field lines, each with its line end
+ * @param section the section that fields in `headers` may have been read from
  */
 export function requestHead(
   { method, target }: { readonly method: string; readonly target: string },
@@ -29,7 +34,7 @@ export function requestHead(
   return `${method} ${target} HTTP/1.1\r\n${fields}${lines}\r\n`;
 }
 
-/** Parameters as in `requestHead`. */
+/** Has the parameters of `requestHead`. */
 export function responseHead(
   { status, reason }: { readonly status: number; readonly reason: string },
   headers: readonly HeaderPair[],
@@ -40,15 +45,15 @@ export function responseHead(
   return `HTTP/1.1 ${status} ${reason}\r\n${fieldLines(headers, section, told, true)}${lines}\r\n`;
 }
 
-/** A length that was said several times in one line is the same each time. */
+/** The first length of a list. All lengths in it are the same. */
 function firstOf(length: string): string {
   const end = length.indexOf(",");
   return end === -1 ? length : length.slice(0, end).trimEnd();
 }
 
 /**
- * A length stands where it stood, with the value that is true. Fields that cross unchanged stay the lines that they were,
- * and those that follow each other are copied together.
+ * Writes the field lines. `Content-Length` keeps its position and gets the right value. The lines of unchanged fields
+ * are copied as they are; those that follow each other are copied together.
  */
 function fieldLines(
   headers: readonly HeaderPair[],
@@ -69,7 +74,7 @@ function fieldLines(
     let changed = false;
     if (name.length === 14 && name.toLowerCase() === "content-length") {
       const said = told === "as-given" ? (isTold ? "" : firstOf(value)) : length;
-      length = ""; // told once
+      length = ""; // written once
       isTold = true;
       if (said === "") continue;
       changed = said !== value;

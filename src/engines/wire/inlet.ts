@@ -1,12 +1,12 @@
-/** The reading side of a connection: one buffer, and a read under way whenever somebody wants to know. */
+/** The reading side of a connection. It has one buffer, and at most one read at a time. */
 
 import { Buffer } from "node:buffer";
 import type { LargeBuffers } from "./buffers.ts";
 import type { Link } from "./link.ts";
 
-/** Whoever a connection belongs to while nobody waits for its bytes. */
+/** The owner of the connection. It is told what arrives while nobody waits in `more`. */
 export interface InletListener {
-  /** Bytes came, or the end. */
+  /** Bytes have arrived, or the connection has ended. */
   inletChanged(): void;
 }
 
@@ -15,22 +15,22 @@ export class Inlet {
   bytes: Buffer;
   start: number;
   end: number;
-  /** Nothing more will come: the peer has ended, or the connection has failed or was closed. */
+  /** Whether nothing more will arrive: the peer has ended, or the connection has failed or was closed. */
   ended = false;
-  /** Why, if not by a regular end. */
+  /** Why it ended; `undefined`: the peer has ended it. */
   error: unknown;
   readonly #link: Link;
   readonly #listener: InletListener;
   readonly #home: Buffer;
   readonly #headroom: number;
-  /** Where nearly every read goes: all of its own buffer behind the headroom. */
+  /** Its own buffer after the headroom. Nearly every read goes there. */
   readonly #front: Uint8Array;
   #reading = false;
   #wake: (() => void) | undefined;
 
   /**
-   * @param size bytes of the buffer, which stays for as long as the connection
-   * @param headroom bytes at the front that stay free, so that something can be put before what was read
+   * @param size bytes of its own buffer, which stays as long as the connection
+   * @param headroom bytes at the front that stay free, so that a head can be written before the bytes that were read
    */
   constructor(link: Link, listener: InletListener, size: number, headroom = 0) {
     this.#link = link;
@@ -46,7 +46,7 @@ export class Inlet {
     return this.end - this.start;
   }
 
-  /** Sees to it that a read is under way, unless all is over or the buffer is full. */
+  /** Starts a read, unless one is running, the connection has ended, or the buffer is full. */
   read(): void {
     if (this.#reading || this.ended) return;
     if (this.start === this.end) this.start = this.end = this.#headroom;
@@ -57,25 +57,25 @@ export class Inlet {
     this.#link.read(atFront ? this.#front : this.bytes.subarray(this.end)).then(this.#arrived, this.#failed);
   }
 
-  /** Waits for bytes beyond those unread, or for the end. The buffer must have room. */
+  /** Waits for more bytes, or for the end. The buffer must have room. */
   more(): Promise<void> {
     this.read();
     return new Promise((resolve) => this.#wake = resolve);
   }
 
-  /** Makes room for at least one byte more; a full buffer is doubled. */
+  /** Makes room for at least one more byte. Doubles a full buffer. */
   makeRoom(): void {
     if (this.#reading || this.unread < this.bytes.length - this.#headroom) return;
     this.#moveTo(Buffer.allocUnsafeSlow(this.bytes.length * 2));
   }
 
-  /** Reads into a large buffer from now on, if none is in use already; bytes not read yet move with it. */
+  /** Reads into a large buffer from now on, unless it does already. Unread bytes move there. */
   widen(buffers: LargeBuffers): void {
     if (this.#reading || this.bytes.length >= buffers.size) return;
     this.#moveTo(buffers.take());
   }
 
-  /** Goes back to its own buffer, if what is unread fits. */
+  /** Goes back to its own buffer, if the unread bytes fit. */
   narrow(buffers: LargeBuffers): void {
     if (this.#reading || this.bytes === this.#home || this.unread > this.#home.length - this.#headroom) return;
     const { bytes } = this;

@@ -1,19 +1,19 @@
-/** A connection as this engine uses it, whatever carries it. */
+/** The interface of a connection as this engine uses it. */
 
 import type { Timed } from "./timeouts.ts";
 
-/** What a `Deno.Conn` does, and all that is asked of it. */
+/** The part of `Deno.Conn` that this engine needs. */
 export type Link = Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite"> & Partial<KeptAlive>;
 
 interface KeptAlive {
-  /** Whether the system asks a silent peer now and then if it is still there. */
+  /** Sets whether the system checks from time to time that a silent peer is still there. */
   setKeepAlive(on: boolean): void;
 }
 
 /**
- * Writes all of `bytes`. They must not change before it settles.
+ * Writes all of `bytes`. They must not change before the promise settles.
  *
- * @param clock started anew, if it runs, whenever a part has been taken
+ * @param clock started again, if it runs, after each part that was written
  */
 export async function writeAll(link: Link, bytes: Uint8Array, clock?: Timed): Promise<void> {
   let written = await link.write(bytes);

@@ -1,18 +1,18 @@
-/** A connection as a stream, for `node:tls`, which encrypts whatever stream it is given. */
+/** A connection as a stream, for `node:tls`, which can encrypt any stream. */
 
 import { Duplex } from "node:stream";
 import { closeQuietly } from "../../net/close_quietly.ts";
 import { type Link, writeAll } from "./link.ts";
 
-/** What an idle connection is read into, and takes for as long as it lives. */
+/** The size of the buffer for small reads. Each connection keeps one, also while it is idle. */
 const SMALL_BYTES = 2 * 1024;
 
-/** What it is read into while that is filled. */
+/** The size of the buffer that is used after a read has filled the small one. */
 const LARGE_BYTES = 64 * 1024;
 
 /**
- * The bytes of a link that is not encrypted. It owns the link. The runtime's TLS goes on reading when it is paused, so
- * there is a switch of its own.
+ * The bytes of a link without encryption. It owns the link. The runtime's TLS continues to read while it is paused, so
+ * this class has its own switch for reading.
  */
 export class LinkStream extends Duplex {
   readonly #link: Link;
@@ -36,7 +36,7 @@ export class LinkStream extends Duplex {
     this.#stopped = true;
   }
 
-  /** As a link's. */
+  /** Like `Link.setKeepAlive`. */
   setKeepAlive(on: boolean): void {
     this.#link.setKeepAlive?.(on);
   }

@@ -1,4 +1,4 @@
-/** TLS through `node:tls`, which can change certificates while it listens, as a connection like any other. */
+/** A TLS connection of `node:tls` as a `Link`. `node:tls` can change certificates while it listens. */
 
 import type { TLSSocket } from "node:tls";
 import type { Link } from "./link.ts";
@@ -10,28 +10,34 @@ interface Reading {
   readonly reject: (error: unknown) => void;
 }
 
-/** What a `TLSSocket` reads from: one that is paused goes on reading, and keeps in memory all that comes. */
+/**
+ * The source that a `TLSSocket` reads from. A paused socket continues to read and keeps everything in memory, so the
+ * source must be stopped.
+ */
 interface Source {
   readStart(): void;
   readStop(): void;
 }
 
-/** The socket tells of a write only when all of it is out: in parts of this size it is seen that the peer takes them. */
+/**
+ * The most bytes of one write. The socket reports a write only when all of it was sent. Writes of this size show that
+ * the peer takes bytes.
+ */
 const MOST_WRITTEN = 64 * 1024;
 
-/** A socket that is read into buffers. One read at a time. */
+/** A socket whose bytes are read into the caller's buffers. One read at a time. */
 export class NodeLink implements Link {
   readonly #socket: TLSSocket;
   readonly #carrier: LinkStream | TLSSocket;
   readonly #source: Source | undefined;
   #paused = false;
-  /** Came while nobody read; the socket is paused then. */
+  /** Bytes that arrived while nobody read. The socket is then paused. */
   #rest: Uint8Array | undefined;
   #reading: Reading | undefined;
   #ended = false;
   #error: unknown;
 
-  /** @param stream what carries it, unless the socket made its own connection */
+  /** @param stream the stream below the socket; `undefined`: the socket has made its own connection */
   constructor(socket: TLSSocket, stream?: LinkStream) {
     this.#socket = socket;
     this.#carrier = stream ?? socket;
@@ -68,7 +74,7 @@ export class NodeLink implements Link {
   closeWrite(): Promise<void> {
     if (this.#socket.destroyed) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#socket.once("close", resolve); // destroyed meanwhile, it never calls back
+      this.#socket.once("close", resolve); // if the socket is destroyed, `end` never calls back
       this.#socket.end(resolve);
     });
   }
@@ -85,7 +91,7 @@ export class NodeLink implements Link {
   #came(chunk: Uint8Array): void {
     const reading = this.#reading;
     if (reading === undefined) {
-      // The socket reads a little on after it was told to pause.
+      // The socket reads a little more after it was told to pause.
       this.#rest = this.#rest === undefined ? chunk : joined(this.#rest, chunk);
       this.#pause();
       return;
@@ -125,7 +131,7 @@ export class NodeLink implements Link {
   }
 }
 
-/** The TCP connection that a socket made itself; there is no public way to it. */
+/** The TCP connection that a socket has made itself. There is no public API for it. */
 function sourceOf(socket: TLSSocket): Source | undefined {
   const { _handle: handle } = socket as TLSSocket & { readonly _handle?: { readonly _parent?: Partial<Source> } };
   const source = handle?._parent;

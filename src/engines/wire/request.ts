@@ -1,4 +1,4 @@
-/** A request's head as this engine knows it. */
+/** The head of a request, as this engine knows it. */
 
 import type { BodyFraming } from "../../http1/body.ts";
 import type { FieldSection } from "../../http1/head.ts";
@@ -6,20 +6,20 @@ import type { Http1Request } from "../../http1/request_head.ts";
 import type { RequestHead } from "../../proxy/message.ts";
 
 export interface WireRequest extends RequestHead {
-  /** Where `headers` stand. */
+  /** The text that `headers` were read from. */
   readonly section: FieldSection;
   readonly minorVersion: number;
   readonly framing: BodyFraming;
   readonly keepAlive: boolean;
-  /** The protocol to switch to, if the backend agrees; `undefined`: none, or one that is not passed on. */
+  /** The protocol to switch to, if the backend agrees; `undefined`: none, or one that is not forwarded. */
   readonly upgrade: string | undefined;
 }
 
-/** What is known of a client's connection. */
+/** What is known about a client's connection. */
 export interface ClientAddress {
   readonly peer: string;
   readonly secure: boolean;
-  /** Where the client has connected to: stands in for the `Host` that HTTP/1.0 need not send. */
+  /** The address that the client connected to. Used if an HTTP/1.0 request has no `Host`. */
   readonly local: string;
 }
 
@@ -43,7 +43,10 @@ export function wireRequest(head: Http1Request, { peer, secure, local }: ClientA
   };
 }
 
-/** HTTP/2 over a tunnel would carry requests past every rule of this proxy, and with a body it is not over at the head. */
+/**
+ * Whether an upgrade may be forwarded. HTTP/2 in a tunnel would carry requests that bypass all rules of this proxy. A
+ * request with a body has not ended with its head, so it can't switch.
+ */
 function mayUpgrade({ upgrade = "", framing }: Http1Request): boolean {
   return !protocolsOf(upgrade).includes("h2c") && framing.kind === "length" && framing.bytes === 0;
 }

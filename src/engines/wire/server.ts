@@ -1,4 +1,4 @@
-/** The `wire` engine's server: the listener, and how many clients may be connected. */
+/** The server of engine `wire`: owns the listener, and limits how many clients are connected. */
 
 import { Pace } from "../../net/pace.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
@@ -43,15 +43,15 @@ class WireEngine implements Engine {
   readonly setCertificate: Engine["setCertificate"];
   readonly #context: WireContext;
   readonly #listener: Listener;
-  /** Whether a connection as it arrives begins with a PROXY protocol header. */
+  /** Whether a connection begins with a PROXY protocol header that the client connection must read. */
   readonly #proxyProtocol: boolean;
   readonly #open = new Set<ClientConnection>();
-  /** Connections that are not established yet, such as in a TLS handshake: they count for `#maxConnections`. */
+  /** Connections that are not established yet, such as in a TLS handshake. They count for `#maxConnections`. */
   #pending = 0;
   #maxConnections: number;
   #listening = true;
   #stopped: Promise<void> | undefined;
-  /** Tells whoever waits for a connection to end, or to become idle. */
+  /** Resolved when a connection has ended or become idle. */
   #changed = Promise.withResolvers<void>();
 
   /** @param open opens the listener */
@@ -60,7 +60,7 @@ class WireEngine implements Engine {
     pace: Pace,
     open: (onAccept: ListenerOptions["onAccept"]) => Listener,
   ) {
-    this.#listener = open((pending) => this.#accept(pending)); // first: it may fail, and nobody comes before all is set
+    this.#listener = open((pending) => this.#accept(pending)); // first: it may fail, and no client comes before the end
     this.address = this.#listener.address;
     this.setCertificate = this.#listener.setCertificate;
     this.#context = new WireContext({ config, pools, forwarder, log, secure: certificate !== undefined, pace });
@@ -83,15 +83,16 @@ class WireEngine implements Engine {
 
   async sayGoodbye(): Promise<void> {
     for (const connection of this.#open) connection.close();
-    await this.stop(); // whoever waited for those, such as the port for an upload's end, goes on now
+    await this.stop(); // a stop that waited for these connections, such as for an upload, continues now
   }
 
   async #stop(): Promise<void> {
-    // Whose body is still arriving may have more connections on their way: these are told to go elsewhere.
+    // Clients whose bodies are still arriving may open more connections. These are answered 503, so the port stays
+    // open.
     await this.uploadsEnd();
     this.#listening = false;
     const closed = this.#listener.close();
-    this.#changed.resolve(); // somebody may be waiting for room
+    this.#changed.resolve(); // a new client may be waiting for room
     for (const connection of this.#open) {
       if (connection.idle) connection.close();
     }
@@ -100,14 +101,17 @@ class WireEngine implements Engine {
     this.#context.close();
   }
 
-  /** Settles when the next one may come. */
+  /** Settles when the next connection may be accepted. */
   async #accept(pending: PendingConnection): Promise<void> {
     await this.#untilRoom();
     if (this.#listening) void this.#serve(pending);
     else pending.close();
   }
 
-  /** The oldest idle connection leaves; until one is idle or ends, whoever comes next waits. */
+  /**
+   * Waits until there is room for one more connection. Closes the oldest idle connection, or waits until one is idle or
+   * ends.
+   */
   async #untilRoom(): Promise<void> {
     while (this.#open.size + this.#pending >= this.#maxConnections && this.#listening) {
       const { oldest } = this.#context.keepAliveTimeouts;

@@ -1,29 +1,29 @@
-/** Limits of time for very many, without a timer for each, and without a look at the clock for each. */
+/** Time limits for very many connections and requests, without a timer or a look at the clock for each. */
 
 import { isExcused, Lateness, lookPauseMs } from "../../net/fair_limit.ts";
 
-/** Something that can run out of time. It is in one queue at most. */
+/** Something with a time limit. It is in at most one queue. */
 export abstract class Timed {
-  /** Of the queue it is in. */
+  /** The queue that it is in. */
   queue: TimeoutQueue | undefined;
   previous: Timed | undefined;
   next: Timed | undefined;
-  /** In milliseconds of `performance.now()`; 0: its queue has not looked since it was started. */
+  /** In milliseconds of `performance.now()`; 0: its queue has not looked since its start. */
   endsAt = 0;
-  /** How late its queue had run when `endsAt` was set. */
+  /** How late its queue had been in total when `endsAt` was set. */
   lateBeforeMs = 0;
-  /** Whether its limit has started anew because this program ran late. */
+  /** Whether its limit was started again because this program was late. */
   excused = false;
 
-  /** The limit has passed; the clock has stopped. */
+  /** Called when the limit has passed. The clock has stopped. */
   abstract timedOut(): void;
 
-  /** Whether the clock runs and was started no longer ago than its queue's last look: a second at most. */
+  /** Whether the clock runs and its queue has not looked since it was started, which is at most a second. */
   get startedLately(): boolean {
     return this.queue !== undefined && this.endsAt === 0;
   }
 
-  /** Starts the clock anew, if it runs. */
+  /** Starts the clock again, if it runs. */
   restartClock(): void {
     this.queue?.start(this);
   }
@@ -35,10 +35,10 @@ export abstract class Timed {
 }
 
 /**
- * One limit. Whoever starts last ends last, so a list in the order of starts is one in the order of ends. While there
- * is anybody in it, the queue looks at the clock now and then: it gives those that are new their end, and ends those
- * whose end has come. So starting and stopping are a few assignments each, and a limit is never cut short but may be
- * overrun by two pauses between looks. The looks also show how late this program itself ran: see `net/fair_limit.ts`.
+ * One time limit. Entries end in the order in which they started, so one list serves both orders. While the list has
+ * entries, the queue looks at the clock from time to time. It sets the end of new entries, and ends those that are
+ * over. So starting and stopping cost only a few assignments. A limit is never too short, but may be too long by two
+ * pauses between looks. The looks also show how late this program itself was: see `net/fair_limit.ts`.
  */
 export class TimeoutQueue {
   #limitMs: number;
@@ -47,25 +47,25 @@ export class TimeoutQueue {
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #lateness = new Lateness();
   readonly #startsAnew: boolean;
-  /** The time of the last look that found somebody at the end. */
+  /** The time of the last look that found an entry over its limit. */
   #overAt = 0;
 
   /**
    * @param limitMs 0: no limit
-   * @param options `startsAnew`: whether a limit does so, once, where this program ran late; for what is held against
-   * backends
+   * @param options `startsAnew`: whether a limit starts again, once, if this program was late. For limits that count
+   * against backends
    */
   constructor(limitMs: number, { startsAnew = false }: { readonly startsAnew?: boolean } = {}) {
     this.#limitMs = limitMs;
     this.#startsAnew = startsAnew;
   }
 
-  /** The one whose clock has run for longest. */
+  /** The entry whose clock has run for longest. */
   get oldest(): Timed | undefined {
     return this.#first;
   }
 
-  /** Another limit: for those that start from now on, and for those under way from now on. */
+  /** Changes the limit. It applies to entries that start from now on. Running ones start again with it. */
   configure(limitMs: number): void {
     if (limitMs === this.#limitMs) return;
     this.#limitMs = limitMs;
@@ -75,7 +75,7 @@ export class TimeoutQueue {
     if (this.#first !== undefined) this.#pause();
   }
 
-  /** Starts an entry's clock; one that ran, in any queue, is stopped. */
+  /** Starts the clock of an entry. A clock that it has in any queue is stopped. */
   start(entry: Timed): void {
     entry.queue?.remove(entry);
     entry.queue = this;
@@ -88,7 +88,7 @@ export class TimeoutQueue {
     if (this.#timer === undefined) this.#pause();
   }
 
-  /** As `Timed.stopClock`. */
+  /** Like `Timed.stopClock`. */
   remove(entry: Timed): void {
     const { previous, next } = entry;
     if (previous === undefined) this.#first = next;
@@ -98,7 +98,7 @@ export class TimeoutQueue {
     entry.queue = entry.previous = entry.next = undefined;
   }
 
-  /** Clears the timer. Nobody times out any more. */
+  /** Clears the timer. No entry times out any more. */
   close(): void {
     this.#limitMs = 0;
     clearTimeout(this.#timer);
@@ -122,7 +122,7 @@ export class TimeoutQueue {
     if (this.#first === undefined) return;
     if (!isOver(this.#first, now)) return this.#pause();
     this.#overAt = now;
-    this.#timer = setTimeout(this.#judge, 0); // what has come by now is seen to before that
+    this.#timer = setTimeout(this.#judge, 0); // what has arrived by now is read before that
   };
 
   readonly #judge = (): void => {
@@ -137,11 +137,11 @@ export class TimeoutQueue {
         entry.timedOut();
       }
     }
-    if (this.#first !== undefined && this.#timer === undefined) this.#pause(); // one that was started just now may have
+    if (this.#first !== undefined && this.#timer === undefined) this.#pause(); // starting an entry may have set it
   };
 }
 
-/** One that was started by another's timeout just now has no end yet. */
+/** Whether an entry is over. One that another's timeout has just started has no end yet. */
 function isOver({ endsAt }: Timed, now: number): boolean {
   return endsAt !== 0 && endsAt <= now;
 }

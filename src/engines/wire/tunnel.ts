@@ -1,4 +1,4 @@
-/** Two connections that have become one: bytes cross both ways until both sides have ended. */
+/** Joins two connections: bytes go both ways until both sides have ended. */
 
 import type { Pace } from "../../net/pace.ts";
 import type { Inlet } from "./inlet.ts";
@@ -11,7 +11,7 @@ export interface TunnelSide {
   readonly inlet: Inlet;
 }
 
-/** Its clock, if it has one, runs once one side has ended and the other is silent. */
+/** Its clock, if it has one, runs while one side has ended and the other is silent. */
 export class Tunnel extends Timed {
   readonly #client: TunnelSide;
   readonly #backend: TunnelSide;
@@ -20,8 +20,8 @@ export class Tunnel extends Timed {
   #ended = 0;
 
   /**
-   * @param lingering how long the second side may be silent once the first has ended; `undefined`: for ever, since it
-   * may have much to say to an end that only listens
+   * @param lingering how long the second side may be silent after the first has ended. `undefined`: for ever, because
+   * it may still have much to send
    */
   constructor(client: TunnelSide, backend: TunnelSide, pace: Pace, lingering: TimeoutQueue | undefined) {
     super();
@@ -31,7 +31,10 @@ export class Tunnel extends Timed {
     this.#lingering = lingering;
   }
 
-  /** Runs until both sides have ended, or either has failed. Returns how many bytes came from the client and went to it. */
+  /**
+   * Runs until both sides have ended, or one has failed. Returns how many bytes came from the client and were sent to
+   * it.
+   */
   async run(): Promise<{ readonly bytesIn: number; readonly bytesOut: number }> {
     const [bytesOut, bytesIn] = await Promise.all([
       this.#pump(this.#backend, this.#client),
@@ -49,13 +52,13 @@ export class Tunnel extends Timed {
     this.#cut();
   }
 
-  /** Carries bytes one way. When one side has no more to say the other is told; when one has failed both are cut. */
+  /** Moves bytes in one direction. When one side ends, the other is told. When one side fails, both are cut. */
   async #pump(from: TunnelSide, to: TunnelSide): Promise<number> {
     const { inlet } = from;
     let bytes = 0;
     try {
-      // Else who has lost its power stays for ever. A `Deno.TlsConn` can't: it was told when it was made. Fails where the
-      // link was closed before the tunnel began.
+      // Without keep-alive, a peer that lost power would stay connected for ever. A `Deno.TlsConn` has no such method:
+      // `dial` has set it before. The call fails if the link was closed before the tunnel began.
       from.link.setKeepAlive?.(true);
       while (inlet.unread > 0 || !inlet.ended) {
         if (inlet.unread === 0) {

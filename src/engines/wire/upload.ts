@@ -1,4 +1,4 @@
-/** A request's body on its way to a backend. */
+/** Moves a request's body to a backend. */
 
 import type { Buffer } from "node:buffer";
 import type { BodyFraming } from "../../http1/body.ts";
@@ -13,27 +13,27 @@ import { Timed } from "./timeouts.ts";
 /** What can be wrong with a body. */
 export type UploadFault = "client_gone" | "malformed" | "too_large";
 
-/** What an upload goes by. */
+/** What an upload needs. */
 export interface UploadOptions {
   readonly limits: Limits;
   readonly listener: UploadListener;
-  /** Runs while the client is to send. */
+  /** Runs while the client must send. */
   readonly clientClock: Timed;
 }
 
-/** Whoever the upload belongs to. */
+/** The owner of the upload. */
 export interface UploadListener {
-  /** The last byte is on its way. */
+  /** The last byte was sent. */
   uploadEnded(): void;
-  /** @param detail what is malformed, or how many bytes it may be */
+  /** @param detail what is malformed, or how many bytes are allowed */
   uploadFailed(fault: UploadFault, detail: string): void;
-  /** The backend takes no byte of it. */
+  /** The backend has taken no byte for `timeouts.idle`. */
   uploadStuck(): void;
 }
 
 /**
- * Reads a client's body and writes it to a backend. Bodies of known length and chunks alike cross as they are, but
- * for trailers that the backend may not get. Its clock runs while the backend is to take a part.
+ * Reads a client's body and writes it to a backend. The bytes are not changed, with or without chunks. Only trailers
+ * that the backend may not get are removed. Its clock runs while the backend must take a part.
  */
 export class Upload extends Timed {
   readonly #inlet: Inlet;
@@ -59,7 +59,7 @@ export class Upload extends Timed {
     this.#clientClock = clientClock;
   }
 
-  /** Whether nothing of it was handed out. */
+  /** Whether no part of it was read for sending. */
   get untouched(): boolean {
     return !this.#touched;
   }
@@ -73,13 +73,13 @@ export class Upload extends Timed {
     return this.#reader.dataBytes;
   }
 
-  /** Moves what has come already to `into` from `at` on, as far as it fits; returns where it ends. */
+  /** Copies what has arrived to `into`, from `at` on, as far as it fits. Returns where the copy ends. */
   takeReady(into: Buffer, at: number): number {
     const inlet = this.#inlet;
     const to = this.#readOn(inlet.start + Math.min(inlet.unread, into.length - at));
     if (to === undefined) return at;
     const { bytes } = inlet;
-    const part = this.#reader.kept(bytes, to); // never more than was read: it is the first part
+    const part = this.#reader.kept(bytes, to); // not longer than what was read, because it is the first part
     into.set(part, at);
     inlet.start = to;
     return at + part.length;
@@ -95,8 +95,8 @@ export class Upload extends Timed {
       const to = this.#readOn(inlet.end);
       if (to === undefined) return;
       const part = this.#reader.kept(inlet.bytes, to);
-      inlet.start = to; // what the reader has seen it must not see again, whatever becomes of this
-      // A backend that breaks off may have answered before: its answer tells more than this failure.
+      inlet.start = to; // the reader must not see these bytes again, even if sending fails
+      // If sending fails, the backend may have answered before it broke off. Its answer tells more than this failure.
       this.#context.idleTimeouts.start(this);
       const sent = await connection.send(part, this);
       this.stopClock();
@@ -106,7 +106,7 @@ export class Upload extends Timed {
     this.#listener.uploadEnded();
   }
 
-  /** Passes over what has come already; returns whether that was all of it. */
+  /** Skips what has arrived. Returns whether that was the rest of the body. */
   skipReady(): boolean {
     const to = this.#readOn(this.#inlet.end);
     if (to !== undefined) this.#inlet.start = to;

@@ -1,4 +1,4 @@
-/** One client request of the `wire` engine: read off a socket, written to another, and the answer back. */
+/** One exchange of engine `wire`: moves the request from one socket to another, and the answer back. */
 
 import { Buffer } from "node:buffer";
 import type { ProxyError } from "../../errors.ts";
@@ -24,19 +24,19 @@ import { Upload, type UploadFault, type UploadListener } from "./upload.ts";
 
 type Listeners = AttemptOwner & UploadListener & DownloadListener;
 
-/** For a body that goes nowhere. */
+/** For a body that is not forwarded. */
 const NO_LIMITS: Limits = {
   maxBodyBytes: Infinity,
   dropsRequestTrailer: () => true,
   dropsResponseTrailer: () => true,
 };
 
-/** Its clock is the limit of the request as a whole. */
+/** Its clock is the limit for the whole request. */
 export class WireExchange extends Timed implements Exchange, Listeners {
   readonly request: WireRequest;
-  /** Of a request with a body, from the first attempt on. */
+  /** The upload of a request with a body, from the first attempt on. */
   upload: Upload | undefined;
-  /** Whether the client's connection can carry another request once this is over. */
+  /** Whether the client's connection can carry another request after this one. */
   keepsClient = false;
   readonly #client: ExchangeClient;
   readonly #context: WireContext;
@@ -45,7 +45,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   #attempt: Attempt | undefined;
   #download: Download | undefined;
   #cancelled: Cancelled | undefined;
-  /** Whether a 1xx of a backend has gone to the client. */
+  /** Whether a 1xx of a backend was sent to the client. */
   #informed = false;
   #tunnelled = false;
   #tunnelBytesIn = 0;
@@ -58,7 +58,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     this.#context = context;
     this.#uploading = request.bodyBytes !== 0;
     if (this.#uploading) context.uploads++;
-    else client.inlet.read(); // whoever leaves is to be noticed
+    else client.inlet.read(); // so that a client that leaves is noticed
     if (context.limitsRequests) context.requestTimeouts.start(this);
   }
 
@@ -70,7 +70,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     return this.#cancelled !== undefined;
   }
 
-  /** Whether what comes from the client is read elsewhere: by an upload, which may be sending what came, or a tunnel. */
+  /** Whether an upload or a tunnel reads from the client. An upload may still be sending what has arrived. */
   get ownsInlet(): boolean {
     return this.#uploading || this.#tunnelled;
   }
@@ -118,22 +118,25 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     await this.#client.answer(problem, { withoutBody: method === "HEAD", lines: this.#clientLines() });
   }
 
-  /** The exchange is over, whatever came of it. */
+  /** Ends the exchange, with any result. */
   end(): void {
     this.stopClock();
     this.#endUpload();
   }
 
-  /** The client has closed its connection, or it broke. */
+  /** The client has closed its connection, or the connection broke. */
   clientLeft(): void {
     if (!this.#tunnelled) this.cancel("client_gone"); // in a tunnel one side may end before the other
   }
 
-  /** Breaks the exchange off, wherever it is: what waits for the backend hears of it. The first reason counts. */
+  /**
+   * Breaks the exchange off at any point. Closes the backend's connection, so that waiting for it ends. The first
+   * reason counts.
+   */
   cancel(why: Cancelled): void {
     this.#cancelled ??= why;
     this.#attempt?.breakOff();
-    if (this.#download?.waitsForClient === true) this.#client.close(); // it may never take what it is sent
+    if (this.#download?.waitsForClient === true) this.#client.close(); // it may never take these bytes
   }
 
   uploadEnded(): void {
@@ -152,7 +155,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   }
 
   async informationalCame({ status, reason, fields }: Http1Response): Promise<void> {
-    if (this.request.minorVersion === 0) return; // HTTP/1.0 knows none (RFC 9110 §15.2)
+    if (this.request.minorVersion === 0) return; // HTTP/1.0 has no 1xx (RFC 9110 §15.2)
     this.#informed = true;
     const head = responseHead({ status, reason }, forwardInformational({ status, headers: fields }), "nothing", "");
     await this.#client.sendInTime(Buffer.from(head, "latin1"));
@@ -195,7 +198,8 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     this.stopClock();
     const lines = `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`;
     const opened = await this.#client.sendInTime(Buffer.from(responseHead(head, headers, "nothing", lines), "latin1"));
-    // A WebSocket has said goodbye by then; in other protocols one side may be done and the other go on for long.
+    // In a WebSocket, both sides have said goodbye before one ends. In other protocols, one side may end long before
+    // the other.
     const lingering = this.request.upgrade?.toLowerCase() === "websocket" ? this.#context.lingerTimeouts : undefined;
     const tunnel = new Tunnel(this.#client, connection, this.#context.pace, lingering);
     const leave = connection.backend.joinLasting(tunnel);
@@ -207,7 +211,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     return { bytesOut, failure: undefined };
   }
 
-  /** Whether the client's connection serves on after this answer; it is told before its body has come. */
+  /** Whether the client's connection is kept after this answer. The head says so before the body has arrived. */
   #canKeepClient({ framing }: Http1Response): boolean {
     const { keepAlive, minorVersion } = this.request;
     return keepAlive && !this.#uploading && !this.#context.forwarder.stopping &&

@@ -1,4 +1,4 @@
-/** A backend's answer, and the connection that its body comes over. */
+/** A backend's answer, and the connection that its body arrives on. */
 
 import type { Http1Response } from "../../../http1/response_head.ts";
 import type { Answer, Relayed } from "../../../proxy/exchange.ts";
@@ -6,12 +6,12 @@ import type { HeaderPair } from "../../../proxy/message.ts";
 import type { WireRequest } from "../request.ts";
 import type { BackendConnection } from "./backend_connection.ts";
 
-/** Whoever the answer is for. */
+/** The exchange that the answer belongs to. */
 export interface AnswerOwner {
   readonly request: WireRequest;
-  /** As `Answer.relay`. */
+  /** Like `Answer.relay`. */
   relayAnswer(answer: WireAnswer, headers: HeaderPair[]): Promise<Relayed>;
-  /** As `Answer.discard`. */
+  /** Like `Answer.discard`. */
   discardAnswer(answer: WireAnswer): void;
 }
 

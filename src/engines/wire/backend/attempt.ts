@@ -1,4 +1,4 @@
-/** One attempt at a backend: a connection, the request on it, and the head of the answer. */
+/** One attempt at a backend: connects, sends the request, and reads the head of the answer. */
 
 import { Buffer } from "node:buffer";
 import type { ProxyError } from "../../../errors.ts";
@@ -22,22 +22,22 @@ import type { BackendConnection } from "./backend_connection.ts";
 export interface AttemptOwner extends AnswerOwner {
   /** The request's body, if it has one. */
   readonly upload: Upload | undefined;
-  /** Whether the exchange was broken off: nothing more is to be sent. */
+  /** Whether the exchange was broken off, so that nothing more may be sent. */
   readonly isBrokenOff: boolean;
-  /** A 1xx other than 101 has come. The attempt goes on when this has settled; must not reject. */
+  /** A 1xx other than 101 has arrived. The attempt continues when this has settled. Must not reject. */
   informationalCame(head: Http1Response): Promise<void>;
-  /** All of the request is on its way, with its body if it has one. */
+  /** The whole request was sent, with its body if it has one. */
   uploadEnded(): void;
-  /** Puts what ended the attempt into the one error vocabulary. */
+  /** Returns the `ProxyError` for whatever ended the attempt. */
   explain(error: unknown): ProxyError;
 }
 
 /**
- * Owns its connection from the time that it has one until the answer's body is over. Its clock runs while a connection
- * is made, and while the answer's head is to come.
+ * Owns its connection until the answer's body has ended. The clock runs while connecting, and while waiting for the
+ * answer's head.
  */
 export class Attempt extends Timed {
-  /** Why it was given up, if it was. */
+  /** Why it was given up; `undefined`: it was not. */
   givenUp: GivenUp | undefined;
   readonly #backend: Backend;
   readonly #headers: HeaderPair[];
@@ -45,7 +45,7 @@ export class Attempt extends Timed {
   readonly #owner: AttemptOwner;
   #dialing: AbortController | undefined;
   #connection: BackendConnection | undefined;
-  /** Whether a 1xx has come: the backend has begun to answer. */
+  /** Whether a 1xx has arrived: the backend has begun to answer. */
   #hinted = false;
   #answered = false;
 
@@ -57,33 +57,33 @@ export class Attempt extends Timed {
     this.#owner = owner;
   }
 
-  /** Sends the request; resolves with the head of its answer. Rejects with a `ProxyError` only. Called once. */
+  /** Sends the request. Resolves with the head of its answer. Rejects only with a `ProxyError`. Call it once. */
   run(): Promise<WireAnswer> {
     const connection = this.#context.backends.takeIdle(this.#backend, this.#isSafe);
     return connection === undefined ? this.#runAnew() : this.#converse(connection, { reused: true });
   }
 
-  /** Ends it, wherever it is: whoever waits for the backend hears of that. */
+  /** Ends the attempt at any point. Closes its connection, so that waiting for the backend ends. */
   breakOff(): void {
     this.#dialing?.abort();
     this.#connection?.close();
   }
 
-  /** The request's body is on its way whole: the answer's time begins, unless its head has come. */
+  /** The whole body of the request was sent. The time limit for the answer begins, unless its head has arrived. */
   bodySent(): void {
     if (!this.#answered) this.#context.responseTimeouts.start(this);
   }
 
-  /** The backend takes nothing of the request's body. */
+  /** The backend does not take the request's body. */
   bodyStuck(): void {
-    // A backend that answers early may well leave the rest unread: then its answer is all that counts.
+    // A backend that answers early may leave the rest unread. Then only its answer counts.
     if (!this.#answered) this.#giveUp("response_timeout");
   }
 
   /**
-   * The answer is over, and its connection with it.
+   * Ends the use of the connection, because the answer has ended.
    *
-   * @param reusable whether the connection is at the end of an answer, with nothing of the request left to send
+   * @param reusable whether the connection is at the end of an answer and the whole request was sent
    */
   release(reusable: boolean): void {
     const connection = this.#connection;
@@ -93,9 +93,9 @@ export class Attempt extends Timed {
   }
 
   /**
-   * As `release`, for an answer that nobody reads.
+   * Like `release`, for an answer that nobody reads.
    *
-   * @param reusable whether the connection may be kept if all of the answer has come already
+   * @param reusable whether the connection may be kept if the whole answer has arrived
    */
   discard({ keepAlive, framing }: Http1Response, reusable: boolean): void {
     const inlet = this.#connection?.inlet;
@@ -118,7 +118,7 @@ export class Attempt extends Timed {
     this.#context.connectTimeouts.start(this);
     try {
       const connection = await this.#context.backends.connect(this.#backend, this.#dialing.signal);
-      this.givenUp = undefined; // the limit passed just then: too late
+      this.givenUp = undefined; // the limit may have passed at the same moment; the connection counts
       return connection;
     } finally {
       this.#dialing = undefined;
@@ -136,7 +136,7 @@ export class Attempt extends Timed {
     return await this.#converse(connection, { reused: false });
   }
 
-  /** Sends the request, and waits for the answer's head while the rest of the body is on its way. */
+  /** Sends the request. Waits for the answer's head while the rest of the body is sent. */
   async #converse(
     connection: BackendConnection,
     { reused }: { readonly reused: boolean },
@@ -165,9 +165,9 @@ export class Attempt extends Timed {
     const { out } = connection;
     const length = encodeHead(head, out);
     const bytes = length === -1
-      ? Buffer.from(head, "latin1") // too long for the scratch
+      ? Buffer.from(head, "latin1") // too long for `out`
       : out.subarray(0, upload === undefined ? length : upload.takeReady(out, length));
-    if (this.#owner.isBrokenOff) throw new NoAnswer(); // what came of the body is no good
+    if (this.#owner.isBrokenOff) throw new NoAnswer(); // the first part of the body was malformed or too large
     if (upload !== undefined && !upload.done) return void this.#sendBody(connection, upload, connection.send(bytes));
     connection.post(bytes);
     this.#owner.uploadEnded();
@@ -187,7 +187,7 @@ export class Attempt extends Timed {
 
   async #passInformational(head: Http1Response): Promise<void> {
     this.#hinted = true;
-    await this.#context.pace.pause(); // there may be no end to them
+    await this.#context.pace.pause(); // a backend may send 1xx without end
     await this.#owner.informationalCame(head);
   }
 
@@ -200,7 +200,10 @@ export class Attempt extends Timed {
     return new WireAnswer(head, connection, this.#owner);
   }
 
-  /** @param stale whether the backend closed an idle connection just then: that is no failure, a new one will do */
+  /**
+   * @param stale whether the backend closed an idle connection at the moment of its reuse. That is not a failure: a new
+   * connection is made
+   */
   #failed(connection: BackendConnection, stale: boolean, error: unknown): Promise<WireAnswer> {
     this.stopClock();
     this.#connection = undefined;
@@ -210,7 +213,7 @@ export class Attempt extends Timed {
     return this.#runAnew();
   }
 
-  /** Whether the request changes nothing, so that nobody has to decide whether it is sent again. */
+  /** Whether the request changes nothing, so that the engine itself may send it again. */
   get #isSafe(): boolean {
     const { upload, request } = this.#owner;
     return upload === undefined && isSafe(request.method);
@@ -228,7 +231,7 @@ function targetFor({ basePath }: Backend, target: string): string {
   return target === "*" ? target : basePath + target;
 }
 
-/** `TE` is the connection's own, and so has to be named in `Connection` (RFC 9110 §10.1.4). */
+/** The lines about the connection. `TE` is a hop-by-hop field, so `Connection` must name it (RFC 9110 §10.1.4). */
 function connectionLines(upgrade: string | undefined, te: boolean): string {
   if (upgrade === undefined) return te ? "Connection: TE\r\n" : "";
   return `Connection: Upgrade${te ? ", TE" : ""}\r\nUpgrade: ${upgrade}\r\n`;
@@ -241,7 +244,7 @@ function takesTrailers(headers: readonly HeaderPair[]): boolean {
   return false;
 }
 
-/** Whether a backend switches to nothing but what its client asked for (RFC 9110 §7.8). */
+/** Whether a backend switches only to protocols that the client asked for (RFC 9110 §7.8). */
 function isAsked(switchedTo: string | undefined, asked: string | undefined): boolean {
   if (switchedTo === undefined || asked === undefined) return false;
   const offered = protocolsOf(asked);

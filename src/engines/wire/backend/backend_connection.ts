@@ -12,10 +12,10 @@ import { Timed } from "../timeouts.ts";
 
 const IN_BYTES = 64 * 1024;
 
-/** A client's response head is longer than the backend's by what the proxy adds; it is written in front of the body. */
+/** The head for the client is written before the body, and is longer than the backend's head by what the proxy adds. */
 const HEADROOM = 1024;
 
-/** For a request's head and the first bytes of its body, in one write. */
+/** Room for a request's head and the first bytes of its body, which are sent in one write. */
 const OUT_BYTES = 8 * 1024;
 
 /** Its clock runs while it is idle. */
@@ -23,18 +23,18 @@ export class BackendConnection extends Timed implements InletListener {
   readonly backend: Backend;
   readonly link: Link;
   readonly inlet: Inlet;
-  /** Scratch for heads. */
+  /** Scratch memory for heads. */
   readonly out: Buffer = Buffer.allocUnsafeSlow(OUT_BYTES);
   closed = false;
-  /** Whether something was sent that has not gone out whole. */
+  /** Whether a write has not ended yet, or has failed. */
   sending = false;
-  /** How much of a head that has not come whole was looked at. */
+  /** How many bytes of an incomplete head were searched. */
   #seen = 0;
-  /** While it is idle: told that it is of no use any more. */
+  /** Called if the connection becomes useless while it is idle. */
   #onLost: ((connection: BackendConnection) => void) | undefined;
   readonly #onClose: (connection: BackendConnection) => void;
 
-  /** @param onClose called once, when it is closed */
+  /** @param onClose called once, when the connection is closed */
   constructor(backend: Backend, link: Link, onClose: (connection: BackendConnection) => void) {
     super();
     this.backend = backend;
@@ -43,7 +43,10 @@ export class BackendConnection extends Timed implements InletListener {
     this.#onClose = onClose;
   }
 
-  /** Watches the connection until `leaveIdle`: a backend that closes it or talks out of turn has ended its use. */
+  /**
+   * Watches the connection until `leaveIdle`. If the backend closes it, or sends something without a request, it is
+   * useless.
+   */
   becomeIdle(onLost: (connection: BackendConnection) => void): void {
     this.#onLost = onLost;
     this.inlet.read();
@@ -55,10 +58,10 @@ export class BackendConnection extends Timed implements InletListener {
   }
 
   /**
-   * Writes `bytes`; returns whether it went well. Never rejects: a connection that fails tells so at the inlet, too.
-   * `sending` meanwhile.
+   * Writes `bytes`. Returns whether that succeeded. Never rejects: a connection that fails also shows it at the inlet.
+   * `sending` is true during the write.
    *
-   * @param clock started anew, if it runs, whenever the backend has taken a part
+   * @param clock started again, if it runs, whenever the backend has taken a part
    */
   async send(bytes: Uint8Array, clock?: Timed): Promise<boolean> {
     this.sending = true;
@@ -71,7 +74,7 @@ export class BackendConnection extends Timed implements InletListener {
     }
   }
 
-  /** As `send`, for whoever does not wait for it. */
+  /** Like `send`, for callers that do not wait. */
   post(bytes: Uint8Array): void {
     this.sending = true;
     this.link.write(bytes).then((written) => {
@@ -81,9 +84,9 @@ export class BackendConnection extends Timed implements InletListener {
   }
 
   /**
-   * Reads the head of the next response, if it has come whole.
+   * Reads the head of the next response; `undefined`: it is not complete.
    *
-   * @param method of the request
+   * @param method the method of the request
    * @throws {MalformedMessage}
    */
   readHead(method: string, maxBytes: number): Http1Response | undefined {
@@ -97,13 +100,13 @@ export class BackendConnection extends Timed implements InletListener {
       return undefined;
     }
     const head = readResponseHead(inlet.bytes, inlet.start, end, method);
-    if (head.bytes > maxBytes) throw new MalformedMessage("the head is too large"); // `end` may be far into the body
+    if (head.bytes > maxBytes) throw new MalformedMessage("the head is too large"); // `end` may be within the body
     inlet.start += head.bytes;
     this.#seen = 0;
     return head;
   }
 
-  /** Closes it; later calls do nothing. */
+  /** Closes the connection. Later calls do nothing. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -121,5 +124,5 @@ export class BackendConnection extends Timed implements InletListener {
   }
 }
 
-/** A connection that fails tells so at the inlet. */
+/** Ignores an error, because a connection that fails also shows it at the inlet. */
 function ignore(): void {}

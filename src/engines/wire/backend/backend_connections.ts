@@ -1,4 +1,4 @@
-/** The connections to the backends: made when none is idle, kept while they are of use. */
+/** The connections to backends. One is made when none is idle, and kept while it can be used. */
 
 import { messageOf } from "../../../errors.ts";
 import { isExhaustion } from "../../../net/exhaustion.ts";
@@ -9,14 +9,14 @@ import { BackendConnection } from "./backend_connection.ts";
 import { dial } from "./dial.ts";
 import { TimeoutQueue } from "../timeouts.ts";
 
-/** Idle connections kept to each backend. */
+/** The largest number of idle connections for each backend. */
 const MOST_IDLE = 1024;
 
-/** Idle for longer than this they are closed: before most servers do (nginx: 75 s). */
+/** Connections that are idle for longer are closed, before most servers close them (nginx: 75 s). */
 const IDLE_MS = 60_000;
 
 interface KeptConnections {
-  /** The newest last. */
+  /** The one used last is the last. */
   readonly idle: BackendConnection[];
   readonly open: Set<BackendConnection>;
 }
@@ -25,7 +25,7 @@ interface KeptConnections {
 export class BackendConnections {
   readonly #kept = new Map<Backend, KeptConnections>();
   readonly #idleTimeouts = new TimeoutQueue(IDLE_MS);
-  /** Out of their pool: their connections are closed after use. */
+  /** Backends that were removed from their pool. Their connections are closed after use. */
   readonly #removed = new WeakSet<Backend>();
   readonly #unsubscribes: readonly (() => void)[];
 
@@ -40,9 +40,9 @@ export class BackendConnections {
   }
 
   /**
-   * Takes an idle connection, the one that was in use last: the others may age out. A request that may change
-   * something only gets one that was in use a moment ago: a backend that closes an idle one just then would leave open
-   * whether it was done.
+   * Takes the idle connection that was used last, so that the others can time out. A request that may change something
+   * only gets one that was used a moment ago. Otherwise the backend might close the connection at the same moment, and
+   * it would be unknown whether the request was processed.
    *
    * @param safe whether the request changes nothing
    */
@@ -59,7 +59,8 @@ export class BackendConnections {
   /**
    * Makes a connection.
    *
-   * @throws {ProxyError} `connect_failed`, or `internal` where the system has no more to give; nothing was sent
+   * @throws {ProxyError} `connect_failed`, or `internal` if file descriptors, ports or memory have run out. Nothing was
+   * sent
    */
   async connect(backend: Backend, signal: AbortSignal): Promise<BackendConnection> {
     try {
@@ -73,7 +74,7 @@ export class BackendConnections {
     }
   }
 
-  /** Keeps a connection whose last exchange is proven to be over. */
+  /** Keeps a connection whose last exchange has certainly ended. */
   giveBack(connection: BackendConnection): void {
     const kept = this.#kept.get(connection.backend);
     const { inlet, closed, sending } = connection;
@@ -84,7 +85,7 @@ export class BackendConnections {
     connection.becomeIdle(this.#lost);
   }
 
-  /** Closes all of them, those in use too. */
+  /** Closes all connections, also those in use. */
   close(): void {
     for (const unsubscribe of this.#unsubscribes) unsubscribe();
     for (const { open } of this.#kept.values()) {

@@ -5,7 +5,7 @@ import { trustFor } from "../../../tls/authorities.ts";
 import { closeQuietly } from "../../../net/close_quietly.ts";
 import type { Link } from "../link.ts";
 
-/** Connects to a backend, encrypted where its URL says so. Rejects when `signal` fires first. */
+/** Connects to a backend, with TLS if its URL says so. Rejects if `signal` fires first. */
 export async function dial(backend: Backend, signal: AbortSignal): Promise<Link> {
   const isSecure = backend.origin.startsWith("https:");
   if (isSecure && backend.tls.insecure) {
@@ -16,7 +16,7 @@ export async function dial(backend: Backend, signal: AbortSignal): Promise<Link>
   const connection = await Deno.connect({ hostname, port, signal });
   connection.setNoDelay(true);
   if (!isSecure) return connection;
-  connection.setKeepAlive(true); // it may become a tunnel, and what encrypts it can't be told any more
+  connection.setKeepAlive(true); // it may become a tunnel, and a `Deno.TlsConn` has no such method
   return await shakeHands(connection, backend, signal);
 }
 

@@ -1,15 +1,15 @@
-/** Connections to backends whose certificates are not checked (`tls.insecure`): only `node:tls` makes them. */
+/** Connects to backends whose certificates are not checked (`tls.insecure`). Only `node:tls` can do that. */
 
 import { connect } from "node:tls";
 import type { Backend } from "../../../pool/backend.ts";
 import type { Link } from "../link.ts";
 import { NodeLink } from "../node_link.ts";
 
-/** Takes whatever certificate the backend shows. Rejects when `signal` fires first. */
+/** Accepts any certificate. Rejects if `signal` fires first. */
 export function dialInsecurely({ hostname, port }: Backend, signal: AbortSignal): Promise<Link> {
   const { promise, resolve, reject } = Promise.withResolvers<Link>();
   const socket = connect({ host: hostname, port, rejectUnauthorized: false });
-  socket.allowHalfOpen = true; // a tunnel's side may end before the other
+  socket.allowHalfOpen = true; // one side of a tunnel may end before the other
   const giveUp = () => {
     socket.destroy();
     reject(signal.reason);

@@ -1,4 +1,4 @@
-/** One client's connection: request after request, each answered before the next is read. */
+/** One client's connection. Serves one request after the other: each is answered before the next is read. */
 
 import { Buffer } from "node:buffer";
 import type { ProxyError } from "../../../errors.ts";
@@ -18,13 +18,18 @@ import { readProxyHeader } from "./proxy_protocol.ts";
 import { type ClientAddress, wireRequest } from "../request.ts";
 import { Timed } from "../timeouts.ts";
 
-/** Enough for most heads; a longer one makes it grow for as long as it lasts. Much of what an idle connection takes. */
+/**
+ * Enough for most heads. A longer head makes the buffer grow until it has been read. This is much of the memory of an
+ * idle connection.
+ */
 const IN_BYTES = 1.5 * 1024;
 
 const CR = 0x0d;
 const LF = 0x0a;
 
-/** Its clock runs while a head is on its way, while it is idle, and while a body is to go on. */
+/**
+ * The clock runs while a head is arriving, while the connection is idle, and while the client must send more of a body.
+ */
 export class ClientConnection extends Timed implements ExchangeClient, InletListener {
   readonly link: Link;
   readonly inlet: Inlet;
@@ -32,13 +37,13 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   readonly #context: WireContext;
   #exchange: WireExchange | undefined;
   #closed = false;
-  /** Whether no request is read any more. */
+  /** Whether no more requests are read. */
   #leaving = false;
-  /** The answer to a head that did not come in time. */
+  /** The answer to a head that did not arrive in time. */
   #refusing: Promise<void> | undefined;
-  /** How much of a head that has not come whole was looked at. */
+  /** How many bytes of an incomplete head were searched. */
   #seen = 0;
-  /** Whether a PROXY header has to tell yet whose connection it is: until then nothing is said to it. */
+  /** Whether the PROXY header is still missing, so that the client is not known. Nothing is sent until then. */
   #isUnknown = false;
 
   constructor(link: Link, address: ClientAddress, context: WireContext) {
@@ -49,15 +54,15 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
     this.#context = context;
   }
 
-  /** Whether it waits for a request of which no byte has come. */
+  /** Whether it waits for a request of which no byte has arrived. */
   get idle(): boolean {
     return this.#exchange === undefined && this.inlet.unread === 0;
   }
 
   /**
-   * Serves requests until either side has had enough. Never rejects.
+   * Serves requests until the client or the proxy ends the connection. Never rejects.
    *
-   * @param options `proxyProtocol`: whether the connection begins with a header that says whose it is
+   * @param options `proxyProtocol`: whether the connection begins with a header that names the client
    */
   async serve({ proxyProtocol }: { readonly proxyProtocol: boolean }): Promise<void> {
     this.#context.headerTimeouts.start(this);
@@ -101,7 +106,7 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
     { withoutBody, lines }: { readonly withoutBody: boolean; readonly lines: string },
   ): Promise<void> {
     const content = Buffer.from(body);
-    const passed = headers.filter(([name]) => name !== "connection"); // `lines` says it
+    const passed = headers.filter(([name]) => name !== "connection"); // it is in `lines`
     const framing = { kind: "length", bytes: content.length } as const;
     const head = Buffer.from(responseHead({ status, reason: title }, passed, framing, lines), "latin1");
     await this.sendInTime(withoutBody ? head : Buffer.concat([head, content]));
@@ -116,7 +121,7 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
 
   inletChanged(): void {
     if (this.inlet.ended) this.#exchange?.clientLeft();
-    // The next request already; whoever leaves behind it is to be noticed, too.
+    // The next request arrives early. Read on, so that a client that leaves after it is noticed, too.
     else if (this.#exchange?.ownsInlet !== true) this.inlet.read();
   }
 
@@ -129,7 +134,7 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   }
 
   /**
-   * Reads the next head, if it has come whole.
+   * Reads the next head; `undefined`: it is not complete.
    *
    * @throws {MalformedMessage}
    */
@@ -155,14 +160,14 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   #waitForRest(): void {
     const { inlet } = this;
     if (this.#seen > 0) {
-      if (this.#seen === 1 && inlet.bytes[inlet.start] === CR) this.#seen = 0; // perhaps half of an empty line
+      if (this.#seen === 1 && inlet.bytes[inlet.start] === CR) this.#seen = 0; // may be half of an empty line
       else checkBeginning(inlet.bytes, inlet.start, inlet.end);
       if (this.queue !== this.#context.headerTimeouts) this.#context.headerTimeouts.start(this);
     }
     inlet.makeRoom();
   }
 
-  /** Takes the client's address from the header; `false`: there is none, or no whole one in time. */
+  /** Takes the client's address from the header. Returns `false` if there is no header, or no complete one in time. */
   async #readProxyHeader(): Promise<boolean> {
     const { inlet } = this;
     try {
@@ -174,7 +179,7 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
           return true;
         }
         if (inlet.ended) return false;
-        inlet.makeRoom(); // version 2 may take more than the buffer has: how much, the reader limits
+        inlet.makeRoom(); // a header of version 2 may be larger than the buffer; the reader limits its size
         await inlet.more();
       }
     } catch (error) {
@@ -184,7 +189,7 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
     }
   }
 
-  /** Before a request line they are to be ignored (RFC 9112 §2.2). */
+  /** Skips empty lines before a request line (RFC 9112 §2.2). */
   #skipEmptyLines(): void {
     const { inlet } = this;
     while (inlet.unread >= 2 && inlet.bytes[inlet.start] === CR && inlet.bytes[inlet.start + 1] === LF) {
@@ -193,7 +198,8 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   }
 
   /**
-   * Pauses only behind what is more than a request and its answer: requests in a row, a head in pieces, empty lines.
+   * Serves all requests. Pauses only between pipelined requests, and while a head arrives in pieces or after empty
+   * lines.
    *
    * @throws {MalformedMessage}
    */
@@ -225,7 +231,7 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
     admission.end(round);
     exchange.end();
     this.#exchange = undefined;
-    this.inlet.narrow(this.#context.buffers); // the head may have been a long one
+    this.inlet.narrow(this.#context.buffers); // the head may have been long
     if (!exchange.keepsClient || forwarder.stopping) return false;
     this.#context.keepAliveTimeouts.start(this);
     this.#context.onIdle?.();
@@ -240,15 +246,15 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   }
 
   /**
-   * The end of what is sent, and a while for the client to read it: closed at once with bytes unread, the connection
-   * would be reset, and the answer lost (RFC 9112 §9.6).
+   * Ends the sending side, and gives the client some time to read the answer. If the connection were closed with unread
+   * bytes, it would be reset and the answer lost (RFC 9112 §9.6).
    */
   async #linger(): Promise<void> {
     const { inlet } = this;
     if (this.#closed || inlet.ended) return;
     this.#leaving = true;
     this.#context.lingerTimeouts.start(this);
-    await this.link.closeWrite().catch(() => {}); // it is closed already
+    await this.link.closeWrite().catch(() => {}); // the connection is closed already
     while (!inlet.ended) {
       inlet.start = inlet.end;
       await inlet.more();
@@ -257,7 +263,7 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   }
 }
 
-/** The limit for an answer that the proxy gives itself. */
+/** The time limit for an answer of the proxy itself. */
 class SendClock extends Timed {
   readonly #client: ClientConnection;
 

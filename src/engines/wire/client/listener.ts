@@ -1,21 +1,21 @@
-/** Where clients connect: what listeners with and without TLS have in common, and the one without. */
+/** The interface of listeners with and without TLS, and the listener without TLS. */
 
 import type { Log } from "../../../log.ts";
 import { Acceptor } from "../../../net/acceptor.ts";
 import type { ServerCertificate } from "../../../tls/server_certificate.ts";
 import type { Link } from "../link.ts";
 
-/** A connection over which requests may come. */
+/** A connection that is ready for requests. */
 export interface EstablishedConnection {
   readonly link: Link;
-  /** The client's address, or what a PROXY protocol header that came before TLS has told. */
+  /** The client's address. With TLS and a PROXY protocol header, the address in that header. */
   readonly remote: Deno.NetAddr;
   readonly local: Deno.NetAddr;
 }
 
-/** A connection that was accepted. Where there is TLS, its handshake is still to come. */
+/** A connection that was accepted. With TLS, its handshake has not been made yet. */
 export interface PendingConnection {
-  /** Makes the handshake, if there is one. `undefined`: the client has left, or was cut. Never rejects. */
+  /** Makes the handshake, if there is one. `undefined`: the client left or was cut. Never rejects. */
   establish(): Promise<EstablishedConnection | undefined>;
   close(): void;
 }
@@ -25,20 +25,23 @@ export interface ListenerOptions {
   readonly port: number;
   /** Whether other isolates listen at the same address. */
   readonly reusePort: boolean;
-  /** Whether connections begin with a PROXY protocol header. A listener with TLS reads it, a plain one leaves it. */
+  /** Whether connections begin with a PROXY protocol header. Only the listener with TLS reads it. */
   readonly proxyProtocol: boolean;
   readonly log: Log;
-  /** Told when no client can be accepted, and when clients can be again. */
+  /** Called when no client can be accepted, and when clients can be accepted again. */
   readonly acceptingChanged: (accepting: boolean) => void;
-  /** Takes a connection. The next one is accepted when this has settled. */
+  /** Called with each connection. The next one is accepted when this has settled. */
   readonly onAccept: (connection: PendingConnection) => Promise<void>;
 }
 
 export interface Listener {
   readonly address: Deno.NetAddr;
-  /** Shows another certificate to those who connect from now on; `undefined`: there is none to show. */
+  /** Uses another certificate for clients that connect from now on; `undefined`: the listener has no TLS. */
   readonly setCertificate: ((certificate: ServerCertificate) => void) | undefined;
-  /** Closes the port, and connections in their handshake. Settles when `onAccept` has settled for the last one. */
+  /**
+   * Closes the port and the connections in their handshake. Settles when `onAccept` has settled for the last
+   * connection.
+   */
   close(): Promise<void>;
 }
 

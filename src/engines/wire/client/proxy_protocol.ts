@@ -1,13 +1,18 @@
-/** The PROXY protocol, versions 1 and 2: whose connection it is that a proxy in front passes on (haproxy.org, 2.2). */
+/**
+ * Reads the header of the PROXY protocol, versions 1 and 2 (haproxy.org, 2.2). In it, a proxy in front tells the
+ * client's address.
+ */
 
 import ipaddr from "ipaddr.js";
 import { MalformedMessage } from "../../../http1/malformed.ts";
 
-/** What stands before everything else on a connection. */
+/** The header at the beginning of a connection. */
 export interface ProxyHeader {
-  /** Where it ends. */
+  /** Where the header ends. */
   readonly end: number;
-  /** The client's address in its one spelling; `undefined`: the proxy speaks for itself, or does not know. */
+  /**
+   * The client's address in normalised form; `undefined`: the proxy itself is the client, or does not know the address.
+   */
   readonly client: string | undefined;
 }
 
@@ -18,11 +23,11 @@ const LF = 0x0a;
 /** The longest line of version 1, with its CR and LF. */
 const LONGEST_LINE = 107;
 
-/** What addresses and extensions together may take in version 2: far more than any sender has. */
+/** The most bytes of addresses and extensions in version 2. This is far more than any sender needs. */
 const MOST_V2_BYTES = 2048;
 
 /**
- * Reads the header; `undefined` while it has not come whole.
+ * Reads the header; `undefined`: it is not complete yet.
  *
  * @throws {MalformedMessage} when the connection begins with anything else
  */

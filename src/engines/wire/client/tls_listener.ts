@@ -1,4 +1,4 @@
-/** The listener with TLS. It uses `node:tls`: only there a certificate can change while the port stays open. */
+/** The listener with TLS. It uses `node:tls`, because only there can a certificate change while the port stays open. */
 
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { messageOf } from "../../../errors.ts";
@@ -11,18 +11,21 @@ import { LinkStream } from "../link_stream.ts";
 import { NodeLink } from "../node_link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
 
-/** A client that has not done its TLS handshake within this time never will. */
+/** The time limit for the PROXY protocol header and the TLS handshake. */
 const HANDSHAKE_MS = 10_000;
 
-/** What a PROXY protocol header is read into: the longest, and some of what follows it. */
+/** The buffer for a PROXY protocol header: enough for the longest one and some of the bytes after it. */
 const HEADER_BYTES = 4 * 1024;
 
-/** Listens with TLS 1.2 and up, for HTTP/1.1. */
+/** Listens with TLS 1.2 or later, for HTTP/1.1. */
 export function listenTls(options: ListenerOptions, certificate: ServerCertificate): Listener {
   return new TlsListener(options, certificate);
 }
 
-/** Listens itself and encrypts what it accepts: a server of `node:tls` never accepts again once descriptors ran out. */
+/**
+ * Accepts connections itself and encrypts them. A server of `node:tls` stops accepting for ever when file descriptors
+ * have run out once.
+ */
 class TlsListener implements Listener {
   readonly address: Deno.NetAddr;
   readonly #acceptor: Acceptor;
@@ -51,7 +54,7 @@ class TlsListener implements Listener {
     return closed;
   }
 
-  /** Reads the PROXY protocol header, if there is to be one, and makes the handshake. */
+  /** Reads the PROXY protocol header, if one is expected, and makes the handshake. */
   async #establish({ link, remote, local }: AcceptedConnection): Promise<EstablishedConnection | undefined> {
     const stream = new LinkStream(link);
     const timer = setTimeout(() => stream.destroy(), HANDSHAKE_MS);
@@ -79,23 +82,23 @@ function contextOf(certificate: ServerCertificate): SecureContext {
   return createSecureContext({ ...certificate, minVersion: "TLSv1.2" });
 }
 
-/** Rejects when the client has left, or speaks something else. */
+/** Makes the handshake. Rejects if the client leaves, or does not speak TLS. */
 function shakeHands(stream: LinkStream, secureContext: SecureContext): Promise<TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
   const socket = new TLSSocket(stream, { isServer: true, secureContext, ALPNProtocols: ["http/1.1"] });
   const left = () => reject(new Error("the client left during the handshake"));
   const ends = ["end", "close"] as const;
   for (const end of ends) stream.once(end, left);
-  socket.on("error", reject); // of no effect after the handshake: whoever has the link by then is told
+  socket.on("error", reject); // no effect after the handshake; the owner of the link then gets the error
   socket.once("secure", () => {
     for (const end of ends) stream.off(end, left);
-    socket.allowHalfOpen = true; // only now: whoever ends within the handshake has left
+    socket.allowHalfOpen = true; // not earlier: a client that ends its side during the handshake has left
     resolve(socket);
   });
   return promise;
 }
 
-/** Reads the header off a connection and leaves what follows to its stream. */
+/** Reads the header from a connection, and puts the bytes after it back into the stream. */
 async function takeProxyHeader(link: Link, stream: LinkStream): Promise<string | undefined> {
   const bytes = new Uint8Array(HEADER_BYTES);
   let end = 0;

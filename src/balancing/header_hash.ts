@@ -1,6 +1,6 @@
 /** Sends requests with the same value of a header to the same backend. */
 
-import { Rendezvous } from "./rendezvous.ts";
+import { rendezvousOf } from "./rendezvous.ts";
 import { roundRobin } from "./round_robin.ts";
 import type { StrategyFactory } from "./strategy.ts";
 
@@ -12,7 +12,7 @@ import type { StrategyFactory } from "./strategy.ts";
  */
 export function headerHash(name: string): StrategyFactory {
   return (candidates, context) => {
-    const rendezvous = new Rendezvous(candidates);
+    const rendezvous = rendezvousOf(candidates);
     const withoutHeader = roundRobin(candidates, context);
     return {
       pick(request) {

@@ -1,50 +1,62 @@
-/** Weighted rendezvous hashing: a key always gets the same backend. When a backend leaves, only its keys move. */
+/** Weighted rendezvous hashing: a key always meets the same member, and only the keys of one that left move. */
 
 import type { Backend } from "../pool/backend.ts";
-import type { Candidate, PickRequest } from "./strategy.ts";
+import type { Candidate } from "./strategy.ts";
 
-// If any of these changes, nearly all keys move to other backends in every installation.
+// Changing any of these moves nearly every key in every installation.
 const FIRST_SEED = 0x5bd1e995;
 const SECOND_SEED = 0x1b873593;
 const LANES_FACTOR = 0x9e3779b1;
 
+/** One of those that keys are divided among. */
+export interface Member {
+  /** What its draws depend on. */
+  readonly id: string;
+}
+
+/** Which members may be chosen. */
+interface Chooser<Of extends Member> {
+  accepts(member: Of): boolean;
+}
+
 /**
- * Highest random weight (Thaler & Ravishankar, 1998) in its weighted form (Schindelhauer & Schomaker, 2005): the hash
- * of the key and a backend's id gives a number u in (0, 1) for each backend, and the highest score -weight / ln(u)
- * wins. A backend's score does not depend on other backends. So when a backend leaves or can't be used, exactly its
- * keys move, each to the backend with its next best score. They return when the backend does. When a weight grows, keys
- * move only to that backend.
+ * Highest random weight (Thaler & Ravishankar, 1998) in its weighted form (Schindelhauer & Schomaker, 2005): each
+ * member draws a number u in (0, 1) from the hash of the key and its id, and the highest score -weight / ln(u) wins.
+ * A member's draw depends on no other member, so when one leaves or can't be used, exactly its keys move, to the next
+ * best score of each, and they return with it; when a weight grows, keys move only to that member.
  *
- * The hash uses integer arithmetic on the key and the id only. So it is the same in every isolate, process and release.
+ * The hash is integer arithmetic on the key and the id alone: the same in every isolate, process and release.
  */
-export class Rendezvous {
-  readonly #candidates: readonly Candidate[];
+export class Rendezvous<Of extends Member> {
+  readonly #members: readonly Of[];
+  readonly #weights: readonly number[];
   readonly #firstLanes: Int32Array;
   readonly #secondLanes: Int32Array;
 
-  constructor(candidates: readonly Candidate[]) {
-    this.#candidates = candidates;
-    this.#firstLanes = Int32Array.from(candidates, ({ backend }) => murmur3(backend.id, FIRST_SEED));
-    this.#secondLanes = Int32Array.from(candidates, ({ backend }) => murmur3(backend.id, SECOND_SEED));
+  /** @param weights of each member, above 0 */
+  constructor(members: readonly Of[], weights: readonly number[]) {
+    this.#members = members;
+    this.#weights = weights;
+    this.#firstLanes = Int32Array.from(members, ({ id }) => murmur3(id, FIRST_SEED));
+    this.#secondLanes = Int32Array.from(members, ({ id }) => murmur3(id, SECOND_SEED));
   }
 
   /**
-   * Returns the backend with the highest score among those that the request accepts; `undefined`: it accepts none.
+   * Returns the member with the highest score that is accepted, or `undefined` when none is.
    *
-   * @param length how many characters of `key` are hashed
+   * @param length how many characters of `key` count
    */
-  pick(key: string, request: PickRequest, length = key.length): Backend | undefined {
+  pick(key: string, chooser: Chooser<Of>, length = key.length): Of | undefined {
     const first = murmur3(key, FIRST_SEED, length);
     const second = murmur3(key, SECOND_SEED, length);
-    let best: Backend | undefined;
-    // With v = 1 - u, the highest score is the lowest -ln(1 - v) / weight. That is at least v / weight, and v is at
-    // least its upper 32 bits. So these bits rule out most backends, without the lower bits, the logarithm or
-    // `accepts`.
+    let best: Of | undefined;
+    // With v = 1 - u the highest score is the lowest -ln(1 - v) / weight. That is never below v / weight, nor v below
+    // its upper 32 bits: most members are out before the lower bits, the logarithm or `accepts` are needed.
     let lowest = Infinity;
-    for (let index = 0; index < this.#candidates.length; index++) {
-      const candidate = this.#candidates[index];
-      if (candidate === undefined) break; // never: the index is in range
-      const { backend, weight } = candidate;
+    for (let index = 0; index < this.#members.length; index++) {
+      const member = this.#members[index];
+      const weight = this.#weights[index];
+      if (member === undefined || weight === undefined) break; // never: the index is in range
       const x = first ^ (this.#firstLanes[index] ?? 0);
       const y = second ^ (this.#secondLanes[index] ?? 0);
       const upper = mix(x + Math.imul(y, LANES_FACTOR));
@@ -52,17 +64,21 @@ export class Rendezvous {
       const lower = mix(y + upper) >>> 12;
       const v = (upper * 2 ** 20 + lower + 0.5) * 2 ** -52; // exact, above 0 and below 1
       const cost = -Math.log1p(-v) / weight;
-      if (cost >= lowest || !request.accepts(backend)) continue;
+      if (cost >= lowest || !chooser.accepts(member)) continue;
       lowest = cost;
-      best = backend;
+      best = member;
     }
     return best;
   }
 }
 
+export function rendezvousOf(candidates: readonly Candidate[]): Rendezvous<Backend> {
+  return new Rendezvous(candidates.map(({ backend }) => backend), candidates.map(({ weight }) => weight));
+}
+
 /**
- * MurmurHash3_x86_32 (Appleby) of the first `length` UTF-16 code units of `text`, with two bytes each, the lower byte
- * first. Returns 0 to 2^32 - 1.
+ * MurmurHash3_x86_32 (Appleby) of the first `length` UTF-16 code units of `text`, two bytes each, lower one first.
+ * Returns 0 to 2^32 - 1.
  */
 export function murmur3(text: string, seed: number, length = text.length): number {
   let hash = seed;
@@ -80,7 +96,7 @@ function scramble(block: number): number {
   return Math.imul(block << 15 | block >>> 17, 0x1b873593);
 }
 
-/** MurmurHash3's finalizer: each bit of the input changes about half of the bits of the output. */
+/** MurmurHash3's finalizer: every bit of the input turns about half of the output's. */
 function mix(hash: number): number {
   hash = Math.imul(hash ^ hash >>> 16, 0x85ebca6b);
   hash = Math.imul(hash ^ hash >>> 13, 0xc2b2ae35);

@@ -1,6 +1,6 @@
 /** Sends requests with the same path to the same backend. */
 
-import { Rendezvous } from "./rendezvous.ts";
+import { rendezvousOf } from "./rendezvous.ts";
 import type { StrategyFactory } from "./strategy.ts";
 
 /**
@@ -8,7 +8,7 @@ import type { StrategyFactory } from "./strategy.ts";
  * same. So a cache behind it gets all variants of a page.
  */
 export const uriHash: StrategyFactory = (candidates) => {
-  const rendezvous = new Rendezvous(candidates);
+  const rendezvous = rendezvousOf(candidates);
   return {
     pick(request) {
       const query = request.target.indexOf("?");

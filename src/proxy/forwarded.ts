@@ -1,44 +1,26 @@
-/** Determines the client's address and whose `X-Forwarded-*` headers are trusted. */
+/** Who the client is: which `X-Forwarded-*` headers are believed. */
 
 import ipaddr from "ipaddr.js";
+import { AddressRanges } from "../net/address_ranges.ts";
 
-type Cidr = ReturnType<typeof ipaddr.parseCIDR>;
-
-/**
- * How many results are remembered, so that a known address costs one look-up. When there are more, all are forgotten.
- */
-const VERDICTS_KEPT = 4096;
-
-/** Decides whose `X-Forwarded-*` headers are trusted (`proxy.trustForwarded`). */
+/** Decides whose `X-Forwarded-*` headers are believed (`proxy.trustForwarded`). */
 export class ForwardedTrust {
-  readonly #ranges: readonly Cidr[];
-  readonly #verdicts = new Map<string, boolean>();
+  readonly #trusted: AddressRanges;
 
   /** @param ranges valid addresses and CIDR ranges; an empty list trusts no one */
   constructor(ranges: readonly string[]) {
-    this.#ranges = ranges.map((range) => {
-      if (range.includes("/")) return ipaddr.parseCIDR(range);
-      const address = ipaddr.parse(range);
-      return [address, address.kind() === "ipv4" ? 32 : 128] as Cidr;
-    });
+    this.#trusted = new AddressRanges(ranges);
   }
 
   trusts(address: string): boolean {
-    if (this.#ranges.length === 0) return false;
-    let verdict = this.#verdicts.get(address);
-    if (verdict === undefined) {
-      verdict = this.#matches(address);
-      if (this.#verdicts.size >= VERDICTS_KEPT) this.#verdicts.clear();
-      this.#verdicts.set(address, verdict);
-    }
-    return verdict;
+    return this.#trusted.has(address);
   }
 
   /**
-   * Returns the client's address: the last one in the chain that is not a trusted proxy, or the first of the chain if
-   * all are trusted.
+   * Returns the client's address: the last one in the chain that is not a trusted proxy, or the first of the chain
+   * when all are.
    *
-   * @param forwardedFor the value of `X-Forwarded-For` from `peer`, which is trusted
+   * @param forwardedFor the value of `X-Forwarded-For` that `peer`, which is trusted, sent
    */
   client(forwardedFor: string, peer: string): string {
     let client = peer;
@@ -46,20 +28,14 @@ export class ForwardedTrust {
     for (let hop = chain.length - 1; hop >= 0; hop--) {
       const address = addressIn((chain[hop] ?? "").trim());
       if (address === undefined) return client;
-      client = ipaddr.process(address).toString(); // one spelling, because hashes and sessions use it
+      client = ipaddr.process(address).toString(); // one spelling: hashes and sessions go by it
       if (!this.trusts(client)) return client;
     }
     return client;
   }
-
-  #matches(address: string): boolean {
-    if (!ipaddr.isValid(address)) return false;
-    const parsed = ipaddr.process(address); // an IPv4-mapped IPv6 address counts as IPv4
-    return this.#ranges.some((range) => parsed.kind() === range[0].kind() && parsed.match(range));
-  }
 }
 
-/** The address in an entry, which may have a port or brackets. `undefined`: it is malformed; octal numbers are, too. */
+/** The address in an entry, which may have a port, or brackets; `undefined`: it is malformed. Octal numbers are none. */
 function addressIn(entry: string): string | undefined {
   const bracket = entry.startsWith("[") ? entry.indexOf("]") : -1;
   if (bracket !== -1) {
@@ -74,7 +50,7 @@ function addressIn(entry: string): string | undefined {
   return hasPort && ipaddr.IPv4.isValidFourPartDecimal(address) ? address : undefined;
 }
 
-/** Whether `text` is empty, or a colon and at most five digits. */
+/** Nothing, or a colon and at most five digits. */
 function isPort(text: string): boolean {
   if (text === "") return true;
   if (text.length < 2 || text.length > 6 || text.charCodeAt(0) !== 0x3a) return false;

@@ -359,7 +359,7 @@ Deno.test("redirectFrom sends plain HTTP to the same host, port and target over 
 Deno.test("a port in use for redirectFrom is named, and nothing is left running", async () => {
   using directory = new TemporaryDirectory();
   const { tls } = await front(directory);
-  await using other = HttpBackend.named("there first");
+  await using other = new HttpBackend(() => new Response("there first"), 0, "127.0.0.1");
   await assertRejects(
     () => TestProxy.start({ proxy: { tls: { ...tls, redirectFrom: other.port } } }),
     ConfigError,

@@ -9,9 +9,9 @@ import { circlesOf, importGraph, importsIn } from "../support/import_graph.ts";
  * beside the rooms, too; those import no room. `admin/dashboard` is a part of a room.
  */
 const ROOMS = `
-  config:
-  memory:    config
   http1:
+  config:    http1
+  memory:    config
   net:       http1
   tls:       config net
   pool:      config memory
@@ -20,7 +20,7 @@ const ROOMS = `
   sources:   config memory net tls pool
   guards:    config memory net pool
   routing:   config memory http1 net pool balancing health guards
-  proxy:     config memory pool balancing health guards routing
+  proxy:     config memory net pool balancing health guards routing
   engines:   config http1 net tls pool proxy
   workers:   config memory net tls pool balancing health sources guards routing proxy engines
   admin:     config memory net tls pool balancing health sources routing

@@ -9,8 +9,8 @@ import { chiSquare } from "../../support/random.ts";
 
 const KEYS = Array.from({ length: 10_000 }, (_, index) => `/products/${index}/reviews`);
 
-function rendezvousOf(backends: readonly Backend[]): Rendezvous {
-  return new Rendezvous(backends.map((backend) => ({ backend, weight: backend.weight })));
+function rendezvousOf(backends: readonly Backend[]): Rendezvous<Backend> {
+  return new Rendezvous(backends, backends.map(({ weight }) => weight));
 }
 
 /** Where each key goes, by URL. */

@@ -1,11 +1,11 @@
-/** Where servers listen: what is said of it, and which setting is at fault where it can't be. */
+/** Binds servers to addresses. If that fails, the error names the setting. */
 
 import { ConfigError, messageOf } from "../errors.ts";
 
 /**
  * Starts a server.
  *
- * @throws {ConfigError} that names the setting when the address can't be bound
+ * @throws {ConfigError} when the address can't be bound; it names the setting
  */
 export async function bind<Server>(
   section: "proxy" | "admin",
@@ -23,7 +23,7 @@ export async function bind<Server>(
   }
 }
 
-/** The address of a server that runs, as a URL. */
+/** The address of a running server, as a URL. */
 export function urlOf(address: Deno.NetAddr | undefined, scheme: "http" | "https" = "http"): string {
   if (address === undefined) throw new Error("the server is not running");
   const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;

@@ -1,4 +1,4 @@
-/** One pool in the control plane: who is in it, who of them is up, and the sessions of its clients by address. */
+/** One pool in the control plane: its backends, their health, and its sessions by address. */
 
 import { explain, type Explanation, type SupposedRequest } from "../balancing/explain.ts";
 import { stickiness } from "../balancing/sticky.ts";
@@ -16,37 +16,37 @@ import type { ChangeQueue, Difference, Lists, WantedBackends } from "../pool/cha
 import { Membership } from "../pool/membership.ts";
 import { type PoolEvent, ServerPool } from "../pool/server_pool.ts";
 
-/** What a `PoolControl` works with. */
+/** What a `PoolControl` needs. */
 export interface PoolControlOptions {
   readonly name: string;
   readonly memory: PoolMemory;
   readonly config: PoolSettings;
   readonly log: Log;
   readonly clock: Clock;
-  /** The changes of all pools. */
+  /** The queue of the changes of all pools. */
   readonly changes: ChangeQueue;
   /** Limits the checks of all pools. */
   readonly gate: CheckGate;
-  /** Writes a change to the configuration file, where changes are to last; rejects when it can't. */
+  /** Writes a change to the configuration file, if changes are to be kept. Rejects when it can't. */
   readonly persist: (change: BackendChange) => Promise<void>;
   readonly listener: PoolListener;
 }
 
-/** Who is told what happens to a pool, before the pool's own parts act on it. */
+/** Told what happens to a pool, before the pool's own parts act on it. */
 export interface PoolListener {
   poolChanged(event: PoolEvent): void;
-  /** All backends serve though all are down (`health.failOpen`), or this has ended. */
+  /** Backends begin to serve although all are down (`health.failOpen`), or this has ended. */
   failingOpen(active: boolean): void;
 }
 
-/** What a pool is about to go by. */
+/** What a reload has prepared for a pool. */
 export interface PreparedPool {
   readonly config: PoolSettings;
   readonly sessions: SessionTable | undefined;
   readonly backends: WantedBackends;
 }
 
-/** Owns all that there is of one pool in the control plane, and nothing of other pools. */
+/** Owns all parts of one pool in the control plane, and nothing of other pools. */
 export class PoolControl {
   readonly name: string;
   readonly pool: ServerPool;
@@ -66,7 +66,7 @@ export class PoolControl {
     this.#config = config;
     this.#sessions = sessionsFor(config, undefined);
     const pool = this.pool = new ServerPool(memory);
-    pool.subscribe((event) => listener.poolChanged(event)); // first, and for as long as there is the pool
+    pool.subscribe((event) => listener.poolChanged(event)); // the first subscriber, which stays as long as the pool
     this.membership = new Membership({ pool, changes, persist });
     this.passive = new PassiveHealth({ pool, config: config.passive, healthType: config.health.type, clock });
     this.#failOpen = new FailOpen({
@@ -76,35 +76,35 @@ export class PoolControl {
     });
   }
 
-  /** As the configuration in force says. */
+  /** The settings of the pool in the configuration in force. */
   get config(): PoolSettings {
     return this.#config;
   }
 
-  /** By the clients' addresses; `undefined` where there are no such sessions. */
+  /** The sessions by address; `undefined`: there are none. */
   get sessions(): SessionTable | undefined {
     return this.#sessions;
   }
 
-  /** Takes the configured backends in and begins to check them. */
+  /** Adds the configured backends and begins to check them. */
   async start(): Promise<void> {
     const { log, clock, gate } = this.#options;
     const { backends: specs, health } = this.#config;
     await this.membership.apply({ specs, up: startsUp(this.#config), reason: "configured" });
-    // Afterwards, so that nobody among the first starts slowly: all of them are new alike.
+    // Made after the first backends, so that these have no slow start: all of them are equally new.
     this.#monitor = new HealthMonitor({ pool: this.pool, config: health, log, clock, gate });
   }
 
-  /** Requests can come from now on: the time that they wait for the first backend begins. */
+  /** Requests can arrive from now on. The time for which they wait for the first backend begins. */
   opened(): void {
     for (const backend of this.pool.backends) if (!backend.alive) backend.noteDownSince(Date.now());
     this.pool.shared.cells.bumpEpoch();
   }
 
   /**
-   * Makes what a reload needs, and changes nothing yet.
+   * Makes all that a reload needs. Changes nothing yet.
    *
-   * @param newAuthorities the files of authorities that hold something else than before
+   * @param newAuthorities files of authorities whose content has changed
    */
   prepare(config: PoolSettings, newAuthorities: ReadonlySet<string>): PreparedPool {
     const { pool } = this;
@@ -112,7 +112,7 @@ export class PoolControl {
     return { config, sessions: sessionsFor(config, this), backends };
   }
 
-  /** The first half of a reload: goes by other settings. Nothing fails, and nothing waits. */
+  /** The first half of a reload: uses other settings. Never fails and never waits. */
   configure({ config, sessions }: PreparedPool): void {
     this.#config = config;
     this.#sessions = sessions;
@@ -120,20 +120,20 @@ export class PoolControl {
     this.#failOpen.configure(config.health.failOpen);
   }
 
-  /** The second half, once all that forward have been told the settings; there has to be room. */
+  /** The second half of a reload, after all isolates that forward were told the settings. There must be room. */
   replace(lists: Lists, { config, backends }: PreparedPool): Difference {
     const difference = lists.replace(backends);
     this.#monitor?.configure(config.health);
     return difference;
   }
 
-  /** Says which backend a request would get. */
+  /** Tells which backend a request would get. */
   explain(request: SupposedRequest): Explanation {
     const { strategy, sticky } = this.#config;
     return explain(this.pool, strategy, stickiness(sticky, this.pool, this.#sessions), request);
   }
 
-  /** Ends checks and ejections. What the pool says of each backend stays. */
+  /** Ends checks and timers of ejections. The state of each backend stays as it is. */
   async stop(): Promise<void> {
     await this.#monitor?.stop();
     this.passive.stop();
@@ -141,7 +141,7 @@ export class PoolControl {
   }
 }
 
-/** The table that there was, or a new one where sessions last for another time now; `undefined`: none is needed. */
+/** Returns the present table, or a new one if sessions have another timeout now; `undefined`: none is needed. */
 function sessionsFor(
   { sticky }: PoolSettings,
   before: { readonly config: PoolSettings; readonly sessions: SessionTable | undefined } | undefined,

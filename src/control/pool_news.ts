@@ -1,4 +1,4 @@
-/** What happens to a pool, as lines of the log and as events of the admin API. */
+/** Reports what happens to a pool, in the log and as events of the admin API. */
 
 import type { EventFeed } from "../admin/event_feed.ts";
 import type { Log } from "../log.ts";
@@ -16,7 +16,7 @@ const MESSAGES = {
   disabled: "backend disabled",
 } as const satisfies Record<PoolEvent["type"], string>;
 
-/** Tells the log and the event feed of one pool. */
+/** Reports the news of one pool to the log and the event feed. */
 export class PoolNews implements PoolListener {
   readonly #pool: string;
   readonly #log: Log;

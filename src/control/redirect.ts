@@ -1,4 +1,4 @@
-/** Sends clients of plain HTTP to the HTTPS port (`proxy.tls.redirectFrom`). */
+/** Redirects clients of plain HTTP to the HTTPS port (`proxy.tls.redirectFrom`). */
 
 import type { Config } from "../config/schema.ts";
 import { ProxyError } from "../errors.ts";
@@ -14,34 +14,34 @@ import { problemFor } from "../proxy/problem.ts";
 export interface RedirectOptions {
   readonly config: Config;
   readonly host: string;
-  /** 0 takes any free one. */
+  /** 0 for any free port. */
   readonly port: number;
-  /** Where HTTPS is spoken. */
+  /** The port of the proxy, which speaks HTTPS. */
   readonly httpsPort: number;
   readonly log: Log;
-  /** Told when no client can be accepted, and when clients can be again. */
+  /** Called when no client can be accepted, and when clients can be accepted again. */
   readonly acceptingChanged: (accepting: boolean) => void;
 }
 
 /** A listener that only redirects. */
 export interface RedirectServer {
   readonly address: Deno.NetAddr;
-  /** Goes by other limits of time and size from now on. */
+  /** Uses the limits of another configuration from now on. */
   configure(config: Config): void;
   /** Closes the port and every connection. */
   stop(): Promise<void>;
 }
 
-/** Answers are short: whoever has not taken one after this does not read. */
+/** How long clients may take for an answer during a stop. Answers are short, so a slower client does not read. */
 const STOP_GRACE_MS = 1000;
 
-/** What decides where a request belongs. */
+/** The parts of a head that the redirect depends on. */
 type RedirectedHead = Pick<Incoming["head"], "method" | "authority" | "target" | "fields">;
 
 /**
  * Starts redirecting.
  *
- * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
+ * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
  */
 export function startRedirect(
   { config, host, port, httpsPort, log, acceptingChanged }: RedirectOptions,
@@ -70,7 +70,7 @@ function limitsOf({ proxy, timeouts }: Config): GuardLimits {
 
 const CODES = { 400: "bad_request", 408: "head_timeout", 431: "head_too_large" } as const;
 
-/** Nothing more is to be said on this connection, so it is closed. */
+/** The answer to a request. The connection is closed after it, because nothing else is served here. */
 function answer(head: RedirectedHead, httpsPort: number, requestId: string): Response {
   try {
     const headers = { location: locationFor(head, httpsPort), "x-request-id": requestId, connection: "close" };
@@ -89,14 +89,14 @@ function problem(error: ProxyError, requestId: string): Response {
 }
 
 /**
- * Returns where the same request belongs: its host, the HTTPS port, its target.
+ * Returns the URL of the same request over HTTPS: its host, the HTTPS port, its target.
  *
  * @throws {ProxyError} for a request without a well-formed host, and for CONNECT and TRACE
  */
 function locationFor({ method, authority, target, fields }: RedirectedHead, httpsPort: number): string {
   if (method === "CONNECT" || method === "TRACE") throw methodNotAllowed(method);
   if (authority === undefined) throw hostMissing();
-  // A target with an authority of its own is no excuse for a `Host` that is none.
+  // `Host` must be well-formed even if the target has its own authority.
   const given = fields.find(([name]) => name.toLowerCase() === "host")?.[1] ?? authority;
   if (![authority, given].every(isWellFormedAuthority)) throw refused("bad_request", "The host is malformed.");
   const host = authority.replace(/:\d*$/, "");

@@ -1,4 +1,4 @@
-/** Reading the configuration again while the program runs: all of it is put in force, in all pools, or nothing. */
+/** Reads the configuration again while the program runs. Puts all of it in force, in all pools, or nothing. */
 
 import type { ReloadReport } from "../admin/reload_report.ts";
 import { isLoopback } from "../config/cross_checks.ts";
@@ -13,27 +13,27 @@ import { checkCertificateFiles } from "../tls/check.ts";
 import type { CertificateStore } from "../tls/store.ts";
 import type { PoolControl, PreparedPool } from "./pool_control.ts";
 
-/** What a `Reloads` works with. */
+/** What a `Reloads` needs. */
 export interface ReloadsOptions {
-  /** What sockets and isolates were made by. */
+  /** The configuration that sockets and isolates were made with. */
   readonly started: Config;
-  /** What the backends' `tls.ca` files held at the start. */
+  /** The contents of the backends' `tls.ca` files at the start. */
   readonly authorities: Authorities;
-  /** Reads the configuration again; throws a `ConfigError` when it is bad. `undefined`: there is none. */
+  /** Reads the configuration again. Throws a `ConfigError` if it is bad. `undefined`: there is none to read. */
   readonly load: (() => Config) | undefined;
-  /** Told the configuration that has been put in force. */
+  /** Called with the configuration that was put in force. */
   readonly reloaded: (config: Config) => void;
   readonly clock: Clock;
   readonly certificates: CertificateStore;
   readonly changes: ChangeQueue;
   readonly pools: readonly PoolControl[];
-  /** Has all servers go by another configuration from the next request on. Must not fail. */
+  /** Makes all servers use another configuration from the next request on. Must not fail. */
   readonly configureServers: (config: Config) => void;
-  /** Told what came of a reload when all that forward go by it. */
+  /** Called with the report of a reload, when all isolates that forward requests use the new configuration. */
   readonly done: (report: ReloadReport) => void;
 }
 
-/** Knows the configuration in force, and changes it. */
+/** Holds the configuration in force, and changes it. */
 export class Reloads {
   readonly #options: ReloadsOptions;
   #config: Config;
@@ -51,16 +51,19 @@ export class Reloads {
   }
 
   /**
-   * Reads the configuration again and goes by it. No request in flight is dropped; what takes a restart is named.
+   * Reads the configuration again and puts it in force. No request in flight is dropped. The report names settings that
+   * need a restart.
    *
-   * @throws {ConfigError} when it is bad, asks for more than there is room for or can't be read again; nothing has
-   * changed then
+   * @throws {ConfigError} when the configuration is bad, has more backends than there is room for, or can't be read
+   * again. Nothing has changed then
    */
   async run(): Promise<ReloadReport> {
     return await this.#told(await this.#options.changes.run((lists) => this.#reload(lists)));
   }
 
-  /** Reloads if `isDue` says so when all earlier changes, and what they wrote, are done. */
+  /**
+   * Reloads if `isDue` returns true. It is called when all earlier changes, and their writes to the file, have ended.
+   */
   async runIf(isDue: () => boolean): Promise<ReloadReport | undefined> {
     const report = await this.#options.changes.run((lists) => isDue() ? this.#reload(lists) : undefined);
     return report && await this.#told(report);
@@ -80,7 +83,7 @@ export class Reloads {
     const useCertificate = await certificates.prepare(config.proxy.tls);
     const prepared = pools.map((pool) => ({ pool, to: pool.prepare(config, newAuthorities) }));
     await makeRoom(lists, prepared.map(({ to }) => to));
-    // All or nothing: from here on nothing fails, and nothing waits.
+    // All or nothing: from here on, nothing fails and nothing waits.
     this.#authorities = authorities;
     this.#config = config;
     for (const { pool, to } of prepared) pool.configure(to);
@@ -99,7 +102,7 @@ export class Reloads {
     const { load, started, clock } = this.#options;
     if (load === undefined) throw new ConfigError(["config: there is no configuration to read again"]);
     const config = load();
-    // The file may name a loopback address by now, but the server still listens where it did.
+    // The file may have a loopback address now, but the server still listens at the old address.
     if (config.admin.token === null && !isLoopback(started.admin.host)) {
       throw new ConfigError([
         `admin.token: got null, want a token while the admin server listens on ${started.admin.host}`,
@@ -110,7 +113,7 @@ export class Reloads {
   }
 }
 
-/** Names the setting when there is no room for all that a reload asks for. */
+/** Throws an error that names the setting if there is too little room for the backends of a reload. */
 async function makeRoom(lists: Lists, prepared: readonly PreparedPool[]): Promise<void> {
   try {
     await lists.makeRoom(prepared.map(({ backends }) => backends));

@@ -1,4 +1,4 @@
-/** The composition root: makes the parts, starts them in order, stops them in order. */
+/** The composition root: makes the parts, and starts and stops them in order. */
 
 import { EventFeed } from "../admin/event_feed.ts";
 import type { ReloadReport } from "../admin/reload_report.ts";
@@ -27,7 +27,7 @@ import { PoolNews } from "./pool_news.ts";
 import { type RedirectServer, startRedirect } from "./redirect.ts";
 import { Reloads } from "./reload.ts";
 
-/** How long what is still open has to be told that it ends, and to be cut. */
+/** How long it may take to tell open connections that they end, and to cut them. */
 const GOODBYE_LIMIT_MS = 1000;
 
 export interface RoundhouseOptions {
@@ -35,21 +35,23 @@ export interface RoundhouseOptions {
   readonly log: Log;
   /** As `GET /status` shows it. */
   readonly version: string;
-  /** The worker's module, for more than one worker: `src/workers/worker_url.ts` knows it. */
+  /** The URL of the worker's module, for more than one worker. It is in `src/workers/worker_url.ts`. */
   readonly workerUrl: URL;
-  /** Reads the configuration again, for a reload; throws a `ConfigError` when it is bad. Default: there is none. */
+  /**
+   * Reads the configuration again, for a reload. Throws a `ConfigError` if it is bad. Default: there is none to read.
+   */
   readonly load?: () => Config;
-  /** Told the configuration that a reload has put in force. */
+  /** Called with the configuration that a reload has put in force. */
   readonly reloaded?: (config: Config) => void;
-  /** Writes a change to the configuration file, for `admin.persist`; rejects when it can't. */
+  /** Writes a change to the configuration file, for `admin.persist`. Rejects when it can't. */
   readonly save?: (change: BackendChange) => Promise<void>;
-  /** What health checks, ejections and the age of certificates go by. Default: the real time. */
+  /** The clock for health checks, ejections and the age of certificates. Default: the real time. */
   readonly clock?: Clock;
 }
 
 /** A running load balancer. */
 export class Roundhouse {
-  /** What all isolates share. */
+  /** The memory that all isolates share. */
   readonly memory: Memory;
   /** The pool that every request goes to. */
   readonly defaultPool: PoolControl;
@@ -69,12 +71,12 @@ export class Roundhouse {
   /**
    * Starts both servers and the health checks.
    *
-   * @throws {ConfigError} when an address can't be bound or a certificate is of no use; nothing is left running then
+   * @throws {ConfigError} when an address can't be bound, or a certificate can't be used. Nothing is left running then
    */
   static async start(options: RoundhouseOptions): Promise<Roundhouse> {
     const { config, log, clock = systemClock } = options;
     const { proxy, backends } = config;
-    checkCertificateFiles(config, new Date(clock.now())); // so that one run tells of all of them
+    checkCertificateFiles(config, new Date(clock.now())); // first, so that one error reports all bad files
     const authorities = readAuthorities(backends);
     const certificates = await CertificateStore.obtain({ tls: proxy.tls, log, clock });
     const roundhouse = new Roundhouse(options, authorities, certificates);
@@ -93,7 +95,7 @@ export class Roundhouse {
     this.#options = options;
     this.#certificates = certificates;
     const workers = workerCount(config.proxy.workers);
-    // The control plane forwards nothing where workers do, and yet has a part of its own.
+    // With workers, the control plane forwards no requests, but needs its own place in the memory.
     this.memory = Memory.allocate(workers === 1 ? 1 : workers + 1);
     this.#events = new EventFeed({ status: () => statusView(this.#admin) });
     this.defaultPool = new PoolControl(this.#defaultPoolOptions());
@@ -191,35 +193,39 @@ export class Roundhouse {
   }
 
   /**
-   * Reads the configuration again and goes by it.
+   * Reads the configuration again and puts it in force.
    *
-   * @throws {ConfigError} when that can't be; nothing has changed then
+   * @throws {ConfigError} when that is not possible. Nothing has changed then
    */
   async reload(): Promise<ReloadReport> {
     return await this.#reloads.run();
   }
 
-  /** Reloads if `isDue` says so when all earlier changes, and what they wrote, are done. */
+  /**
+   * Reloads if `isDue` returns true. It is called when all earlier changes, and their writes to the file, have ended.
+   */
   async reloadIf(isDue: () => boolean): Promise<ReloadReport | undefined> {
     return await this.#reloads.runIf(isDue);
   }
 
-  /** Where the proxy listens, for a log line: `http://0.0.0.0:8080`. */
+  /** The address of the proxy, for the log: `http://0.0.0.0:8080`. */
   get proxyUrl(): string {
     return urlOf(this.#dataPlane?.address, this.#certificates.current === undefined ? "http" : "https");
   }
 
-  /** Where plain HTTP is redirected from; `undefined` where it is not. */
+  /** The address that plain HTTP is redirected from; `undefined`: it is not redirected. */
   get redirectUrl(): string | undefined {
     return this.#redirect && urlOf(this.#redirect.address);
   }
 
-  /** Settles when all that forward go by what was changed before, and what they had logged by then is written. */
+  /**
+   * Settles when all isolates that forward requests use all earlier changes, and their earlier log lines were written.
+   */
   async settled(): Promise<void> {
     await this.#dataPlane?.settled();
   }
 
-  /** Workers that failed and were replaced. */
+  /** How many workers failed and were replaced. */
   get workerRestarts(): number {
     return this.#dataPlane?.workerRestarts ?? 0;
   }
@@ -229,14 +235,14 @@ export class Roundhouse {
   }
 
   /**
-   * Stops gracefully: requests in flight get up to `timeouts.shutdown`. Returns whether all of them ended; where some
-   * did not, the end of the process cuts them. The admin server answers until last.
+   * Stops gracefully. Requests in flight get up to `timeouts.shutdown`. Returns whether all of them ended. If not, the
+   * end of the process cuts the rest. The admin server is stopped last.
    */
   async stop(): Promise<boolean> {
     this.#stopping = true;
     const drained = await settlesWithin(this.#drain(), this.#reloads.config.timeouts.shutdownMs);
     if (!drained) {
-      const { active } = this.memory.requestTotals(); // before they end
+      const { active } = this.memory.requestTotals(); // before they are cut
       await settlesWithin(Promise.resolve(this.#dataPlane?.sayGoodbye()), GOODBYE_LIMIT_MS);
       this.#options.log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }

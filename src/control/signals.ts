@@ -1,13 +1,16 @@
-/** What signals to the process mean, from its first statement on. */
+/** Handles signals, from the first statement of the process on. */
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
-/** They would end the process, and yet operators send them to others by the same name: all of them, or a log's writer. */
+/**
+ * Signals that are ignored. They would otherwise end the process. Operators send them to many processes at once, or to
+ * programs that write logs.
+ */
 const IGNORED_SIGNALS = ["SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 
-/** The signals of the process. What comes before anybody asks is kept. */
+/** The signals of the process. A signal that arrives before a listener is set is kept. */
 export class Signals {
-  /** The first signal to stop; a second one ends the process at once. */
+  /** Resolves at the first signal to stop. A second one ends the process at once. */
   readonly stopped: Promise<Deno.Signal>;
   #stopping = false;
   #hungUp = false;
@@ -30,12 +33,12 @@ export class Signals {
     for (const signal of IGNORED_SIGNALS) Deno.addSignalListener(signal, () => {});
   }
 
-  /** Whether a signal to stop has come. */
+  /** Whether a signal to stop has arrived. */
   get stopping(): boolean {
     return this.#stopping;
   }
 
-  /** Calls `listener` at each SIGHUP from now on, and now if one has come before: once, however many they were. */
+  /** Calls `listener` at each SIGHUP from now on. If any arrived before, calls it once now. */
   onHangUp(listener: () => void): void {
     this.#onHangUp = listener;
     this.#tell();

@@ -1,25 +1,28 @@
-/** Notices when a file may have other content, however that came about. */
+/** Notices when a file may have changed, in any way. */
 
 import { type Clock, systemClock } from "../net/clock.ts";
 
-/** How often the file is looked at. */
+/** How often to look at the file. */
 const LOOK_MS = 250;
 
-/** Editors and deployments write in several steps. A file that never rests is reported all the same after so many looks. */
+/**
+ * Editors and deployments write in several steps, so a change is reported when the file has come to rest. A file that
+ * never rests is reported after this many looks.
+ */
 const MOST_UNQUIET_LOOKS = 4;
 
-/** A file under watch. */
+/** A watched file. */
 export interface Watch {
-  /** Stops; settles when nothing of it is left. */
+  /** Stops watching. Settles when nothing of it runs any more. */
   close(): Promise<void>;
 }
 
 /**
- * Calls `suspicious` when a file may have changed and has rested since: within two seconds, whichever way it changed.
- * The first look is always suspicious, since nobody watched before it. What the caller then finds is its own affair.
+ * Calls `suspicious` within two seconds after a file may have changed, when it has come to rest. The first look always
+ * calls it, because changes before that are not known. The caller must check whether the content differs.
  *
- * Looks at the path instead of listening for events: there are none for the target of a link, for a file that is mounted
- * by itself, or in a folder that has been replaced.
+ * Polls the path instead of listening for events. There are no events for the target of a link, for a file that is
+ * mounted by itself, or in a folder that was replaced.
  */
 export function watchFile(path: string, suspicious: () => void, clock: Clock = systemClock): Watch {
   let reported: string | undefined;
@@ -31,7 +34,7 @@ export function watchFile(path: string, suspicious: () => void, clock: Clock = s
   const look = async () => {
     const now = await marksOf(path);
     if (closed) return;
-    if (now === undefined || now === reported) unquiet = 0; // gone for a moment, or as it was
+    if (now === undefined || now === reported) unquiet = 0; // the file is missing for a moment, or has not changed
     else if (now === seen || ++unquiet >= MOST_UNQUIET_LOOKS) {
       reported = now;
       unquiet = 0;
@@ -53,12 +56,12 @@ export function watchFile(path: string, suspicious: () => void, clock: Clock = s
   };
 }
 
-/** What tells one content of a file from another without reading it; `undefined` where there is none. */
+/** The attributes that change with the content of a file; `undefined`: there is no file. */
 async function marksOf(path: string): Promise<string | undefined> {
   try {
     const { dev, ino, size, mtime, ctime } = await Deno.stat(path);
     return [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join();
   } catch {
-    return undefined; // between two steps of a replacement it may be missing
+    return undefined; // it may be missing between two steps of a replacement
   }
 }

@@ -1,4 +1,4 @@
-/** Everything that forwards requests in one isolate, put together: pools, forwarder, engine. */
+/** Puts together all that forwards requests in one isolate: pools, forwarder, engine. */
 
 import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
@@ -21,34 +21,34 @@ export interface DataPlaneOptions extends Securing {
   readonly memory: Memory;
   readonly pools: readonly ServedPool[];
   readonly log: Log;
-  /** Whether other isolates serve the port too. */
+  /** Whether other isolates serve the port, too. */
   readonly reusePort: boolean;
-  /** Told when an isolate can accept no client, and when all can again. */
+  /** Called when an isolate can accept no client, and when all can accept clients again. */
   readonly acceptingChanged: (accepting: boolean) => void;
 }
 
-/** Forwarding that runs, in one isolate or in several. */
+/** A running data plane, in one isolate or in several. */
 export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd"> {
-  /** Isolates that failed and were replaced. */
+  /** How many isolates failed and were replaced. */
   readonly workerRestarts: number;
   /**
-   * Goes by another configuration, and by the sessions that the pools have then, from the next request on; what takes a
-   * restart stays as it was.
+   * Uses another configuration, and the present sessions of the pools, from the next request on. Settings that need a
+   * restart do not change.
    */
   configure(config: Config): void;
   /**
-   * The first part of a stop: new requests are answered 503, but the port stays open. Settles when no request body is
+   * The first part of a stop. New requests are answered 503, but the port stays open. Settles when no request body is
    * arriving any more.
    */
   refuseRequests(): Promise<void>;
-  /** Settles when every isolate goes by all that was changed before, here and in the pools. */
+  /** Settles when all isolates use everything that was changed before, here and in the pools. */
   settled(): Promise<void>;
 }
 
 /**
  * Starts forwarding.
  *
- * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
+ * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
  */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { config, pools, log, certificate, reusePort, acceptingChanged } = options;
@@ -65,7 +65,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   });
   return {
     address: engine.address,
-    workerRestarts: 0, // an error that nobody catches in the only isolate ends the process
+    workerRestarts: 0, // with one isolate, an uncaught error ends the process
     setCertificate: engine.setCertificate?.bind(engine),
     refuseRequests() {
       forwarder.stop();
@@ -84,7 +84,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   };
 }
 
-/** Makes what requests go by, anew for each configuration. A pool's queue stays. */
+/** Returns a function that makes the forwarder's parts for a configuration. The queue of a pool stays the same. */
 function partsMaker({ memory, pools, log }: DataPlaneOptions): (config: Config) => ForwarderParts {
   const served = pools.find(({ name }) => name === DEFAULT_POOL_NAME);
   if (served === undefined) throw new Error(`there is no pool ${DEFAULT_POOL_NAME}`);

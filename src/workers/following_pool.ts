@@ -1,4 +1,4 @@
-/** A pool in a worker: follows the control plane's, at its orders. */
+/** A pool in a worker. It follows the orders of the control plane. */
 
 import type { PoolSettings } from "../config/pool_settings.ts";
 import type { Memory } from "../memory/memory.ts";
@@ -10,14 +10,14 @@ import type { ServedPool } from "./served_pool.ts";
 
 const REASON = "control plane";
 
-/** What a `FollowingPool` works with. */
+/** What a `FollowingPool` needs. */
 export interface FollowingPoolOptions {
   readonly memory: Memory;
   readonly settings: PoolSettings;
   readonly send: (news: News) => void;
 }
 
-/** Owns all that there is of one pool in a worker, but for what forwards to it. */
+/** Owns all parts of one pool in a worker, except those that forward requests to it. */
 export class FollowingPool implements ServedPool {
   readonly name: string;
   readonly pool: ServerPool;

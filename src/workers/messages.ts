@@ -1,4 +1,7 @@
-/** What the control plane and its workers say to each other: structure and news. What changes per request is shared. */
+/**
+ * The messages between the control plane and its workers. Values that change with each request are in shared memory
+ * instead.
+ */
 
 import type { Config } from "../config/schema.ts";
 import type { Fields, Level } from "../log.ts";
@@ -8,87 +11,89 @@ import type { SlotUse } from "../memory/slots.ts";
 import type { PlacedBackend } from "../pool/server_pool.ts";
 import type { ServerCertificate } from "../tls/server_certificate.ts";
 
-/** All that a worker needs to begin. */
+/** All that a worker needs to start. */
 export interface StartOrder {
   readonly type: "start";
-  /** With the port that all workers share. */
+  /** Contains the port that all workers share. */
   readonly config: Config;
   readonly certificate: ServerCertificate | undefined;
-  /** What changes per request, to attach to. */
+  /** The shared memory to attach to. */
   readonly memory: Shared;
   readonly pools: readonly StartedPool[];
 }
 
-/** A pool that a worker is to forward to. Other messages mean it by its number. */
+/** A pool that a worker forwards to. Other messages name it by its number. */
 export interface StartedPool extends PoolSessions {
   readonly name: string;
   readonly backends: readonly PlacedBackend[];
 }
 
-/** A pool's sessions by address, to attach to. */
+/** The sessions by address of a pool, to attach to. */
 export interface PoolSessions {
   readonly pool: number;
   readonly sessions: SharedSessions | undefined;
 }
 
-/** Backends that leave a pool and backends that come. */
+/** Backends that are removed from a pool and added to it. */
 export interface PoolSwap {
   readonly pool: number;
   readonly removed: readonly RemovedBackend[];
   readonly added: readonly PlacedBackend[];
 }
 
-/** A backend that leaves. */
+/** A backend that was removed. */
 export interface RemovedBackend {
   readonly slot: number;
-  /** Whether its drain is over, so that WebSockets and tunnels to it end. */
+  /** Whether its drain has ended, so that its WebSockets and tunnels must end. */
   readonly drained: boolean;
 }
 
-/** What a worker is to do. They are carried out in the order they were sent; `start` is the first. */
+/** An order for a worker. Orders are carried out in the order in which they were sent. `start` is the first. */
 export type Order =
   | StartOrder
-  /** In one step: no request finds a pool half changed. */
+  /** Changes pools in one step, so that no request finds a pool half changed. */
   | { readonly type: "swap"; readonly swaps: readonly PoolSwap[] }
   | { readonly type: "configure"; readonly config: Config; readonly sessions: readonly PoolSessions[] }
   | { readonly type: "certificate"; readonly certificate: ServerCertificate }
-  /** Nothing but an acknowledgement: all that was ordered before is done by then, and all news before it is told. */
+  /**
+   * Only asks for an acknowledgement. By then, all earlier orders have been carried out, and all earlier news was sent.
+   */
   | { readonly type: "sync" }
-  /** Answer new requests 503; done when no request body is arriving any more. */
+  /** Answer new requests with 503. Done when no request body is arriving any more. */
   | { readonly type: "refuse" }
-  /** Stop gracefully; done when nothing is left. */
+  /** Stop gracefully. Done when nothing is left. */
   | { readonly type: "stop" }
-  /** Tell whoever is still connected that the proxy goes away. */
+  /** Tell clients that are still connected that the proxy goes away. */
   | { readonly type: "goodbye" };
 
-/** To a worker: an order under a number of its own. */
+/** A message to a worker: an order with a number. */
 export interface Numbered {
   readonly number: number;
   readonly order: Order;
 }
 
-/** What a worker that has begun says of itself. */
+/** What a worker reports when it has started. */
 export interface Started {
   readonly address: Deno.NetAddr;
-  /** Whether its engine can show another certificate while it listens. */
+  /** Whether its engine can change the certificate while it listens. */
   readonly takesCertificates: boolean;
 }
 
-/** A line for the one log. */
+/** A line for the log of the process. */
 export interface LogLine {
   readonly level: Level;
   readonly message: string;
   readonly fields: Fields;
 }
 
-/** From a worker, unasked. */
+/** A message from a worker that was not asked for. */
 export type News =
   | { readonly type: "log"; readonly lines: readonly LogLine[] }
-  /** It can accept no client, or can again. */
+  /** The worker can accept no client, or can accept clients again. */
   | { readonly type: "accepting"; readonly accepting: boolean }
   /** An attempt failed after its connection was made, or was answered with 5xx. */
   | { readonly type: "failure"; readonly pool: number; readonly backend: SlotUse }
-  /** Too many connections could not be made: the backend is out already, in shared memory. */
+  /** Too many connections in a row have failed. The worker has already taken the backend out in the shared memory. */
   | {
     readonly type: "took-out";
     readonly pool: number;
@@ -97,11 +102,11 @@ export type News =
     readonly wasAlive: boolean;
   };
 
-/** From a worker. */
+/** A message from a worker. */
 export type Report =
   | News
   | { readonly type: "done"; readonly number: number; readonly started?: Started }
-  /** It could not begin; `name` is that of the runtime's error. */
+  /** The worker could not start. `name` is the name of the runtime's error. */
   | { readonly type: "refused"; readonly number: number; readonly name: string; readonly message: string }
-  /** An error that nobody caught; the worker has ended. */
+  /** An error was not caught. The worker has ended. */
   | { readonly type: "failed"; readonly reason: string };

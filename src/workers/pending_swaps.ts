@@ -1,35 +1,35 @@
-/** Backends that came and left since the workers were told last, by pool. */
+/** Backends that were added and removed since the workers were told last, by pool. */
 
 import type { PlacedBackend, PoolEvent, ServerPool } from "../pool/server_pool.ts";
 import type { PoolSwap } from "./messages.ts";
 
-/** A backend that left, and what gives its slot back. */
+/** A backend that was removed, and the function that gives its slot back. */
 interface Leaving {
   readonly drained: boolean;
   readonly release: () => void;
 }
 
-/** Of one pool, by slot. */
+/** The changes of one pool, by slot. */
 interface Pending {
   readonly added: Map<number, PlacedBackend>;
   readonly removed: Map<number, Leaving>;
 }
 
-/** What the workers are to be told, and the slots that are held until they have acknowledged it. */
+/** What to tell the workers. `release` gives back the slots, which are held until all workers have acknowledged. */
 export interface TakenSwaps {
   readonly swaps: readonly PoolSwap[];
   readonly release: () => void;
 }
 
 /**
- * What changes in one moment goes to the workers in one order, so that none of them serves with half of it. A slot is
- * held from its removal until every worker has acknowledged that.
+ * Collects the changes of one moment into one order, so that no worker serves with half of them. The slot of a removed
+ * backend is held until every worker has acknowledged the removal.
  */
 export class PendingSwaps {
   #pools = new Map<ServerPool, Pending>();
   readonly #begun: () => void;
 
-  /** @param begun called when there is something to be told, once until it is taken */
+  /** @param begun called when there is something to tell, once until `take` is called */
   constructor(begun: () => void) {
     this.#begun = begun;
   }
@@ -43,10 +43,10 @@ export class PendingSwaps {
     else if (!added.delete(slot)) removed.set(slot, { drained, release: pool.shared.memory.slots.hold(slot) });
   }
 
-  /** Everything since the last call; `undefined`: nothing. */
+  /** Returns all changes since the last call; `undefined`: there are none. */
   take(): TakenSwaps | undefined {
     if (this.#pools.size === 0) return undefined;
-    // One that came and went at once is nothing to be told.
+    // Pools without changes are left out: a backend that was added and removed at once is no change.
     const pools = [...this.#pools].filter(([, { added, removed }]) => added.size + removed.size > 0);
     this.#pools = new Map();
     if (pools.length === 0) return undefined;

@@ -1,4 +1,4 @@
-/** A worker's log: its lines are written by the control plane, so that no two of them mix. */
+/** The log of a worker. The control plane writes its lines, so that lines of different workers do not mix. */
 
 import type { Fields, Level, Log } from "../log.ts";
 import type { LogLine } from "./messages.ts";
@@ -6,8 +6,8 @@ import type { LogLine } from "./messages.ts";
 const RANKS = { debug: 0, info: 1, warn: 2, warning: 2, error: 3 } as const;
 
 /**
- * Sends lines of the level and above. Those of one moment go together, a millisecond later at most: a message of its own
- * for each would cost 15 µs, several times what is left of it so.
+ * Sends lines of the level and above. Lines of the same moment are sent together, at most a millisecond later. A
+ * message for each line would cost 15 µs, which is several times as much.
  */
 export class RemoteLog implements Log {
   level: Level;
@@ -39,7 +39,7 @@ export class RemoteLog implements Log {
     return RANKS[level] >= RANKS[this.level];
   }
 
-  /** Sends what is held back: to be called before anything else is told, so that all arrives in its order. */
+  /** Sends the lines that are held back. Call it before any other message, so that all arrive in order. */
   flush(): void {
     if (this.#lines.length === 0) return;
     const lines = this.#lines;

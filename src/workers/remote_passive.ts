@@ -1,4 +1,4 @@
-/** Passive health in a worker: acts where that can't wait, and tells the control plane, which owns the rest. */
+/** Passive health in a worker. Acts itself if that can't wait, and tells the control plane, which does the rest. */
 
 import type { PoolSettings } from "../config/pool_settings.ts";
 import type { FailureReports } from "../health/passive.ts";
@@ -8,8 +8,9 @@ import { canSpare } from "../health/spare.ts";
 import type { News } from "./messages.ts";
 
 /**
- * That of one pool. A backend that can't be reached is out for all isolates before the next request, through the shared memory. Failures
- * within a window only the control plane can count over all workers; its ejection follows a message later.
+ * That of one pool. Takes a backend that can't be reached out in the shared memory, for all isolates before the next
+ * request. Only the control plane can count the other failures over all workers, so its ejection follows after a
+ * message.
  */
 export class RemotePassiveHealth implements FailureReports {
   #config: Pick<PoolSettings, "passive" | "health">;
@@ -22,7 +23,7 @@ export class RemotePassiveHealth implements FailureReports {
     this.#send = send;
   }
 
-  /** Goes by other limits from now on. */
+  /** Uses other limits from now on. */
   configure(config: Pick<PoolSettings, "passive" | "health">): void {
     this.#config = config;
   }
@@ -31,7 +32,7 @@ export class RemotePassiveHealth implements FailureReports {
     const { connectFailures } = this.#config.passive;
     if (connectFailures === 0 || backend.countConnectFailure() < connectFailures || !backend.inPool) return;
     const wasAlive = backend.alive;
-    if (!this.#takeOut(backend)) return; // it was out
+    if (!this.#takeOut(backend)) return; // it was out already
     this.#pool.shared.cells.bumpEpoch();
     const { number } = this.#pool.shared;
     const news = { pool: number, backend: nameOf(backend), reason: `connect failed: ${reason}`, wasAlive };
@@ -47,14 +48,14 @@ export class RemotePassiveHealth implements FailureReports {
     this.failed(backend);
   }
 
-  /** Where nothing checks it is an ejection, whose end the control plane brings. */
+  /** Takes a backend out. Without health checks, this is an ejection, which the control plane ends. */
   #takeOut(backend: Backend): boolean {
     const { backends, shared } = this.#pool;
     const { slot } = backend;
     const { health } = shared.memory;
     if (this.#config.health.type !== "none") return health.setUp(slot, false);
     if (!canSpare(backends, backend) || !health.setEjected(slot, true)) return false;
-    if (!canSpare(backends, backend)) { // another isolate took the other one out at the same moment
+    if (!canSpare(backends, backend)) { // another isolate took the other backend out at the same moment
       health.setEjected(slot, false);
       shared.cells.bumpEpoch();
       return false;

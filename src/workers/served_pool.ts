@@ -1,4 +1,4 @@
-/** A pool as whoever forwards to it gets it handed in. */
+/** A pool, as the data plane gets it. */
 
 import type { FailureReports } from "../health/passive.ts";
 import type { SessionTable } from "../memory/session_table.ts";
@@ -7,8 +7,8 @@ import type { ServerPool } from "../pool/server_pool.ts";
 export interface ServedPool<Passive = FailureReports> {
   readonly name: string;
   readonly pool: ServerPool;
-  /** Told of attempts that failed by a backend's fault. */
+  /** Told about attempts that failed because of a backend. */
   readonly passive: Passive;
-  /** Sessions by address, as the configuration in force wants them; `undefined`: there are none. */
+  /** Sessions by address, according to the configuration in force; `undefined`: there are none. */
   readonly sessions: SessionTable | undefined;
 }

@@ -1,4 +1,4 @@
-/** The data plane in several isolates: starts the workers, has them follow every change, replaces those that fail. */
+/** The data plane in several isolates. Starts the workers, sends them every change, and replaces those that fail. */
 
 import { untilRestart } from "../config/restart.ts";
 import type { Config } from "../config/schema.ts";
@@ -16,22 +16,22 @@ import { WorkerLink } from "./worker_link.ts";
 
 export interface SupervisorOptions extends Omit<DataPlaneOptions, "pools" | "reusePort"> {
   readonly pools: readonly SupervisedPool[];
-  /** Where the worker's module is. */
+  /** The URL of the worker's module. */
   readonly workerUrl: URL;
-  /** How many; the pool's shared memory has to have one isolate more, the control plane's. */
+  /** How many workers to start. The shared memory must have one isolate more, for the control plane. */
   readonly workers: number;
 }
 
-/** The passive health of the control plane is told of failures by way of the supervisor. */
+/** A pool of the control plane. The supervisor tells its passive health about failures in workers. */
 type SupervisedPool = ServedPool<Pick<PassiveHealth, "failed" | "tookOut">>;
 
-/** A worker that fails sooner than this after its start is not replaced before as much time has passed. */
+/** If a worker fails sooner than this after its start, it is replaced only after this time. */
 const RESTART_PAUSE_MS = 1000;
 
-/** How long workers have to say goodbye before they are ended. */
+/** How long workers may take to say goodbye before they are ended. */
 const GOODBYE_LIMIT_MS = 1000;
 
-/** Returns how many isolates serve: `"auto"` is one per core. */
+/** Returns how many isolates serve; `"auto"`: one for each core. */
 export function workerCount(workers: Config["proxy"]["workers"]): number {
   return workers === "auto" ? navigator.hardwareConcurrency : workers;
 }
@@ -42,11 +42,11 @@ export class Supervisor implements DataPlane {
   readonly #links = new Map<number, WorkerLink>();
   readonly #restarts = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #unsubscribes: readonly (() => void)[];
-  /** By worker. */
+  /** Which workers can accept clients. */
   readonly #listeners: Listeners;
-  /** By their numbers. */
+  /** The pools by their numbers. */
   readonly #pools: ReadonlyMap<number, SupervisedPool>;
-  /** What the workers have yet to be told. */
+  /** Changes of pools that were not sent to the workers yet. */
   readonly #pending = new PendingSwaps(() => queueMicrotask(() => this.#tellSwaps()));
   #config: Config;
   #certificate: ServerCertificate | undefined;
@@ -57,7 +57,7 @@ export class Supervisor implements DataPlane {
   /**
    * Starts all workers.
    *
-   * @throws {Deno.errors.AddrInUse} and its kin when the address can't be bound
+   * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
    */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
     const supervisor = new Supervisor(options);
@@ -84,7 +84,7 @@ export class Supervisor implements DataPlane {
     return this.#started.address;
   }
 
-  /** Workers that failed and were replaced. */
+  /** How many workers failed and were replaced. */
   get workerRestarts(): number {
     return this.#workerRestarts;
   }
@@ -112,7 +112,9 @@ export class Supervisor implements DataPlane {
     await this.#order({ type: "refuse" });
   }
 
-  /** The workers close the port together, so that none turns away clients while others still take bodies. */
+  /**
+   * The workers close the port at the same time. Otherwise some would refuse clients while others still receive bodies.
+   */
   async stop(): Promise<void> {
     await this.refuseRequests();
     await this.#order({ type: "stop" });
@@ -124,12 +126,12 @@ export class Supervisor implements DataPlane {
     this.#end();
   }
 
-  /** The first one's port is the others' too, so that any free port will do. */
+  /** Starts one worker first. The others use its port, so that any free port (0) works. */
   async #startAll(): Promise<void> {
     const { workers, config: { proxy: { host, port } } } = this.#options;
     using _claim = await claimPort({ hostname: host, port });
     const isolates = Array.from({ length: workers }, (_, index) => index + 1);
-    for (const isolate of isolates) this.#link(isolate); // their modules load side by side
+    for (const isolate of isolates) this.#link(isolate); // their modules load at the same time
     this.#started = await this.#start(1);
     await Promise.all(isolates.slice(1).map((isolate) => this.#start(isolate)));
   }
@@ -153,7 +155,7 @@ export class Supervisor implements DataPlane {
   }
 
   #startOrder(isolate: number): StartOrder {
-    this.#tellSwaps(); // those that follow already; this one is told of all there are
+    this.#tellSwaps(); // for the workers that run already; the new one gets the whole list
     const { memory, pools } = this.#options;
     return {
       type: "start",
@@ -169,8 +171,8 @@ export class Supervisor implements DataPlane {
   }
 
   /**
-   * Whatever it says by now, what takes a restart stays as it was: a worker that replaces another is like the rest. Of
-   * the connections of clients each worker gets its share.
+   * The configuration for workers. Settings that need a restart keep their old values, so that a new worker is like the
+   * others. Each worker gets its share of `proxy.maxConnections`.
    */
   #workerConfig(): Config {
     const { workers, config: started } = this.#options;
@@ -181,7 +183,7 @@ export class Supervisor implements DataPlane {
   }
 
   #order(order: Exclude<Order, StartOrder>): Promise<unknown> {
-    this.#tellSwaps(); // orders are carried out in the order of the changes
+    this.#tellSwaps(); // before the order, because workers carry out changes in the order in which they were made
     const following = Array.from(this.#links.values()).filter((link) => link.following);
     return Promise.all(following.map((link) => link.order(order)));
   }
@@ -201,19 +203,19 @@ export class Supervisor implements DataPlane {
     }
     const served = this.#pools.get(news.pool);
     const backend = served?.pool.getBySlot(news.backend.slot, news.backend.generation);
-    if (served === undefined || backend === undefined) return; // it has been removed meanwhile
+    if (served === undefined || backend === undefined) return; // it was removed in the meantime
     if (news.type === "failure") served.passive.failed(backend, "");
     else served.passive.tookOut(backend, news.reason, news.wasAlive);
   }
 
-  /** Nothing of the worker runs any more: what it held in shared memory is given back before its number is used again. */
+  /** A worker has ended. Gives back what it held in the shared memory, before its number is used again. */
   #failed(isolate: number, reason: string, livedMs: number): void {
     const { memory, pools, log } = this.#options;
     this.#links.delete(isolate);
     for (const { sessions } of pools) sessions?.releaseLockOf(isolate);
     const held = memory.reclaim(isolate);
     log.error("worker failed", { worker: isolate, reason, ...held });
-    this.#listeners.set(isolate, this.#links.size > 0); // the others take its clients, if there are any
+    this.#listeners.set(isolate, this.#links.size > 0); // the other workers, if there are any, accept its clients
     if (this.#stopping || this.#started === undefined) return;
     this.#workerRestarts++;
     const pauseMs = livedMs < RESTART_PAUSE_MS ? RESTART_PAUSE_MS : 0;
@@ -229,7 +231,7 @@ export class Supervisor implements DataPlane {
       await this.#start(isolate);
       log.info("worker restarted", { worker: isolate });
     } catch (error) {
-      if (this.#links.get(isolate) !== link) return; // it failed, and has been seen to
+      if (this.#links.get(isolate) !== link) return; // it failed, which was handled already
       link.terminate();
       this.#failed(isolate, messageOf(error), 0);
     }

@@ -1,6 +1,6 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-/** A worker's main module: the data plane in an isolate of its own, at the control plane's orders. */
+/** The main module of a worker: a data plane in its own isolate, which carries out the control plane's orders. */
 
 import { type DataPlane, startDataPlane } from "./data_plane.ts";
 import { Memory } from "../memory/memory.ts";
@@ -9,12 +9,12 @@ import { FollowingPool } from "./following_pool.ts";
 import type { Numbered, Order, Report, Started, StartOrder } from "./messages.ts";
 import { RemoteLog } from "./remote_log.ts";
 
-/** How long clients that were told goodbye have to answer. */
+/** How long clients may take to answer the goodbye. */
 const GOODBYE_MS = 250;
 
-/** What runs once `start` has been carried out. */
+/** What runs after `start` was carried out. */
 class Forwarding {
-  /** By their numbers. */
+  /** The pools by their numbers. */
   readonly #pools: ReadonlyMap<number, FollowingPool>;
   readonly #dataPlane: DataPlane;
 
@@ -46,7 +46,7 @@ class Forwarding {
     return { address, takesCertificates: setCertificate !== undefined };
   }
 
-  /** Settles when it has been carried out. */
+  /** Carries out an order. Settles when that is done. */
   async carryOut(order: Exclude<Order, StartOrder>): Promise<void> {
     switch (order.type) {
       case "swap":
@@ -72,7 +72,7 @@ class Forwarding {
 
 const log = new RemoteLog("info", (lines) => self.postMessage({ type: "log", lines } satisfies Report));
 
-/** Orders that come while it starts wait for it. */
+/** Set when the start begins. Orders that arrive during the start wait for it. */
 let starting: Promise<Forwarding> | undefined;
 
 function send(report: Report): void {
@@ -90,14 +90,17 @@ async function start(number: number, order: StartOrder): Promise<void> {
   }
 }
 
-/** Whatever this isolate holds is given back by the control plane, so nothing of it may run on: it ends at once. */
+/**
+ * Ends the isolate at once, because of an uncaught error. The control plane then gives back all that it holds, so
+ * nothing may continue to run.
+ */
 function fail(event: ErrorEvent | PromiseRejectionEvent): void {
-  event.preventDefault(); // the runtime would write it to standard error, in lines of its own
+  event.preventDefault(); // otherwise the runtime would write the error to standard error, in its own format
   send({ type: "failed", reason: describe(event instanceof ErrorEvent ? event.error : event.reason) });
   self.close();
 }
 
-/** The error and where it was thrown, in one line. */
+/** The error, and where it was thrown, in one line. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const place = error.stack?.split("\n").find((line) => line.trimStart().startsWith("at "));

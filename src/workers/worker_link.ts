@@ -1,12 +1,12 @@
-/** One worker as the control plane sees it: orders out, acknowledgements and news in. */
+/** One worker, as the control plane sees it: sends orders, and receives acknowledgements and news. */
 
 import { messageOf } from "../errors.ts";
 import type { News, Numbered, Order, Report, Started, StartOrder } from "./messages.ts";
 
-/** Who is told what a worker does by itself. */
+/** The receiver of a worker's news. */
 export interface LinkListener {
   news(news: News): void;
-  /** The worker has ended by an error; nothing of it runs any more. Not called after `terminate`. */
+  /** The worker has ended because of an error. Nothing of it runs any more. Not called after `terminate`. */
   failed(reason: string): void;
 }
 
@@ -23,7 +23,7 @@ export class WorkerLink {
   #ended = false;
   #following = false;
 
-  /** Starts an isolate, which waits for orders. */
+  /** Starts an isolate, which then waits for orders. */
   constructor(url: URL, name: string, listener: LinkListener) {
     const failed = (reason: string) => {
       if (this.#ended) return;
@@ -44,7 +44,7 @@ export class WorkerLink {
           return listener.news(data);
       }
     };
-    // Its module could not be loaded, or it ended before it could say why.
+    // The module could not be loaded, or the worker ended before it could report the reason.
     this.#worker.onerror = (event) => {
       event.preventDefault();
       failed(event.message);
@@ -52,12 +52,12 @@ export class WorkerLink {
     this.#worker.onmessageerror = (event) => failed(`unreadable message: ${messageOf(event.data)}`);
   }
 
-  /** Whether it has been told to start, so that later changes have to be told it too. */
+  /** Whether it was told to start. Later changes must then be sent to it. */
   get following(): boolean {
     return this.#following;
   }
 
-  /** Resolves with `undefined` when it ended before it could start; rejects when it can't listen. */
+  /** Resolves with `undefined` if the worker ended before it could start. Rejects if it can't listen. */
   start(order: StartOrder): Promise<Started | undefined> {
     this.#following = true;
     return this.#send(order);
@@ -68,7 +68,7 @@ export class WorkerLink {
     await this.#send(order);
   }
 
-  /** Ends it, whatever it does. */
+  /** Ends the worker at any point. */
   terminate(): void {
     if (!this.#ended) this.#end();
   }
@@ -96,7 +96,7 @@ export class WorkerLink {
   }
 }
 
-/** The runtime's error that a worker met, as the same kind of error. */
+/** Makes an error of the same class as the runtime's error in the worker. */
 function runtimeError(name: string, message: string): Error {
   const kinds: Readonly<Record<string, new (message: string) => Error>> = { ...Deno.errors };
   return new (kinds[name] ?? Error)(message);

@@ -1,4 +1,4 @@
-/** Where the worker's module is. A built file puts a module of its own in this one's place: see `scripts/compile/`. */
+/** The URL of the worker's module. A built file replaces this module by its own: see `scripts/compile/`. */
 
 /** For `Roundhouse.start`. */
 export const WORKER_URL: URL = new URL("./worker.ts", import.meta.url);

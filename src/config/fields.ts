@@ -216,7 +216,15 @@ export function formatStatuses(ranges: readonly StatusRange[]): string {
   return ranges.map(({ from, to }) => from === to ? `${from}` : `${from}-${to}`).join(",");
 }
 
-const STRATEGIES = ["round-robin", "least-connections", "random", "ip-hash", "uri-hash", "least-latency"] as const;
+/** The strategies that take no value. `balancing/registry.ts` has what each name stands for. */
+const STRATEGIES = [
+  "round-robin",
+  "least-connections",
+  "random",
+  "ip-hash",
+  "uri-hash",
+  "least-latency",
+] as const;
 const STRATEGY_WANTED = `${STRATEGIES.map((name) => `"${name}"`).join(", ")} or "header-hash:NAME"`;
 
 /** A strategy's name, read as a tagged union; the header of `header-hash:NAME` in lower case. */

@@ -38,6 +38,19 @@ Deno.test("strategyFactory() makes header-hash for the header that is configured
   assertEquals(new Set(places.flat()).size, 3);
 });
 
+Deno.test("README.md and docs/balancing.md describe every strategy", () => {
+  const read = (path: string) => Deno.readTextFileSync(new URL(`../../../${path}`, import.meta.url));
+  const { strategy } = JSON.parse(read("config.schema.json")).properties;
+  const names: string[] = strategy.anyOf.flatMap((kind: { enum?: string[] }) => kind.enum ?? []);
+  assertEquals(names.includes("round-robin"), true);
+  for (const page of ["README.md", "docs/balancing.md"]) {
+    const rows = read(page).split("\n").filter((line) => line.startsWith("| `")).map((line) =>
+      line.split("|")[1] ?? ""
+    );
+    assertEquals(names.filter((name) => !rows.some((row) => row.includes(`\`${name}\``))), [], page);
+  }
+});
+
 Deno.test("formatStrategy() spells a strategy as the configuration does", () => {
   for (const name of ["round-robin", "least-latency", "header-hash:x-tenant"]) {
     assertEquals(formatStrategy(configured(name)), name);

@@ -104,11 +104,6 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   [{ backends: [{ url: "http://a", tls: { ca: "" } }] }, 'backends[0].tls.ca: got "", want the path of a file'],
   [{ backends: ["http://a", "http://b", "HTTP://A:80/"] }, "backends[2]: same backend as backends[0] (http://a)"],
   [{ backends: ["http://a:6000"] }, 'backends[0]: port 6000 is blocked by engine "fetch", use engine "wire"'],
-  [
-    { strategy: "round-robbin" },
-    'strategy: got "round-robbin", want "round-robin", "least-connections", "random", "ip-hash", "uri-hash", ' +
-    '"least-latency" or "header-hash:NAME"',
-  ],
   [{ sticky: { by: "moon" } }, 'sticky.by: got "moon", want "cookie" or "ip"'],
   [{ sticky: "cookie" }, 'sticky: got "cookie", want an object'],
   [{ engine: "warp" }, 'engine: got "warp", want "fetch" or "wire"'],

@@ -8,6 +8,7 @@ import type { CheckGate } from "../health/check_gate.ts";
 import { FailOpen } from "../health/fail_open.ts";
 import { HealthMonitor } from "../health/monitor.ts";
 import { PassiveHealth } from "../health/passive.ts";
+import { passiveLimits } from "../health/passive_rule.ts";
 import type { Log } from "../log.ts";
 import type { PoolMemory } from "../memory/memory.ts";
 import { SessionTable } from "../memory/session_table.ts";
@@ -68,7 +69,7 @@ export class PoolControl {
     const pool = this.pool = new ServerPool(memory);
     pool.subscribe((event) => listener.poolChanged(event)); // the first subscriber, which stays as long as the pool
     this.membership = new Membership({ pool, changes, persist });
-    this.passive = new PassiveHealth({ pool, config: config.passive, healthType: config.health.type, clock });
+    this.passive = new PassiveHealth({ pool, limits: passiveLimits(config), clock });
     this.#failOpen = new FailOpen({
       pool,
       enabled: config.health.failOpen,
@@ -116,7 +117,7 @@ export class PoolControl {
   configure({ config, sessions }: PreparedPool): void {
     this.#config = config;
     this.#sessions = sessions;
-    this.passive.configure(config.passive, config.health.type);
+    this.passive.configure(passiveLimits(config));
     this.#failOpen.configure(config.health.failOpen);
   }
 

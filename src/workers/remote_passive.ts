@@ -1,70 +1,48 @@
-/** Passive health in a worker. Acts itself if that can't wait, and tells the control plane, which does the rest. */
+/** Passive health in a worker: tells the control plane, which owns it, what this isolate observes. */
 
 import type { PoolSettings } from "../config/pool_settings.ts";
 import type { FailureReports } from "../health/passive.ts";
+import { counts, type PassiveLimits, passiveLimits } from "../health/passive_rule.ts";
+import { takeOutUnreachable } from "../health/take_out.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
-import { canSpare } from "../health/spare.ts";
 import type { News } from "./messages.ts";
 
 /**
- * That of one pool. Takes a backend that can't be reached out in the shared memory, for all isolates before the next
- * request. Only the control plane can count the other failures over all workers, so its ejection follows after a
- * message.
+ * That of one pool. A backend that can't be reached is out for all isolates before the next request, as in the control
+ * plane. Only the control plane can count failures over all workers; its ejection follows a message later.
  */
 export class RemotePassiveHealth implements FailureReports {
-  #config: Pick<PoolSettings, "passive" | "health">;
+  #limits: PassiveLimits;
   readonly #pool: ServerPool;
   readonly #send: (news: News) => void;
 
-  constructor(config: Pick<PoolSettings, "passive" | "health">, pool: ServerPool, send: (news: News) => void) {
-    this.#config = config;
+  constructor(settings: Pick<PoolSettings, "passive" | "health">, pool: ServerPool, send: (news: News) => void) {
+    this.#limits = passiveLimits(settings);
     this.#pool = pool;
     this.#send = send;
   }
 
   /** Uses other limits from now on. */
-  configure(config: Pick<PoolSettings, "passive" | "health">): void {
-    this.#config = config;
+  configure(settings: Pick<PoolSettings, "passive" | "health">): void {
+    this.#limits = passiveLimits(settings);
   }
 
   connectFailed(backend: Backend, reason: string): void {
-    const { connectFailures } = this.#config.passive;
-    if (connectFailures === 0 || backend.countConnectFailure() < connectFailures || !backend.inPool) return;
-    const wasAlive = backend.alive;
-    if (!this.#takeOut(backend)) return; // it was out already
-    this.#pool.shared.cells.bumpEpoch();
-    const { number } = this.#pool.shared;
-    const news = { pool: number, backend: nameOf(backend), reason: `connect failed: ${reason}`, wasAlive };
-    this.#send({ type: "took-out", ...news });
+    const taken = takeOutUnreachable(this.#pool, backend, this.#limits);
+    if (taken !== undefined) this.#send({ type: "took-out", ...this.#name(backend), reason, ...taken });
   }
 
+  /** Tells only of what counts: a message for each answer of 5xx would cost much for nothing. */
   failed(backend: Backend): void {
-    if (this.#config.passive.serverErrors === 0 || backend.ejected || !backend.inPool) return;
-    this.#send({ type: "failure", pool: this.#pool.shared.number, backend: nameOf(backend) });
+    if (counts("failure", backend, this.#limits)) this.#send({ type: "failure", ...this.#name(backend) });
   }
 
   serverError(backend: Backend): void {
     this.failed(backend);
   }
 
-  /** Takes a backend out. Without health checks, this is an ejection, which the control plane ends. */
-  #takeOut(backend: Backend): boolean {
-    const { backends, shared } = this.#pool;
-    const { slot } = backend;
-    const { health } = shared.memory;
-    if (this.#config.health.type !== "none") return health.setUp(slot, false);
-    if (!canSpare(backends, backend) || !health.setEjected(slot, true)) return false;
-    if (!canSpare(backends, backend)) { // another isolate took the other backend out at the same moment
-      health.setEjected(slot, false);
-      shared.cells.bumpEpoch();
-      return false;
-    }
-    backend.planReturn(Date.now() + this.#config.passive.ejectForMs);
-    return true;
+  #name({ slot, generation }: Backend) {
+    return { pool: this.#pool.shared.number, backend: { slot, generation } };
   }
-}
-
-function nameOf({ slot, generation }: Backend) {
-  return { slot, generation };
 }

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertMatch } f
 import { type BackendSpec, type ConfigFile, configSchema } from "../../src/config/schema.ts";
 import { HealthMonitor } from "../../src/health/monitor.ts";
 import { PassiveHealth } from "../../src/health/passive.ts";
+import { passiveLimits } from "../../src/health/passive_rule.ts";
 import { type Observation, type Probe, PROBES } from "../../src/health/probes.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { Memory } from "../../src/memory/memory.ts";
@@ -415,7 +416,7 @@ Deno.test("HealthMonitor follows a backend whose process goes and comes back", a
 Deno.test("HealthMonitor brings back a backend that passive health marked down", async () => {
   await using server = HttpBackend.named("healthy");
   await using bench = new Bench({ interval: "20ms" });
-  const passive = new PassiveHealth({ pool: bench.pool, config: configSchema.parse({}).passive, healthType: "http" });
+  const passive = new PassiveHealth({ pool: bench.pool, limits: passiveLimits(configSchema.parse({})) });
   const backend = bench.add(server.url);
   await waitFor(() => backend.lastCheck !== null, { what: "a check" });
   passive.connectFailed(backend, "connection refused");
@@ -492,8 +493,8 @@ Deno.test("HealthMonitor leaves a removed backend alone", async () => {
 
 Deno.test("PassiveHealth lets a backend back in by the real clock", async () => {
   const pool = poolOf([1, 1]);
-  const config = configSchema.parse({ passive: { serverErrors: 2, ejectFor: "40ms" } }).passive;
-  const passive = new PassiveHealth({ pool, config, healthType: "none" });
+  const config = configSchema.parse({ passive: { serverErrors: 2, ejectFor: "40ms" }, health: { type: "none" } });
+  const passive = new PassiveHealth({ pool, limits: passiveLimits(config) });
   const [backend] = pool.backends;
   assert(backend !== undefined);
   passive.serverError(backend, 500);

@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { configSchema } from "../../../src/config/schema.ts";
-import { ejectionLimit, isTooMany, PassiveHealth } from "../../../src/health/passive.ts";
+import { PassiveHealth } from "../../../src/health/passive.ts";
+import { passiveLimits } from "../../../src/health/passive_rule.ts";
 import type { Backend } from "../../../src/pool/backend.ts";
 import type { PoolEvent, ServerPool } from "../../../src/pool/server_pool.ts";
 import { backendSpec, poolOf } from "../../support/pool.ts";
@@ -15,8 +16,8 @@ interface Settings {
   readonly maxEjected?: number;
 }
 
-function passiveConfig(settings: Settings) {
-  return configSchema.parse({ passive: settings }).passive;
+function limitsOf(settings: Settings, type: "http" | "none" = "http") {
+  return passiveLimits(configSchema.parse({ passive: settings, health: { type } }));
 }
 
 /** A pool of `backends` backends, with what is told of them as `TYPE NUMBER: REASON`. */
@@ -25,7 +26,7 @@ function setUp(settings: Settings = {}, { backends = 2, healthType = "http" as "
   const clock = new ManualClock();
   const events: string[] = [];
   pool.subscribe((event) => events.push(describe(event)));
-  const passive = new PassiveHealth({ pool, config: passiveConfig(settings), healthType, clock });
+  const passive = new PassiveHealth({ pool, limits: limitsOf(settings, healthType), clock });
   return { pool, clock, events, passive, backend: at(pool, 0) };
 }
 
@@ -245,7 +246,7 @@ Deno.test("PassiveHealth.configure() keeps ejections under way and goes by the n
   const { pool, passive, events, clock } = setUp({ serverErrors: 1, ejectFor: "10s" }, { backends: 4 });
   passive.serverError(at(pool, 0), 500);
   passive.serverError(at(pool, 1), 500);
-  passive.configure(passiveConfig({ serverErrors: 2, maxEjected: 0.25, ejectFor: "1h" }), "none");
+  passive.configure(limitsOf({ serverErrors: 2, maxEjected: 0.25, ejectFor: "1h" }, "none"));
   assertEquals(events.slice(2), ["up 1: ejection ended"], "two of four are more than a quarter");
   passive.serverError(at(pool, 2), 500);
   passive.connectFailed(at(pool, 3), "connection refused");
@@ -258,10 +259,10 @@ Deno.test("PassiveHealth.configure() keeps ejections under way and goes by the n
 Deno.test("PassiveHealth.configure() counts from anew where the number of failures changes, and only there", () => {
   const { passive, backend, events } = setUp({ serverErrors: 5 });
   for (let time = 0; time < 4; time++) passive.serverError(backend, 500);
-  passive.configure(passiveConfig({ serverErrors: 2 }), "http");
+  passive.configure(limitsOf({ serverErrors: 2 }));
   passive.serverError(backend, 500);
   assertEquals(events, []);
-  passive.configure(passiveConfig({ serverErrors: 2, ejectFor: "1m" }), "http");
+  passive.configure(limitsOf({ serverErrors: 2, ejectFor: "1m" }));
   passive.serverError(backend, 500);
   assertEquals(events, ["down 1: ejected: 2 failures in 10s"]);
 });
@@ -329,7 +330,7 @@ Deno.test("PassiveHealth never ejects the last eligible backend, for whatever re
       assertEquals(backend.alive, true, `${healthType}, ${out}`);
       // A worker may have taken it out at the moment when the other one went.
       pool.shared.memory.health.setEjected(backend.slot, true);
-      passive.tookOut(backend, "connect failed: refused", true);
+      passive.tookOut(backend, "refused", true);
       assertEquals(backend.alive, true, `${healthType}, ${out}`);
     }
   }
@@ -351,27 +352,10 @@ Deno.test("PassiveHealth ends the longest ejection when nobody else is left", as
   }
 });
 
-Deno.test("isTooMany() counts both ends of the window, and nothing before there are enough failures", () => {
-  assertEquals(isTooMany({ sinceMs: 0, nowMs: 1000, windowMs: 1000 }), true);
-  assertEquals(isTooMany({ sinceMs: 0, nowMs: 1001, windowMs: 1000 }), false);
-  assertEquals(isTooMany({ sinceMs: undefined, nowMs: 0, windowMs: 1000 }), false);
-});
-
-Deno.test("ejectionLimit() rounds shares down as people reckon them", () => {
-  const cases = [[100, 0.29, 29], [3, 0.5, 1], [10, 0.7, 7], [4096, 1, 4096], [3, 0.3333, 0], [0, 1, 0], [
-    7,
-    0,
-    0,
-  ]] as const;
-  for (const [backends, share, want] of cases) {
-    assertEquals(ejectionLimit(backends, share), want, `${share} of ${backends}`);
-  }
-});
-
 Deno.test("PassiveHealth.tookOut() tells what another isolate did, and ends the ejection that it began", async () => {
   const { passive, backend, pool, clock, events } = setUp({ ejectFor: "10s" }, { healthType: "none" });
   pool.shared.memory.health.setEjected(backend.slot, true); // as a worker does
-  passive.tookOut(backend, "connect failed: refused", true);
+  passive.tookOut(backend, "refused", true);
   assertEquals([events, backend.alive], [["down 1: connect failed: refused"], false]);
   await clock.advance(10_000);
   assertEquals(events.slice(1), ["up 1: ejection ended"]);
@@ -381,7 +365,7 @@ Deno.test("PassiveHealth.tookOut() tells what another isolate did, and ends the 
 Deno.test("PassiveHealth.tookOut() leaves a backend that is checked to the checks", async () => {
   const { passive, backend, pool, clock, events } = setUp({}, { healthType: "http" });
   pool.shared.memory.health.setUp(backend.slot, false);
-  passive.tookOut(backend, "connect failed: refused", true);
+  passive.tookOut(backend, "refused", true);
   await clock.advance(3_600_000);
   assertEquals([events, backend.alive, clock.pending], [["down 1: connect failed: refused"], false, 0]);
   pool.setUp(backend, true, "check passed");
@@ -393,7 +377,7 @@ Deno.test("PassiveHealth.tookOut() lets a backend back in that a worker marked d
   // A reload turns checks off while a worker marks a backend down: nobody would ever have marked it up again.
   const { passive, backend, pool, clock } = setUp({ ejectFor: "10s" }, { healthType: "none" });
   pool.shared.memory.health.setUp(backend.slot, false);
-  passive.tookOut(backend, "connect failed: refused", true);
+  passive.tookOut(backend, "refused", true);
   assertEquals([backend.up, backend.ejected], [true, true]);
   await clock.advance(10_000);
   assert(backend.alive);

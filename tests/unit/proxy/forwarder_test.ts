@@ -4,6 +4,7 @@ import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import fc from "fast-check";
 import { type ErrorCode, ProxyError, type Side } from "../../../src/errors.ts";
 import { PassiveHealth } from "../../../src/health/passive.ts";
+import { passiveLimits } from "../../../src/health/passive_rule.ts";
 import { configSchema } from "../../../src/config/schema.ts";
 import type { Backend } from "../../../src/pool/backend.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
@@ -124,7 +125,7 @@ class Bench implements Disposable {
     const { shared, log } = this;
     this.pool = poolOf(Array<number>(backends).fill(1), shared);
     const config = configSchema.parse({});
-    this.#passive = new PassiveHealth({ pool: this.pool, config: config.passive, healthType: "http" });
+    this.#passive = new PassiveHealth({ pool: this.pool, limits: passiveLimits(config) });
     const usual = forwardingRules(config);
     this.parts = {
       route: {

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { configSchema } from "../../../src/config/schema.ts";
 import { PassiveHealth } from "../../../src/health/passive.ts";
+import { passiveLimits } from "../../../src/health/passive_rule.ts";
 import { Memory } from "../../../src/memory/memory.ts";
 import { SessionTable } from "../../../src/memory/session_table.ts";
 import type { Backend, Lease } from "../../../src/pool/backend.ts";
@@ -25,7 +26,7 @@ class Bench implements Disposable {
 
   constructor(memory: Memory, number: number, backends: number) {
     this.pool = poolOf(Array<number>(backends).fill(1), memory.pool(number));
-    this.passive = new PassiveHealth({ pool: this.pool, config: SETTINGS.passive, healthType: "http" });
+    this.passive = new PassiveHealth({ pool: this.pool, limits: passiveLimits(SETTINGS) });
     this.runtime = new PoolRuntime({
       name: `pool-${number}`,
       pool: this.pool,

@@ -27,7 +27,7 @@ Deno.test("RemotePassiveHealth takes a backend out at once, and tells it once", 
       type: "took-out",
       pool: 0,
       backend: name,
-      reason: "connect failed: refused",
+      reason: "refused",
       wasAlive: true,
     }]);
     assertEquals(backend.ejectedUntil > 0, type === "none");

@@ -16,8 +16,8 @@ import { Memory } from "../../src/memory/memory.ts";
 const STALLING_WORKER = new URL("../support/stalling_worker.ts", import.meta.url);
 const PATIENT_BACKEND = new URL("../support/patient_backend_worker.ts", import.meta.url);
 
-/** Less than a stall. */
-const LIMIT_MS = 300;
+/** Less than a stall, and far more than a backend takes to answer on a busy machine. */
+const LIMIT_MS = 900;
 
 /** A backend that this isolate's stalls do not touch. */
 class PatientBackend implements Disposable {
@@ -60,7 +60,7 @@ for (const engine of ["fetch", "wire"] as const) {
       using backend = await PatientBackend.start();
       using _stalls = { [Symbol.dispose]: stallOnRequest() };
       await using proxy = await TestProxy.start(settings(backend.url), { workerUrl: STALLING_WORKER });
-      assertEquals(await statusOf(proxy, "/stall?after=200"), 200);
+      assertEquals(await statusOf(proxy, "/stall?after=600"), 200);
       // Later than the limit, which starts anew when the proxy ran late by that much.
       assertEquals(await statusOf(proxy, `/stall?after=${STALLED_MS + 100}`), 200);
       const { alive, totalFailures } = proxy.backend(backend.url);
@@ -87,7 +87,12 @@ function backendAt(url: string) {
 
 Deno.test("a check that was answered while the proxy was busy passes, and a late one has its time anew", async () => {
   using backend = await PatientBackend.start();
-  for (const health of [{ type: "http", path: "/?after=50" }, { type: "tcp" }, { type: "http", path: "/?after=600" }]) {
+  for (
+    const health of [{ type: "http", path: "/?after=50" }, { type: "tcp" }, {
+      type: "http",
+      path: `/?after=${LIMIT_MS + 400}`,
+    }]
+  ) {
     const config = configSchema.parse({ health: { timeout: LIMIT_MS, ...health } }).health;
     if (config.type === "none") throw new Error("there is no such probe");
     const probe = PROBES[config.type](backendAt(backend.url), config);

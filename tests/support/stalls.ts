@@ -3,8 +3,8 @@
 import { Forwarder } from "../../src/proxy/forwarder.ts";
 
 /** How long it is blocked in total, and at a time. */
-export const STALLED_MS = 700;
-const AT_A_TIME_MS = 350;
+export const STALLED_MS = 2100;
+const AT_A_TIME_MS = 1050;
 
 /** Blocks the isolate for that long. */
 export function stall(ms: number): void {

@@ -1,12 +1,27 @@
-/** Waits for request bodies, which an engine does first when it stops. */
+/** The request bodies that are arriving at an engine. */
 
-/** How often to check whether the last request body has arrived. */
-const POLL_MS = 10;
+/** Counts them. A stopping engine waits for the last one first. */
+export class Uploads {
+  #underWay = 0;
+  /** Only while somebody waits, so that an upload costs no promise. */
+  #none: PromiseWithResolvers<void> | undefined;
 
-/**
- * Settles when no request body is arriving any more. Polls, because a signal would cost time in each request, for a
- * single stop.
- */
-export async function uploadsEnd(context: { readonly uploads: number }): Promise<void> {
-  while (context.uploads > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  /** Whoever begins one has to end it, once. */
+  begin(): void {
+    this.#underWay++;
+  }
+
+  end(): void {
+    if (--this.#underWay > 0) return;
+    this.#none?.resolve();
+    this.#none = undefined;
+  }
+
+  /** Settles when none is under way any more. */
+  async allEnded(): Promise<void> {
+    while (this.#underWay > 0) { // another one may have begun by the time that this goes on
+      this.#none ??= Promise.withResolvers();
+      await this.#none.promise;
+    }
+  }
 }

@@ -16,6 +16,7 @@ import {
 import type { Forwarder } from "../../proxy/forwarder.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import type { Problem } from "../../proxy/problem.ts";
+import type { Uploads } from "../uploads.ts";
 import { type AnswerOwner, FetchAnswer } from "./answer.ts";
 import type { BackendClients } from "./backend_clients.ts";
 import { bodyReader } from "./body_reader.ts";
@@ -49,7 +50,7 @@ export interface FetchContext extends FetchLimits {
   readonly bridges: Set<Bridge>;
   readonly forwarder: Forwarder;
   /** Request bodies that are still arriving. */
-  uploads: number;
+  readonly uploads: Uploads;
 }
 
 /** Why an attempt was aborted. */
@@ -98,7 +99,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     this.#completed = completed;
     if (head.bodyBytes !== 0 && request.body !== null && !context.forwarder.stopping && this.#refusal === undefined) {
       this.#body = new RequestBody(bodyReader(head, request.body, context.pace), head.bodyBytes, this);
-      context.uploads++;
+      context.uploads.begin();
       this.#uploading = true;
     }
     this.#clientSignal.addEventListener("abort", this);
@@ -206,7 +207,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   #uploadEnded(): void {
     if (!this.#uploading) return;
     this.#uploading = false;
-    this.#context.uploads--;
+    this.#context.uploads.end();
   }
 
   #watchLimits(): void {

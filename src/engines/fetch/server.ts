@@ -7,7 +7,7 @@ import { LastingServer } from "../../net/lasting_server.ts";
 import { LISTEN_QUEUE } from "../../net/listen_queue.ts";
 import { Pace } from "../../net/pace.ts";
 import { peerAddress } from "../../net/peer.ts";
-import { uploadsEnd } from "../uploads.ts";
+import { Uploads } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";
 import { type FetchContext, FetchExchange, type FetchLimits } from "./fetch_exchange.ts";
@@ -41,7 +41,7 @@ function serve(
     compresses: config.proxy.compression,
     bridges: new Set(),
     forwarder,
-    uploads: 0,
+    uploads: new Uploads(),
   };
   const listening = {
     ...certificate,
@@ -66,9 +66,9 @@ function handlerFor(context: FetchContext, secure: boolean): Deno.ServeHandler<D
   const { forwarder } = context;
   const traced = runtimePropagates((name) => Deno.env.get(name));
   const handleOddBody = async (head: FetchRequestHead, req: Request, completed: Promise<void>, respond: Respond) => {
-    context.uploads++;
+    context.uploads.begin();
     const settled = await settleBody(head, req, context.pace);
-    context.uploads--;
+    context.uploads.end();
     await forwarder.handle(new FetchExchange(settled.head, settled.request, completed, context, respond));
   };
   return (request, info) => {
@@ -90,7 +90,7 @@ function engineOf(server: LastingServer, context: FetchContext): Engine {
   const stop = async () => {
     // `shutdown()` would break request bodies that are still arriving (denoland/deno#36809). It does not break
     // downloads.
-    await uploadsEnd(context);
+    await context.uploads.allEnded();
     await server.shutdown();
     await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
     context.clients.close();
@@ -100,7 +100,7 @@ function engineOf(server: LastingServer, context: FetchContext): Engine {
     address: server.address,
     configure: (config) => void Object.assign(context, limitsOf(config)),
     setCertificate: undefined, // a second `Deno.serve` at the port would lose connections while it takes over
-    uploadsEnd: () => uploadsEnd(context),
+    uploadsEnd: () => context.uploads.allEnded(),
     stop: () => stopped ??= stop(),
     async sayGoodbye() {
       for (const bridge of context.bridges) bridge.goAway();

@@ -5,6 +5,7 @@ import type { Log } from "../../log.ts";
 import type { Pace } from "../../net/pace.ts";
 import type { ServerPool } from "../../pool/server_pool.ts";
 import type { Forwarder } from "../../proxy/forwarder.ts";
+import { Uploads } from "../uploads.ts";
 import { Admission } from "./admission.ts";
 import { BackendConnections } from "./backend/backend_connections.ts";
 import { LargeBuffers } from "./buffers.ts";
@@ -48,7 +49,7 @@ export class WireContext {
   limitsRequests = false;
   maxHeaderBytes = 0;
   /** Requests whose bodies are still arriving. */
-  uploads = 0;
+  readonly uploads = new Uploads();
 
   constructor({ config, pools, forwarder, log, secure, pace }: WireContextOptions) {
     this.pace = pace;

@@ -3,7 +3,6 @@
 import { Pace } from "../../net/pace.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { peerAddress } from "../../net/peer.ts";
-import { uploadsEnd } from "../uploads.ts";
 import { ClientConnection } from "./client/client_connection.ts";
 import {
   type EstablishedConnection,
@@ -74,7 +73,7 @@ class WireEngine implements Engine {
   }
 
   uploadsEnd(): Promise<void> {
-    return uploadsEnd(this.#context);
+    return this.#context.uploads.allEnded();
   }
 
   stop(): Promise<void> {

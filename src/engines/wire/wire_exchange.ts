@@ -57,7 +57,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     this.#client = client;
     this.#context = context;
     this.#uploading = request.bodyBytes !== 0;
-    if (this.#uploading) context.uploads++;
+    if (this.#uploading) context.uploads.begin();
     else client.inlet.read(); // so that a client that leaves is noticed
     if (context.limitsRequests) context.requestTimeouts.start(this);
   }
@@ -225,7 +225,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   #endUpload(): void {
     if (!this.#uploading) return;
     this.#uploading = false;
-    this.#context.uploads--;
+    this.#context.uploads.end();
   }
 
   #failureOf(end: DownloadEnd, fault: string): ProxyError | undefined {

@@ -8,7 +8,7 @@ export interface Doors {
   /** Where plain HTTP is redirected, beside TLS. */
   readonly redirect: number | undefined;
   /** The backend that polite clients are served by: what is asked there goes past the program. */
-  readonly ownBackend: number;
+  readonly ownBackend: { readonly hostname: string; readonly port: number };
   readonly targets: Targets;
   /** Whom to trust at the proxy's door; without: it takes plain HTTP. */
   readonly authority: { readonly cert: string } | undefined;
@@ -29,6 +29,10 @@ export interface Targets {
 
 export function portOf(url: string): number {
   return Number(new URL(url).port);
+}
+
+export function addressOf(url: string): { hostname: string; port: number } {
+  return { hostname: new URL(url).hostname, port: portOf(url) };
 }
 
 /** The numbers of all doors. */

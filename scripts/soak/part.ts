@@ -2,7 +2,7 @@
 
 import { makeAuthority, makePair, TemporaryDirectory } from "../../tests/support/certificates.ts";
 import type { BackendUrls } from "./backends.ts";
-import { type Doors, portOf, type Targets } from "./doors.ts";
+import { addressOf, type Doors, type Targets } from "./doors.ts";
 import { Helper } from "./helper.ts";
 import type { HostileReport } from "./hostile.ts";
 import type { MixedReport } from "./mixed.ts";
@@ -50,7 +50,7 @@ export async function runPart(part: Part, options: PartOptions): Promise<string[
   const wrongs: string[] = [];
   const doors = program.doors({
     redirect,
-    ownBackend: portOf(own.begun.serving),
+    ownBackend: addressOf(own.begun.serving),
     authority: authority === undefined ? undefined : { cert: authority.cert },
     targets: part.backends === "serving" ? await targets(program, own.begun.serving, serving) : NO_TARGETS,
   });

@@ -48,7 +48,8 @@ function errandsAt(doors: Doors): Errand[] {
   const served = { isJudged: true, target: doors.targets.polite, status: 200, body: "polite" };
   const proxy = { ...served, connect: () => open(doors) };
   const admin = { ...served, connect: () => RawClient.connect(doors.admin), target: "/healthz", body: "{" };
-  const past = { ...served, connect: () => RawClient.connect(doors.ownBackend), isJudged: false };
+  const connectPast = async () => new RawClient(await Deno.connect(doors.ownBackend));
+  const past = { ...served, connect: connectPast, isJudged: false };
   const errands = [
     { what: "proxy", keep: true, ...proxy },
     { what: "proxy, new connections", keep: false, ...proxy },

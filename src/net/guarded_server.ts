@@ -2,6 +2,7 @@
 
 import { type AcceptedConnection, Acceptor, type Listening } from "./acceptor.ts";
 import { Deadline } from "./deadline.ts";
+import { Doorbell } from "./doorbell.ts";
 import { GuardedConnection, type GuardedShare, type GuardLimits, type Refuse } from "./guarded_connection.ts";
 import type { Incoming } from "./incoming.ts";
 
@@ -22,6 +23,15 @@ export interface GuardedServerOptions extends Listening {
 const SPARED_MS = 250;
 
 /**
+ * However many sockets are ready, the runtime reads 128 in one turn of the event loop (Deno 2.9.6), in no certain order.
+ * The doorbell is one of them.
+ */
+const READS_A_TURN = 127;
+
+/** Turns for other sockets of the process, which may be read first. */
+const OTHERS_TURNS = 4;
+
+/**
  * Clients have `headerMs` for a head, and the same time again for its body. Idle clients are cut after `keepAliveMs`,
  * and clients that read nothing of a response after `idleMs`. At `maxConnections` the client that has waited longest
  * without a whole head is cut, but not within `SPARED_MS` of its connection or last response. More wait in the accept
@@ -32,10 +42,13 @@ export class GuardedServer {
   readonly #acceptor: Acceptor;
   readonly #share: GuardedShare & { limits: GuardLimits };
   readonly #open = new Set<GuardedConnection>();
+  /** Made at once: it takes descriptors, and is needed when they have run out. */
+  readonly #doorbell = Doorbell.install();
   #stopping = false;
   /** Whether file descriptors or memory have run out. */
   #isShut = false;
   #relief = Promise.resolve();
+  #hearing = Promise.resolve();
   /** Connections that have waited since before this time have had their chance: all they had sent by then was read. */
   #sparedUntil = 0;
   /** Settles when a connection ends, is answered or begins to wait, and when accepting fails or works again. */
@@ -78,6 +91,7 @@ export class GuardedServer {
     await closed;
     await this.#relief;
     await this.#until(() => this.#open.size === 0, graceMs);
+    (await this.#doorbell)?.[Symbol.dispose]();
   }
 
   async #serve(accepted: AcceptedConnection): Promise<void> {
@@ -121,9 +135,15 @@ export class GuardedServer {
   }
 
   /** Reads what clients have sent until now. After a stall, their requests may have arrived long ago. */
-  async #hear(): Promise<void> {
+  #hear(): Promise<void> {
+    return this.#hearing = this.#hearing.then(() => this.#readAll());
+  }
+
+  async #readAll(): Promise<void> {
     const now = performance.now();
-    for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    const doorbell = await this.#doorbell;
+    const turns = OTHERS_TURNS + this.#open.size / READS_A_TURN;
+    for (let turn = 0; turn < turns; turn++) await (doorbell?.ring().catch(nextTurn) ?? nextTurn());
     this.#sparedUntil = now - SPARED_MS;
   }
 
@@ -147,4 +167,8 @@ export class GuardedServer {
     this.#change.resolve();
     this.#change = Promise.withResolvers();
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }

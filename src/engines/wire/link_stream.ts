@@ -21,10 +21,34 @@ export class LinkStream extends Duplex {
   #reading = false;
   #stopped = false;
   #wanted = false;
+  /** Bytes that were read before anybody wanted them. */
+  #early: Uint8Array | undefined;
+  /** The read after those. */
+  #next: Promise<number | null> | undefined;
 
   constructor(link: Link) {
     super({ allowHalfOpen: true });
     this.#link = link;
+  }
+
+  /**
+   * Waits for the first bytes, unless `early` ones were read before. Returns whether the other end is still there: it may
+   * have sent bytes and left long ago. Call it before anything else reads.
+   */
+  async begins(early: Uint8Array | undefined): Promise<boolean> {
+    if (early === undefined || early.length === 0) {
+      const count = await this.#link.read(this.#small);
+      if (count === null) return false;
+      this.#early = this.#small.slice(0, count);
+    } else {
+      this.#early = early;
+    }
+    let isThere = true;
+    const left = () => isThere = false;
+    this.#next = this.#link.read(this.#small);
+    this.#next.then((count) => count === null && left(), left);
+    await new Promise<void>((resolve) => setImmediate(resolve)); // by then an end that has come is seen
+    return isThere;
   }
 
   readStart(): void {
@@ -45,7 +69,10 @@ export class LinkStream extends Duplex {
     this.#wanted = true;
     if (this.#reading || this.#stopped) return;
     this.#reading = true;
-    this.#link.read(this.#into).then(this.#arrived, this.#failed);
+    if (this.#early !== undefined) return void setImmediate(this.#giveEarly);
+    const next = this.#next ?? this.#link.read(this.#into);
+    this.#next = undefined;
+    next.then(this.#arrived, this.#failed);
   }
 
   override _write(bytes: Uint8Array, _: string, done: (error?: Error) => void): void {
@@ -60,6 +87,14 @@ export class LinkStream extends Duplex {
     closeQuietly(this.#link);
     done(error);
   }
+
+  /** Later: the runtime's TLS throws an error that cannot be caught if it gets garbage before its first tick. */
+  readonly #giveEarly = (): void => {
+    const early = this.#early;
+    this.#early = undefined;
+    this.#reading = this.#wanted = false;
+    if (!this.destroyed) this.push(early);
+  };
 
   readonly #arrived = (count: number | null): void => {
     this.#reading = this.#wanted = false;

@@ -60,12 +60,14 @@ class TlsListener implements Listener {
     const timer = setTimeout(() => stream.destroy(), HANDSHAKE_MS);
     this.#handshaking.add(stream);
     try {
-      const client = this.#options.proxyProtocol ? await takeProxyHeader(link, stream) : undefined;
+      const header = this.#options.proxyProtocol ? await readProxyPrefix(link) : undefined;
+      // A client may have left while it was in the accept queue. Even its handshake would take a millisecond.
+      if (!await stream.begins(header?.rest)) throw new Error("the client left before the handshake");
       const socket = await shakeHands(stream, this.#context);
       return {
         link: new NodeLink(socket, stream),
         local,
-        remote: client === undefined ? remote : { ...remote, hostname: client },
+        remote: header?.client === undefined ? remote : { ...remote, hostname: header.client },
       };
     } catch (error) {
       this.#options.log.debug("connection closed", { client: peerAddress(remote.hostname), reason: messageOf(error) });
@@ -98,8 +100,13 @@ function shakeHands(stream: LinkStream, secureContext: SecureContext): Promise<T
   return promise;
 }
 
-/** Reads the header from a connection, and puts the bytes after it back into the stream. */
-async function takeProxyHeader(link: Link, stream: LinkStream): Promise<string | undefined> {
+/** What a connection begins with: the client that the header tells of, if it tells of one, and what was read after it. */
+interface ProxyPrefix {
+  readonly client: string | undefined;
+  readonly rest: Uint8Array;
+}
+
+async function readProxyPrefix(link: Link): Promise<ProxyPrefix> {
   const bytes = new Uint8Array(HEADER_BYTES);
   let end = 0;
   while (true) {
@@ -107,8 +114,6 @@ async function takeProxyHeader(link: Link, stream: LinkStream): Promise<string |
     if (count === null) throw new Error("the connection ended within the PROXY protocol header");
     end += count;
     const header = readProxyHeader(bytes, 0, end);
-    if (header === undefined) continue;
-    if (header.end < end) stream.unshift(bytes.slice(header.end, end));
-    return header.client;
+    if (header !== undefined) return { client: header.client, rest: bytes.slice(header.end, end) };
   }
 }

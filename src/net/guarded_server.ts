@@ -28,8 +28,8 @@ const SPARED_MS = 250;
  */
 const READS_A_TURN = 127;
 
-/** Turns for other sockets of the process, which may be read first. */
-const OTHERS_TURNS = 4;
+/** Turns before a client is cut. There are more while each brings requests: a turn may take 100 ms. */
+const LEAST_TURNS = 3;
 
 /**
  * Clients have `headerMs` for a head, and the same time again for its body. Idle clients are cut after `keepAliveMs`,
@@ -49,6 +49,8 @@ export class GuardedServer {
   #isShut = false;
   #relief = Promise.resolve();
   #hearing = Promise.resolve();
+  /** How often something has changed. */
+  #changes = 0;
   /** Connections that have waited since before this time have had their chance: all they had sent by then was read. */
   #sparedUntil = 0;
   /** Settles when a connection ends, is answered or begins to wait, and when accepting fails or works again. */
@@ -142,8 +144,11 @@ export class GuardedServer {
   async #readAll(): Promise<void> {
     const now = performance.now();
     const doorbell = await this.#doorbell;
-    const turns = OTHERS_TURNS + this.#open.size / READS_A_TURN;
-    for (let turn = 0; turn < turns; turn++) await (doorbell?.ring().catch(nextTurn) ?? nextTurn());
+    const most = LEAST_TURNS + this.#open.size / READS_A_TURN;
+    for (let turn = 0, changes = -1; turn < LEAST_TURNS || (turn < most && this.#changes !== changes); turn++) {
+      changes = this.#changes;
+      await (doorbell?.ring().catch(nextTurn) ?? nextTurn());
+    }
     this.#sparedUntil = now - SPARED_MS;
   }
 
@@ -164,6 +169,7 @@ export class GuardedServer {
   }
 
   #changed(): void {
+    this.#changes++;
     this.#change.resolve();
     this.#change = Promise.withResolvers();
   }

@@ -37,7 +37,7 @@ const BATCH_READS = 16;
 const SLOW_BATCHES = 16;
 
 /** The longest time for which the isolate may be blocked by what the runtime holds of a body that has ended. */
-const MOST_STANDSTILL_MS = 1500;
+const MOST_STANDSTILL_MS = 500;
 
 /** About how many bytes can be moved in memory in a millisecond. */
 const MOVED_BYTES_PER_MS = 1e7;

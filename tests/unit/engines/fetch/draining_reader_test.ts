@@ -110,6 +110,16 @@ Deno.test("DrainingReader gives up a body whose small chunks take ever longer, a
   );
 });
 
+Deno.test("DrainingReader lets no body hold the isolate for most of a second", async () => {
+  // The limit was 1.5 s: beside uploads of chunks of one byte, other clients waited for more than a second.
+  using pace = new Pace(undefined);
+  const beforeEach = () => {
+    for (const until = performance.now() + 0.5; performance.now() < until;);
+  };
+  const chunks = Array<number[]>(600).fill(Array<number>(1500).fill(7)); // by the formula 0.83 s
+  await assertRejects(() => readAll(new DrainingReader(source(chunks, { beforeEach }), pace, false)), ChunksTooSmall);
+});
+
 Deno.test("DrainingReader gives up what is left", async () => {
   using pace = new Pace(undefined);
   const cancelled = Promise.withResolvers<unknown>();

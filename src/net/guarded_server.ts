@@ -42,8 +42,7 @@ export class GuardedServer {
   readonly #acceptor: Acceptor;
   readonly #share: GuardedShare & { limits: GuardLimits };
   readonly #open = new Set<GuardedConnection>();
-  /** Made at once: it takes descriptors, and is needed when they have run out. */
-  readonly #doorbell = Doorbell.install();
+  readonly #doorbell: Promise<Doorbell | undefined>;
   #stopping = false;
   /** Whether file descriptors or memory have run out. */
   #isShut = false;
@@ -73,6 +72,7 @@ export class GuardedServer {
       },
     });
     this.address = this.#acceptor.address;
+    this.#doorbell = Doorbell.install(); // now: it takes descriptors, and is needed when they have run out
   }
 
   /** Sets other limits, for everything that begins from now on. */

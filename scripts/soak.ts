@@ -1,12 +1,13 @@
 /**
- * A long run of the real program under load, on 127.0.0.1 only: clients and backends that misbehave by chance, hostile
- * clients that want to stop it, and beside them polite ones that must hardly notice.
+ * A long run of the real program under load, on 127.0.0.1 only. There are clients and backends that misbehave at
+ * random, hostile clients that try to stop the program, and polite clients that must hardly notice it.
  *
- *     deno task soak [--minutes 10 | --seconds N] [--engine fetch|wire] [--part NAME] [--seed N]
+ * deno task soak [--minutes 10 | --seconds N] [--engine fetch|wire] [--part NAME] [--seed N]
  *
- * Says PASS and ends with status 0 when every answer belonged to its request, no polite client waited a second, every
- * count is back at 0, memory stayed within bounds, no healthy backend was marked down, nothing went uncaught and the
- * program stopped cleanly; says what was wrong and ends with 1 if not.
+ * Prints PASS and ends with status 0 if all of these hold: every answer belonged to its request, no polite client
+ * waited for a second, all counts are 0 again, memory stayed within its limits, no healthy backend was marked down,
+ * there were no uncaught errors, and the program stopped with status 0. Otherwise prints what was wrong and ends with
+ * status 1.
  */
 import { type Options, readOptions, USAGE } from "./soak/options.ts";
 import { type Part, partsFor } from "./soak/parts.ts";

@@ -1,4 +1,4 @@
-/** Process: every backend, well-behaved and other. */
+/** Process: all backends, those that behave well and those that do not. */
 
 import { RawBackend, type RawConnection, refusedUrl } from "../../tests/support/raw_backend.ts";
 import { badBackend, goodBackend } from "../../tests/support/raw_misbehaving.ts";
@@ -6,24 +6,24 @@ import { help } from "./helper_process.ts";
 import { seeded } from "./random.ts";
 
 export interface BackendUrls {
-  /** Serves whoever comes what is asked for: `/polite`, `/small-chunks`, `/large`, `/upload`. */
+  /** Serves `/polite`, `/small-chunks`, `/large` and `/upload`. */
   readonly serving: string;
   readonly good: string;
-  /** Takes up to 200 ms. */
+  /** Answers within 200 ms. */
   readonly slow: string;
   readonly bad: readonly string[];
 }
 
 const LARGE_BYTES = 8 * 1024 * 1024;
 const BLOCK = new TextEncoder().encode("x".repeat(64 * 1024));
-/** About 13 MB on the wire for each download. */
+/** The chunks of a download: about 13 MB with their framing. */
 const SMALL_CHUNKS = 1_000_000;
 const SMALL_CHUNK = "8\r\n12345678\r\n";
 const SMALL_CHUNKS_AT_A_TIME = 20_000;
 const SMALL_BLOCK = new TextEncoder().encode(SMALL_CHUNK.repeat(SMALL_CHUNKS_AT_A_TIME));
 const LAST_CHUNK = "0\r\n\r\n";
 
-/** Lets others have their turn: where each read and write is ready at once the runtime looks at no other socket. */
+/** Gives other connections a turn. If each read and write is ready at once, the runtime looks at no other socket. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
@@ -42,7 +42,7 @@ async function large(connection: RawConnection): Promise<void> {
   for (let sent = 0; sent < LARGE_BYTES; sent += BLOCK.length) await connection.send(BLOCK);
 }
 
-/** Takes an upload without keeping it. */
+/** Reads an upload without keeping it. */
 async function upload(connection: RawConnection): Promise<void> {
   let tail = connection.received.slice(-LAST_CHUNK.length);
   const decoder = new TextDecoder();

@@ -1,25 +1,25 @@
-/** Where the program under load can be reached. */
+/** The ports of the program under load. */
 
 import { RawClient } from "../../tests/support/raw_client.ts";
 
 export interface Doors {
   readonly proxy: number;
   readonly admin: number;
-  /** Where plain HTTP is redirected, beside TLS. */
+  /** The port that redirects plain HTTP; `undefined`: the program runs without TLS. */
   readonly redirect: number | undefined;
-  /** The backend that polite clients are served by: what is asked there goes past the program. */
+  /** The address of the backend of the polite clients. Requests to it bypass the program. */
   readonly ownBackend: { readonly hostname: string; readonly port: number };
   readonly targets: Targets;
-  /** Whom to trust at the proxy's door; without: it takes plain HTTP. */
+  /** The authority to trust at the proxy's port; `undefined`: it speaks plain HTTP. */
   readonly authority: { readonly cert: string } | undefined;
 }
 
-/** A connection to the proxy's door, as it wants to be spoken to. */
+/** Connects to the proxy, with TLS if it uses TLS. */
 export function open({ proxy, authority }: Doors): Promise<RawClient> {
   return authority === undefined ? RawClient.connect(proxy) : RawClient.connectTls(proxy, authority);
 }
 
-/** What clients ask the proxy for. */
+/** The targets that clients request from the proxy. */
 export interface Targets {
   readonly polite: string;
   readonly smallChunks: string;
@@ -35,7 +35,7 @@ export function addressOf(url: string): { hostname: string; port: number } {
   return { hostname: new URL(url).hostname, port: portOf(url) };
 }
 
-/** The numbers of all doors. */
+/** All port numbers of the program. */
 export function portsOf({ proxy, admin, redirect }: Doors): number[] {
   return redirect === undefined ? [proxy, admin] : [proxy, admin, redirect];
 }

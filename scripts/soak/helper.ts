@@ -1,17 +1,17 @@
 /**
- * Processes beside the program under load: backends and clients. Each runs on its own, so that what is measured is the
- * program and not them. One is told what to do by its only argument, says on standard output that it has begun, works
- * until its standard input ends, which it does with the soak however that ends, and says what it saw.
+ * The processes of backends and clients. They are separate, so that only the program is measured. A helper gets its
+ * order as its only argument. It writes to standard output when it has begun, works until its standard input ends, and
+ * then writes its report. Standard input also ends if the soak dies.
  */
 
-/** Dispose of it to kill it. */
+/** A helper process. Disposing of it kills the process. */
 export class Helper<Begun, Report> implements Disposable {
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
   #rest = "";
   #begun: Begun | undefined;
 
-  /** @param nice how far the others go first, as for `nice(1)` */
+  /** @param nice the niceness, as for `nice(1)` */
   private constructor(script: string, order: unknown, nice: number) {
     const path = new URL(script, import.meta.url).pathname;
     this.#child = new Deno.Command("nice", {
@@ -23,20 +23,20 @@ export class Helper<Begun, Report> implements Disposable {
     this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
 
-  /** Resolves when it has begun. */
+  /** Starts a helper. Resolves when it has begun. */
   static async start<Begun, Report>(script: string, order: unknown, nice = 0): Promise<Helper<Begun, Report>> {
     const helper = new Helper<Begun, Report>(script, order, nice);
     helper.#begun = await helper.#line() as Begun;
     return helper;
   }
 
-  /** What it said when it began. */
+  /** What the helper wrote when it had begun. */
   get begun(): Begun {
     if (this.#begun === undefined) throw new Error("it has not begun");
     return this.#begun;
   }
 
-  /** Ends it; returns what it saw. */
+  /** Ends the helper. Returns its report. */
   async stop(): Promise<Report> {
     await this.#child.stdin.close();
     const report = await this.#line() as Report;

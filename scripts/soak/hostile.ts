@@ -1,4 +1,4 @@
-/** Process: hostile clients of one kind, at the pace that their own file sets. */
+/** Process: hostile clients of one kind. Their own file sets their pace. */
 
 import type { Attack } from "./hostile/attack.ts";
 import { floodHttp2 } from "./hostile/http2_floods.ts";
@@ -31,7 +31,7 @@ export interface HostileOrder {
   readonly doors: Doors;
 }
 
-/** How often they did what. */
+/** How often each action was done. */
 export type HostileReport = Readonly<Record<string, number>>;
 
 if (import.meta.main) {

@@ -1,4 +1,4 @@
-/** Process: clients that do this and that, and check that each answer is their own. */
+/** Process: clients that behave well or badly at random. They check that each answer belongs to their request. */
 
 import { Actor, Tally } from "../../tests/support/raw_actor.ts";
 import { help } from "./helper_process.ts";

@@ -1,4 +1,4 @@
-/** What the command line of the soak asks for. */
+/** The command line of the soak. */
 
 import { parseArgs } from "@std/cli/parse-args";
 
@@ -12,7 +12,7 @@ export interface Options {
   readonly seed: number;
 }
 
-/** Fails with a message for the user. */
+/** Reads the options. Throws with a message for the user. */
 export function readOptions(args: string[]): Options {
   const flags = parseArgs(args, {
     string: ["minutes", "seconds", "engine", "part", "seed"],

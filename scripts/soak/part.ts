@@ -1,4 +1,4 @@
-/** Runs one part of the soak: the program, its backends, and stage by stage its clients. */
+/** Runs one part of the soak: the program, its backends and, stage after stage, its clients. */
 
 import { makeAuthority, makePair, TemporaryDirectory } from "../../tests/support/certificates.ts";
 import type { BackendUrls } from "./backends.ts";
@@ -11,12 +11,12 @@ import type { Part, Stage } from "./parts.ts";
 import type { PoliteReport } from "./polite.ts";
 import { Soaked } from "./soaked.ts";
 
-/** By then the program has met everything; what it holds from here on should stay about the same. */
+/** After this time, the program has seen all kinds of load. From then on, its memory should stay about the same. */
 const WARM_UP_MS = 60_000;
 const LOOK_EVERY_MS = 500;
-/** No polite client may wait longer. */
+/** The longest allowed wait of a polite client. */
 const WORST_WAIT_MS = 1000;
-/** Those who make the load let the program, its backends and the polite clients go first. */
+/** The niceness of processes that make the load. The program, its backends and the polite clients go first. */
 const NICE = 10;
 
 export interface PartOptions extends Pick<Options, "engine" | "seed"> {
@@ -25,11 +25,11 @@ export interface PartOptions extends Pick<Options, "engine" | "seed"> {
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** Returns what was wrong. */
+/** Runs a part. Returns what was wrong. */
 export async function runPart(part: Part, options: PartOptions): Promise<string[]> {
   console.log(`part ${part.name}, ${Math.round(options.durationMs / 1000)} s`);
   using directory = new TemporaryDirectory();
-  // Polite clients are served by a process of their own, which has nothing to do with what hostile clients ask for.
+  // A separate process serves the polite clients, so that the requests of hostile clients do not slow it down.
   using own = await Helper.start<BackendUrls, null>("./backends.ts", { seed: options.seed });
   using others = await Helper.start<BackendUrls, null>("./backends.ts", { seed: options.seed });
   const { serving, good, slow, bad } = others.begun;
@@ -63,7 +63,7 @@ export async function runPart(part: Part, options: PartOptions): Promise<string[
   return wrongs.map((wrong) => `${part.name}: ${wrong}`);
 }
 
-/** Where only mixed clients come, nobody asks for these. */
+/** For parts that have only mixed clients, which do not use these. */
 const NO_TARGETS: Targets = { polite: "/", smallChunks: "/", large: "/", upload: "/" };
 
 async function targets(program: Soaked, own: string, others: string): Promise<Targets> {
@@ -83,7 +83,7 @@ function settings({ backends: kind }: Part, backends: unknown, tls: object | nul
     return {
       ...common,
       proxy: { ...proxy, maxBodySize: "16MiB" },
-      strategy: "uri-hash", // so that it is known whose requests go where
+      strategy: "uri-hash", // so that the backend of each target is known
       health: { type: "tcp", interval: "1s" },
       timeouts: { shutdown: "10s", ...header },
     };
@@ -96,7 +96,7 @@ function settings({ backends: kind }: Part, backends: unknown, tls: object | nul
   };
 }
 
-/** One that nobody listens on; the log does not tell where redirects are answered. */
+/** Returns a free port. Port 0 can't be used, because the log does not tell the port of the redirect. */
 function freePort(): number {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   listener.close();
@@ -130,7 +130,7 @@ async function runStage(
   return wrongs;
 }
 
-/** Tells the polite clients' waits; returns what was wrong with them. */
+/** Prints the waits of the polite clients. Returns what was wrong with them. */
 function judge({ waits, wrongs, lateMs }: PoliteReport, isJudged: boolean): string[] {
   console.log(`  worst waits of polite clients, whose own process was late by ${lateMs} ms:`);
   for (const { what, requests, worstMs, renewed } of waits) {

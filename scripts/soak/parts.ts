@@ -1,25 +1,25 @@
-/** What the soak consists of: the program is started anew for each part, and goes through the part's stages. */
+/** The parts of the soak. Each part starts the program anew and has several stages. */
 
 import type { Options } from "./options.ts";
 import type { HostileKind } from "./hostile.ts";
 
-/** Who comes at the same time, for a share of the part's time. */
+/** The clients that run at the same time, for a share of the part's time. */
 export interface Stage {
   readonly share: number;
   readonly hostile: readonly HostileKind[];
-  /** Whether clients come that do this and that, and check what they get. */
+  /** Whether there are clients that behave well or badly at random, and check their answers. */
   readonly mixed: boolean;
-  /** What polite clients' waits mean: nothing is to be long, or it is told and nothing more, or nobody asks. */
+  /** The polite clients: their waits are judged, or only printed (`told`), or there are none. */
   readonly polite: "judged" | "told" | "absent";
 }
 
 export interface Part {
   readonly name: string;
   readonly share: number;
-  /** Those that misbehave by chance, or those that serve whoever comes. */
+  /** Backends that misbehave at random, or backends that always serve. */
   readonly backends: "misbehaving" | "serving";
   readonly tls: boolean;
-  /** The most files, connections among them, that the program may have open. */
+  /** How many file descriptors the program may have, for files and connections. */
   readonly openFiles?: number;
   readonly stages: readonly Stage[];
 }
@@ -36,7 +36,7 @@ const EVERYWHERE = [
   "non-readers",
 ] as const;
 
-/** Shares of the whole time. */
+/** The parts, with their shares of the whole time. */
 const PARTS: readonly (Part & { readonly engine?: Options["engine"] })[] = [
   {
     name: "mixed",
@@ -60,7 +60,7 @@ const PARTS: readonly (Part & { readonly engine?: Options["engine"] })[] = [
     stages: [{ share: 1, hostile: EVERYWHERE, mixed: false, polite: "judged" }],
   },
   {
-    // As long as others hold every descriptor nobody can be served; afterwards everybody is.
+    // While hostile clients hold all file descriptors, no client can be served. Afterwards, all must be.
     name: "descriptors",
     share: 0.1,
     backends: "serving",
@@ -72,7 +72,8 @@ const PARTS: readonly (Part & { readonly engine?: Options["engine"] })[] = [
     ],
   },
   {
-    // The runtime reads such frames in a loop of its own, without a limit; what others wait meanwhile is told.
+    // The runtime reads such frames in its own loop without a limit. The waits of others during that time are only
+    // printed.
     name: "http2",
     share: 0.1,
     backends: "serving",
@@ -82,7 +83,7 @@ const PARTS: readonly (Part & { readonly engine?: Options["engine"] })[] = [
   },
 ];
 
-/** Those to run. Fails when there is no part of that name. */
+/** Returns the parts to run. Throws if there is no part with this name. */
 export function partsFor({ engine, part: name }: Pick<Options, "engine" | "part">): readonly Part[] {
   const parts = PARTS.filter((part) =>
     (part.engine === undefined || part.engine === engine) && (name === undefined || part.name === name)

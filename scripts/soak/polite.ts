@@ -1,4 +1,4 @@
-/** Process: clients that behave well, and how long they had to wait at worst. */
+/** Process: clients that behave well. It reports their longest waits. */
 
 import { RawClient, type RawResponse, textOf } from "../../tests/support/raw_client.ts";
 import { type Doors, open } from "./doors.ts";
@@ -8,27 +8,27 @@ export interface Waits {
   readonly what: string;
   readonly requests: number;
   readonly worstMs: number;
-  /** Whether the program is to blame: what goes past it shows how long the machine lets one wait. */
+  /** Whether the wait is judged. Requests that bypass the program only show the delays of the machine. */
   readonly isJudged: boolean;
   /**
-   * How often a kept connection closed before a byte of the answer, and the request went over a new one; the wait
-   * counts as one. Nothing else is asked again.
+   * How often a kept connection closed before the first byte of the answer, so that the request was sent over a new
+   * one. Both together count as one wait. No other request is sent again.
    */
   readonly renewed: number;
 }
 
 export interface PoliteReport {
-  /** For each door, on a kept connection and on new ones. */
+  /** The waits at each port, on a kept connection and on new ones. */
   readonly waits: readonly Waits[];
   /** What went wrong, and how often. */
   readonly wrongs: Readonly<Record<string, number>>;
-  /** How late this process itself was at worst: the machine's share of the waits. */
+  /** How late this process itself was at most. This part of the waits comes from the machine. */
   readonly lateMs: number;
 }
 
-/** Between two requests of one client. */
+/** The pause between two requests of one client. */
 const REST_MS = 10;
-/** A new connection costs more, over TLS above all. */
+/** The same with new connections, which cost more, especially over TLS. */
 const REST_BETWEEN_CONNECTIONS_MS = 30;
 const GIVE_UP_MS = 15_000;
 const NOTHING = new Uint8Array(0);
@@ -40,7 +40,7 @@ interface Errand {
   readonly keep: boolean;
   readonly isJudged: boolean;
   readonly status: number;
-  /** What the body begins with. */
+  /** How the body begins. */
   readonly body: string;
 }
 
@@ -87,7 +87,7 @@ class PoliteClient {
     this.#wrongs = wrongs;
   }
 
-  /** What it waits for now counts, too. */
+  /** The waits so far. The present wait counts, too. */
   get waits(): Waits {
     const nowMs = this.#askedAt === undefined ? 0 : performance.now() - this.#askedAt;
     const worstMs = Math.round(Math.max(this.#worstMs, nowMs));
@@ -114,13 +114,13 @@ class PoliteClient {
     }
   }
 
-  /** What was wrong with the answer. */
+  /** Sends a request. Returns what was wrong with the answer. */
   async #ask(): Promise<string | undefined> {
     const { status, body } = this.#errand;
     const kept = this.#client;
     let response = kept && await this.#askOn(kept).catch(() => undefined);
     if (response === undefined) {
-      if (kept !== undefined) { // it may be closed at any time between two requests
+      if (kept !== undefined) { // the program may close it at any time between two requests
         if ((await kept.chunk().catch(() => NOTHING)).length > 0) return "an answer broken off";
         this.#renewed++;
         this.#hangUp();

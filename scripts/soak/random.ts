@@ -1,6 +1,6 @@
-/** Random numbers that a second run can have again. */
+/** Random numbers that another run can repeat. */
 
-/** Mulberry32. */
+/** Returns a generator (Mulberry32) of numbers in [0, 1). */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,30 +1,32 @@
-/** The program under load, and what is asked of it when the load is gone. */
+/** The program under load, and the checks after the load has ended. */
 
 import { type LogEntry, Program } from "../../tests/support/program.ts";
 import { waitFor } from "../../tests/support/wait.ts";
 import { type Doors, portOf } from "./doors.ts";
 
-/** Well past `timeouts.shutdown`. */
+/** Much longer than `timeouts.shutdown`. */
 const STOP_LIMIT_MS = 30_000;
 const SETTLE_LIMIT_MS = 20_000;
 const MEGABYTE = 1024 * 1024;
-/** At rest the program may hold this much more than after its warm-up, or half as much again. */
+/** At rest, the program may use this much more memory than after the warm-up, or half as much again. */
 const REST_SLACK_BYTES = 64 * MEGABYTE;
-/** Under load it may hold this much. */
+/** The most memory under load. */
 const MOST_BYTES = 1024 * MEGABYTE;
 
-/** Why no client could be accepted, in the words of the runtime and of Node.js. */
+/** Parts of the runtime's and Node.js's messages when file descriptors have run out. */
 const OUT_OF_FILES = /os error 24|EMFILE/;
 
-/** What the runtime itself writes, whatever the program does: of a backend that broke HTTP where a WebSocket was asked for. */
+/**
+ * Messages of the runtime itself, which the program can't prevent: a backend broke HTTP when a WebSocket was requested.
+ */
 const RUNTIME_NOTES = ["Download http", "Error polling connection:"];
 
 export interface SoakedOptions {
   readonly engine: string;
-  /** Of the configuration file. */
+  /** The path of the configuration file. */
   readonly config: string;
   readonly openFiles: number | undefined;
-  /** URLs of backends that never gave a reason to be marked down. */
+  /** URLs of backends that always behave well, and so must never be marked down. */
   readonly healthy: readonly string[];
 }
 
@@ -58,7 +60,7 @@ export class Soaked implements AsyncDisposable {
     return { proxy: portOf(this.#program.url), admin: portOf(this.#program.adminUrl), ...beside };
   }
 
-  /** A target that the strategy `uri-hash` sends to this backend. */
+  /** Returns a target that the strategy `uri-hash` sends to this backend. */
   async targetAt(path: string, url: string): Promise<string> {
     for (let number = 0; number < 1000; number++) {
       const target = `${path}/${number}`;
@@ -69,7 +71,10 @@ export class Soaked implements AsyncDisposable {
     throw new Error(`no request for ${path} reaches ${url}`);
   }
 
-  /** Looks at the memory and the descriptors in use; the first look after the warm-up is what memory is held to. */
+  /**
+   * Looks at the memory and the file descriptors in use. Memory at rest is compared with the first look after the
+   * warm-up.
+   */
   async look(isWarm: boolean): Promise<void> {
     const now = await this.#memory();
     this.#peak = Math.max(this.#peak, now);
@@ -82,7 +87,7 @@ export class Soaked implements AsyncDisposable {
     return `${megabytes(this.#rested)} after the warm-up, ${megabytes(this.#peak)} at most`;
   }
 
-  /** Waits until it says that it is ready, as it should when whoever held it up has left. */
+  /** Waits until `/readyz` is 200, as it should be after earlier hostile clients have left. */
   async ready(): Promise<string[]> {
     const isReady = async () => {
       const response = await fetch(`${this.#program.adminUrl}/readyz`).catch(() => undefined);
@@ -92,7 +97,7 @@ export class Soaked implements AsyncDisposable {
     return await failure(waitFor(isReady, { what: "/readyz to be 200", timeoutMs: SETTLE_LIMIT_MS }));
   }
 
-  /** What is wrong when every client has left; ends the program. */
+  /** Returns what is wrong after all clients have left. Ends the program. */
   async end(): Promise<string[]> {
     const wrongs: string[] = await failure(
       waitFor(() => this.#isIdle(), { what: "every count to be 0", timeoutMs: SETTLE_LIMIT_MS }),
@@ -125,7 +130,7 @@ export class Soaked implements AsyncDisposable {
     return status.code === 0 ? [] : [`SIGTERM ended it with status ${status.code}`];
   }
 
-  /** Tells how many descriptors it used; what is wrong where they should have run out. */
+  /** Prints how many file descriptors were used. Returns what is wrong if they should have run out and did not. */
   #descriptors(): string[] {
     const refused =
       this.#program.log.filter(({ message, reason }) =>
@@ -136,7 +141,7 @@ export class Soaked implements AsyncDisposable {
     return this.#openFiles === undefined || refused > 0 ? [] : ["its descriptors never ran out"];
   }
 
-  /** Tells why it gave up on a backend, and how often: nothing is wrong with that where a client or backend broke off. */
+  /** Prints why attempts failed, and how often. This is not wrong, because clients and backends break off. */
   #tellFailures(): void {
     const times = new Map<string, number>();
     for (const { message, code, reason } of this.#program.log) {
@@ -147,7 +152,7 @@ export class Soaked implements AsyncDisposable {
     for (const [line, count] of Array.from(times).slice(0, 10)) console.log(`  ${count} log lines "${line}"`);
   }
 
-  /** What it should not have said. */
+  /** Returns log lines that should not be there. */
   #said(): string[] {
     const isBlame = ({ message, backend }: LogEntry) =>
       message === "backend down" && this.#healthy.includes(String(backend));
@@ -180,7 +185,7 @@ export class Soaked implements AsyncDisposable {
   }
 }
 
-/** Nothing when it succeeds; else why not. */
+/** Returns nothing if the wait succeeds, otherwise the reason. */
 async function failure(waiting: Promise<void>): Promise<string[]> {
   return await waiting.then(() => [], (error) => [error instanceof Error ? error.message : String(error)]);
 }

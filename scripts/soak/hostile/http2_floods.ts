@@ -1,4 +1,4 @@
-/** HTTP/2 frames that cost the sender nothing, as fast as they are taken, one connection after the other. */
+/** HTTP/2 frames that cost the sender nothing, as fast as the program takes them, on one connection after the other. */
 
 import { concat } from "../../../tests/support/raw_client.ts";
 import { frame, RawHttp2Client } from "../../../tests/support/raw_http2.ts";
@@ -10,7 +10,7 @@ const FRAMES_AT_A_TIME = 5000;
 const END_HEADERS = 4;
 const PRIORITY = 2;
 const WINDOW_UPDATE = 8;
-/** The head of a POST: what the static table has, and path and authority spelled out (RFC 7541). */
+/** The head of a POST: entries of the static table, and path and authority as literals (RFC 7541). */
 function postHead(path: string): number[] {
   const text = (value: string) => [value.length, ...new TextEncoder().encode(value)];
   return [0x83, 0x87, 0x04, ...text(path), 0x01, ...text("soak")];

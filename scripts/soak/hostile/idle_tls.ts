@@ -1,4 +1,6 @@
-/** Clients that finish their TLS handshake, say nothing and leave after a second: more than there are descriptors. */
+/**
+ * Clients that finish their TLS handshake, send nothing and leave after a second. There are more than file descriptors.
+ */
 
 import { open } from "../doors.ts";
 import { again, type Attack, pause } from "./attack.ts";

@@ -1,4 +1,4 @@
-/** Clients that ask for 8 MB and read nothing. */
+/** Clients that request 8 MB and read nothing. */
 
 import { open } from "../doors.ts";
 import { again, type Attack, pause } from "./attack.ts";

@@ -1,10 +1,10 @@
-/** Connect and reset, as port scans and other balancers' TCP checks do: at every door. */
+/** Connects and resets, at all ports. Port scans and the TCP checks of other load balancers do this. */
 
 import { connect } from "node:net";
 import { portsOf } from "../doors.ts";
 import { again, type Attack, pause } from "./attack.ts";
 
-/** A thousand a second over all doors, as many as the machine lets through. */
+/** Together with `EVERY_MS`: a thousand a second over all ports, if the machine allows it. */
 const AT_A_TIME = 10;
 const EVERY_MS = 10;
 
@@ -21,7 +21,7 @@ export const connectAndReset: Attack = (doors, count) => {
     const port = ports[turn++ % ports.length] ?? doors.proxy;
     await Promise.all(Array.from({ length: AT_A_TIME }, () => reset(port)));
     for (let times = 0; times < AT_A_TIME; times++) count("connections reset");
-    dueAt = Math.max(dueAt + EVERY_MS, performance.now() - EVERY_MS); // catches up a little, not forever
+    dueAt = Math.max(dueAt + EVERY_MS, performance.now() - EVERY_MS); // catches up, but by one interval at most
     await pause(Math.max(0, dueAt - performance.now()));
   });
 };

@@ -1,4 +1,6 @@
-/** Connections on which nothing comes, or a TLS handshake that never goes on: at every door, far more than descriptors. */
+/**
+ * Connections that send nothing, or half of a TLS handshake, at all ports. There are far more than file descriptors.
+ */
 
 import { portsOf } from "../doors.ts";
 import { again, type Attack, pause } from "./attack.ts";
@@ -7,12 +9,12 @@ const AT_EACH_DOOR = 200;
 const HELD_MS = 4000;
 const REST_MS = 500;
 
-/** The start of a ClientHello that promises 512 bytes. */
+/** The beginning of a ClientHello that announces 512 bytes. */
 const HALF_A_HELLO = Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03);
 
 async function begin(port: number, index: number): Promise<Deno.Conn> {
   const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  if (index % 2 === 0) await connection.write(HALF_A_HELLO).catch(() => {}); // it was cut already
+  if (index % 2 === 0) await connection.write(HALF_A_HELLO).catch(() => {}); // the connection was cut already
   return connection;
 }
 

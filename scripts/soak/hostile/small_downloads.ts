@@ -1,4 +1,4 @@
-/** Downloads that come in chunks of eight bytes, taken as fast as they come. */
+/** Downloads in chunks of eight bytes, read as fast as they arrive. */
 
 import { open } from "../doors.ts";
 import { again, type Attack } from "./attack.ts";

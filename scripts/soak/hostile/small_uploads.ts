@@ -1,4 +1,7 @@
-/** Uploads in a million chunks of one byte or of eight, as fast as they are taken: to a backend and to the admin API. */
+/**
+ * Uploads in a million chunks of one byte or of eight bytes, to a backend and to the admin API, as fast as they are
+ * taken.
+ */
 
 import { RawClient } from "../../../tests/support/raw_client.ts";
 import { open } from "../doors.ts";
@@ -8,13 +11,13 @@ const CHUNKS = 1_000_000;
 const CHUNKS_AT_A_TIME = 1000;
 const REST_MS = 500;
 
-/** Reads the answer meanwhile: the body may be refused before its end. Returns what became of it. */
+/** Reads the answer during the upload, because the body may be refused before its end. Returns the result. */
 async function upload(client: RawClient, head: string, block: Uint8Array): Promise<string> {
   const sending = (async () => {
     await client.send(`${head}\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n`);
     for (let sent = 0; sent < CHUNKS; sent += CHUNKS_AT_A_TIME) await client.send(block);
     await client.send("0\r\n\r\n");
-  })().catch(() => {}); // it was refused
+  })().catch(() => {}); // the upload was refused
   const response = await client.response();
   client.close();
   await sending;

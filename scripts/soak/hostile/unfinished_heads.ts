@@ -1,4 +1,4 @@
-/** Heads that never end, a header line now and then: at the doors beside the proxy's own. */
+/** Heads that never end, with a header line from time to time, at the ports of the admin API and the redirect. */
 
 import { RawClient } from "../../../tests/support/raw_client.ts";
 import { again, type Attack, pause } from "./attack.ts";
@@ -8,7 +8,7 @@ const LINE_EVERY_MS = 1000;
 const LINES = 30;
 const REST_MS = 500;
 
-/** Until it is cut off, as it should be. */
+/** Sends until the connection is cut, as it should be. */
 async function dawdle(port: number): Promise<void> {
   using client = await RawClient.connect(port);
   await client.send("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n");

@@ -1,12 +1,12 @@
 /** The request bodies that are arriving at an engine. */
 
-/** Counts them. A stopping engine waits for the last one first. */
+/** Counts request bodies that are arriving. An engine that stops waits for the last one first. */
 export class Uploads {
   #underWay = 0;
-  /** Only while somebody waits, so that an upload costs no promise. */
+  /** Set only while a stop waits, so that an upload needs no promise. */
   #none: PromiseWithResolvers<void> | undefined;
 
-  /** Whoever begins one has to end it, once. */
+  /** Counts an upload that begins. Each must be ended once. */
   begin(): void {
     this.#underWay++;
   }
@@ -17,9 +17,9 @@ export class Uploads {
     this.#none = undefined;
   }
 
-  /** Settles when none is under way any more. */
+  /** Settles when no upload is running. */
   async allEnded(): Promise<void> {
-    while (this.#underWay > 0) { // another one may have begun by the time that this goes on
+    while (this.#underWay > 0) { // another one may have begun before this continues
       this.#none ??= Promise.withResolvers();
       await this.#none.promise;
     }

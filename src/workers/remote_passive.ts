@@ -1,4 +1,4 @@
-/** Passive health in a worker: tells the control plane, which owns it, what this isolate observes. */
+/** Passive health in a worker. Tells the control plane, which decides, what this isolate observes. */
 
 import type { PoolSettings } from "../config/pool_settings.ts";
 import type { FailureReports } from "../health/passive.ts";
@@ -9,8 +9,9 @@ import type { ServerPool } from "../pool/server_pool.ts";
 import type { News } from "./messages.ts";
 
 /**
- * That of one pool. A backend that can't be reached is out for all isolates before the next request, as in the control
- * plane. Only the control plane can count failures over all workers; its ejection follows a message later.
+ * The passive health of one pool. Takes a backend that can't be reached out for all isolates before the next request,
+ * as the control plane does. Only the control plane can count the other failures over all workers, so its ejection
+ * follows after a message.
  */
 export class RemotePassiveHealth implements FailureReports {
   #limits: PassiveLimits;
@@ -33,7 +34,7 @@ export class RemotePassiveHealth implements FailureReports {
     if (taken !== undefined) this.#send({ type: "took-out", ...this.#name(backend), reason, ...taken });
   }
 
-  /** Tells only of what counts: a message for each answer of 5xx would cost much for nothing. */
+  /** Reports only failures that count. A message for each 5xx answer would cost much and have no effect. */
   failed(backend: Backend): void {
     if (counts("failure", backend, this.#limits)) this.#send({ type: "failure", ...this.#name(backend) });
   }

@@ -1,16 +1,16 @@
-/** The interface of one thing to measure, such as a kind of answer or what memory an idle connection takes. */
+/** The interface of a measurement, such as a kind of answer or the memory of an idle connection. */
 import type { Ground } from "./ground.ts";
 import type { Subject } from "./subject.ts";
 
-/** The figures by the key of their column; `NaN` for a missing one. */
+/** The figures by the key of their column. A missing figure is `NaN`. */
 export type Figures = Readonly<Record<string, number>>;
 
 /** One kind of figure. */
 export interface Column {
   readonly key: string;
-  /** With its unit. */
+  /** The title with the unit. */
   readonly title: string;
-  /** After the decimal point. */
+  /** Digits after the decimal point. */
   readonly digits: number;
   /** Whether the tables show the minimum and maximum beside the median; they are always in the JSON. */
   readonly range?: boolean;
@@ -20,15 +20,15 @@ export interface Column {
   readonly trouble?: boolean;
 }
 
-/** What is measured of every subject, in each round once. */
+/** A measurement of every subject. It is made once in each round. */
 export interface Scenario {
-  /** What `--only` calls it. */
+  /** The name for `--only`. */
   readonly name: string;
-  /** What the tables call it. */
+  /** The title in the tables. */
   readonly title: string;
-  /** What is done, for the page: sentences in Markdown. */
+  /** What is done, for the page, as sentences in Markdown. */
   readonly about: string;
-  /** The first is the one to go by; by it the tables are sorted. */
+  /** The first is the most important one. The tables are sorted by it. */
   readonly columns: readonly Column[];
   /** Whether the page has a chart of its first column. */
   readonly chart?: boolean;
@@ -41,7 +41,7 @@ export interface Scenario {
 /** How long to measure. */
 export interface Pace {
   readonly seconds: number;
-  /** Load before the clock starts, so that caches are warm and code is compiled. */
+  /** Load before the measurement, so that caches are warm and code is compiled. */
   readonly warmUpSeconds: number;
 }
 

@@ -1,19 +1,20 @@
-/** Many clients at once. */
+/** Many clients at the same time. */
 import { answers } from "../backends.ts";
 import type { Pace, Scenario } from "../scenario.ts";
 import { measureLoad } from "./throughput.ts";
 
 const connections = 2_000;
-/** It takes a while until all are open. */
+/** Needed because it takes some time until all connections are open. */
 const leastSeconds = 5;
 
 /** 2,000 busy connections. */
 export const manyConnections: Scenario = {
   name: "connections",
   title: `${connections.toLocaleString("en")} connections`,
-  about: `GET, an answer of 60 bytes. ${connections.toLocaleString("en")} connections, opened at once, each asking ` +
-    "again as soon as it has its answer. An error is an answer of status 400 and above, a connection that failed or " +
-    "broke, or no answer for 10 s.",
+  about:
+    `GET requests with an answer of 60 bytes. ${connections.toLocaleString("en")} connections are opened at once. ` +
+    "Each sends its next request as soon as it has its answer. Errors are answers with status 400 or above, " +
+    "connections that failed or broke, and requests without an answer for 10 s.",
   columns: [
     { key: "errors", title: "errors", digits: 0, range: true },
     { key: "cpuMicros", title: "CPU µs/request", digits: 1 },

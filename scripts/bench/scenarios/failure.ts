@@ -1,4 +1,4 @@
-/** A backend dies: how many requests fail, and where its share goes. */
+/** A backend dies: how many requests fail, and which backends get its share. */
 import { startBackends } from "../backends.ts";
 import type { Ground, Running } from "../ground.ts";
 import type { FixedRateOptions } from "../load/fixed_rate.ts";
@@ -7,22 +7,22 @@ import type { Scenario } from "../scenario.ts";
 
 const perSecond = 1_000;
 const connections = 32;
-/** Between the beginning of the load and the death. */
+/** The time between the beginning of the load and the death of the backend. */
 const healthySeconds = 1;
 const loadSeconds = 5;
 const countedSeconds = 1;
 const backendCount = 3;
-/** By then the load generator runs. */
+/** The load generator runs after this time. */
 const generatorStartMs = 1_000;
 
 /** One of three backends is killed under load. */
 export const failure: Scenario = {
   name: "failure",
   title: "A backend dies",
-  about: `GET at ${perSecond.toLocaleString("en")} requests a second before three backends, one of which is killed ` +
-    `(\`kill -9\`). Health is checked every second where the proxy can, and a failed request tried again where it can; ` +
-    `the load goes on for ${loadSeconds - healthySeconds} s. Then ${perSecond * countedSeconds} more requests are ` +
-    "counted: misplaced are those that a backend got beyond an equal share of the two that are left.",
+  about: `GET at ${perSecond.toLocaleString("en")} requests a second with three backends. One of them is killed ` +
+    "(`kill -9`). If the proxy can, it checks health every second and tries failed requests again. " +
+    `The load continues for ${loadSeconds - healthySeconds} s. Then ${perSecond * countedSeconds} more requests are ` +
+    "counted. Misplaced requests are those that a backend got beyond an equal share of the two backends that are left.",
   columns: [
     { key: "failed", title: "failed requests", digits: 0, range: true },
     { key: "lastFailureMs", title: "ms to the last failure", digits: 0, range: true },
@@ -54,7 +54,7 @@ function load({ port }: Running, when: Pick<FixedRateOptions, "seconds" | "begin
   return applyFixedRate({ port, path: "/name", perSecond, warmUpSeconds: 0, connections, ...when }, signal);
 }
 
-/** How many answers would have to come from another backend for equal shares, when there are `alive` of them. */
+/** How many answers should have come from other backends, if all `alive` backends had equal shares. */
 export function misplaced(answers: Readonly<Record<string, number>>, alive: number): number {
   const counts = Object.values(answers);
   const share = counts.reduce((sum, count) => sum + count, 0) / alive;

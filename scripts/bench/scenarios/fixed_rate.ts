@@ -1,4 +1,4 @@
-/** Response times at a rate that every proxy can take: what users feel, unlike those at full speed. */
+/** Response times at a rate that every proxy can serve. Users feel these, unlike response times at full speed. */
 import { answers } from "../backends.ts";
 import { applyFixedRate } from "../load/generators.ts";
 import type { Scenario } from "../scenario.ts";
@@ -10,8 +10,9 @@ const connections = 64;
 export const fixedRate: Scenario = {
   name: "rate",
   title: `${perSecond.toLocaleString("en")} requests a second`,
-  about: `GET, an answer of 60 bytes, at a fixed rate over ${connections} connections whether answers come or not. A ` +
-    "request that has to wait for a free connection has its waiting counted.",
+  about:
+    `GET requests with an answer of 60 bytes, sent at a fixed rate over ${connections} connections, whether answers ` +
+    "arrive or not. If a request has to wait for a free connection, the wait counts.",
   columns: [
     { key: "p99Ms", title: "p99 ms", digits: 2, range: true, relative: true },
     { key: "p50Ms", title: "p50 ms", digits: 2 },

@@ -1,4 +1,4 @@
-/** Resident memory: at rest, under load, and what connections cost that do nothing. */
+/** Resident memory: at rest, under load, and for each idle connection. */
 import { answers } from "../backends.ts";
 import type { Ground, Running } from "../ground.ts";
 import { Connection, getRequest } from "../load/connection.ts";
@@ -6,24 +6,24 @@ import { residentKiB } from "../proc.ts";
 import type { Scenario } from "../scenario.ts";
 import { applyLoad } from "../wrk.ts";
 
-/** The first are not counted: with them come buffers and code that any number needs. */
+/** The first connections are not counted: they bring buffers and code that are needed for any number. */
 const firstIdle = 1_000;
 const countedIdle = 2_000;
-/** Opened at the same time. */
+/** How many are opened at the same time. */
 const batch = 50;
-/** For collectors of garbage and allocators to come to rest. */
+/** Time for garbage collectors and allocators to come to rest. */
 const restMs = 1_500;
 const samplingMs = 100;
 const loadConnections = 64;
 
-/** A fresh process each time. */
+/** Starts a new process for each measurement. */
 export const memory: Scenario = {
   name: "memory",
   title: "Memory",
   about:
-    "Resident memory of all processes of the proxy. At rest: after its start. Idle connections: opened, used for " +
-    `one request and left open; ${firstIdle.toLocaleString("en")} first, then the growth with ` +
-    `${countedIdle.toLocaleString("en")} more. Under load: the most seen during small requests over ` +
+    "Resident memory of all processes of the proxy. At rest: after its start. Idle connections: each is opened, used " +
+    `for one request and left open. ${firstIdle.toLocaleString("en")} are opened first; the growth with ` +
+    `${countedIdle.toLocaleString("en")} more is counted. Under load: the largest memory during small requests over ` +
     `${loadConnections} connections.`,
   columns: [
     { key: "idleKiB", title: "KiB per idle connection", digits: 1, range: true },

@@ -1,12 +1,14 @@
-/** Time from the start of a process until it takes connections. */
+/** Time from the start of a process until it accepts connections. */
 import type { Scenario } from "../scenario.ts";
 
-/** Of the sources, and of the file that one installs. */
+/** Measures the sources, and the file that users install. */
 export const ready: Scenario = {
   name: "ready",
   title: "Time to ready",
-  about: "From the start of the process until it accepts a connection. roundhouse: from its sources with `deno run`, " +
-    "and as the self-extracting file of `deno task compile --self-contained`, not its very first start.",
+  about:
+    "The time from the start of the process until it accepts a connection. roundhouse is started from its sources " +
+    "with `deno run`, and as the self-extracting file of `deno task compile --self-contained`, but not for the very " +
+    "first time.",
   columns: [
     { key: "readyMs", title: "ms", digits: 0, range: true },
     { key: "builtMs", title: "ms, built file", digits: 0, range: true },

@@ -1,4 +1,4 @@
-/** Every scenario the benchmark knows, in the order of the tables. */
+/** All scenarios of the benchmark, in the order of the tables. */
 import type { Scenario } from "../scenario.ts";
 import { manyConnections } from "./connections.ts";
 import { failure } from "./failure.ts";

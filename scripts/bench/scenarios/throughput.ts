@@ -1,4 +1,4 @@
-/** What a request costs at full speed, by kind of request and answer. */
+/** The cost of a request at full speed, by kind of request and answer. */
 import { answers } from "../backends.ts";
 import type { Ground, Running } from "../ground.ts";
 import { type Column, type Figures, type Scenario, troubleColumns } from "../scenario.ts";
@@ -28,41 +28,41 @@ const columns: readonly Column[] = [
   ...troubleColumns,
 ];
 
-/** Every kind of request, each a scenario. */
+/** One scenario for each kind of request. */
 export const throughput: readonly Scenario[] = [
   scenario({
     name: "small",
     title: "Small answers",
-    about: "GET, an answer of 60 bytes.",
+    about: "GET requests with an answer of 60 bytes.",
     answer: answers.small,
   }),
-  scenario({ name: "64k", title: "64 KiB", about: "GET, an answer of 64 KiB.", answer: answers.medium }),
-  scenario({ name: "1m", title: "1 MiB", about: "GET, an answer of 1 MiB.", answer: answers.large }),
+  scenario({ name: "64k", title: "64 KiB", about: "GET requests with an answer of 64 KiB.", answer: answers.medium }),
+  scenario({ name: "1m", title: "1 MiB", about: "GET requests with an answer of 1 MiB.", answer: answers.large }),
   scenario({
     name: "post",
     title: "POST 64 KiB",
-    about: "POST with a body of 64 KiB, which the backend reads whole; an answer of 60 bytes.",
+    about: "POST requests with a body of 64 KiB, which the backend reads completely, and an answer of 60 bytes.",
     answer: answers.upload,
     bodyBytes: 64 * 1_024,
   }),
   scenario({
     name: "headers",
     title: "40 request headers",
-    about: "GET with 40 headers of some 30 bytes each beside the usual ones; an answer of 60 bytes.",
+    about: "GET requests with 40 headers of about 30 bytes each besides the usual ones, and an answer of 60 bytes.",
     answer: answers.small,
     headers: Array.from({ length: 40 }, (_, index) => [`X-Header-${index}`, `value ${index} of this request`] as const),
   }),
   scenario({
     name: "connect",
     title: "A new connection for each request",
-    about: "GET with `Connection: close`, an answer of 60 bytes.",
+    about: "GET requests with `Connection: close` and an answer of 60 bytes.",
     answer: answers.small,
     headers: [["Connection", "close"]],
   }),
   scenario({
     name: "tls",
     title: "HTTPS",
-    about: "GET over HTTPS (HTTP/1.1, connections kept open, EC certificate), an answer of 60 bytes.",
+    about: "GET requests over HTTPS (HTTP/1.1, kept connections, EC certificate) with an answer of 60 bytes.",
     answer: answers.small,
     secure: true,
   }),
@@ -73,7 +73,7 @@ function scenario(kind: Kind): Scenario {
   return {
     name,
     title,
-    about: `${about} ${connections} connections, each asking again as soon as it has its answer.`,
+    about: `${about} There are ${connections} connections. Each sends its next request as soon as it has its answer.`,
     columns,
     chart: true,
     seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
@@ -86,7 +86,7 @@ function scenario(kind: Kind): Scenario {
   };
 }
 
-/** Warms up, then measures CPU time beside what wrk counts. */
+/** Warms up. Then measures the CPU time of the proxy, together with the figures of wrk. */
 export async function measureLoad(
   { pid }: Running,
   request: WrkRequest,
@@ -112,7 +112,7 @@ export async function measureLoad(
   };
 }
 
-/** Throws unless the proxy passes on the whole response: the figures of error pages would be too good. */
+/** Throws unless the proxy forwards the whole response. The figures of error pages would be too good. */
 async function checkAnswer({ origin }: Running, kind: Kind, ground: Ground): Promise<void> {
   const { path, bytes } = kind.answer;
   using client = Deno.createHttpClient({ caCerts: [await Deno.readTextFile(ground.certificate.cert)] });

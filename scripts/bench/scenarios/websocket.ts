@@ -1,17 +1,17 @@
-/** What a WebSocket message costs, there and back. */
+/** The cost of a WebSocket message and its echo. */
 import { applyWebSocket } from "../load/generators.ts";
 import type { Scenario } from "../scenario.ts";
 
 const connections = 64;
 const bytes = 60;
 
-/** Echoes. */
+/** Echoed messages. */
 export const websocket: Scenario = {
   name: "websocket",
   title: "WebSocket echo",
   about:
-    `Text messages of ${bytes} bytes, echoed by the backend; ${connections} connections, each sending the next as ` +
-    "soon as it has the last one's echo. The cost is that of both ways together.",
+    `Text messages of ${bytes} bytes on ${connections} connections, which the backend echoes. Each connection sends ` +
+    "the next message as soon as it has the echo of the last one. The cost includes both directions.",
   columns: [
     { key: "cpuMicros", title: "CPU µs/echo", digits: 1, range: true, relative: true },
     { key: "userMicros", title: "user", digits: 1 },

@@ -1,4 +1,4 @@
-/** The strategies by name, one case each. */
+/** The strategies by name, one line each. */
 
 import type { Config } from "../config/schema.ts";
 import { headerHash } from "./header_hash.ts";
@@ -12,7 +12,7 @@ import { uriHash } from "./uri_hash.ts";
 
 type Kind = Config["strategy"]["kind"];
 
-/** What makes the factory of each strategy that takes no value. `config/fields.ts` lists the same names. */
+/** Makes the factory of each strategy that takes no value. `config/fields.ts` lists the same names. */
 const MAKERS: Readonly<Record<Exclude<Kind, "header-hash">, () => StrategyFactory>> = {
   "round-robin": () => roundRobin,
   "least-connections": () => leastConnections,

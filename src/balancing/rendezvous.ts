@@ -1,31 +1,32 @@
-/** Weighted rendezvous hashing: a key always meets the same member, and only the keys of one that left move. */
+/** Weighted rendezvous hashing: a key always gets the same member. When a member leaves, only its keys move. */
 
 import type { Backend } from "../pool/backend.ts";
 import type { Candidate } from "./strategy.ts";
 
-// Changing any of these moves nearly every key in every installation.
+// If any of these changes, nearly all keys move to other members in every installation.
 const FIRST_SEED = 0x5bd1e995;
 const SECOND_SEED = 0x1b873593;
 const LANES_FACTOR = 0x9e3779b1;
 
-/** One of those that keys are divided among. */
+/** One of the members that keys are divided among. */
 export interface Member {
-  /** What its draws depend on. */
+  /** Its scores depend on this. */
   readonly id: string;
 }
 
-/** Which members may be chosen. */
+/** Decides which members may be chosen. */
 interface Chooser<Of extends Member> {
   accepts(member: Of): boolean;
 }
 
 /**
- * Highest random weight (Thaler & Ravishankar, 1998) in its weighted form (Schindelhauer & Schomaker, 2005): each
- * member draws a number u in (0, 1) from the hash of the key and its id, and the highest score -weight / ln(u) wins.
- * A member's draw depends on no other member, so when one leaves or can't be used, exactly its keys move, to the next
- * best score of each, and they return with it; when a weight grows, keys move only to that member.
+ * Highest random weight (Thaler & Ravishankar, 1998) in its weighted form (Schindelhauer & Schomaker, 2005): the hash
+ * of the key and a member's id gives a number u in (0, 1) for each member, and the highest score -weight / ln(u) wins.
+ * A member's score does not depend on other members. So when a member leaves or can't be used, exactly its keys move,
+ * each to the member with its next best score. They return when the member does. When a weight grows, keys move only to
+ * that member.
  *
- * The hash is integer arithmetic on the key and the id alone: the same in every isolate, process and release.
+ * The hash uses integer arithmetic on the key and the id only. So it is the same in every isolate, process and release.
  */
 export class Rendezvous<Of extends Member> {
   readonly #members: readonly Of[];
@@ -33,7 +34,7 @@ export class Rendezvous<Of extends Member> {
   readonly #firstLanes: Int32Array;
   readonly #secondLanes: Int32Array;
 
-  /** @param weights of each member, above 0 */
+  /** @param weights the weight of each member, above 0 */
   constructor(members: readonly Of[], weights: readonly number[]) {
     this.#members = members;
     this.#weights = weights;
@@ -42,16 +43,16 @@ export class Rendezvous<Of extends Member> {
   }
 
   /**
-   * Returns the member with the highest score that is accepted, or `undefined` when none is.
+   * Returns the member with the highest score among those that are accepted; `undefined`: none is.
    *
-   * @param length how many characters of `key` count
+   * @param length how many characters of `key` are hashed
    */
   pick(key: string, chooser: Chooser<Of>, length = key.length): Of | undefined {
     const first = murmur3(key, FIRST_SEED, length);
     const second = murmur3(key, SECOND_SEED, length);
     let best: Of | undefined;
-    // With v = 1 - u the highest score is the lowest -ln(1 - v) / weight. That is never below v / weight, nor v below
-    // its upper 32 bits: most members are out before the lower bits, the logarithm or `accepts` are needed.
+    // With v = 1 - u, the highest score is the lowest -ln(1 - v) / weight. That is at least v / weight, and v is at
+    // least its upper 32 bits. So these bits rule out most members, without the lower bits, the logarithm or `accepts`.
     let lowest = Infinity;
     for (let index = 0; index < this.#members.length; index++) {
       const member = this.#members[index];
@@ -77,8 +78,8 @@ export function rendezvousOf(candidates: readonly Candidate[]): Rendezvous<Backe
 }
 
 /**
- * MurmurHash3_x86_32 (Appleby) of the first `length` UTF-16 code units of `text`, two bytes each, lower one first.
- * Returns 0 to 2^32 - 1.
+ * MurmurHash3_x86_32 (Appleby) of the first `length` UTF-16 code units of `text`, with two bytes each, the lower byte
+ * first. Returns 0 to 2^32 - 1.
  */
 export function murmur3(text: string, seed: number, length = text.length): number {
   let hash = seed;
@@ -96,7 +97,7 @@ function scramble(block: number): number {
   return Math.imul(block << 15 | block >>> 17, 0x1b873593);
 }
 
-/** MurmurHash3's finalizer: every bit of the input turns about half of the output's. */
+/** MurmurHash3's finalizer: each bit of the input changes about half of the bits of the output. */
 function mix(hash: number): number {
   hash = Math.imul(hash ^ hash >>> 16, 0x85ebca6b);
   hash = Math.imul(hash ^ hash >>> 13, 0xc2b2ae35);

@@ -1,23 +1,25 @@
-/** The two forms in which paths are compared: the plain one decides, the loose one shows what else a path could mean. */
+/**
+ * The two forms in which paths are compared. The plain form decides. The loose form shows what else a path could mean.
+ */
 
 import { hexValue } from "./characters.ts";
 
 const PERCENT = 0x25;
 const SLASH = 0x2f;
 
-/** Where the path of a target ends and its query begins. */
+/** Returns where the path of a target ends and its query begins. */
 export function pathEnd(target: string): number {
   const query = target.indexOf("?");
   return query === -1 ? target.length : query;
 }
 
 /**
- * Returns the path with unreserved characters decoded and the hexadecimal digits of all other escapes in capitals
- * (RFC 3986 §6.2.2). Two paths that differ only in this are the same for every recipient.
+ * Returns the path with unreserved characters decoded, and with all other escapes in upper case (RFC 3986 §6.2.2).
+ * Paths that differ only in this are the same for all recipients.
  */
 export function plainForm(path: string): string {
   let at = path.indexOf("%");
-  if (at === -1) return path; // nearly always
+  if (at === -1) return path; // the usual case
   let plain = path.slice(0, at);
   while (at !== -1) {
     const code = escapedAt(path, at);
@@ -30,7 +32,7 @@ export function plainForm(path: string): string {
   return plain;
 }
 
-/** Whether a path may mean something else to a backend than its plain form says: only then is there a loose form. */
+/** Whether a backend could read a path differently from its plain form. Only then is there a loose form. */
 export function hasLooseForm(path: string, end = path.length): boolean {
   let before = 0;
   for (let index = 0; index < end; index++) {
@@ -43,9 +45,9 @@ export function hasLooseForm(path: string, end = path.length): boolean {
 }
 
 /**
- * Returns the path as the most lenient backend would read it: every escape decoded, `\` taken for `/`, parameters cut off
- * dot segments, slashes merged and dots resolved (RFC 3986 §5.2.4). Two paths that some backend may take for the same one
- * have the same loose form.
+ * Returns the path as the most lenient backend would read it. All escapes are decoded, `\` counts as `/`, dot segments
+ * lose their parameters, slashes are merged, and dot segments are resolved (RFC 3986 §5.2.4). If a backend could read
+ * two paths as the same one, they have the same loose form.
  */
 export function looseForm(path: string): string {
   const segments: string[] = [];
@@ -60,7 +62,7 @@ export function looseForm(path: string): string {
   return isFolder && segments.length > 0 ? `${joined}/` : joined;
 }
 
-/** Whether an escape of the path stands for NUL, at which some backends end the path. */
+/** Whether the path has an escaped NUL. Some backends end the path there. */
 export function holdsNul(path: string): boolean {
   return path.includes("%00");
 }

@@ -7,7 +7,7 @@ import type { Arena } from "./arena.ts";
 
 const EPOCH = 0;
 const TURN = 1;
-const FAILING_OPEN = 2; // 1: all backends serve, whatever their health
+const FAILING_OPEN = 2; // 1: backends serve although all are down
 
 /** One isolate's view of a pool's line. */
 export class PoolCells {

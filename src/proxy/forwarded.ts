@@ -1,9 +1,9 @@
-/** Who the client is: which `X-Forwarded-*` headers are believed. */
+/** Determines the client's address, and whose `X-Forwarded-*` headers are trusted. */
 
 import ipaddr from "ipaddr.js";
 import { AddressRanges } from "../net/address_ranges.ts";
 
-/** Decides whose `X-Forwarded-*` headers are believed (`proxy.trustForwarded`). */
+/** Decides whose `X-Forwarded-*` headers are trusted (`proxy.trustForwarded`). */
 export class ForwardedTrust {
   readonly #trusted: AddressRanges;
 
@@ -17,10 +17,10 @@ export class ForwardedTrust {
   }
 
   /**
-   * Returns the client's address: the last one in the chain that is not a trusted proxy, or the first of the chain
-   * when all are.
+   * Returns the client's address: the last one in the chain that is not a trusted proxy, or the first of the chain if
+   * all are trusted.
    *
-   * @param forwardedFor the value of `X-Forwarded-For` that `peer`, which is trusted, sent
+   * @param forwardedFor the value of `X-Forwarded-For` from `peer`, which is trusted
    */
   client(forwardedFor: string, peer: string): string {
     let client = peer;
@@ -28,14 +28,14 @@ export class ForwardedTrust {
     for (let hop = chain.length - 1; hop >= 0; hop--) {
       const address = addressIn((chain[hop] ?? "").trim());
       if (address === undefined) return client;
-      client = ipaddr.process(address).toString(); // one spelling: hashes and sessions go by it
+      client = ipaddr.process(address).toString(); // one spelling, because hashes and sessions use it
       if (!this.trusts(client)) return client;
     }
     return client;
   }
 }
 
-/** The address in an entry, which may have a port, or brackets; `undefined`: it is malformed. Octal numbers are none. */
+/** The address in an entry, which may have a port or brackets. `undefined`: it is malformed; octal numbers are, too. */
 function addressIn(entry: string): string | undefined {
   const bracket = entry.startsWith("[") ? entry.indexOf("]") : -1;
   if (bracket !== -1) {
@@ -50,7 +50,7 @@ function addressIn(entry: string): string | undefined {
   return hasPort && ipaddr.IPv4.isValidFourPartDecimal(address) ? address : undefined;
 }
 
-/** Nothing, or a colon and at most five digits. */
+/** Whether `text` is empty, or a colon and at most five digits. */
 function isPort(text: string): boolean {
   if (text === "") return true;
   if (text.length < 2 || text.length > 6 || text.charCodeAt(0) !== 0x3a) return false;

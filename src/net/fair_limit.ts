@@ -100,17 +100,30 @@ export class FairLimit {
   };
 }
 
-/** Runs `work` within a limit that starts again if this program ran late; its signal fires with a `TimeoutError`. */
+/** How long work may go on after its signal has fired, in milliseconds. Work that goes on for longer is given up. */
+const GRACE_MS = 1000;
+
+/**
+ * Runs `work` within a limit that starts again if this program ran late; its signal fires with a `TimeoutError`. Rejects
+ * with the same error if the work does not end then, so that whoever waits for it never waits for ever.
+ */
 export async function withinLimit<Result>(
   limitMs: number,
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const controller = new AbortController();
-  const giveUp = () => controller.abort(new DOMException("the limit has passed", "TimeoutError"));
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  let grace: ReturnType<typeof setTimeout> | undefined;
+  const giveUp = () => {
+    const reason = new DOMException("the limit has passed", "TimeoutError");
+    controller.abort(reason);
+    grace = setTimeout(() => reject(reason), GRACE_MS);
+  };
   const limit = new FairLimit(limitMs, giveUp, { startsAnew: true });
   try {
-    return await work(controller.signal);
+    return await Promise.race([work(controller.signal), givenUp]);
   } finally {
     limit.clear();
+    clearTimeout(grace);
   }
 }

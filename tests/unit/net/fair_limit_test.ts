@@ -116,3 +116,11 @@ Deno.test("withinLimit() tells its work when the limit has passed, and leaves no
   const error = await assertRejects(() => withinLimit(5, waiting), DOMException);
   assertEquals(error.name, "TimeoutError");
 });
+
+Deno.test("withinLimit() gives up work that does not hear its signal", async () => {
+  // A check whose abort was lost would never have ended: its backend was not checked again.
+  const { promise: deaf, resolve } = Promise.withResolvers<void>();
+  const error = await assertRejects(() => withinLimit(20, () => deaf), DOMException);
+  assertEquals(error.name, "TimeoutError");
+  resolve();
+});

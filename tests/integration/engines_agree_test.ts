@@ -51,9 +51,9 @@ const requestHeader: fc.Arbitrary<Pair> = fc.oneof(
   ),
 );
 const responseHeader: fc.Arbitrary<Pair> = fc.tuple(fc.constantFrom(...RESPONSE_NAMES), value);
-// What the URL standard leaves alone: the rest is among the differences.
+// What the URL standard leaves alone: the rest is among the differences. So is `/*`, which the runtime says for `*` too.
 const target = fc.stringMatching(/^\/([a-z0-9~!$&()*+;=:@_-]{1,5}(\/|%2[05F])?){0,4}(\?[a-z0-9=&+%?/]{0,10})?$/)
-  .filter((text) => !text.includes("//") && !/%(?![0-9A-F]{2})/i.test(text));
+  .filter((text) => !text.includes("//") && text !== "/*" && !/%(?![0-9A-F]{2})/i.test(text));
 const body = fc.oneof(
   fc.string({ maxLength: 30 }),
   fc.integer({ min: 1, max: 100_000 }).map((length) => "b".repeat(length)),

@@ -185,7 +185,7 @@ export class DrainingReader implements BodyReader {
   #fittingView({ length, buffer }: Bytes): ArrayBuffer {
     this.#chunkBytes += length;
     if (length >= buffer.byteLength - FRAMING_BYTES) return buffer; // the chunk may go on
-    const wanted = Math.min(this.#chunkBytes, BLOCK_BYTES) + FRAMING_BYTES;
+    const wanted = Math.min(this.#chunkBytes + FRAMING_BYTES, BLOCK_BYTES); // a block has to hold what is read at once
     this.#chunkBytes = 0;
     return wanted > buffer.byteLength ? new ArrayBuffer(wanted) : buffer;
   }
@@ -205,7 +205,8 @@ export class DrainingReader implements BodyReader {
   }
 
   #keep(chunk: Bytes): void {
-    if (this.#used + chunk.length > BLOCK_BYTES) this.#full.push(this.#takeRest() ?? chunk);
+    const full = this.#used + chunk.length > BLOCK_BYTES ? this.#takeRest() : undefined;
+    if (full !== undefined) this.#full.push(full);
     this.#block ??= new Uint8Array(BLOCK_BYTES);
     this.#block.set(chunk, this.#used);
     this.#used += chunk.length;

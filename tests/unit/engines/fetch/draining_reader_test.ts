@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { ChunksTooSmall, DrainingReader } from "../../../../src/engines/fetch/draining_reader.ts";
@@ -51,6 +52,16 @@ Deno.test("DrainingReader reads all that there is in few blocks, and overwrites 
     }),
     { numRuns: 50 },
   );
+});
+
+Deno.test("DrainingReader takes chunks that are larger than its blocks", async () => {
+  // Over TLS its view grew to more than a block, which could not hold what one read gave: the program ended.
+  using pace = new Pace(undefined);
+  const chunks = [100_000, 5, 200_000, 65_536, 65_568, 65_600].map((length, index) => Array(length).fill(index));
+  for (const secure of [false, true]) {
+    const blocks = await readAll(new DrainingReader(source(chunks), pace, secure));
+    assertEquals(Buffer.concat(blocks).equals(Buffer.from(chunks.flat())), true);
+  }
 });
 
 Deno.test("DrainingReader hands out what has come without waiting for more", async () => {

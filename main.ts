@@ -1,6 +1,10 @@
 /** Start: flags, configuration, Roundhouse, signals. Nothing else. */
 
-import { type Command, HELP, parseCommand } from "./src/cli/command.ts";
+import type { AdminTarget } from "./src/cli/admin_call.ts";
+import { ready, reload } from "./src/cli/clients.ts";
+import { type Command, parseCommand } from "./src/cli/command.ts";
+import { helpText } from "./src/cli/help.ts";
+import { writeOut } from "./src/cli/output.ts";
 import { describeConfig } from "./src/config/describe.ts";
 import { LiveConfig } from "./src/config/live_config.ts";
 import { namedSource, STANDARD_INPUT } from "./src/config/load.ts";
@@ -18,6 +22,16 @@ import { WORKER_URL } from "./src/workers/worker_url.ts";
 /** Variables that would redirect the runtime's own sockets: `fetch` obeys the first three, `Deno.serve` the last. */
 const MEDDLING_VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DENO_SERVE_ADDRESS"];
 
+/** Why a start without anything to go by fails, and how to begin. */
+const NOTHING_TO_SERVE = `nothing to serve: got no configuration file and no backend
+
+Begin with backends:
+  roundhouse -b http://127.0.0.1:9001 -b http://127.0.0.1:9002
+or with a file:
+  echo '{ "backends": ["http://127.0.0.1:9001"] }' > config.json
+  roundhouse --config config.json
+`;
+
 async function main(args: readonly string[], signals: Signals): Promise<number> {
   for (const name of MEDDLING_VARIABLES) {
     Deno.env.delete(name);
@@ -26,7 +40,7 @@ async function main(args: readonly string[], signals: Signals): Promise<number> 
   const command = parseCommand(args);
   switch (command.kind) {
     case "help":
-      return print(HELP);
+      return print(helpText(command.topic));
     case "version":
       return print(`roundhouse ${VERSION}${BUILD && ` (${BUILD})`}\n`);
     case "schema":
@@ -35,6 +49,10 @@ async function main(args: readonly string[], signals: Signals): Promise<number> 
       return await check(command, signals);
     case "top":
       return await top(command.adminUrl, signals);
+    case "reload":
+      return await reload(adminTarget(command.adminUrl, signals));
+    case "ready":
+      return await ready(adminTarget(command.adminUrl, signals));
     case "run":
       return await run(command, signals);
   }
@@ -63,13 +81,17 @@ async function check(command: ConfiguredCommand, signals: Signals): Promise<numb
   return print(describeConfig(config).join("\n") + "\n");
 }
 
-/** Watches until a signal ends it. */
-async function top(adminUrl: string, signals: Signals): Promise<number> {
+/** The admin API that a command is a client of. A signal ends its calls. */
+function adminTarget(adminUrl: string, signals: Signals): AdminTarget {
   const stop = new AbortController();
   signals.stopped.then(() => stop.abort());
   signals.onHangUp(() => stop.abort());
-  const token = env("ROUNDHOUSE_ADMIN_TOKEN") || undefined;
-  await runTop({ adminUrl, token, signal: stop.signal, hasColour: (env("NO_COLOR") ?? "") === "" });
+  return { adminUrl, token: env("ROUNDHOUSE_ADMIN_TOKEN") || undefined, signal: stop.signal };
+}
+
+/** Watches until a signal ends it. */
+async function top(adminUrl: string, signals: Signals): Promise<number> {
+  await runTop({ ...adminTarget(adminUrl, signals), hasColour: (env("NO_COLOR") ?? "") === "" });
   return 0;
 }
 
@@ -77,6 +99,8 @@ async function top(adminUrl: string, signals: Signals): Promise<number> {
 async function run(command: ConfiguredCommand, signals: Signals): Promise<number> {
   const live = await load(command, signals);
   if (live === undefined || signals.stopping) return 0;
+  const hasSource = live.file !== null || namedSource({ path: command.configPath, env }) !== undefined;
+  if (!hasSource && live.started.config.backends.length === 0) throw new UsageError(NOTHING_TO_SERVE);
   if (command.watchConfig && live.file === null) {
     throw new ConfigError(["--watch-config: got no file, want one to watch"]);
   }
@@ -134,8 +158,7 @@ async function logged(reload: Promise<unknown>, log: Log): Promise<void> {
 }
 
 function print(text: string): number {
-  const bytes = new TextEncoder().encode(text);
-  for (let written = 0; written < bytes.length;) written += Deno.stdout.writeSync(bytes.subarray(written));
+  writeOut(text);
   return 0;
 }
 

@@ -2,7 +2,10 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import type { Overrides } from "../config/load.ts";
+import { nearest } from "../config/nearest.ts";
 import { UsageError } from "../errors.ts";
+import { commandInfo, type CommandName, COMMANDS, isCommandName } from "./commands.ts";
+import { choicesOf, COMMON_FLAGS, DEFAULT_ADMIN_URL, type Flag, FLAGS, isChoice } from "./flags.ts";
 
 /** What to do. */
 export type Command =
@@ -14,152 +17,166 @@ export type Command =
     readonly watchConfig: boolean;
   }
   | {
-    readonly kind: "top";
+    readonly kind: "top" | "reload" | "ready";
     /** The URL of the admin API: an origin with an optional base path. */
     readonly adminUrl: string;
   }
-  | { readonly kind: "schema" | "version" | "help" };
+  | {
+    readonly kind: "help";
+    /** The command to explain. `undefined`: all of them. */
+    readonly topic: CommandName | undefined;
+  }
+  | { readonly kind: "schema" | "version" };
 
-export const HELP = `roundhouse - a load-balancing HTTP reverse proxy
+type Flags = Readonly<Record<string, unknown>>;
 
-Usage:
-  roundhouse [run] [OPTIONS]         start the proxy and the admin API (the default command)
-  roundhouse check [OPTIONS]         check the configuration and print what it means
-  roundhouse schema                  print the JSON Schema of the configuration file
-  roundhouse top [--admin URL]       show a running roundhouse; plain lines if piped
-  roundhouse --version | --help
-
-Options:
-  -c, --config FILE        configuration file, - for standard input       [config.json if it exists]
-  -b, --backend URL        a backend; may be repeated; replaces the list in the file
-      --health PATH        how backends are checked: a path, tcp or none  [from the file]
-      --host HOST          address that the proxy listens on              [from the file]
-  -p, --port PORT          port of the proxy, 0 for any free one          [from the file]
-      --admin-host HOST    address that the admin API listens on          [from the file]
-      --admin-port PORT    port of the admin API, 0 for any free one      [from the file]
-      --strategy NAME      how a backend is chosen                        [from the file]
-      --engine NAME        how bytes are moved: fetch or wire             [from the file]
-      --workers N|auto     number of workers; auto: one for each core     [from the file]
-      --log-level LEVEL    debug, info, warn or error                     [info]
-      --log-format FORMAT  text or json                                   [text]
-      --watch-config       reload when the file changes                   [off]
-      --admin URL          admin API that top connects to                 [http://127.0.0.1:8081]
-  -h, --help               print this text
-      --version            print the version
-
-Environment variables: ROUNDHOUSE_CONFIG, ROUNDHOUSE_ADMIN_TOKEN, ROUNDHOUSE_LOG_LEVEL.
-Flags override them; they override the file.
-`;
-
-const TEXT_FLAGS = [
-  "config",
-  "backend",
-  "host",
-  "port",
-  "admin-host",
-  "admin-port",
-  "health",
-  "strategy",
-  "engine",
-  "workers",
-  "log-level",
-  "log-format",
-  "admin",
-] as const;
-const SWITCHES = ["help", "version", "watch-config"] as const;
-const ALIASES = { c: "config", b: "backend", p: "port", h: "help" } as const;
-const COMMANDS = ["run", "check", "schema", "top"] as const;
-
-/** The URL of the admin API with the default configuration. */
-const DEFAULT_ADMIN_URL = "http://127.0.0.1:8081";
+/** `HOST:PORT`, with a path perhaps: what stands for a URL with `http://` in front. */
+const HOST_PORT = /^(\[[^\]]+\]|[^\s/:?#@\\[\]]+):\d+(\/.*)?$/;
 
 /**
  * Reads the command line.
  *
- * @throws {UsageError} on an unknown command or flag, a flag without its value, a port or worker count that is no
- * number
+ * @throws {UsageError} on an unknown command or flag, a flag without its value, a value that can't be meant
  */
 export function parseCommand(args: readonly string[]): Command {
-  const flags = parseArgs([...args], {
-    string: TEXT_FLAGS,
-    boolean: SWITCHES,
-    collect: ["backend"],
-    alias: ALIASES,
+  const flags: Flags & { readonly _: readonly unknown[] } = parseArgs(joinDashes(args), {
+    string: FLAGS.flatMap(({ name, value }) => value === undefined ? [] : [name]),
+    boolean: FLAGS.flatMap(({ name, value }) => value === undefined ? [name] : []),
+    collect: FLAGS.flatMap(({ name, isRepeatable }) => isRepeatable === true ? [name] : []),
+    alias: Object.fromEntries(FLAGS.flatMap(({ name, short }) => short === undefined ? [] : [[short, name]])),
     unknown: refuseUnknownFlag,
   });
-  if (flags["help"] === true) return { kind: "help" };
-  if (flags["version"] === true) return { kind: "version" };
-  const [command = "run", ...rest] = flags._.map(String);
-  const kind = COMMANDS.find((known) => known === command);
-  if (kind === undefined) throw new UsageError(`unknown command ${command}`);
+  const [first, ...rest] = flags._.map(String);
+  if (first === "help") return { kind: "help", topic: topicFrom(rest) };
+  const name = first === undefined || first === "version" ? "run" : commandNamed(first);
+  if (flags["help"] === true) return { kind: "help", topic: first === undefined ? undefined : name };
+  if (first === "version" || flags["version"] === true) return { kind: "version" };
   if (rest.length > 0) throw new UsageError(`unexpected argument ${rest[0]}`);
-  if (kind === "schema") return { kind };
-  if (kind === "top") return { kind, adminUrl: adminUrlFrom(flags) };
-  if (flags["admin"] !== undefined) throw new UsageError("--admin is an option of top only");
-  return {
-    kind,
-    configPath: textFlag(flags, "config"),
-    overrides: overridesFrom(flags),
-    watchConfig: flags["watch-config"] === true,
-  };
+  return commandFrom(name, flags);
+}
+
+function commandFrom(name: CommandName, flags: Flags): Command {
+  const own = commandInfo(name).flags;
+  const foreign = FLAGS.find((flag) =>
+    isGiven(flags[flag.name]) && !own.includes(flag) && !COMMON_FLAGS.includes(flag)
+  );
+  if (foreign !== undefined) throw new UsageError(`${name} has no option --${foreign.name}`);
+  switch (name) {
+    case "schema":
+      return { kind: name };
+    case "top":
+    case "reload":
+    case "ready":
+      return { kind: name, adminUrl: adminUrlFrom(flags) };
+    case "run":
+    case "check":
+      return {
+        kind: name,
+        configPath: textFlag(flags, "config"),
+        overrides: overridesFrom(flags),
+        watchConfig: flags["watch-config"] === true,
+      };
+  }
+}
+
+/** `--config -` as `--config=-`, because the parser takes a lone dash for an argument. */
+function joinDashes(args: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const last = joined.at(-1);
+    if (arg === "-" && last?.startsWith("--") && !last.includes("=")) joined[joined.length - 1] = `${last}=-`;
+    else joined.push(arg);
+  }
+  return joined;
+}
+
+function commandNamed(word: string): CommandName {
+  if (isCommandName(word)) return word;
+  const known = [...Object.keys(COMMANDS), "help", "version"];
+  throw new UsageError(`unknown command ${word}${didYouMean(word, known)}`);
+}
+
+function topicFrom(words: readonly string[]): CommandName | undefined {
+  const [word, extra] = words;
+  if (extra !== undefined) throw new UsageError(`unexpected argument ${extra}`);
+  return word === undefined || word === "help" || word === "version" ? undefined : commandNamed(word);
 }
 
 function refuseUnknownFlag(arg: string, key?: string): boolean {
-  if (key !== undefined) throw new UsageError(`unknown option ${arg}`);
-  return true; // a positional argument: the command
+  if (key === undefined) return true; // a positional argument: the command
+  const known = FLAGS.map(({ name }) => name);
+  throw new UsageError(`unknown option ${arg}${arg.startsWith("--") ? didYouMean(key, known, "--") : ""}`);
 }
 
-function overridesFrom(flags: Record<string, unknown>): Overrides {
+function didYouMean(word: string, known: readonly string[], prefix = ""): string {
+  const meant = nearest(word, known);
+  return meant === undefined ? "" : `; did you mean ${prefix}${meant}?`;
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== false && Object(value).length !== 0;
+}
+
+function overridesFrom(flags: Flags): Overrides {
   const backends = flags["backend"];
   const values = {
     backends: Array.isArray(backends) && backends.length > 0
-      ? backends.map((url) => needValue("backend", url))
+      ? backends.map((url) => asUrl(needValue("backend", url)))
       : undefined,
     host: textFlag(flags, "host"),
     port: numberFlag(flags, "port"),
     adminHost: textFlag(flags, "admin-host"),
     adminPort: numberFlag(flags, "admin-port"),
     health: healthFlag(flags),
-    strategy: textFlag(flags, "strategy"),
-    engine: textFlag(flags, "engine"),
+    strategy: choiceFlag(flags, "strategy"),
+    engine: choiceFlag(flags, "engine"),
     workers: flags["workers"] === "auto" ? "auto" : numberFlag(flags, "workers"),
-    logLevel: textFlag(flags, "log-level"),
-    logFormat: textFlag(flags, "log-format"),
+    logLevel: choiceFlag(flags, "log-level"),
+    logFormat: choiceFlag(flags, "log-format"),
   };
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
-/** The URL for `top`. Refuses all other options, because `top` does not use them. */
-function adminUrlFrom(flags: Record<string, unknown>): string {
-  const other = [...TEXT_FLAGS, ...SWITCHES].find((name) => {
-    return name !== "admin" && flags[name] !== undefined && flags[name] !== false && Object(flags[name]).length !== 0;
-  });
-  if (other !== undefined) throw new UsageError(`top has no option --${other}`);
-  const text = textFlag(flags, "admin") ?? DEFAULT_ADMIN_URL;
+function asUrl(text: string): string {
+  return HOST_PORT.test(text) ? `http://${text}` : text;
+}
+
+function adminUrlFrom(flags: Flags): string {
+  const text = asUrl(textFlag(flags, "admin") ?? DEFAULT_ADMIN_URL);
   const url = URL.parse(text);
   const isPlain = url !== null && /^https?:$/.test(url.protocol) &&
     url.username + url.password + url.search + url.hash === "";
-  if (!isPlain) throw new UsageError(`--admin wants an http:// or https:// URL, got ${text}`);
+  if (!isPlain) throw new UsageError(`--admin wants an http:// or https:// URL, or HOST:PORT, got ${text}`);
   return text;
 }
 
-function textFlag(flags: Record<string, unknown>, name: string): string | undefined {
+function textFlag(flags: Flags, name: string): string | undefined {
   const value = flags[name];
-  if (Array.isArray(value)) throw new UsageError(`--${name} may be given once`);
   return value === undefined ? undefined : needValue(name, value);
 }
 
-function numberFlag(flags: Record<string, unknown>, name: string): number | undefined {
+function numberFlag(flags: Flags, name: string): number | undefined {
   const text = textFlag(flags, name);
   if (text === undefined) return undefined;
   if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--${name} wants a whole number, got ${text}`);
   return Number(text);
 }
 
-function healthFlag(flags: Record<string, unknown>): string | undefined {
+function choiceFlag(flags: Flags, name: string): string | undefined {
+  const text = textFlag(flags, name);
+  const flag = FLAGS.find((flag: Flag) => flag.name === name);
+  if (text === undefined || flag === undefined || isChoice(flag, text)) return text;
+  const choices = choicesOf(flag);
+  const meant = didYouMean(text.replace(/:.*$/, ":NAME"), choices);
+  throw new UsageError(`--${name} wants one of ${choices.join(", ")}, got ${text}${meant}`);
+}
+
+function healthFlag(flags: Flags): string | undefined {
   const health = textFlag(flags, "health");
   if (health === undefined || health === "tcp" || health === "none" || health.startsWith("/")) return health;
-  throw new UsageError(`--health wants a path that begins with /, tcp or none, got ${health}`);
+  throw new UsageError(
+    `--health wants a path that begins with /, tcp or none, got ${health}${didYouMean(health, ["tcp", "none"])}`,
+  );
 }
 
 function needValue(name: string, value: unknown): string {

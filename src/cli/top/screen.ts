@@ -1,5 +1,6 @@
 /** Draws on a terminal and restores it at the end. */
 
+import { writeOut } from "../output.ts";
 import type { Line, Style } from "./table.ts";
 
 /** Select Graphic Rendition. */
@@ -70,10 +71,4 @@ export class Screen {
     writeOut(LEAVE);
     if (Deno.stdin.isTerminal()) Deno.stdin.setRaw(false);
   }
-}
-
-/** Writes all of it to standard output. */
-export function writeOut(text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  for (let written = 0; written < bytes.length;) written += Deno.stdout.writeSync(bytes.subarray(written));
 }

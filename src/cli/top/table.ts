@@ -11,6 +11,7 @@ import {
 import type { History } from "../../admin/dashboard/history.js";
 import type { BackendStatus, Status } from "../../admin/dashboard/status.d.ts";
 import { healthOf, reasonOf, verdictOf } from "../../admin/dashboard/verdict.js";
+import { printable } from "../admin_call.ts";
 
 /** How a piece of a line looks on a terminal. */
 export type Style = "plain" | "bold" | "faint" | "good" | "warning" | "bad";
@@ -179,9 +180,4 @@ export function plainLines({ status, history, now }: View): string[] {
 
 function rounded(value: number | null, places: number): string {
   return value === null ? "-" : String(Number(value.toFixed(places)));
-}
-
-/** Replaces control characters, so that texts of a backend can't move the cursor or break a line or a field. */
-export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }

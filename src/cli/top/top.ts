@@ -2,30 +2,14 @@
 
 import { History } from "../../admin/dashboard/history.js";
 import type { Status } from "../../admin/dashboard/status.d.ts";
-import { messageOf } from "../../errors.ts";
-import { Screen, writeOut } from "./screen.ts";
-import { type Line, PLAIN_TITLES, plainLines, printable, screen, type View } from "./table.ts";
+import { AdminCallError, type AdminTarget, callAdmin, failureOf } from "../admin_call.ts";
+import { writeOut } from "../output.ts";
+import { Screen } from "./screen.ts";
+import { type Line, PLAIN_TITLES, plainLines, screen, type View } from "./table.ts";
 
-export interface TopOptions {
-  /** The URL of the admin API. */
-  readonly adminUrl: string;
-  readonly token: string | undefined;
-  /** Ends it. */
-  readonly signal: AbortSignal;
+export interface TopOptions extends AdminTarget {
   /** Whether a terminal's colours may be used. */
   readonly hasColour: boolean;
-}
-
-/** Why there is no status to show. The message is one line for the user. */
-export class TopError extends Error {
-  override readonly name = "TopError";
-  /** Whether to try again: there was no answer, as during a restart of roundhouse. */
-  readonly mayPass: boolean;
-
-  constructor(message: string, mayPass: boolean) {
-    super(message);
-    this.mayPass = mayPass;
-  }
 }
 
 const EVERY_MS = 1000;
@@ -43,10 +27,11 @@ interface Output {
 /**
  * Runs until `signal` fires or its output is closed.
  *
- * @throws {TopError} when the first request gets no valid answer, or a later one is refused
+ * @throws {AdminCallError} when the first request gets no valid answer, or a later one is refused
  */
-export async function runTop({ adminUrl, token, signal, hasColour }: TopOptions): Promise<void> {
-  let status = await fetchStatus(adminUrl, token, signal);
+export async function runTop(options: TopOptions): Promise<void> {
+  const { signal, hasColour } = options;
+  let status = await fetchStatus(options);
   if (status === undefined) return;
   const output = Deno.stdout.isTerminal() ? onScreen(new Screen(hasColour)) : asLines();
   const history = new History();
@@ -59,8 +44,8 @@ export async function runTop({ adminUrl, token, signal, hasColour }: TopOptions)
         output.show({ status, history, now: Date.parse(status.startedAt) + status.uptimeSeconds * 1000 });
       }
       await next;
-      status = await fetchStatus(adminUrl, token, signal).catch((error) => {
-        if (!(error instanceof TopError) || !error.mayPass) throw error;
+      status = await fetchStatus(options).catch((error) => {
+        if (!(error instanceof AdminCallError) || !error.mayPass) throw error;
         history.interrupt();
         output.lost(error.message);
         return undefined;
@@ -74,64 +59,20 @@ export async function runTop({ adminUrl, token, signal, hasColour }: TopOptions)
 }
 
 /**
- * The answer of `GET /status`; `undefined` when `signal` fires first.
+ * The answer of `GET /status`; `undefined` when the signal fires first.
  *
- * @throws {TopError}
+ * @throws {AdminCallError}
  */
-async function fetchStatus(
-  adminUrl: string,
-  token: string | undefined,
-  signal: AbortSignal,
-): Promise<Status | undefined> {
-  const url = new URL("status", adminUrl.endsWith("/") ? adminUrl : `${adminUrl}/`);
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
-  const headers: HeadersInit = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  try {
-    const response = await fetch(url, { headers, signal: limit });
-    const text = await response.text();
-    const body: unknown = parsed(text);
-    return statusFrom(adminUrl, response.status, body, token !== undefined);
-  } catch (error) {
-    if (signal.aborted) return undefined;
-    if (error instanceof TopError) throw error;
-    const isLate = error instanceof DOMException && error.name === "TimeoutError";
-    throw new TopError(`${adminUrl}: ${isLate ? "no answer" : causeOf(error)}`, true);
-  }
-}
-
-/** The parsed answer, with control characters replaced, because the server may be hostile. `undefined`: not JSON. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text, (_, value) => typeof value === "string" ? printable(value) : value);
-  } catch {
-    return undefined;
-  }
-}
-
-function statusFrom(adminUrl: string, code: number, body: unknown, hasToken: boolean): Status {
-  const { detail, backends, startedAt } = Object(body);
-  if (code === 401) {
-    const what = hasToken
-      ? "refuses the token in ROUNDHOUSE_ADMIN_TOKEN"
-      : "requires a token: set ROUNDHOUSE_ADMIN_TOKEN";
-    throw new TopError(`${adminUrl}: the admin server ${what}`, false);
-  }
-  if (code !== 200) {
-    throw new TopError(
-      `${adminUrl}: got status ${code}${typeof detail === "string" ? `: ${detail}` : ""}`,
-      code >= 500,
-    );
-  }
+async function fetchStatus(target: AdminTarget): Promise<Status | undefined> {
+  const { adminUrl } = target;
+  const answer = await callAdmin(target, { method: "GET", path: "status", withinMs: ANSWER_WITHIN_MS });
+  if (answer === undefined) return undefined;
+  if (answer.status !== 200) throw new AdminCallError(failureOf(adminUrl, answer), answer.status >= 500);
+  const { backends, startedAt } = Object(answer.body);
   if (!Array.isArray(backends) || typeof startedAt !== "string") {
-    throw new TopError(`${adminUrl}: this is not the admin API of roundhouse`, false);
+    throw new AdminCallError(`${adminUrl}: this is not the admin API of roundhouse`, false);
   }
-  return body as Status; // from the same version, or from one with the same fields
-}
-
-/** The last part of the runtime's message, such as `Connection refused (os error 111)`. */
-function causeOf(error: unknown): string {
-  const text = messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
-  return text.slice(text.lastIndexOf(": ") + 1).trim();
+  return answer.body as Status; // from the same version, or from one with the same fields
 }
 
 function onScreen(terminal: Screen): Output {

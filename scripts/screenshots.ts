@@ -97,7 +97,13 @@ function backendStatus(
     maxConnections: isBackup ? null : 200,
     totalRequests: totals[index] ?? 0,
     totalFailures: failures[index] ?? 0,
-    latencyMs: { ewma: isBackup ? null : [11.8, 12.6, 9.4][index] ?? null },
+    responses: { "2xx": (totals[index] ?? 0) - (failures[index] ?? 0), "3xx": 0, "4xx": 0, "5xx": 0 },
+    latencyMs: {
+      ewma: isBackup ? null : [11.8, 12.6, 9.4][index] ?? null,
+      p50: isBackup ? null : [8.2, 8.4, 6.9][index] ?? null,
+      p95: isBackup ? null : [14.1, 15.8, 11.2][index] ?? null,
+      p99: isBackup ? null : [22.5, 24.1, 18.4][index] ?? null,
+    },
     lastCheck: alive
       ? { at: at(checkedAt), ok: true, status: 200, durationMs: [1.4, 1.9, 1.1, 2.2][index] ?? 1, error: null }
       : { at: at(checkedAt), ok: false, status: null, durationMs: 0.6, error: "connection refused" },

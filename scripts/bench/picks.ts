@@ -64,7 +64,7 @@ function prepare(config: StrategyConfig, backends: number, requests: readonly Pi
     const url = `http://10.0.${index >> 8}.${index & 255}:8080`;
     const backend = pool.add(backendSpecSchema.parse({ url }), "measured");
     for (let connection = 0; connection < index * 5 % 8; connection++) backend.lease();
-    backend.answered(1 + index * 7 % 50);
+    backend.answered(200, 1 + index * 7 % 50);
   }
   const balancer = new LoadBalancer(pool, strategyFactory(config));
   const startedAt = performance.now();

@@ -1,6 +1,7 @@
 /** How the admin API shows a backend, as JSON. */
 
-import type { Backend, BackendChange, CheckResult } from "../pool/backend.ts";
+import type { Backend, BackendChange, CheckResult, Responses } from "../pool/backend.ts";
+import type { Percentiles } from "../memory/recent_times.ts";
 import type { BackendState } from "../memory/setting_cells.ts";
 
 /** A backend in `GET /status`, `GET /backends` and the responses to changes. Unknown values are `null`. */
@@ -15,10 +16,15 @@ export interface BackendView {
   readonly maxConnections: number | null;
   readonly totalRequests: number;
   readonly totalFailures: number;
-  readonly latencyMs: { readonly ewma: number | null };
+  /** Answers to attempts. */
+  readonly responses: Responses;
+  readonly latencyMs: LatencyView;
   readonly lastCheck: CheckResult | null;
   readonly lastChange: BackendChange | null;
 }
+
+/** Times to the response heads of the last minute; all are `null` without traffic in that time. */
+export type LatencyView = { readonly [figure in "ewma" | keyof Percentiles]: number | null };
 
 /** The present values of a backend, in the order of the API documentation. */
 export function backendView(backend: Backend): BackendView {
@@ -33,10 +39,17 @@ export function backendView(backend: Backend): BackendView {
     maxConnections: backend.maxConnections,
     totalRequests: backend.totalRequests,
     totalFailures: backend.totalFailures,
-    latencyMs: { ewma: backend.latencyMs },
+    responses: backend.responses,
+    latencyMs: latencyView(backend),
     lastCheck: backend.lastCheck,
     lastChange: backend.lastChange,
   };
+}
+
+/** An average that the last minute has not confirmed is not shown as the present one. */
+function latencyView(backend: Backend): LatencyView {
+  const recent = backend.recentLatency();
+  return recent === null ? { ewma: null, p50: null, p95: null, p99: null } : { ewma: backend.latencyMs, ...recent };
 }
 
 /** A response with JSON. Status 200 and `application/json` unless `init` says otherwise. */

@@ -1,5 +1,5 @@
 /**
- * The current connections of each backend, and its totals of attempts and failures. There are two tables:
+ * The current connections of each backend, and its totals of attempts, answers and failures. There are two tables:
  * - One line for each backend. It holds the count that is compared with the backend's limit. Any isolate writes it.
  * - One line for each backend and isolate (a stripe). It holds the isolate's current connections. These use `Atomics`,
  *   because the control plane sets those of a dead isolate to zero. It also holds the isolate's totals, 64-bit floats
@@ -14,6 +14,10 @@ import { SLOTS } from "./slots.ts";
 const CURRENT = 0;
 const REQUESTS = 1;
 const FAILURES = 2;
+const ANSWERS = 3; // one cell for each class of `ANSWER_CLASSES`
+
+/** The classes of statuses that are counted, by their first digit. */
+export const ANSWER_CLASSES = [2, 3, 4, 5] as const;
 
 /** One isolate's view of the connections. */
 export class ConnectionCells {
@@ -88,6 +92,17 @@ export class ConnectionCells {
   /** Counts an attempt that failed because of the backend. */
   countFailure(slot: number): void {
     this.#count(this.#stripe(slot, this.#isolate), FAILURES);
+  }
+
+  /** Counts the answer to an attempt. */
+  countAnswer(slot: number, status: number): void {
+    const index = Math.floor(status / 100) - ANSWER_CLASSES[0];
+    if (index >= 0 && index < ANSWER_CLASSES.length) this.#count(this.#stripe(slot, this.#isolate), ANSWERS + index);
+  }
+
+  /** Answers to attempts with a status of each class of `ANSWER_CLASSES`, of all isolates. */
+  answers(slot: number): readonly number[] {
+    return ANSWER_CLASSES.map((_, index) => this.#sum(slot, ANSWERS + index));
   }
 
   /** Attempts, of all isolates. */

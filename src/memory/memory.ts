@@ -10,12 +10,13 @@ import { Arena, type Shared } from "./arena.ts";
 import { ConnectionCells } from "./connection_cells.ts";
 import { HealthCells } from "./health_cells.ts";
 import { PoolCells } from "./pool_cells.ts";
+import { RecentTimes } from "./recent_times.ts";
 import { RequestMetrics } from "./request_metrics.ts";
 import { type RequestSums, RequestTotals } from "./request_totals.ts";
 import { RetryBudget } from "./retry_budget.ts";
 import { SettingCells } from "./setting_cells.ts";
 import { SlotAllotment } from "./slot_allotment.ts";
-import { POOLS } from "./slots.ts";
+import { POOLS, SLOTS } from "./slots.ts";
 import { BoundTickets, WaitingLine } from "./waiting_line.ts";
 
 /** The requests of the whole process. */
@@ -35,6 +36,8 @@ export interface Reclaimed {
 /** One isolate's view of the shared memory. */
 export class Memory {
   readonly answers: AnswerCells;
+  /** The time until the head of each backend's answers. The entries are slots. */
+  readonly latencies: RecentTimes;
   readonly health: HealthCells;
   readonly settings: SettingCells;
   readonly connections: ConnectionCells;
@@ -62,7 +65,8 @@ export class Memory {
   }
 
   static #lines(isolates: number): number {
-    return AnswerCells.lines + HealthCells.lines + SettingCells.lines + ConnectionCells.lines(isolates) +
+    return AnswerCells.lines + RecentTimes.lines(SLOTS) + HealthCells.lines + SettingCells.lines +
+      ConnectionCells.lines(isolates) +
       RequestTotals.lines(isolates) + RequestMetrics.lines(isolates) + BoundTickets.lines(isolates) +
       POOLS * PoolMemory.lines(isolates);
   }
@@ -72,6 +76,7 @@ export class Memory {
     this.isolates = arena.isolates;
     this.isolate = arena.isolate;
     this.answers = new AnswerCells(arena);
+    this.latencies = new RecentTimes(arena, SLOTS);
     this.health = new HealthCells(arena, this.answers);
     this.settings = new SettingCells(arena);
     this.connections = new ConnectionCells(arena, this.settings);
@@ -100,6 +105,7 @@ export class Memory {
   /** Prepares a slot for a new backend: up, active, all counts 0. The slot must be unused. */
   resetSlot(slot: number): void {
     this.answers.reset(slot);
+    this.latencies.reset(slot);
     this.health.reset(slot);
     this.settings.reset(slot);
     this.connections.reset(slot);

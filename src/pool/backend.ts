@@ -3,9 +3,10 @@
 import { createHash } from "node:crypto";
 import type { BackendSpec } from "../config/schema.ts";
 import type { AnswerCells } from "../memory/answer_cells.ts";
-import type { ConnectionCells } from "../memory/connection_cells.ts";
+import { ANSWER_CLASSES, type ConnectionCells } from "../memory/connection_cells.ts";
 import type { HealthCells } from "../memory/health_cells.ts";
 import type { PoolMemory } from "../memory/memory.ts";
+import type { Percentiles, RecentTimes } from "../memory/recent_times.ts";
 import type { BackendState, SettingCells } from "../memory/setting_cells.ts";
 
 /** The result of a health check, as `GET /status` shows it. */
@@ -40,6 +41,9 @@ export interface LastingConnection {
   /** Closes the connection on both sides, because the backend has left. */
   goAway(): void;
 }
+
+/** Counts of answers by class of status. */
+export type Responses = Readonly<Record<`${typeof ANSWER_CLASSES[number]}xx`, number>>;
 
 /** How fast old response times lose weight, in milliseconds (the decay of the peak EWMA). */
 const LATENCY_DECAY_MS = 10_000;
@@ -83,9 +87,10 @@ export class Backend {
   readonly #settings: SettingCells;
   readonly #connections: ConnectionCells;
   readonly #answers: AnswerCells;
+  readonly #latencies: RecentTimes;
 
   constructor(spec: BackendSpec, slot: number, shared: PoolMemory) {
-    const { health, settings, connections, answers } = shared.memory;
+    const { health, settings, connections, answers, latencies } = shared.memory;
     const url = new URL(spec.url);
     this.id = backendId(spec.url);
     this.url = spec.url;
@@ -101,6 +106,7 @@ export class Backend {
     this.#settings = settings;
     this.#connections = connections;
     this.#answers = answers;
+    this.#latencies = latencies;
   }
 
   /** The backend as a configuration would describe it now. */
@@ -208,6 +214,17 @@ export class Backend {
     return this.#connections.failures(this.slot);
   }
 
+  /** Answers to attempts by class of status (`2xx`), of all isolates. */
+  get responses(): Responses {
+    const counts = this.#connections.answers(this.slot);
+    return Object.fromEntries(ANSWER_CLASSES.map((digit, index) => [`${digit}xx`, counts[index]])) as Responses;
+  }
+
+  /** The times to the response heads of the last minute; `null`: there were none. */
+  recentLatency(nowMs = Date.now()): Percentiles | null {
+    return this.#latencies.percentiles([this.slot], nowMs);
+  }
+
   /** Peak EWMA of the time to the response head, in milliseconds; `null` before the first answer. */
   get latencyMs(): number | null {
     return this.#answers.latencyMs(this.slot);
@@ -267,9 +284,11 @@ export class Backend {
   }
 
   /** Records a response head, which arrived `latencyMs` after the attempt began. */
-  answered(latencyMs: number): void {
+  answered(status: number, latencyMs: number, nowMs = Date.now()): void {
     this.clearConnectFailures();
-    this.#answers.recordLatency(this.slot, latencyMs, Date.now(), LATENCY_DECAY_MS);
+    this.#connections.countAnswer(this.slot, status);
+    this.#answers.recordLatency(this.slot, latencyMs, nowMs, LATENCY_DECAY_MS);
+    this.#latencies.record(this.slot, latencyMs, nowMs);
   }
 
   /** Counts an attempt that failed because of the backend. */

@@ -135,7 +135,7 @@ async function forward(story: Story): Promise<Ending> {
 }
 
 function answered(story: Story, backend: Backend, status: number, latencyMs: number): void {
-  backend.answered(latencyMs);
+  backend.answered(status, latencyMs);
   if (status >= 500) story.pool.passive.serverError(backend, status);
 }
 

@@ -397,7 +397,7 @@ Deno.test("admin GET /status has exactly these fields", async () => {
   const backend = admin.backend();
   admin.pool.shared.memory.requests.started();
   using _lease = { [Symbol.dispose]: ((lease) => () => lease?.release())(backend.lease()) };
-  backend.answered(12.5);
+  backend.answered(200, 12.5);
   backend.countFailure();
   backend.lastCheck = { at: "2026-11-22T10:00:00.000Z", ok: true, status: 200, durationMs: 0.8, error: null };
   backend.lastChange = { at: "2026-11-22T10:00:00.000Z", to: "up", reason: "check passed" };
@@ -423,7 +423,8 @@ Deno.test("admin GET /status has exactly these fields", async () => {
       currentConnections: 1,
       totalRequests: 1,
       totalFailures: 1,
-      latencyMs: { ewma: 12.5 },
+      responses: { ...unused.responses, "2xx": 1 },
+      latencyMs: { ewma: 12.5, p50: 12.75, p95: 12.75, p99: 12.75 },
       lastCheck: { at: "2026-11-22T10:00:00.000Z", ok: true, status: 200, durationMs: 0.8, error: null },
       lastChange: { at: "2026-11-22T10:00:00.000Z", to: "up", reason: "check passed" },
     }, unused],

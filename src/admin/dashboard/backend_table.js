@@ -128,7 +128,8 @@ class Row {
     this.#part("bar").style.width = `${Math.round((share ?? 0) * 1000) / 10}%`;
     this.#set("connections", formatCount(currentConnections));
     this.#set("limit", maxConnections === null ? "" : ` of ${formatCount(maxConnections)}`);
-    this.#set("latency", formatLatency(latencyMs.ewma));
+    this.#set("latency", formatLatency(latencyMs.p50));
+    this.#set("slow-latency", latencyMs.p95 === null ? "" : `p95 ${formatLatency(latencyMs.p95)}`);
     this.#set("failures", formatCount(failures));
     this.#set("all-failures", totalFailures > failures ? `${formatCount(totalFailures)} in all` : "");
     setData(this.#part("failures"), "some", String(failures > 0));

@@ -56,7 +56,7 @@ Deno.test("metricFamilies() shows each backend as GET /status does", () => {
   pool.setUp(backend, false, "");
   pool.update(backend, { weight: 5, maxConnections: 9, state: "draining" }, "");
   const lease = backend.lease();
-  backend.answered(250);
+  backend.answered(200, 250);
   backend.countFailure();
   backend.checks.failed += 3;
   backend.lastCheck = { at: "", ok: false, status: null, durationMs: 4, error: "" };

@@ -20,7 +20,7 @@ function strategyOf(pool: ServerPool, seed = 1): { strategy: Strategy; clock: { 
 }
 
 function measure(pool: ServerPool, latencies: readonly number[]): void {
-  pool.backends.forEach((backend, index) => backend.answered(latencies[index] ?? 0));
+  pool.backends.forEach((backend, index) => backend.answered(200, latencies[index] ?? 0));
 }
 
 function backendAt(pool: ServerPool, index: number): Backend {
@@ -86,13 +86,13 @@ Deno.test("leastLatency() keeps to what the request accepts when it draws the se
 Deno.test("leastLatency() tries a backend without a measure at once, with one request until it has answered", () => {
   const pool = poolOf([1, 1]);
   const fresh = backendAt(pool, 1);
-  backendAt(pool, 0).answered(1);
+  backendAt(pool, 0).answered(200, 1);
   const { strategy } = strategyOf(pool);
   assertEquals(strategy.pick(pickRequest())?.url, fresh.url);
   const lease = fresh.lease();
   assertEquals(countPicks(strategy, 100), { "http://backend-1": 100 });
   lease?.release();
-  fresh.answered(0.5);
+  fresh.answered(200, 0.5);
   assertEquals(countPicks(strategy, 100), { [fresh.url]: 100 });
 });
 
@@ -100,7 +100,7 @@ Deno.test("leastLatency() tries a backend without a measure at once, with one re
 // it would have drawn all traffic while passive ejection is off.
 Deno.test("leastLatency() tries a backend that never answers once in ten seconds", () => {
   const pool = poolOf([1, 1]);
-  backendAt(pool, 0).answered(5);
+  backendAt(pool, 0).answered(200, 5);
   const { strategy, clock } = strategyOf(pool);
   let tries = 0;
   for (; clock.nowMs < 101_000; clock.nowMs += 10) {

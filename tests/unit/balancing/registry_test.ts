@@ -25,7 +25,7 @@ Deno.test("strategyFactory() has every strategy under its name", () => {
 
 Deno.test("strategyFactory() makes least-latency", () => {
   const pool = poolOf([1, 1]);
-  pool.backends.forEach((backend, index) => backend.answered(index === 0 ? 900 : 1));
+  pool.backends.forEach((backend, index) => backend.answered(200, index === 0 ? 900 : 1));
   const balancer = new LoadBalancer(pool, strategyFactory(configured("least-latency")));
   assertEquals(countPicks(balancer, 20), { "http://backend-2": 20 });
 });

@@ -191,7 +191,7 @@ async function run(world: ReturnType<typeof isolates>, happenings: readonly Happ
       const backend = pool.backends[happening.backend] ?? raise();
       if (happening.type === "unreachable") passive.connectFailed(backend, "refused");
       if (happening.type === "failure") passive.failed(backend, "lost");
-      if (happening.type === "answered") backend.answered(1);
+      if (happening.type === "answered") backend.answered(200, 1);
       if (happening.type === "check passed") {
         world.pool.setUp(world.pool.backends[happening.backend] ?? raise(), true, "");
       }

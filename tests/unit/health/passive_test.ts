@@ -45,7 +45,7 @@ Deno.test("PassiveHealth.connectFailed() marks a backend down at the configured 
   passive.connectFailed(backend, "connection refused");
   passive.connectFailed(backend, "connection refused");
   assertEquals(events, []);
-  backend.answered(1); // ends the row
+  backend.answered(200, 1); // ends the row
   for (let time = 0; time < 3; time++) passive.connectFailed(backend, "connection refused");
   assertEquals(events, ["down 1: connect failed: connection refused"]);
   passive.connectFailed(backend, "connection refused");

@@ -28,7 +28,12 @@ function texts(lines: readonly Line[]): string[] {
 }
 
 Deno.test("screen() tells the whole, who is down and why, and a line for each backend in columns", () => {
-  const a = backendStatus("a", { weight: 2, maxConnections: 100, currentConnections: 1, latencyMs: { ewma: 1.23 } });
+  const a = backendStatus("a", {
+    weight: 2,
+    maxConnections: 100,
+    currentConnections: 1,
+    latencyMs: { ewma: 1.23, p50: 1, p95: 2, p99: 3 },
+  });
   assertEquals(texts(screen(view([a, backendStatus("b", DOWN)], 3), 40)), [
     "roundhouse 1.2.3  round-robin, engine fetch, 1 worker, up for 1 min",
     "6.0 requests/s  2 in flight  0 queued  6 requests  0 failed  0 retried",
@@ -59,7 +64,7 @@ Deno.test("frame() cuts lines at the width by what is seen of them, with colours
 });
 
 Deno.test("plainLines() has one line a backend with as many fields as titles, and one for an empty pool", () => {
-  const a = backendStatus("a", { latencyMs: { ewma: 1.26 } });
+  const a = backendStatus("a", { latencyMs: { ewma: 1.26, p50: 1, p95: 2, p99: 3 } });
   const lines = plainLines(view([a, backendStatus("b", DOWN)], 1));
   assertEquals(lines, [
     "2026-01-01T00:01:00Z\thttp://a\tup\tactive\t0.5\t1\t0\t1.3\t1\t0\t1\t-",

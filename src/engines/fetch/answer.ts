@@ -5,6 +5,7 @@ import type { HeaderPair } from "../../proxy/message.ts";
 import { forCompression } from "./compression.ts";
 import { relayBesideUpload } from "./early_response.ts";
 import { brokenBody, gather, type Gathered, MOST_GATHERED_BYTES } from "./gather.ts";
+import type { LargeAnswers } from "./large_answers.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import type { RequestBody } from "./request_body.ts";
 
@@ -33,6 +34,7 @@ export interface AnswerOwner {
   readonly request: FetchRequestHead;
   /** Whether the runtime compresses responses. */
   readonly compresses: boolean;
+  readonly largeAnswers: LargeAnswers;
   /** The request's body while it is still arriving. */
   readonly upload: RequestBody | undefined;
   /** Fires when the request has taken too long; `undefined`: there is no limit for it. */
@@ -68,10 +70,12 @@ export class FetchAnswer implements Answer {
   }
 
   async relay(headers: HeaderPair[]): Promise<Relayed> {
-    const { request, compresses } = this.#owner;
+    const { request, compresses, largeAnswers } = this.#owner;
     const { status } = this.#response;
     if (request.mayBeKeptHttp10 || request.secure) this.#gathered ??= await this.#gatherWhole();
     const said = compresses ? forCompression(request, status, headers) : headers;
+    const turn = largeAnswers.turnFor(this.#bodyBytes);
+    if (turn !== undefined) await turn;
     await this.#owner.respond(new Response(this.#bodyFor(said), { status: statusFor(status), headers: said }));
     return UNSEEN;
   }
@@ -79,6 +83,14 @@ export class FetchAnswer implements Answer {
   discard(): void {
     const body = this.#gathered ?? this.#response.body;
     if (body instanceof ReadableStream) body.cancel().catch(() => {}); // it may have failed; nobody reads it
+  }
+
+  /** The length of the body that the runtime is going to move; `undefined`: unknown. */
+  get #bodyBytes(): number | undefined {
+    const { body, headers } = this.#response;
+    if (body === null || this.#gathered instanceof Uint8Array) return 0;
+    const length = headers.get("content-length");
+    return length === null ? undefined : Number(length);
   }
 
   #bodyFor(said: readonly HeaderPair[]): Gathered | null {

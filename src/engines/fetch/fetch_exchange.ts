@@ -27,6 +27,7 @@ import { fromFetchError, type UploadState } from "./fetch_error.ts";
 import { outgoingHeaders } from "./outgoing_headers.ts";
 import { brokenBody, CUT_ON_PURPOSE } from "./gather.ts";
 import { isReachable } from "./reachable.ts";
+import type { LargeAnswers } from "./large_answers.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
 import { urlFor } from "./target_url.ts";
@@ -46,6 +47,7 @@ export interface FetchContext extends FetchLimits {
   readonly pace: Pace;
   /** Whether the runtime compresses responses. */
   readonly compresses: boolean;
+  readonly largeAnswers: LargeAnswers;
   /** The open WebSockets. */
   readonly bridges: Set<Bridge>;
   readonly forwarder: Forwarder;
@@ -116,6 +118,10 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
 
   get compresses(): boolean {
     return this.#context.compresses;
+  }
+
+  get largeAnswers(): LargeAnswers {
+    return this.#context.largeAnswers;
   }
 
   get upload(): RequestBody | undefined {

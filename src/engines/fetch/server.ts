@@ -12,6 +12,7 @@ import { BackendClients } from "./backend_clients.ts";
 import { Deadline } from "./deadline.ts";
 import { type FetchContext, FetchExchange, type FetchLimits } from "./fetch_exchange.ts";
 import { CUT_ON_PURPOSE } from "./gather.ts";
+import { LargeAnswers } from "./large_answers.ts";
 import { type FetchRequestHead, readHead } from "./request_head.ts";
 import { runtimePropagates, withRuntimeTrace } from "./runtime_trace.ts";
 import { settleBody } from "./settle_body.ts";
@@ -39,6 +40,7 @@ function serve(
     pace,
     ...limitsOf(config),
     compresses: config.proxy.compression,
+    largeAnswers: new LargeAnswers(),
     bridges: new Set(),
     forwarder,
     uploads: new Uploads(),

@@ -11,7 +11,11 @@ const SECRETS: Readonly<Record<NonNullable<Setting["secret"]>, string>> = {
   "in-query": "`GET /config` hides query parameters whose names look like those of secrets.",
 };
 
-const SETTINGS = settingsOf(configSchema);
+// What a pool or a route has in place of a setting of the top level stands in that setting's table. The settings of a
+// route are found twice, because a route is an entry or a list of entries.
+const SETTINGS = settingsOf(configSchema).filter(({ path: [top, , step], overrides }) =>
+  overrides === undefined && (top !== "pools" || step === undefined) && (top !== "routes" || step !== EACH)
+);
 
 /**
  * The page with its tables written anew; everything around them stays.

@@ -146,6 +146,9 @@ export const addressRange = z.string(RANGE_WANTED).refine(
 // RFC 9110 section 5.6.2: what a header's name and a method consist of.
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 
+/** A token, as names of headers and cookies are. */
+export const token = text(new RegExp(`^${TOKEN}$`), "a name (letters, digits and !#$%&'*+-.^_`|~)");
+
 /** A token in capitals that a health check may send; CONNECT and TRACE never reach a handler. */
 export const probeMethod = text(
   /^(?!(?:CONNECT|TRACE)$)[!#$%&'*+.^_`|~0-9A-Z-]+$/,

@@ -18,7 +18,8 @@ export function withUnit<T extends z.ZodType, U extends Unit>(kind: T, unit: U):
 /** The unit of a kind, whatever makes it optional. */
 export function unitOf(kind: z.core.$ZodType): Unit | undefined {
   if (isInUnit(kind)) return kind.unit;
-  return kind instanceof z.ZodPrefault || kind instanceof z.ZodNullable ? unitOf(kind.unwrap()) : undefined;
+  const isWrapper = kind instanceof z.ZodPrefault || kind instanceof z.ZodNullable || kind instanceof z.ZodOptional;
+  return isWrapper ? unitOf(kind.unwrap()) : undefined;
 }
 
 /**

@@ -7,8 +7,10 @@ import { sticky, strategy } from "./schema/balancing.ts";
 import { headers } from "./schema/headers.ts";
 import { health, passive } from "./schema/health.ts";
 import { log } from "./schema/log.ts";
+import { pools, type ResolvedPool, withInherited } from "./schema/pools.ts";
 import { proxy } from "./schema/proxy.ts";
 import { queue, retries } from "./schema/retries.ts";
+import { type RouteEntry, routes } from "./schema/routes.ts";
 import { timeouts } from "./schema/timeouts.ts";
 import { ENGINES, section, setting } from "./setting.ts";
 
@@ -33,12 +35,31 @@ const file = z.strictObject({
   queue: section(queue, "Where requests wait while every eligible backend is at its maxConnections."),
   headers: section(headers, "Headers set and removed on the way."),
   log: section(log, "What is logged."),
+  pools,
+  routes,
 });
 
+interface Resolved extends Omit<z.output<typeof file>, "$schema" | "pools" | "routes"> {
+  /** All pools but `default`, with what they inherit. */
+  readonly pools: Readonly<Record<string, ResolvedPool>>;
+  /** By key as written. `null`: everything goes to `default`. */
+  readonly routes: Readonly<Record<string, readonly RouteEntry[]>> | null;
+}
+
 /** The schema of the whole file. Reading `{}` with it gives the defaults; `z.encode` gives the file's words back. */
-export const configSchema = z.codec(file, z.custom<Omit<z.output<typeof file>, "$schema">>(), {
-  decode: ({ $schema: _, ...config }) => config,
-  encode: (config) => config,
+export const configSchema = z.codec(file, z.custom<Resolved>(), {
+  decode({ $schema: _, pools = {}, routes = null, ...top }): Resolved {
+    const resolved = Object.entries(pools).map(([name, own]) => [name, withInherited(name, own, top)] as const);
+    return { ...top, pools: Object.fromEntries(resolved), routes };
+  },
+  encode({ pools, routes, ...top }) {
+    return {
+      ...top,
+      // A pool gets everything that counts for it, so that it means the same whatever it inherits.
+      ...Object.keys(pools).length === 0 ? {} : { pools: { ...pools } },
+      ...routes === null ? {} : { routes: { ...routes } },
+    };
+  },
 });
 
 /** What the file may say: everything optional, durations and sizes as text or whole numbers. */

@@ -1,6 +1,6 @@
 /** A setting and every fact about it: what it means, its default, its engine, whether a change takes a restart. */
 import * as z from "zod";
-import { type InUnit, unitOf, wordsFor } from "./kind.ts";
+import { type InUnit, type Unit, unitOf, withUnit, wordsFor } from "./kind.ts";
 import type { Path } from "./setting_path.ts";
 
 /** The engines by name. */
@@ -38,15 +38,17 @@ export interface SettingFacts extends Particulars {
   readonly fallback?: unknown;
   /** Whether it must be given. */
   readonly required?: boolean;
+  /** Whether it is an override: see `overrides`. */
+  readonly overrides?: true;
 }
 
 /** A setting with its place in the file. */
 export interface Setting extends SettingFacts {
-  /** Keys from the top of the file down. `EACH` stands for every entry of a list. */
+  /** Keys from the top of the file down. `EACH` stands for every entry of a list or a record. */
   readonly path: readonly string[];
 }
 
-/** In a setting's path: every entry of a list, such as each backend. */
+/** In a setting's path: every entry of a list or a record, such as each backend and each pool. */
 export const EACH = "[]";
 
 const facts = z.registry<SettingFacts>();
@@ -80,9 +82,48 @@ export function section<T extends z.ZodType>(kind: T, about: string) {
   return kind.prefault({} as z.core.util.NoUndefined<z.input<T>>).meta({ description: about });
 }
 
+/** A setting that may be left out, so that the value of another place counts. `null` stands for its default. */
+type Override<T> = T extends z.ZodPrefault<infer Kind extends z.ZodType>
+  ? z.ZodOptional<z.ZodType<z.output<Kind>, z.input<Kind> | null> & WithUnit<UnitOf<Kind>>>
+  : never;
+
+type WithUnit<U> = U extends Unit ? InUnit<U> : unknown;
+
+/** These settings of a section for a place that says only what differs there. */
+export function overrides<T extends z.ZodObject, Key extends keyof T["shape"] & string>(kind: T, keys: readonly Key[]) {
+  const shape = Object.fromEntries(keys.map((key) => [key, override(kind.shape[key])]));
+  return z.strictObject(shape as unknown as { [K in Key]: Override<T["shape"][K]> });
+}
+
+/** One setting for such a place. */
+export function override<T extends z.ZodType>(made: T): Override<T> {
+  const known = facts.get(made);
+  if (known === undefined || !(made instanceof z.ZodPrefault)) throw new TypeError("want a setting with a default");
+  const kind = made.unwrap() as z.ZodType;
+  const unit = unitOf(kind);
+  const codec = z.codec(kind.nullable(), z.custom<unknown>(), {
+    decode: (value) => value ?? made.parse(undefined),
+    encode: (value) => value,
+  });
+  const { restart: _, ...rest } = known;
+  const description = `${describe(known)} null: the default, ${JSON.stringify(known.fallback)}.`;
+  const optional = (unit === undefined ? codec : withUnit(codec, unit)).optional().meta({ description });
+  facts.add(optional, { ...rest, overrides: true });
+  return optional as unknown as Override<T>;
+}
+
+/** A section of overrides. `null` in place of the object stands for the default of each. */
+export function orDefaults<T extends z.ZodType>(kind: T, defaults: z.output<T>, about: string) {
+  const codec = z.codec(kind.nullable(), z.custom<z.output<T>>(), {
+    decode: (value) => value ?? defaults,
+    encode: (value) => value,
+  });
+  return codec.optional().meta({ description: about });
+}
+
 /** The unit of a kind, whatever makes it optional. `""`: it has none. */
 type UnitOf<T> = T extends InUnit<infer U> ? U
-  : T extends z.ZodPrefault<infer Inner> | z.ZodNullable<infer Inner> ? UnitOf<Inner>
+  : T extends z.ZodPrefault<infer Inner> | z.ZodNullable<infer Inner> | z.ZodOptional<infer Inner> ? UnitOf<Inner>
   : "";
 
 /** A setting's name in the code. */
@@ -135,6 +176,7 @@ function visit(schema: z.core.$ZodType, path: readonly string[], found: Setting[
   if (schema instanceof z.ZodObject) {
     for (const [key, inner] of Object.entries<z.core.$ZodType>(schema.shape)) visit(inner, [...path, key], found);
   } else if (schema instanceof z.ZodArray) visit(schema.element, [...path, EACH], found);
+  else if (schema instanceof z.ZodRecord) visit(schema.valueType, [...path, EACH], found);
   else if (schema instanceof z.ZodUnion) schema.options.forEach((option) => visit(option, path, found));
   else if (schema instanceof z.ZodPipe) visit(schema.in, path, found);
   else if (schema instanceof z.ZodPrefault || schema instanceof z.ZodNullable || schema instanceof z.ZodOptional) {
@@ -145,20 +187,25 @@ function visit(schema: z.core.$ZodType, path: readonly string[], found: Setting[
 /** Whether a path leads to the setting or into it. */
 export function covers({ path: keys }: Setting, path: Path): boolean {
   return keys.length <= path.length &&
-    keys.every((key, index) => key === EACH ? typeof path[index] === "number" : key === path[index]);
+    keys.every((key, index) => key === EACH || key === path[index]);
 }
 
-/** The value of a setting in a configuration in the file's words. Inside a list, there is one for each entry. */
+/**
+ * The value of a setting in a configuration in the file's words. Inside a list or a record, there is one for each entry.
+ */
 export function valuesOf({ path }: Setting, written: unknown): { readonly path: Path; readonly value: unknown }[] {
   let places: { readonly path: Path; readonly value: unknown }[] = [{ path: [], value: written }];
   for (const key of path) {
     places = places.flatMap(({ path, value }) => {
-      if (key === EACH) {
-        return Array.isArray(value) ? value.map((item, at) => ({ path: [...path, at], value: item })) : [];
-      }
+      if (key === EACH) return entriesOf(value).map(([at, item]) => ({ path: [...path, at], value: item }));
       const holds = typeof value === "object" && value !== null && Object.hasOwn(value, key);
       return holds ? [{ path: [...path, key], value: Reflect.get(value, key) }] : [];
     });
   }
   return places;
+}
+
+function entriesOf(value: unknown): readonly (readonly [string | number, unknown])[] {
+  if (Array.isArray(value)) return [...value.entries()];
+  return typeof value === "object" && value !== null ? Object.entries(value) : [];
 }

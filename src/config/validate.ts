@@ -84,17 +84,24 @@ function read(raw: unknown, references: readonly Path[], earlier: readonly Diagn
 
 function takeOut(working: unknown, diagnostics: readonly Diagnostic[]): void {
   for (const { path } of diagnostics) {
-    if (path[0] === "backends" && (path.length === 2 || path[2] === "url")) {
+    const list = backendsIn(path);
+    const isBackend = list !== undefined && path.length > list;
+    if (isBackend && (path.length === list + 1 || path[list + 1] === "url")) {
       // A placeholder keeps the positions of the backends after it.
-      setAt(working, path.slice(0, 2), `http://bad-backend-${path[1]}.invalid`);
-    } else remove(working, path);
+      setAt(working, path.slice(0, list + 1), `http://bad-backend-${path[list]}.invalid`);
+    } else remove(working, path[0] === "routes" ? path.slice(0, 2) : path, isBackend ? list + 1 : 0);
   }
 }
 
-/** Removes a setting. If it is in a list other than the backends, removes the whole list. */
-function remove(raw: unknown, path: Path): void {
-  const insideBackend = path[0] === "backends" && path.length > 2 ? 2 : 0;
-  const index = path.findIndex((step, position) => position >= insideBackend && typeof step === "number");
+/** How long the path to the list of backends is, if the path leads into one. */
+function backendsIn(path: Path): number | undefined {
+  if (path[0] === "backends") return 1;
+  return path[0] === "pools" && path[2] === "backends" ? 3 : undefined;
+}
+
+/** Removes a setting. If it is in a list, removes the whole list. `from`: positions before it may stay. */
+function remove(raw: unknown, path: Path, from: number): void {
+  const index = path.findIndex((step, position) => position >= from && typeof step === "number");
   const target = index === -1 ? path : path.slice(0, index);
   const holder = valueAt(raw, target.slice(0, -1));
   const key = target.at(-1);

@@ -48,8 +48,11 @@ const backend = z.codec(
   },
 );
 
+/** A list of backends, of the top level or of a pool. */
+export const backendList = z.array(backend).max(MAX_BACKENDS, `at most ${MAX_BACKENDS} backends`);
+
 export const backends = setting(
-  z.array(backend).max(MAX_BACKENDS, `at most ${MAX_BACKENDS} backends`),
+  backendList,
   [],
   "The servers that requests are forwarded to, at most 4,096. Each is a URL, or an object with the keys of a backend.",
 );

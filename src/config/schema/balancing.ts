@@ -19,7 +19,7 @@ interface StickyCookie {
 }
 
 /** How clients stick to a backend. */
-type Sticky =
+export type Sticky =
   | ({ readonly by: "cookie"; readonly timeoutMs: number } & StickyCookie)
   | { readonly by: "ip"; readonly timeoutMs: number };
 
@@ -35,7 +35,7 @@ const DEFAULT_COOKIE: StickyCookie = {
 /** Cookies may live longer than a timer can run; browsers keep them for 400 days at most. */
 const MAX_STICKY_MS = 400 * 86_400_000;
 
-const stickyKeys = inUnits(z.strictObject({
+export const stickyKeys = inUnits(z.strictObject({
   by: setting(z.enum(["cookie", "ip"]), "cookie", "What a client is recognised by."),
   cookie: setting(cookieName, DEFAULT_COOKIE.cookie, "The name of the cookie."),
   timeout: setting(duration(1000, MAX_STICKY_MS), "30m", "How long a client keeps its backend.", {
@@ -60,13 +60,15 @@ const stickyKeys = inUnits(z.strictObject({
   path: setting(cookiePath, DEFAULT_COOKIE.path, "The path that the cookie is for. It begins with `/`."),
 }));
 
-/** What a cookie is like means nothing where clients stick by address. */
 const stickyKind = z.codec(stickyKeys, z.custom<Sticky>(), {
-  decode({ by, timeoutMs, ...cookie }): Sticky {
-    return by === "cookie" ? { by, ...cookie, timeoutMs } : { by, timeoutMs };
-  },
+  decode: toSticky,
   encode: (sticky) => ({ ...DEFAULT_COOKIE, ...sticky }),
 });
+
+/** Drops what a cookie is like where clients stick by address, because it means nothing there. */
+export function toSticky({ by, timeoutMs, ...cookie }: z.output<typeof stickyKeys>): Sticky {
+  return by === "cookie" ? { by, ...cookie, timeoutMs } : { by, timeoutMs };
+}
 
 export const sticky = setting(
   stickyKind.nullable(),

@@ -103,6 +103,8 @@ Deno.test("configSchema gives every setting its default", () => {
     queue: { size: 1024, timeoutMs: 1000, holdMs: 3000 },
     headers: { request: { set: {}, remove: [] }, response: { set: {}, remove: [] } },
     log: { level: "info", format: "text", access: false },
+    pools: {},
+    routes: null,
   };
   assertEquals<Config>(configSchema.parse({}), defaults);
 });
@@ -157,6 +159,8 @@ Deno.test("configSchema reads every setting in every form", () => {
       response: { set: { Server: "" }, remove: [] },
     },
     log: { level: "debug", format: "json", access: true },
+    pools: {},
+    routes: null,
   });
 });
 

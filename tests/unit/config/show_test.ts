@@ -90,7 +90,7 @@ Deno.test("showConfig() spells what has several forms", () => {
 });
 
 Deno.test("showConfig() has every key of the file's schema", () => {
-  const full = configSchema.parse({ backends: ["http://a"], sticky: {} });
+  const full = configSchema.parse({ backends: ["http://a"], sticky: {}, pools: { a: {} }, routes: {} });
   const shown = showConfig(full);
   const compare = (schema: unknown, path: readonly (string | number)[]) => {
     const known = valueAt(schema, ["properties"]);

@@ -3,6 +3,7 @@
 /** All kinds of failure. `problem.ts` maps each to a response; `retry.ts` decides whether another backend is tried. */
 export const ERROR_CODES = [
   "bad_request", // the request is malformed: 400
+  "no_route", // no route takes the request: 404
   "method_not_allowed", // CONNECT and TRACE: 405
   "head_too_large", // over `proxy.maxHeaderSize` or 128 fields: 431
   "head_timeout", // the client took too long to send a request's head: 408

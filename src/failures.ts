@@ -17,6 +17,11 @@ export function refused(
   return new ProxyError(detail, { code, side: "client", requestSent: false });
 }
 
+/** No route takes the request. */
+export function noRoute(): ProxyError {
+  return new ProxyError("no route takes the request", { code: "no_route", side: "client", requestSent: false });
+}
+
 export function methodNotAllowed(method: string): ProxyError {
   return refused("method_not_allowed", `${method} is not supported.`);
 }

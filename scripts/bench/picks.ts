@@ -9,7 +9,7 @@ import { Memory } from "../../src/memory/memory.ts";
 import type { Exchange } from "../../src/proxy/exchange.ts";
 import { RandomHex } from "../../src/proxy/ids.ts";
 import { ForwardedTrust } from "../../src/proxy/forwarded.ts";
-import { type ForwarderParts, forwardingRules, type Route } from "../../src/proxy/rules.ts";
+import { type ForwarderParts, forwardingRules } from "../../src/proxy/rules.ts";
 import { Story } from "../../src/proxy/story.ts";
 import { VERSION } from "../../src/version.ts";
 import type { Result } from "./results.ts";
@@ -85,9 +85,9 @@ function pickOften(balancer: LoadBalancer, requests: readonly PickRequest[], tim
 }
 
 function supposedRequests(): readonly PickRequest[] {
-  // Of both only this much is used before the first attempt.
-  const parts = { trust: new ForwardedTrust([]), random: new RandomHex() } as unknown as ForwarderParts;
-  const route = { rules: forwardingRules(configSchema.parse({})) } as unknown as Route;
+  // Only this much is used before the first attempt.
+  const route = { rules: forwardingRules(configSchema.parse({})) };
+  const parts = { route, trust: new ForwardedTrust([]), random: new RandomHex() } as unknown as ForwarderParts;
   return Array.from({ length: requestCount }, (_, index) => {
     const client = `192.0.${index >> 8}.${index & 255}`;
     const target = `/products/${index}/reviews?page=2`;
@@ -98,7 +98,7 @@ function supposedRequests(): readonly PickRequest[] {
       ["X-Trace", "0"],
     ];
     const head = { method: "GET", target, authority: "bench", headers, bodyBytes: 0, peer: client, secure: false };
-    return new Story({ request: head } as unknown as Exchange, parts, route, undefined);
+    return new Story({ request: head } as unknown as Exchange, parts);
   });
 }
 

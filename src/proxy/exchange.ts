@@ -3,7 +3,6 @@
 import type { ProxyError } from "../errors.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
-import type { Problem } from "./problem.ts";
 
 /** One request and its response. */
 export interface Exchange {
@@ -20,10 +19,27 @@ export interface Exchange {
    * has seen no 1xx.
    */
   readonly replayable: boolean;
-  /** Sends the request to a backend. Resolves with the head of its answer. Rejects only with a `ProxyError`. */
-  attempt(backend: Backend, headers: HeaderPair[], limits: Limits): Promise<Answer>;
+  /** Called once, when it is known what the request goes by, and before the other methods. */
+  keepTo(limits: Limits): void;
+  /**
+   * Sends the request to a backend. Resolves with the head of its answer. Rejects only with a `ProxyError`.
+   *
+   * @param target the target that the backend gets
+   */
+  attempt(backend: Backend, target: string, headers: HeaderPair[]): Promise<Answer>;
   /** Answers without a backend. Settles when the answer has been sent or the client has left. Never rejects. */
-  answer(problem: Problem): Promise<void>;
+  answer(answer: OwnAnswer): Promise<void>;
+}
+
+/** An answer from roundhouse itself. */
+export interface OwnAnswer {
+  readonly status: number;
+  /** The reason phrase. */
+  readonly title: string;
+  /** Without `Content-Length`. */
+  readonly headers: readonly HeaderPair[];
+  /** Not sent in answer to HEAD. Empty with a status that has none. */
+  readonly body: string | Uint8Array<ArrayBuffer>;
 }
 
 /** A backend's answer. Exactly one of its two methods must be called, once. */
@@ -34,8 +50,19 @@ export interface Answer extends ResponseHead {
   discard(): void;
 }
 
+/** Limits of time in milliseconds. */
+export interface RequestTimeouts {
+  readonly connectMs: number;
+  readonly responseMs: number;
+  /** 0: there is none. */
+  readonly requestMs: number;
+  readonly idleMs: number;
+}
+
 /** What an engine must observe while it moves the bytes of a request. The same for all attempts of a request. */
 export interface Limits {
+  /** Requests that go by the same ones have the same object. */
+  readonly timeouts: RequestTimeouts;
   /** The largest request body; `Infinity`: no limit. */
   readonly maxBodyBytes: number;
   /** Whether a trailer of the request with this name is dropped. */

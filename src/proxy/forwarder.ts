@@ -6,16 +6,17 @@
 import { messageOf, ProxyError } from "../errors.ts";
 import type { Backend, Lease } from "../pool/backend.ts";
 import { isWellFormedAuthority } from "./authority.ts";
-import type { Answer, Exchange } from "./exchange.ts";
-import { bodyTooLarge, hostMissing, methodNotAllowed, noBackend, refused, stopping, unexpected } from "../failures.ts";
+import type { Answer, Exchange, OwnAnswer } from "./exchange.ts";
+import { hostMissing, methodNotAllowed, noBackend, refused, stopping, unexpected } from "../failures.ts";
 import { forwardResponse } from "./headers.ts";
 import type { HeaderPair, RequestHead } from "./message.ts";
 import { CLIENT_GONE, isServerFailure, type Problem, problemFor } from "./problem.ts";
 import type { Ending } from "./record.ts";
 import { mayGoAgain, mayRetry, type RetryQuestion } from "./retry.ts";
+import { bodyRefusal, chooseRoute } from "./route_choice.ts";
 import type { ForwarderParts } from "./rules.ts";
 import { SecondChance } from "./second_chance.ts";
-import { Story } from "./story.ts";
+import { type PooledStory, Story } from "./story.ts";
 import { tryLease } from "./try_lease.ts";
 
 /** Forwards the requests of one isolate. */
@@ -50,11 +51,12 @@ export class Forwarder {
   /** Begins a request with the configuration in force. `tell` must be called after it. */
   begin(exchange: Exchange): Story {
     const parts = this.#parts;
-    const { route, recorder } = parts;
-    const refusal = this.#stopping ? stopping() : refusalOf(exchange.request, route.rules.limits.maxBodyBytes);
-    recorder.started();
-    route.pool.countRequest();
-    return new Story(exchange, parts, route, refusal);
+    parts.recorder.started();
+    const story = new Story(exchange, parts);
+    story.refusal = this.#stopping ? stopping() : refusalOf(story);
+    story.pool?.countRequest();
+    exchange.keepTo(story.rules.limits);
+    return story;
   }
 
   /** Answers a request that has begun. Settles when it has ended completely. Never rejects. */
@@ -63,7 +65,8 @@ export class Forwarder {
     try {
       const refusal = story.exchange.brokenOff ?? story.refusal;
       if (refusal !== undefined) throw refusal;
-      ending = await forward(story);
+      if (story.goesToPool()) ending = await forward(story);
+      else ending = await answerOwn(story);
     } catch (error) {
       ending = await answerFailure(story, error);
     }
@@ -86,18 +89,25 @@ export class Forwarder {
 }
 
 /** Why a request is refused before a backend is chosen; `undefined`: it is not. */
-function refusalOf(request: RequestHead, maxBodyBytes: number): ProxyError | undefined {
-  const { method, authority, bodyBytes } = request;
+function refusalOf(story: Story): ProxyError | undefined {
+  const { method, authority } = story.request;
   if (method === "CONNECT" || method === "TRACE") return methodNotAllowed(method);
   if (authority === undefined) return hostMissing();
   if (!isWellFormedAuthority(authority)) return refused("bad_request", "The Host header is malformed.");
-  if (bodyBytes !== undefined && bodyBytes > maxBodyBytes) return bodyTooLarge(maxBodyBytes);
-  return undefined;
+  return chooseRoute(story, authority) ?? (story.goesToPool() ? bodyRefusal(story) : undefined);
+}
+
+/** Gives the answer of the route itself. */
+async function answerOwn({ exchange, ownAnswer }: Story): Promise<Ending> {
+  if (ownAnswer === undefined) throw unexpected("neither a pool nor an answer");
+  await exchange.answer(ownAnswer);
+  const bytesOut = sentBytes(exchange.request, ownAnswer);
+  return { status: ownAnswer.status, backend: undefined, bytesOut, failure: undefined };
 }
 
 /** Tries backends until the answer of one has been relayed. Throws a `ProxyError` if there is no such answer. */
-async function forward(story: Story): Promise<Ending> {
-  const { exchange, forwarded, pool, rules, tried } = story;
+async function forward(story: PooledStory): Promise<Ending> {
+  const { exchange, pool, rules, tried } = story;
   story.session = pool.stickiness?.find(story);
   let lease = tryLease(story) ?? await waitForRoom(story, noBackend(), true);
   while (true) {
@@ -107,7 +117,7 @@ async function forward(story: Story): Promise<Ending> {
     tried.push(backend);
     try {
       const attemptedAt = performance.now();
-      const answer = await exchange.attempt(backend, forwarded.headers, rules.limits);
+      const answer = await exchange.attempt(backend, story.backendTarget, story.headers);
       const { status } = answer;
       answered(story, backend, status, performance.now() - attemptedAt);
       if (rules.retryStatuses.has(status) && allowsRetry(story, status)) {
@@ -134,12 +144,12 @@ async function forward(story: Story): Promise<Ending> {
   }
 }
 
-function answered(story: Story, backend: Backend, status: number, latencyMs: number): void {
+function answered(story: PooledStory, backend: Backend, status: number, latencyMs: number): void {
   backend.answered(status, latencyMs);
   if (status >= 500) story.pool.passive.serverError(backend, status);
 }
 
-function responseHeaders(story: Story, answer: Answer, backend: Backend): HeaderPair[] {
+function responseHeaders(story: PooledStory, answer: Answer, backend: Backend): HeaderPair[] {
   const headers = forwardResponse(answer, story.forwarded.requestId, story.rules.responseHeaders);
   const cookie = story.pool.stickiness?.bind(story, backend);
   if (cookie !== undefined) headers.push(["set-cookie", cookie]);
@@ -147,7 +157,7 @@ function responseHeaders(story: Story, answer: Answer, backend: Backend): Header
 }
 
 /** Counts a failure against the backend, if it was the backend's fault. */
-function blame({ forwarded, parts, pool }: Story, backend: Backend, error: ProxyError, message: string): void {
+function blame({ forwarded, parts, pool }: PooledStory, backend: Backend, error: ProxyError, message: string): void {
   if (error.side !== "backend") return;
   backend.countFailure();
   const reason = `${error.message}${error.cause === undefined ? "" : `: ${messageOf(error.cause)}`}`;
@@ -160,7 +170,7 @@ function blame({ forwarded, parts, pool }: Story, backend: Backend, error: Proxy
  * Finds a place for a request that failed: at another backend, or at the same one when it is back. Throws `failure` if
  * there is none.
  */
-async function again(story: Story, failure: ProxyError | undefined): Promise<Lease> {
+async function again(story: PooledStory, failure: ProxyError | undefined): Promise<Lease> {
   const allowed = failure !== undefined && allowsRetry(story, failure);
   const lease = allowed ? withinBudget(story, tryLease(story)) : undefined;
   return lease ?? await waitForRoom(story, failure ?? noBackend(), allowed);
@@ -170,7 +180,7 @@ async function again(story: Story, failure: ProxyError | undefined): Promise<Lea
  * Waits while the backends that could serve the request are full, or while all were lost just now. Throws if none could
  * serve it.
  */
-async function waitForRoom(story: Story, failure: ProxyError, allowed: boolean): Promise<Lease> {
+async function waitForRoom(story: PooledStory, failure: ProxyError, allowed: boolean): Promise<Lease> {
   const chance = new SecondChance(story, { failure, allowed });
   const hopeless = chance.hopeless;
   if (hopeless !== undefined) throw hopeless;
@@ -178,14 +188,14 @@ async function waitForRoom(story: Story, failure: ProxyError, allowed: boolean):
 }
 
 /** Whether the rules and the budget allow another attempt. */
-function allowsRetry(story: Story, failure: ProxyError | number): boolean {
+function allowsRetry(story: PooledStory, failure: ProxyError | number): boolean {
   return mayRetry(questionOf(story, failure)) && story.pool.allowsRetry;
 }
 
 /**
  * Counts the retry that a place was taken for. If other requests have used up the budget by now, gives the place back.
  */
-function withinBudget({ pool }: Story, lease: Lease | undefined): Lease | undefined {
+function withinBudget({ pool }: PooledStory, lease: Lease | undefined): Lease | undefined {
   if (lease === undefined || pool.takeRetry()) return lease;
   lease.release();
   pool.queue.released(lease.backend);
@@ -209,7 +219,7 @@ async function answerFailure({ exchange, forwarded, parts, pool }: Story, thrown
   const error = thrown instanceof ProxyError ? thrown : unexpected(thrown);
   if (error.code === "internal") log.error("request failed", { requestId, reason: messageOf(error.cause) });
   if (!isServerFailure(error)) log.debug("request refused", { requestId, code: error.code, reason: error.message });
-  const problem = problemFor(error, requestId, error.code === "no_backend" ? pool.retryAfterSeconds() : 1);
+  const problem = problemFor(error, requestId, error.code === "no_backend" ? pool?.retryAfterSeconds() ?? 1 : 1);
   await exchange.answer(problem);
   return {
     status: problem.status,
@@ -219,9 +229,10 @@ async function answerFailure({ exchange, forwarded, parts, pool }: Story, thrown
   };
 }
 
-/** How many bytes of a problem's body are sent. */
-function sentBytes({ method }: RequestHead, { status, body }: Problem): number {
-  return method === "HEAD" || status === CLIENT_GONE ? 0 : byteLength(body);
+/** How many bytes of an answer's body are sent. */
+function sentBytes({ method }: RequestHead, { status, body }: OwnAnswer): number {
+  if (method === "HEAD" || status === CLIENT_GONE) return 0;
+  return typeof body === "string" ? byteLength(body) : body.length;
 }
 
 function byteLength(text: string): number {

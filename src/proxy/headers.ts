@@ -14,7 +14,7 @@ export interface HeaderRules {
 
 /** What is computed from a request's headers before a backend is chosen. */
 export interface ForwardedRequest {
-  /** The headers for the backend. */
+  /** The headers for the backend, before the operator's rules. */
   readonly headers: HeaderPair[];
   readonly requestId: string;
   /** The client's address, as determined by `proxy.trustForwarded`. */
@@ -67,21 +67,19 @@ const REQUEST_HEADERS = new HeaderTable(
 /** Headers that begin with this are forwarded only if a trusted peer sent them. */
 const FORWARDED_PREFIX = "x-forwarded-";
 
+/** The part of the path that backends do not get. */
+const FORWARDED_PREFIX_HEADER = "x-forwarded-prefix";
+
 /** Credentials belong in the head, where all recipients look for them (RFC 9110 §6.5.1). */
 const NEVER_REQUEST_TRAILERS = new HeaderTable({ "authorization": "drop", "cookie": "drop" });
 
 const RESPONSE_HEADERS = new HeaderTable({ ...HOP_BY_HOP, "x-request-id": "drop" });
 
 /**
- * Returns the headers for the backend. Removes hop-by-hop headers and those that only a trusted peer may send. Adds
- * `Host`, `X-Forwarded-*`, `X-Request-Id` and `traceparent`. Then applies the operator's rules.
+ * Reads the headers of a request, and returns those for the backend. Removes hop-by-hop headers and those that only a
+ * trusted peer may send. Adds `Host`, `X-Forwarded-*`, `X-Request-Id` and `traceparent`.
  */
-export function forwardRequest(
-  request: RequestHead,
-  trust: ForwardedTrust,
-  rules: HeaderRules,
-  random: RandomHex,
-): ForwardedRequest {
+export function forwardRequest(request: RequestHead, trust: ForwardedTrust, random: RandomHex): ForwardedRequest {
   const authority = request.authority ?? "";
   const fields = new RequestFields(request, authority, trust.trusts(request.peer));
   for (const pair of request.headers) fields.take(pair);
@@ -105,12 +103,32 @@ export function forwardRequest(
     ["x-request-id", id],
   );
   return {
-    headers: applyRules(kept, rules, governsRequest),
+    headers: kept,
     requestId: id,
     client,
     secure: isHttps(protocol),
     traceId,
   };
+}
+
+/**
+ * Applies the operator's rules to the headers for the backend. May change the list.
+ *
+ * @param stripped what was cut off the beginning of the path; empty: nothing. Backends are told, so that their links
+ * begin with it
+ */
+export function ruledRequest(headers: HeaderPair[], rules: HeaderRules, stripped: string): HeaderPair[] {
+  if (stripped !== "") tellPrefix(headers, stripped);
+  return applyRules(headers, rules, governsRequest);
+}
+
+/** A trusted proxy may have cut something off, too. Only the whole prefix is of use to a backend. */
+function tellPrefix(headers: HeaderPair[], stripped: string): void {
+  const at = headers.findIndex(([name]) => name.toLowerCase() === FORWARDED_PREFIX_HEADER);
+  const outer = headers[at]?.[1].replace(/\/+$/, "") ?? "";
+  const pair: HeaderPair = [FORWARDED_PREFIX_HEADER, outer + stripped];
+  if (at === -1) headers.push(pair);
+  else headers[at] = pair;
 }
 
 /** Sorts the headers of a request, which are passed in one after the other. */
@@ -268,6 +286,12 @@ function withoutNamed(headers: HeaderPair[], connection: string): HeaderPair[] {
     return ours || !named.includes(lower);
   });
   return kept;
+}
+
+/** Whether a header of this name says something that only a trusted peer may say. */
+export function isClaim(name: string): boolean {
+  const entry = REQUEST_HEADERS.get(name);
+  return entry === "believed" || (entry !== undefined && name.includes("_")) || forwardedEntry(name) !== undefined;
 }
 
 /** What to do with a header whose name begins with `X-Forwarded-`. */

@@ -1,17 +1,14 @@
 /** Turns a failure into the answer that the client gets (RFC 9457). This happens nowhere else. */
 
 import type { ErrorCode, ProxyError } from "../errors.ts";
+import type { OwnAnswer } from "./exchange.ts";
 import type { HeaderPair } from "./message.ts";
 
 /** The status of a request whose client left before it was answered. It appears in counts and logs only. */
 export const CLIENT_GONE = 499;
 
-/** An answer from roundhouse itself. */
-export interface Problem {
-  readonly status: number;
-  /** The reason phrase. */
-  readonly title: string;
-  readonly headers: readonly HeaderPair[];
+/** The answer to a request that failed. */
+export interface Problem extends OwnAnswer {
   /** `application/problem+json`. Names no backend. */
   readonly body: string;
 }
@@ -25,6 +22,7 @@ interface Answer {
 
 const ANSWERS: Readonly<Record<ErrorCode, Answer>> = {
   bad_request: { status: 400, title: "Bad Request" },
+  no_route: { status: 404, title: "Not Found", detail: "No route takes this request." },
   method_not_allowed: { status: 405, title: "Method Not Allowed" },
   head_timeout: { status: 408, title: "Request Timeout" },
   body_timeout: { status: 408, title: "Request Timeout" },

@@ -10,6 +10,7 @@ import type { RequestMetrics, RetryReason } from "../memory/request_metrics.ts";
 import type { RequestTotals } from "../memory/request_totals.ts";
 import type { ForwardedRequest } from "./headers.ts";
 import type { RequestHead } from "./message.ts";
+import type { RouteIdentity } from "../routing/routes.ts";
 
 /** How a request ended. */
 export interface Ending {
@@ -27,6 +28,10 @@ export interface Ending {
 export interface FinishedRequest {
   readonly request: RequestHead;
   readonly forwarded: ForwardedRequest;
+  /** The route that decided about it; `undefined`: none did. */
+  readonly route: RouteIdentity | undefined;
+  /** The pool that it went to; `undefined`: none. */
+  readonly pool: { readonly name: string } | undefined;
   /** The backends that were tried, in order. */
   readonly tried: readonly Backend[];
   /** The backend that the client's session named. */
@@ -104,6 +109,8 @@ export class RequestRecorder {
       bytesIn: 0,
       bytesOut,
       traceId: null,
+      route: null,
+      pool: null,
       error: failure.code,
     });
     this.#requests.ended();
@@ -112,14 +119,15 @@ export class RequestRecorder {
 
 /** Whether roundhouse itself answered with 5xx, or had to cut the answer. It is not a failure if the client left. */
 function isFailed({ status, backend, failure }: Ending): boolean {
-  return backend === undefined ? status >= 500 : failure !== undefined && failure.side !== "client";
+  if (failure === undefined) return false; // also where a route says itself that the answer is 503
+  return backend === undefined ? status >= 500 : failure.side !== "client";
 }
 
 /**
  * The fields of a line in the access log. Header values and the query are left out, because they may contain secrets.
  */
 function accessFields(
-  { request, forwarded, tried, bytesIn }: FinishedRequest,
+  { request, forwarded, route, pool, tried, bytesIn }: FinishedRequest,
   { status, backend, bytesOut, failure }: Ending,
   durationMs: number,
 ) {
@@ -135,6 +143,8 @@ function accessFields(
     bytesIn,
     bytesOut,
     traceId: forwarded.traceId,
+    route: route?.label ?? null,
+    pool: pool?.name ?? null,
     ...failure && { error: failure.code },
   };
 }

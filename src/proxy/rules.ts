@@ -1,9 +1,11 @@
 /** The rules for forwarding: one immutable snapshot for each configuration. A request keeps its snapshot to its end. */
 
 import type { Config } from "../config/schema.ts";
+import type { RouteOverrides } from "../config/schema/routes.ts";
 import type { Log } from "../log.ts";
 import type { PoolRuntime } from "../routing/pool_runtime.ts";
-import type { Limits } from "./exchange.ts";
+import { Routes } from "../routing/routes.ts";
+import type { Limits, RequestTimeouts } from "./exchange.ts";
 import type { ForwardedTrust } from "./forwarded.ts";
 import { dropsRequestTrailer, dropsResponseTrailer, type HeaderRules } from "./headers.ts";
 import type { RandomHex } from "./ids.ts";
@@ -18,16 +20,17 @@ export interface ForwardingRules {
   readonly limits: Limits;
 }
 
-/** The pool that requests go to, and the rules for them. */
-export interface Route {
+/** The pool that requests go to if there are no routes, and the rules for those that no route decides about. */
+export interface UsualRoute {
   readonly pool: PoolRuntime;
   readonly rules: ForwardingRules;
 }
 
 /** What a `Forwarder` uses with one configuration. */
 export interface ForwarderParts {
-  /** The only route: every request takes it. */
-  readonly route: Route;
+  readonly route: UsualRoute;
+  /** `undefined`: every request goes to the pool of `route`. */
+  readonly routes: Routes<ForwardingRules> | undefined;
   /** Whose `X-Forwarded-*` headers are trusted. */
   readonly trust: ForwardedTrust;
   readonly recorder: RequestRecorder;
@@ -35,8 +38,41 @@ export interface ForwarderParts {
   readonly log: Log;
 }
 
-/** Returns the rules of a configuration. */
-export function forwardingRules({ proxy, headers, retries }: Config): ForwardingRules {
+/** Returns the rules of a configuration, for requests that no route says more about. */
+export function forwardingRules({ proxy, headers, retries, timeouts }: Config): ForwardingRules {
+  return rulesOf({ maxBodyBytes: proxy.maxBodyBytes, headers, retries, timeouts });
+}
+
+/**
+ * Returns the routes of a configuration, ready for requests; `undefined`: it has none.
+ *
+ * @param pools all pools of the configuration by name
+ * @param usual the rules of the configuration
+ */
+export function forwardingRoutes(
+  config: Config,
+  pools: ReadonlyMap<string, PoolRuntime>,
+  usual: ForwardingRules,
+): Routes<ForwardingRules> | undefined {
+  const { routes } = config;
+  if (routes === null) return undefined;
+  return new Routes({ routes, pools, rulesFor: (entry) => overridden(config, usual, entry) });
+}
+
+/** The settings that a route may have for itself. */
+interface RuleSettings {
+  readonly maxBodyBytes: number | null;
+  readonly headers: Readonly<Record<"request" | "response", HeaderChanges>>;
+  readonly retries: Pick<Config["retries"], "attempts" | "statuses">;
+  readonly timeouts: RequestTimeouts;
+}
+
+interface HeaderChanges {
+  readonly set: Readonly<Record<string, string>>;
+  readonly remove: readonly string[];
+}
+
+function rulesOf({ maxBodyBytes, headers, retries, timeouts }: RuleSettings): ForwardingRules {
   const requestHeaders = headerRules(headers.request);
   const responseHeaders = headerRules(headers.response);
   return {
@@ -45,16 +81,57 @@ export function forwardingRules({ proxy, headers, retries }: Config): Forwarding
     maxRetries: retries.attempts,
     retryStatuses: new Set(retries.statuses),
     limits: {
-      maxBodyBytes: proxy.maxBodyBytes ?? Infinity,
+      timeouts,
+      maxBodyBytes: maxBodyBytes ?? Infinity,
       dropsRequestTrailer: (name) => dropsRequestTrailer(name, requestHeaders),
       dropsResponseTrailer: (name) => dropsResponseTrailer(name, responseHeaders),
     },
   };
 }
 
-function headerRules({ set, remove }: Config["headers"]["request"]): HeaderRules {
+/** The rules of a configuration with those of an entry over them. */
+function overridden(
+  { proxy, headers, retries, timeouts }: Config,
+  usual: ForwardingRules,
+  { maxBodyBytes, ...own }: RouteOverrides,
+): ForwardingRules {
+  const { request, response } = own.headers ?? {};
+  if (maxBodyBytes === undefined && own.headers === null && own.retries === null && own.timeouts === null) return usual;
+  return rulesOf({
+    maxBodyBytes: maxBodyBytes === undefined ? proxy.maxBodyBytes : maxBodyBytes,
+    headers: {
+      request: overChanges(headers.request, request),
+      response: overChanges(headers.response, response),
+    },
+    retries: over(retries, own.retries),
+    timeouts: own.timeouts === null ? timeouts : over(timeouts, own.timeouts),
+  });
+}
+
+/** The settings of the top level, with those that an entry has in their place. */
+function over<Settings extends object>(top: Settings, own: Undefined<Settings> | null): Settings {
+  const given = Object.entries(own ?? {}).filter(([, value]) => value !== undefined);
+  return { ...top, ...Object.fromEntries(given) };
+}
+
+type Undefined<Settings> = { readonly [Key in keyof Settings]?: Settings[Key] | undefined };
+
+/** A header that the entry removes is not set by the top level, and the other way round. */
+function overChanges(top: HeaderChanges, own: Undefined<HeaderChanges> | undefined): HeaderChanges {
+  if (own === undefined) return top;
+  const removed = lowered(own.remove ?? []);
+  const changed = new Set([...removed, ...lowered(Object.keys(own.set ?? {}))]);
+  const inherited = Object.entries(top.set).filter(([name]) => !changed.has(name.toLowerCase()));
+  return { set: { ...Object.fromEntries(inherited), ...own.set }, remove: own.remove ?? top.remove };
+}
+
+function lowered(names: readonly string[]): ReadonlySet<string> {
+  return new Set(names.map((name) => name.toLowerCase()));
+}
+
+function headerRules({ set, remove }: HeaderChanges): HeaderRules {
   return {
     set: Object.entries(set).map(([name, value]) => [name.toLowerCase(), value]),
-    remove: new Set(remove.map((name) => name.toLowerCase())),
+    remove: lowered(remove),
   };
 }

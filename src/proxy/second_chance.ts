@@ -4,7 +4,7 @@ import type { ProxyError } from "../errors.ts";
 import type { Lease } from "../pool/backend.ts";
 import { NO_TICKET } from "../memory/waiting_line.ts";
 import { holds, type QueueLimits, type Waiter } from "../pool/queue.ts";
-import type { Story } from "./story.ts";
+import type { PooledStory } from "./story.ts";
 import { awaitedSlots, tryLease } from "./try_lease.ts";
 
 /**
@@ -33,7 +33,7 @@ export interface Waiting {
 /** One wait of a request in the queue. */
 export class SecondChance implements Waiter {
   readonly limits: QueueLimits;
-  readonly #story: Story;
+  readonly #story: PooledStory;
   readonly #failure: ProxyError;
   /** Whether the request has tried a backend already. */
   readonly #again: boolean;
@@ -45,7 +45,7 @@ export class SecondChance implements Waiter {
   #notBefore = 0;
   #doubtUntil = 0;
 
-  constructor(story: Story, { failure, allowed }: Waiting) {
+  constructor(story: PooledStory, { failure, allowed }: Waiting) {
     this.limits = story.pool.queueLimits;
     this.#story = story;
     this.#failure = failure;

@@ -1,27 +1,43 @@
-/** One request: the pool and the rules that it began with, what a backend gets, and the backends that it has tried. */
+/** One request: what it goes by, where it goes, what a backend gets, and the backends that it has tried. */
 
 import type { PickRequest } from "../balancing/strategy.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ProxyError } from "../errors.ts";
 import { NO_TICKET } from "../memory/waiting_line.ts";
-import type { Exchange } from "./exchange.ts";
-import { type ForwardedRequest, forwardRequest } from "./headers.ts";
-import type { RequestHead } from "./message.ts";
+import type { Exchange, OwnAnswer } from "./exchange.ts";
+import { type ForwardedRequest, forwardRequest, ruledRequest } from "./headers.ts";
+import type { HeaderPair, RequestHead } from "./message.ts";
 import type { PoolRuntime } from "../routing/pool_runtime.ts";
-import type { ForwarderParts, ForwardingRules, Route } from "./rules.ts";
+import type { RouteIdentity } from "../routing/routes.ts";
+import type { ForwarderParts, ForwardingRules } from "./rules.ts";
+
+/** A request that goes to a pool. */
+export interface PooledStory extends Story {
+  readonly pool: PoolRuntime;
+}
 
 /** Strategies see it as a `PickRequest`, sessions as a `StickyRequest`. */
 export class Story implements PickRequest {
   readonly exchange: Exchange;
-  // These three come from the configuration that was in force when the request began. A reload does not change them.
+  // All that follows from the configuration comes from the one that was in force when the request began. A reload does not
+  // change it.
   readonly parts: ForwarderParts;
-  readonly pool: PoolRuntime;
-  readonly rules: ForwardingRules;
+  /** The pool that the request goes to; `undefined`: none. */
+  pool: PoolRuntime | undefined;
+  rules: ForwardingRules;
+  /** The route that decided about the request; `undefined`: none did. */
+  route: RouteIdentity | undefined;
+  /** The answer that the route gives itself; `undefined`: it gives none. */
+  ownAnswer: OwnAnswer | undefined;
+  /** Why the request is refused; `undefined`: it is not. */
+  refusal: ProxyError | undefined;
+  /** The target for the backend. */
+  backendTarget: string;
+  /** The headers for the backend. */
+  headers: HeaderPair[];
   /** By `performance.now()`. */
   readonly startedAt = performance.now();
   readonly forwarded: ForwardedRequest;
-  /** Why the request is refused; `undefined`: it is not. */
-  readonly refusal: ProxyError | undefined;
   /** The backend that the client's session names, even if it can no longer serve. */
   session: Backend | undefined;
   /** The backends that were tried, in order. One that was lost and came back may be there twice. */
@@ -33,19 +49,23 @@ export class Story implements PickRequest {
   /** The request's ticket while it waits. */
   ticket = NO_TICKET;
 
-  constructor(exchange: Exchange, parts: ForwarderParts, { pool, rules }: Route, refusal: ProxyError | undefined) {
+  /** A request that goes where all go to which no route applies. */
+  constructor(exchange: Exchange, parts: ForwarderParts) {
+    const { pool, rules } = parts.route;
     this.exchange = exchange;
     this.parts = parts;
-    this.pool = pool;
+    this.pool = parts.routes === undefined ? pool : undefined;
     this.rules = rules;
-    this.refusal = refusal;
-    this.forwarded = forwardRequest(exchange.request, parts.trust, rules.requestHeaders, parts.random);
+    this.forwarded = forwardRequest(exchange.request, parts.trust, parts.random);
+    this.headers = this.forwarded.headers;
+    this.backendTarget = exchange.request.target;
   }
 
   get request(): RequestHead {
     return this.exchange.request;
   }
 
+  /** The target that the client asked for. */
   get target(): string {
     return this.exchange.request.target;
   }
@@ -65,14 +85,21 @@ export class Story implements PickRequest {
   }
 
   header(name: string): string | undefined {
-    let value: string | undefined;
-    for (const pair of this.exchange.request.headers) {
-      if (pair[0].length !== name.length || pair[0].toLowerCase() !== name) continue;
-      // Lines are joined as in RFC 9110 §5.3 and RFC 9113 §8.2.3. So the value is the same whether the engine has
-      // joined them or not.
-      value = value === undefined ? pair[1] : `${value}${name === "cookie" ? "; " : ", "}${pair[1]}`;
-    }
-    return value;
+    return valueOf(name, this.exchange.request.headers);
+  }
+
+  /**
+   * Applies the rules to the headers for the backend.
+   *
+   * @param stripped what was cut off the beginning of the path
+   */
+  applyRules(stripped = ""): void {
+    this.headers = ruledRequest(this.headers, this.rules.requestHeaders, stripped);
+  }
+
+  /** Whether a pool is to answer the request. */
+  goesToPool(): this is PooledStory {
+    return this.pool !== undefined;
   }
 
   accepts(backend: Backend): boolean {
@@ -98,4 +125,19 @@ export class Story implements PickRequest {
     if (!backend?.inPool || !backend.usable || backend.state === "disabled") return undefined;
     return this.hasTried(backend) ? undefined : backend;
   }
+}
+
+/**
+ * The value of a header. Lines are joined as in RFC 9110 §5.3 and RFC 9113 §8.2.3, so that the value is the same whether
+ * the engine has joined them or not.
+ *
+ * @param name in lower case
+ */
+export function valueOf(name: string, headers: readonly HeaderPair[]): string | undefined {
+  let value: string | undefined;
+  for (const pair of headers) {
+    if (pair[0].length !== name.length || pair[0].toLowerCase() !== name) continue;
+    value = value === undefined ? pair[1] : `${value}${name === "cookie" ? "; " : ", "}${pair[1]}`;
+  }
+  return value;
 }

@@ -1,10 +1,10 @@
 /** Finds a place for a request: at the backend of its session, or at the one whose turn it is. */
 
 import type { Lease } from "../pool/backend.ts";
-import type { Story } from "./story.ts";
+import type { PooledStory } from "./story.ts";
 
 /** Takes a place, if there is one and the request overtakes no waiting one. */
-export function tryLease(story: Story): Lease | undefined {
+export function tryLease(story: PooledStory): Lease | undefined {
   const { balancer } = story.pool;
   const bound = story.sticksTo;
   if (bound !== undefined) {
@@ -24,7 +24,7 @@ export function tryLease(story: Story): Lease | undefined {
 }
 
 /** The slots of the backends that a request waits for; `undefined`: any eligible backend. */
-export function awaitedSlots(story: Story): readonly number[] | undefined {
+export function awaitedSlots(story: PooledStory): readonly number[] | undefined {
   const bound = story.sticksTo;
   if (bound !== undefined) return [bound.slot];
   if (story.tried.length === 0) return undefined;

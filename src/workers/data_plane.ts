@@ -1,17 +1,18 @@
 /** Puts together all that forwards requests in one isolate: pools, forwarder, engine. */
 
-import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
+import { DEFAULT_POOL_NAME, poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import type { Engine } from "../engines/engine.ts";
 import { engineFactory } from "../engines/registry.ts";
 import type { Log } from "../log.ts";
 import type { Memory } from "../memory/memory.ts";
 import { RequestQueue } from "../pool/queue.ts";
+import type { ServerPool } from "../pool/server_pool.ts";
 import { ForwardedTrust } from "../proxy/forwarded.ts";
 import { Forwarder } from "../proxy/forwarder.ts";
 import { RandomHex } from "../proxy/ids.ts";
 import { RequestRecorder } from "../proxy/record.ts";
-import { type ForwarderParts, forwardingRules } from "../proxy/rules.ts";
+import { type ForwarderParts, forwardingRoutes, forwardingRules } from "../proxy/rules.ts";
 import { PoolRuntime } from "../routing/pool_runtime.ts";
 import type { Securing } from "../tls/server_certificate.ts";
 import type { ServedPool } from "./served_pool.ts";
@@ -84,21 +85,34 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   };
 }
 
-/** Returns a function that makes the forwarder's parts for a configuration. The queue of a pool stays the same. */
+/**
+ * Returns a function that makes the forwarder's parts for a configuration. The queue of a pool stays the same. A pool that
+ * ended and came back has another queue than the one whose requests may still wait.
+ */
 function partsMaker({ memory, pools, log }: DataPlaneOptions): (config: Config) => ForwarderParts {
-  const served = pools.find(({ name }) => name === DEFAULT_POOL_NAME);
-  if (served === undefined) throw new Error(`there is no pool ${DEFAULT_POOL_NAME}`);
-  const { name, pool, passive } = served;
-  const queue = new RequestQueue(pool.shared.line, memory.metrics);
   const random = new RandomHex();
+  const queues = new WeakMap<ServerPool, RequestQueue>();
+  const queueOf = (pool: ServerPool) => {
+    let queue = queues.get(pool);
+    if (queue === undefined) queues.set(pool, queue = new RequestQueue(pool.shared.line, memory.metrics));
+    return queue;
+  };
   return (config) => {
-    const { sessions } = served;
     const retryShare = config.retries.budget;
+    const runtimes = new Map<string, PoolRuntime>();
+    for (const [name, settings] of poolsOf(config)) {
+      const served = pools.find((pool) => pool.name === name);
+      if (served === undefined) throw new Error(`there is no pool ${name}`);
+      const { pool, passive, sessions } = served;
+      const queue = queueOf(pool);
+      runtimes.set(name, new PoolRuntime({ name, pool, settings, retryShare, queue, sessions, passive }));
+    }
+    const usual = runtimes.get(DEFAULT_POOL_NAME);
+    if (usual === undefined) throw new Error(`there is no pool ${DEFAULT_POOL_NAME}`);
+    const rules = forwardingRules(config);
     return {
-      route: {
-        pool: new PoolRuntime({ name, pool, settings: config, retryShare, queue, sessions, passive }),
-        rules: forwardingRules(config),
-      },
+      route: { pool: usual, rules },
+      routes: forwardingRoutes(config, runtimes, rules),
       trust: new ForwardedTrust(config.proxy.trustForwarded),
       recorder: new RequestRecorder({ memory, accessLog: config.log.access ? log : undefined }),
       random,

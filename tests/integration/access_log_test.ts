@@ -48,6 +48,8 @@ for (const engine of ["fetch", "wire"] as const) {
         "bytesOut",
       ],
       "traceId",
+      "route",
+      "pool",
     ]);
     assertEquals(rest, {
       requestId: "id-1",
@@ -60,6 +62,8 @@ for (const engine of ["fetch", "wire"] as const) {
       bytesIn: 5,
       bytesOut: engine === "wire" ? 5 : null,
       traceId: TRACE,
+      route: null,
+      pool: "default",
     });
   });
 
@@ -191,6 +195,8 @@ Deno.test("wire: the access log has a line for what could not be read as a reque
     bytesIn: 0,
     bytesOut: answer?.body.length,
     traceId: null,
+    route: null,
+    pool: null,
     error: "bad_request",
   });
   assertEquals(proxy.roundhouse.memory.requestTotals(), {

@@ -20,7 +20,7 @@ const ROOMS = `
   sources:   config memory net tls pool
   guards:    config memory net pool
   routing:   config memory http1 net pool balancing health guards
-  proxy:     config memory net pool balancing health guards routing
+  proxy:     config http1 memory net pool balancing health guards routing
   engines:   config http1 net tls pool proxy
   workers:   config memory net tls pool balancing health sources guards routing proxy engines
   admin:     config memory net tls pool balancing health sources routing

@@ -144,7 +144,7 @@ async function gatherNow({ body }: Response, patienceMs: number): Promise<Gather
 /**
  * Whether the status alone means that there is no body. With it, the runtime accepts no body, not even an empty one.
  */
-function isBodyless(status: number): boolean {
+export function isBodyless(status: number): boolean {
   return status === 204 || status === 205 || status === 304;
 }
 
@@ -152,6 +152,6 @@ function isBodyless(status: number): boolean {
  * The runtime sends a 205 without framing, so that only closing the connection would end it. 204 tells a client the
  * same.
  */
-function statusFor(status: number): number {
+export function statusFor(status: number): number {
   return status === 205 ? 204 : status;
 }

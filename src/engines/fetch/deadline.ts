@@ -1,6 +1,7 @@
 /** Time limits for attempts, without a timer for each. */
 
 import { FairLimit } from "../../net/fair_limit.ts";
+import type { RequestTimeouts } from "../../proxy/exchange.ts";
 
 /** A limit may be too long by a hundredth, but never by more than this. */
 const LARGEST_SLACK_MS = 100;
@@ -100,4 +101,32 @@ export class Deadline {
     this.#moment.join(listener);
     return this.#moment;
   }
+}
+
+/** The limits of requests that go by the same ones. */
+export interface RequestDeadlines {
+  readonly connect: Deadline;
+  readonly response: Deadline;
+  /** `undefined`: there is no limit for a whole request. */
+  readonly request: Deadline | undefined;
+}
+
+/** The limits of all requests of one engine. Each route may have others. */
+export class Deadlines {
+  readonly #byLimits = new WeakMap<RequestTimeouts, RequestDeadlines>();
+
+  /** Returns the deadlines for these limits. Requests with the same ones share them. */
+  for(limits: RequestTimeouts): RequestDeadlines {
+    let deadlines = this.#byLimits.get(limits);
+    if (deadlines === undefined) this.#byLimits.set(limits, deadlines = deadlinesFor(limits));
+    return deadlines;
+  }
+}
+
+function deadlinesFor({ connectMs, responseMs, requestMs }: RequestTimeouts): RequestDeadlines {
+  return {
+    connect: new Deadline(connectMs, { startsAnew: true }),
+    response: new Deadline(responseMs, { startsAnew: true }),
+    request: requestMs === 0 ? undefined : new Deadline(requestMs, { startsAnew: false }),
+  };
 }

@@ -3,7 +3,7 @@
 import { ProxyError } from "../../errors.ts";
 import type { Pace } from "../../net/pace.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Exchange, Limits } from "../../proxy/exchange.ts";
+import type { Exchange, Limits, OwnAnswer } from "../../proxy/exchange.ts";
 import {
   bodyMalformed,
   bodyTooLarge,
@@ -15,16 +15,16 @@ import {
 } from "../../failures.ts";
 import type { Forwarder } from "../../proxy/forwarder.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
-import type { Problem } from "../../proxy/problem.ts";
 import type { Uploads } from "../uploads.ts";
 import { type AnswerOwner, FetchAnswer } from "./answer.ts";
 import type { BackendClients } from "./backend_clients.ts";
 import { bodyReader } from "./body_reader.ts";
 import type { Bridge } from "./bridge.ts";
 import { checkResponse } from "./check_response.ts";
-import type { Deadline, DeadlineListener, Moment } from "./deadline.ts";
+import type { DeadlineListener, Deadlines, Moment, RequestDeadlines } from "./deadline.ts";
 import { fromFetchError, type UploadState } from "./fetch_error.ts";
 import { outgoingHeaders } from "./outgoing_headers.ts";
+import { ownResponse } from "./own_response.ts";
 import { brokenBody, CUT_ON_PURPOSE } from "./gather.ts";
 import { isReachable } from "./reachable.ts";
 import type { LargeAnswers } from "./large_answers.ts";
@@ -32,16 +32,9 @@ import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
 import { urlFor } from "./target_url.ts";
 
-/** The limits of the configuration. A reload replaces them. */
-export interface FetchLimits {
-  responseDeadline: Deadline;
-  connectDeadline: Deadline;
-  /** `undefined`: there is no limit for a whole request. */
-  requestDeadline: Deadline | undefined;
-}
-
 /** What all exchanges of one engine share. */
-export interface FetchContext extends FetchLimits {
+export interface FetchContext {
+  readonly deadlines: Deadlines;
   readonly clients: BackendClients;
   /** The pace of all uploads. */
   readonly pace: Pace;
@@ -80,7 +73,10 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   #abort: Abort | undefined;
   #responseLimit: Moment | undefined;
   #connectLimit: Moment | undefined;
-  readonly #requestLimit: Moment | undefined;
+  #requestLimit: Moment | undefined;
+  // `keepTo` is called before everything that reads these two.
+  #deadlines!: RequestDeadlines;
+  #maxBodyBytes = 0;
   #uploading = false;
   /** Why `fetch` can't send the request; `undefined`: it can. */
   readonly #refusal: ProxyError | undefined;
@@ -105,7 +101,12 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
       this.#uploading = true;
     }
     this.#clientSignal.addEventListener("abort", this);
-    this.#requestLimit = context.requestDeadline?.start(this);
+  }
+
+  keepTo({ timeouts, maxBodyBytes }: Limits): void {
+    this.#deadlines = this.#context.deadlines.for(timeouts);
+    this.#maxBodyBytes = maxBodyBytes;
+    this.#requestLimit = this.#deadlines.request?.start(this);
   }
 
   get bytesIn(): number {
@@ -132,10 +133,10 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     return this.#requestLimit?.signal;
   }
 
-  async attempt(backend: Backend, headers: HeaderPair[], { maxBodyBytes }: Limits): Promise<FetchAnswer> {
+  async attempt(backend: Backend, target: string, headers: HeaderPair[]): Promise<FetchAnswer> {
     if (this.brokenOff !== undefined) throw this.brokenOff;
     const { clients } = this.#context;
-    const { method, target } = this.request;
+    const { method } = this.request;
     const reuse = this.#body !== undefined || RESENDABLE.has(method);
     this.#backend = backend;
     this.#abort = undefined;
@@ -145,7 +146,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
       const response = await fetch(urlFor(backend, target), {
         method,
         headers: outgoingHeaders(headers, this.request.tracedByRuntime),
-        body: this.#body?.outgoing(maxBodyBytes) ?? null,
+        body: this.#body?.outgoing(this.#maxBodyBytes) ?? null,
         redirect: "manual",
         signal: this.#attempt.signal,
         client: reuse ? clients.pooled(backend) : clients.fresh(backend),
@@ -155,16 +156,15 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
       if (this.#uploading) await answer.gatherEarly();
       return answer;
     } catch (error) {
-      throw this.#explain(error, maxBodyBytes);
+      throw this.#explain(error);
     } finally {
       this.#unwatchLimits();
     }
   }
 
-  answer(problem: Problem): Promise<void> {
-    if (this.#body?.flooded === true) return this.#cut(problem.status);
-    const body = this.request.method === "HEAD" ? null : problem.body;
-    return this.respond(new Response(body, { status: problem.status, headers: [...problem.headers] }));
+  answer(answer: OwnAnswer): Promise<void> {
+    if (this.#body?.flooded === true) return this.#cut(answer.status);
+    return this.respond(ownResponse(answer, this.request.method));
   }
 
   /**
@@ -188,7 +188,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   /** Starts the time limit for the response, because the last byte of the request was sent. */
   bodyEnded(): void {
     this.#uploadEnded();
-    if (this.#attempt !== undefined) this.#responseLimit = this.#context.responseDeadline.start(this);
+    if (this.#attempt !== undefined) this.#responseLimit = this.#deadlines.response.start(this);
   }
 
   get brokenOff(): ProxyError | undefined {
@@ -217,8 +217,8 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   }
 
   #watchLimits(): void {
-    this.#connectLimit = this.#context.connectDeadline.start(this);
-    if (!this.#uploading) this.#responseLimit = this.#context.responseDeadline.start(this);
+    this.#connectLimit = this.#deadlines.connect.start(this);
+    if (!this.#uploading) this.#responseLimit = this.#deadlines.response.start(this);
   }
 
   #unwatchLimits(): void {
@@ -237,7 +237,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   async #checkConnection(): Promise<void> {
     const attempt = this.#attempt;
     if (this.#backend === undefined || !this.replayable) return; // the body was read over a connection
-    const reachable = await isReachable(this.#backend, this.#context.connectDeadline.limitMs);
+    const reachable = await isReachable(this.#backend, this.#deadlines.connect.limitMs);
     if (!reachable && attempt !== undefined && attempt === this.#attempt) this.#abortAttempt("connect_timeout");
   }
 
@@ -255,11 +255,11 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
    * Returns the error for a failed attempt. Checks first whether the client left, because `fetch` then fails as if the
    * backend had failed.
    */
-  #explain(error: unknown, maxBodyBytes: number): ProxyError {
+  #explain(error: unknown): ProxyError {
     if (this.#clientGone) return clientGone();
     if (this.#body?.malformed) return bodyMalformed();
     if (this.#body?.flooded) return refused("bad_request", "The chunks of the request body are too small.");
-    if (this.#body?.tooLarge) return bodyTooLarge(maxBodyBytes);
+    if (this.#body?.tooLarge) return bodyTooLarge(this.#maxBodyBytes);
     if (error instanceof ProxyError) return error;
     switch (this.#abort) {
       case "connect_timeout":

@@ -1,6 +1,5 @@
 /** The server of engine `fetch`: `Deno.serve`. */
 
-import type { Config } from "../../config/schema.ts";
 import { messageOf } from "../../errors.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { LastingServer } from "../../net/lasting_server.ts";
@@ -9,8 +8,8 @@ import { Pace } from "../../net/pace.ts";
 import { peerAddress } from "../../net/peer.ts";
 import { Uploads } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
-import { Deadline } from "./deadline.ts";
-import { type FetchContext, FetchExchange, type FetchLimits } from "./fetch_exchange.ts";
+import { Deadlines } from "./deadline.ts";
+import { type FetchContext, FetchExchange } from "./fetch_exchange.ts";
 import { CUT_ON_PURPOSE } from "./gather.ts";
 import { LargeAnswers } from "./large_answers.ts";
 import { type FetchRequestHead, readHead } from "./request_head.ts";
@@ -38,7 +37,7 @@ function serve(
   const context: FetchContext = {
     clients: new BackendClients(pools),
     pace,
-    ...limitsOf(config),
+    deadlines: new Deadlines(),
     compresses: config.proxy.compression,
     largeAnswers: new LargeAnswers(),
     bridges: new Set(),
@@ -100,7 +99,7 @@ function engineOf(server: LastingServer, context: FetchContext): Engine {
   };
   return {
     address: server.address,
-    configure: (config) => void Object.assign(context, limitsOf(config)),
+    configure() {}, // the limits are those of each request
     setCertificate: undefined, // a second `Deno.serve` at the port would lose connections while it takes over
     uploadsEnd: () => context.uploads.allEnded(),
     stop: () => stopped ??= stop(),
@@ -110,13 +109,5 @@ function engineOf(server: LastingServer, context: FetchContext): Engine {
       const cut = await server.cut(); // fires the signal of every request in flight
       if (cut) await (stopped ??= stop());
     },
-  };
-}
-
-function limitsOf({ timeouts }: Config): FetchLimits {
-  return {
-    responseDeadline: new Deadline(timeouts.responseMs, { startsAnew: true }),
-    connectDeadline: new Deadline(timeouts.connectMs, { startsAnew: true }),
-    requestDeadline: timeouts.requestMs === 0 ? undefined : new Deadline(timeouts.requestMs, { startsAnew: false }),
   };
 }

@@ -2,14 +2,16 @@
 
 import { messageOf, type ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Answer, Exchange, Relayed } from "../../proxy/exchange.ts";
+import type { Answer, Exchange, Limits, OwnAnswer, Relayed } from "../../proxy/exchange.ts";
 import { clientGone, malformedResponse, refused, responseTimeout } from "../../failures.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
-import { CLIENT_GONE, type Problem } from "../../proxy/problem.ts";
+import { CLIENT_GONE } from "../../proxy/problem.ts";
 import { Bridge } from "./bridge.ts";
 import { UNSEEN } from "./answer.ts";
+import type { RequestDeadlines } from "./deadline.ts";
 import { type FetchContext, refusalOf } from "./fetch_exchange.ts";
 import { fromFetchError, fromHandshakeError, refusedStatus } from "./fetch_error.ts";
+import { ownResponse } from "./own_response.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { urlFor } from "./target_url.ts";
 
@@ -46,6 +48,9 @@ class Handshake implements Answer {
 export class WebSocketExchange implements Exchange {
   readonly replayable = true;
   readonly bytesIn = null;
+  #deadlines!: RequestDeadlines; // `keepTo` is called before everything that reads it
+  /** The target for the backend. */
+  #target = "";
 
   constructor(
     readonly request: FetchRequestHead,
@@ -59,11 +64,16 @@ export class WebSocketExchange implements Exchange {
     return this.upgrade.signal.aborted ? clientGone() : refusalOf(this.request);
   }
 
-  async attempt(backend: Backend, headers: HeaderPair[]): Promise<Handshake> {
+  keepTo({ timeouts }: Limits): void {
+    this.#deadlines = this.context.deadlines.for(timeouts);
+  }
+
+  async attempt(backend: Backend, target: string, headers: HeaderPair[]): Promise<Handshake> {
+    this.#target = target;
     const attempt = new AbortController();
     const giveUp = () => attempt.abort();
     const waiter = { limitPassed: giveUp };
-    const limit = this.context.responseDeadline.start(waiter);
+    const limit = this.#deadlines.response.start(waiter);
     this.upgrade.signal.addEventListener("abort", giveUp);
     try {
       const outcome = await this.#shakeHands(backend, headers, attempt.signal);
@@ -111,8 +121,8 @@ export class WebSocketExchange implements Exchange {
     return UNSEEN;
   }
 
-  async answer(problem: Problem): Promise<void> {
-    this.respond(new Response(problem.body, { status: problem.status, headers: [...problem.headers] }));
+  async answer(answer: OwnAnswer): Promise<void> {
+    this.respond(ownResponse(answer, this.request.method));
     await this.completed.catch(() => {}); // it rejects if the client leaves
   }
 
@@ -156,7 +166,7 @@ export class WebSocketExchange implements Exchange {
     const handshake: HeaderPair[] = [["connection", "Upgrade"], ["upgrade", "websocket"], ...headers];
     const answered = new AbortController();
     try {
-      const { status } = await fetch(urlFor(backend, this.request.target), {
+      const { status } = await fetch(urlFor(backend, this.#target), {
         headers: handshake,
         redirect: "manual",
         signal: AbortSignal.any([signal, answered.signal]),
@@ -182,7 +192,7 @@ export class WebSocketExchange implements Exchange {
       if (pair[0] === "sec-websocket-protocol") protocols = pair[1].split(",").map((name) => name.trim());
       else if (!pair[0].startsWith("sec-websocket-") && pair[0] !== "user-agent") passed.push(pair);
     }
-    const url = "ws" + urlFor(backend, this.request.target).slice("http".length);
+    const url = "ws" + urlFor(backend, this.#target).slice("http".length);
     try {
       const client = this.context.clients.pooled(backend);
       const socket = new WebSocket(url, { headers: passed, protocols, client });

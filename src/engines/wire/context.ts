@@ -9,6 +9,7 @@ import { Uploads } from "../uploads.ts";
 import { Admission } from "./admission.ts";
 import { BackendConnections } from "./backend/backend_connections.ts";
 import { LargeBuffers } from "./buffers.ts";
+import { ClockRoom, type Clocks } from "./clocks.ts";
 import { TimeoutQueue } from "./timeouts.ts";
 
 export interface WireContextOptions {
@@ -33,20 +34,16 @@ export class WireContext {
   readonly admission = new Admission();
   /** Loops that move bytes ask it before each part. */
   readonly pace: Pace;
-  /**
-   * The limits for: a client's head, its idle connection, its lingering; connecting to a backend, a backend's head; the
-   * next byte of a body; a whole request.
-   */
+  /** The limits for a client's head, its idle connection, and its lingering. */
   readonly headerTimeouts = new TimeoutQueue(0);
   readonly keepAliveTimeouts = new TimeoutQueue(0);
   readonly lingerTimeouts = new TimeoutQueue(LINGER_MS);
-  readonly connectTimeouts = new TimeoutQueue(0, { startsAnew: true });
-  readonly responseTimeouts = new TimeoutQueue(0, { startsAnew: true });
-  readonly idleTimeouts = new TimeoutQueue(0, { startsAnew: true });
-  readonly requestTimeouts = new TimeoutQueue(0);
+  /** The limits of requests. */
+  readonly clockRoom = new ClockRoom();
+  /** Those of the configuration in force, for what belongs to no request. */
+  clocks: Clocks;
   /** Called when a client's connection becomes idle, while a new client waits for a place. */
   onIdle: (() => void) | undefined;
-  limitsRequests = false;
   maxHeaderBytes = 0;
   /** Requests whose bodies are still arriving. */
   readonly uploads = new Uploads();
@@ -57,25 +54,23 @@ export class WireContext {
     this.log = log;
     this.secure = secure;
     this.backends = new BackendConnections(pools);
+    this.clocks = this.clockRoom.for(config.timeouts);
     this.configure(config);
   }
 
-  /** Changes the limits, also for requests in flight. */
+  /** Changes the limits for connections at once. Requests in flight keep theirs. */
   configure({ timeouts, proxy }: Config): void {
     this.headerTimeouts.configure(timeouts.headerMs);
     this.keepAliveTimeouts.configure(timeouts.keepAliveMs);
-    this.connectTimeouts.configure(timeouts.connectMs);
-    this.responseTimeouts.configure(timeouts.responseMs);
-    this.idleTimeouts.configure(timeouts.idleMs);
-    this.requestTimeouts.configure(timeouts.requestMs);
-    this.limitsRequests = timeouts.requestMs > 0;
+    this.clockRoom.tidy();
+    this.clocks = this.clockRoom.for(timeouts);
     this.maxHeaderBytes = proxy.maxHeaderBytes;
   }
 
   close(): void {
     this.backends.close();
     this.pace[Symbol.dispose]();
-    const queues = [this.headerTimeouts, this.keepAliveTimeouts, this.lingerTimeouts, this.connectTimeouts];
-    for (const queue of [...queues, this.responseTimeouts, this.idleTimeouts, this.requestTimeouts]) queue.close();
+    for (const queue of [this.headerTimeouts, this.keepAliveTimeouts, this.lingerTimeouts]) queue.close();
+    this.clockRoom.close();
   }
 }

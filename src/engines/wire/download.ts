@@ -8,7 +8,7 @@ import { encodeHead } from "../../http1/writer.ts";
 import type { BackendConnection } from "./backend/backend_connection.ts";
 import type { WireContext } from "./context.ts";
 import type { ExchangeClient } from "./exchange_client.ts";
-import { Timed } from "./timeouts.ts";
+import { Timed, type TimeoutQueue } from "./timeouts.ts";
 import type { Transfer } from "./transfer.ts";
 
 /** How it ended: complete; the backend broke it off; it was malformed; the client left. */
@@ -25,6 +25,8 @@ export interface DownloadOptions {
   readonly transfer: Transfer;
   /** Whether a trailer of this name is dropped. */
   readonly dropsTrailer: (name: string) => boolean;
+  /** The limit for the next byte. */
+  readonly idle: TimeoutQueue;
 }
 
 /** The owner of the download. */
@@ -46,13 +48,14 @@ export class Download extends Timed {
   readonly #reader: BodyReader;
   readonly #framing: BodyFraming;
   readonly #transfer: Transfer;
+  readonly #idle: TimeoutQueue;
   readonly #context: WireContext;
   readonly #listener: DownloadListener;
 
   constructor(
     connection: BackendConnection,
     client: ExchangeClient,
-    { framing, transfer, dropsTrailer }: DownloadOptions,
+    { framing, transfer, dropsTrailer, idle }: DownloadOptions,
     context: WireContext,
     listener: DownloadListener,
   ) {
@@ -62,6 +65,7 @@ export class Download extends Timed {
     this.#framing = framing;
     this.#reader = bodyReader(framing, context.maxHeaderBytes, dropsTrailer);
     this.#transfer = transfer;
+    this.#idle = idle;
     this.#context = context;
     this.#listener = listener;
   }
@@ -100,7 +104,7 @@ export class Download extends Timed {
   async #relayRest(): Promise<DownloadEnd> {
     const { inlet } = this.#connection;
     while (!this.#reader.done) {
-      this.#context.idleTimeouts.start(this);
+      this.#idle.start(this);
       this.waitsForClient = false;
       await inlet.more();
       if (inlet.unread === 0) {
@@ -161,7 +165,7 @@ export class Download extends Timed {
   }
 
   #waitForClient(): void {
-    this.#context.idleTimeouts.start(this);
+    this.#idle.start(this);
     this.waitsForClient = true;
   }
 }

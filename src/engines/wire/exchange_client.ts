@@ -1,6 +1,6 @@
 /** The client's side of an exchange, as the exchange, its upload and its download see it. */
 
-import type { Problem } from "../../proxy/problem.ts";
+import type { OwnAnswer } from "../../proxy/exchange.ts";
 import type { Timed } from "./timeouts.ts";
 import type { TunnelSide } from "./tunnel.ts";
 
@@ -23,7 +23,7 @@ export interface ExchangeClient extends Timed, TunnelSide {
    * @param options `lines`: the field lines about the connection, each with its line end
    */
   answer(
-    problem: Problem,
+    answer: OwnAnswer,
     options: { readonly withoutBody: boolean; readonly lines: string },
   ): Promise<void>;
   /** Closes the connection at once. Later calls do nothing. */

@@ -60,6 +60,11 @@ export class TimeoutQueue {
     this.#startsAnew = startsAnew;
   }
 
+  /** Whether a timer is set: there are entries, or there were some a moment ago. */
+  get running(): boolean {
+    return this.#timer !== undefined;
+  }
+
   /** The entry whose clock has run for longest. */
   get oldest(): Timed | undefined {
     return this.#first;

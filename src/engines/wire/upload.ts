@@ -8,7 +8,7 @@ import type { Limits } from "../../proxy/exchange.ts";
 import type { BackendConnection } from "./backend/backend_connection.ts";
 import type { WireContext } from "./context.ts";
 import type { Inlet } from "./inlet.ts";
-import { Timed } from "./timeouts.ts";
+import { Timed, type TimeoutQueue } from "./timeouts.ts";
 
 /** What can be wrong with a body. */
 export type UploadFault = "client_gone" | "malformed" | "too_large";
@@ -16,6 +16,8 @@ export type UploadFault = "client_gone" | "malformed" | "too_large";
 /** What an upload needs. */
 export interface UploadOptions {
   readonly limits: Limits;
+  /** The limit for the next byte. */
+  readonly idle: TimeoutQueue;
   readonly listener: UploadListener;
   /** Runs while the client must send. */
   readonly clientClock: Timed;
@@ -40,6 +42,7 @@ export class Upload extends Timed {
   readonly #reader: BodyReader;
   readonly #context: WireContext;
   readonly #maxBodyBytes: number;
+  readonly #idle: TimeoutQueue;
   readonly #listener: UploadListener;
   readonly #clientClock: Timed;
   #touched = false;
@@ -48,13 +51,14 @@ export class Upload extends Timed {
     framing: BodyFraming,
     inlet: Inlet,
     context: WireContext,
-    { limits, listener, clientClock }: UploadOptions,
+    { limits, idle, listener, clientClock }: UploadOptions,
   ) {
     super();
     this.#inlet = inlet;
     this.#reader = bodyReader(framing, context.maxHeaderBytes, limits.dropsRequestTrailer);
     this.#context = context;
     this.#maxBodyBytes = limits.maxBodyBytes;
+    this.#idle = idle;
     this.#listener = listener;
     this.#clientClock = clientClock;
   }
@@ -97,7 +101,7 @@ export class Upload extends Timed {
       const part = this.#reader.kept(inlet.bytes, to);
       inlet.start = to; // the reader must not see these bytes again, even if sending fails
       // If sending fails, the backend may have answered before it broke off. Its answer tells more than this failure.
-      this.#context.idleTimeouts.start(this);
+      this.#idle.start(this);
       const sent = await connection.send(part, this);
       this.stopClock();
       if (!sent) return;
@@ -119,9 +123,8 @@ export class Upload extends Timed {
 
   async #wait(): Promise<boolean> {
     const inlet = this.#inlet;
-    const { buffers, idleTimeouts } = this.#context;
-    if (this.#touched) inlet.widen(buffers);
-    idleTimeouts.start(this.#clientClock);
+    if (this.#touched) inlet.widen(this.#context.buffers);
+    this.#idle.start(this.#clientClock);
     await inlet.more();
     this.#clientClock.stopClock();
     if (inlet.unread > 0) return true;

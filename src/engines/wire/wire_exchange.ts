@@ -5,12 +5,12 @@ import type { ProxyError } from "../../errors.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
 import type { Http1Response } from "../../http1/response_head.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Answer, Exchange, Limits, Relayed } from "../../proxy/exchange.ts";
+import type { Answer, Exchange, Limits, OwnAnswer, Relayed } from "../../proxy/exchange.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
-import type { Problem } from "../../proxy/problem.ts";
 import type { WireAnswer } from "./backend/answer.ts";
 import { Attempt, type AttemptOwner } from "./backend/attempt.ts";
+import type { Clocks } from "./clocks.ts";
 import type { WireContext } from "./context.ts";
 import { Download, type DownloadEnd, type DownloadListener } from "./download.ts";
 import type { ExchangeClient } from "./exchange_client.ts";
@@ -24,13 +24,6 @@ import { Upload, type UploadFault, type UploadListener } from "./upload.ts";
 
 type Listeners = AttemptOwner & UploadListener & DownloadListener;
 
-/** For a body that is not forwarded. */
-const NO_LIMITS: Limits = {
-  maxBodyBytes: Infinity,
-  dropsRequestTrailer: () => true,
-  dropsResponseTrailer: () => true,
-};
-
 /** Its clock is the limit for the whole request. */
 export class WireExchange extends Timed implements Exchange, Listeners {
   readonly request: WireRequest;
@@ -38,9 +31,11 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   upload: Upload | undefined;
   /** Whether the client's connection can carry another request after this one. */
   keepsClient = false;
+  /** The clocks of the request's own limits. */
+  clocks: Clocks;
   readonly #client: ExchangeClient;
   readonly #context: WireContext;
-  #limits = NO_LIMITS;
+  #limits!: Limits; // `keepTo` is called before everything that reads it
   #uploading: boolean;
   #attempt: Attempt | undefined;
   #download: Download | undefined;
@@ -59,7 +54,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     this.#uploading = request.bodyBytes !== 0;
     if (this.#uploading) context.uploads.begin();
     else client.inlet.read(); // so that a client that leaves is noticed
-    if (context.limitsRequests) context.requestTimeouts.start(this);
+    this.clocks = context.clocks;
   }
 
   get brokenOff(): ProxyError | undefined {
@@ -83,11 +78,16 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     return !this.#informed && (this.upload === undefined || this.upload.untouched);
   }
 
-  attempt(backend: Backend, headers: HeaderPair[], limits: Limits): Promise<Answer> {
-    if (this.brokenOff !== undefined) return Promise.reject(this.brokenOff);
+  keepTo(limits: Limits): void {
     this.#limits = limits;
+    this.clocks = this.#context.clockRoom.for(limits.timeouts);
+    this.clocks.request?.start(this);
+  }
+
+  attempt(backend: Backend, target: string, headers: HeaderPair[]): Promise<Answer> {
+    if (this.brokenOff !== undefined) return Promise.reject(this.brokenOff);
     if (this.#uploading) this.upload ??= this.#newUpload();
-    this.#attempt = new Attempt(backend, headers, this.#context, this);
+    this.#attempt = new Attempt(backend, { target, headers }, this.#context, this);
     return this.#attempt.run();
   }
 
@@ -99,7 +99,8 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     const transfer = transferOf(head, minorVersion);
     const { framing } = head;
     const dropsTrailer = this.#limits.dropsResponseTrailer;
-    const download = new Download(connection, this.#client, { framing, transfer, dropsTrailer }, this.#context, this);
+    const options = { framing, transfer, dropsTrailer, idle: this.clocks.idle };
+    const download = new Download(connection, this.#client, options, this.#context, this);
     this.#download = download;
     const text = responseHead(head, headers, toldLength(head, method, transfer), this.#clientLines(), head);
     return this.#finish(download, head, download.run(text));
@@ -109,13 +110,13 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     this.#attempt?.discard(head, !this.#uploading);
   }
 
-  async answer(problem: Problem): Promise<void> {
+  async answer(answer: OwnAnswer): Promise<void> {
     if (this.#cancelled === "client_gone") return;
     const { method, keepAlive } = this.request;
     const bodyIsIn = !this.#uploading || (this.upload ??= this.#newUpload()).skipReady();
-    const wantsClose = problem.headers.some(([name]) => name === "connection") || this.#context.forwarder.stopping;
+    const wantsClose = answer.headers.some(([name]) => name === "connection") || this.#context.forwarder.stopping;
     this.keepsClient = keepAlive && bodyIsIn && !wantsClose && this.#cancelled === undefined;
-    await this.#client.answer(problem, { withoutBody: method === "HEAD", lines: this.#clientLines() });
+    await this.#client.answer(answer, { withoutBody: method === "HEAD", lines: this.#clientLines() });
   }
 
   /** Ends the exchange, with any result. */
@@ -174,7 +175,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   }
 
   #newUpload(): Upload {
-    const options = { limits: this.#limits, listener: this, clientClock: this.#client };
+    const options = { limits: this.#limits, idle: this.clocks.idle, listener: this, clientClock: this.#client };
     return new Upload(this.request.framing, this.#client.inlet, this.#context, options);
   }
 

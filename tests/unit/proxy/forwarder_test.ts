@@ -9,13 +9,12 @@ import { configSchema } from "../../../src/config/schema.ts";
 import type { Backend } from "../../../src/pool/backend.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
 import { Memory } from "../../../src/memory/memory.ts";
-import type { Answer, Exchange, Limits, Relayed } from "../../../src/proxy/exchange.ts";
+import type { Answer, Exchange, Limits, OwnAnswer, Relayed } from "../../../src/proxy/exchange.ts";
 import { clientGone } from "../../../src/failures.ts";
 import { ForwardedTrust } from "../../../src/proxy/forwarded.ts";
 import { Forwarder } from "../../../src/proxy/forwarder.ts";
 import { RandomHex } from "../../../src/proxy/ids.ts";
 import type { HeaderPair, RequestHead } from "../../../src/proxy/message.ts";
-import type { Problem } from "../../../src/proxy/problem.ts";
 import { type QueueLimits, RequestQueue } from "../../../src/pool/queue.ts";
 import { RequestRecorder } from "../../../src/proxy/record.ts";
 import { type ForwarderParts, type ForwardingRules, forwardingRules } from "../../../src/proxy/rules.ts";
@@ -43,11 +42,13 @@ class FakeExchange implements Exchange {
   replayable = true;
   /** Everything that the forwarder did, in order: backends by their URLs' last digit. */
   readonly story: string[] = [];
-  /** What each attempt was to keep to. */
-  readonly limits: Limits[] = [];
+  /** What it was to keep to. */
+  limits: Limits | undefined;
+  /** What each attempt was to send. */
+  readonly sent: { readonly target: string; readonly headers: readonly HeaderPair[] }[] = [];
   /** What the client was sent. */
   headers: readonly HeaderPair[] = [];
-  problem: Problem | undefined;
+  problem: OwnAnswer | undefined;
   /** Called before an attempt's outcome. */
   meanwhile: (backend: Backend) => void | Promise<void> = () => {};
   readonly #outcomes: Outcome[];
@@ -66,8 +67,14 @@ class FakeExchange implements Exchange {
     };
   }
 
-  async attempt(backend: Backend, _: HeaderPair[], limits: Limits): Promise<Answer> {
-    this.limits.push(limits);
+  keepTo(limits: Limits): void {
+    assertEquals([this.limits, this.story], [undefined, []], "once, before all else");
+    this.limits = limits;
+  }
+
+  async attempt(backend: Backend, target: string, headers: HeaderPair[]): Promise<Answer> {
+    assert(this.limits !== undefined);
+    this.sent.push({ target, headers });
     assertGreater(backend.currentConnections, 0, "it counts while it is there");
     this.story.push(backend.url.slice(-1));
     await Promise.resolve();
@@ -89,7 +96,7 @@ class FakeExchange implements Exchange {
     };
   }
 
-  async answer(problem: Problem): Promise<void> {
+  async answer(problem: OwnAnswer): Promise<void> {
     await Promise.resolve();
     this.problem = problem;
     this.story.push(`answer ${problem.status}`);
@@ -132,6 +139,7 @@ class Bench implements Disposable {
         pool: this.runtime(runtime),
         rules: { ...usual, maxRetries: 2, limits: { ...usual.limits, ...limits }, ...rules },
       },
+      routes: undefined,
       trust: new ForwardedTrust([]),
       recorder: new RequestRecorder({ memory: shared.memory, accessLog: undefined }),
       random: new RandomHex(),
@@ -240,7 +248,7 @@ Deno.test("Forwarder goes by the rules that a request began with, whatever is co
       "set-cookie",
       "old=",
     ]]);
-    assertEquals(exchange.limits.map((limits) => limits === old.route.rules.limits), [true, true]);
+    assert(exchange.limits === old.route.rules.limits);
   }
   assertEquals(await bench.tell(new FakeExchange([OK])), "answer 503", "the next one goes by the new rules");
 });

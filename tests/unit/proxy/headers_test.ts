@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import fc from "fast-check";
 import { ForwardedTrust } from "../../../src/proxy/forwarded.ts";
-import { forwardRequest, forwardResponse, type HeaderRules } from "../../../src/proxy/headers.ts";
+import { forwardRequest, forwardResponse, type HeaderRules, ruledRequest } from "../../../src/proxy/headers.ts";
 import { RandomHex } from "../../../src/proxy/ids.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "../../../src/proxy/message.ts";
 
@@ -21,7 +21,8 @@ function head(headers: HeaderPair[], overrides: Partial<RequestHead> = {}): Requ
 }
 
 function forward(headers: HeaderPair[], trust: readonly string[] = [], rules = NO_RULES, overrides = {}) {
-  return forwardRequest(head(headers, overrides), new ForwardedTrust(trust), rules, random);
+  const forwarded = forwardRequest(head(headers, overrides), new ForwardedTrust(trust), random);
+  return { ...forwarded, headers: ruledRequest(forwarded.headers, rules, "") };
 }
 
 function answer(headers: HeaderPair[]): ResponseHead {
@@ -172,7 +173,7 @@ Deno.test("forwardRequest() starts a trace where there is none, or none that can
   }
 });
 
-Deno.test("forwardRequest() applies the operator's rules last", () => {
+Deno.test("ruledRequest() applies the operator's rules", () => {
   const rules = { set: [["x-set", "new"], ["host", "inner"]] as const, remove: new Set(["user-agent"]) };
   const { headers } = forward([["X-Set", "old"], ["User-Agent", "curl"], ["host", "example.com"]], [], {
     set: rules.set.map(([name, value]): HeaderPair => [name, value]),

@@ -9,6 +9,7 @@ import type { Backend } from "../../../pool/backend.ts";
 import { checkBelowBase } from "../../../proxy/base_path.ts";
 import type { HeaderPair } from "../../../proxy/message.ts";
 import { isSafe } from "../../../proxy/retry.ts";
+import type { Clocks } from "../clocks.ts";
 import type { WireContext } from "../context.ts";
 import { type GivenUp, NoAnswer } from "../failures.ts";
 import { requestHead } from "../heads.ts";
@@ -18,8 +19,15 @@ import type { Upload } from "../upload.ts";
 import { type AnswerOwner, WireAnswer } from "./answer.ts";
 import type { BackendConnection } from "./backend_connection.ts";
 
+/** What the backend gets of a request, beside its method and body. */
+export interface SentRequest {
+  readonly target: string;
+  readonly headers: HeaderPair[];
+}
+
 /** The exchange that an attempt is made for. */
 export interface AttemptOwner extends AnswerOwner {
+  readonly clocks: Clocks;
   /** The request's body, if it has one. */
   readonly upload: Upload | undefined;
   /** Whether the exchange was broken off, so that nothing more may be sent. */
@@ -40,7 +48,7 @@ export class Attempt extends Timed {
   /** Why it was given up; `undefined`: it was not. */
   givenUp: GivenUp | undefined;
   readonly #backend: Backend;
-  readonly #headers: HeaderPair[];
+  readonly #sent: SentRequest;
   readonly #context: WireContext;
   readonly #owner: AttemptOwner;
   #dialing: AbortController | undefined;
@@ -49,10 +57,10 @@ export class Attempt extends Timed {
   #hinted = false;
   #answered = false;
 
-  constructor(backend: Backend, headers: HeaderPair[], context: WireContext, owner: AttemptOwner) {
+  constructor(backend: Backend, sent: SentRequest, context: WireContext, owner: AttemptOwner) {
     super();
     this.#backend = backend;
-    this.#headers = headers;
+    this.#sent = sent;
     this.#context = context;
     this.#owner = owner;
   }
@@ -71,7 +79,7 @@ export class Attempt extends Timed {
 
   /** The whole body of the request was sent. The time limit for the answer begins, unless its head has arrived. */
   bodySent(): void {
-    if (!this.#answered) this.#context.responseTimeouts.start(this);
+    if (!this.#answered) this.#owner.clocks.response.start(this);
   }
 
   /** The backend does not take the request's body. */
@@ -115,7 +123,7 @@ export class Attempt extends Timed {
 
   async #connect(): Promise<BackendConnection> {
     this.#dialing = new AbortController();
-    this.#context.connectTimeouts.start(this);
+    this.#owner.clocks.connect.start(this);
     try {
       const connection = await this.#context.backends.connect(this.#backend, this.#dialing.signal);
       this.givenUp = undefined; // the limit may have passed at the same moment; the connection counts
@@ -158,8 +166,8 @@ export class Attempt extends Timed {
   #send(connection: BackendConnection): void {
     const { request, upload } = this.#owner;
     if (this.#owner.isBrokenOff) throw new NoAnswer();
-    const headers = this.#headers;
-    const target = { method: request.method, target: targetFor(this.#backend, request.target) };
+    const { target: sent, headers } = this.#sent;
+    const target = { method: request.method, target: targetFor(this.#backend, sent) };
     const lines = connectionLines(request.upgrade, takesTrailers(headers));
     const head = requestHead(target, headers, request.framing, lines, request.section);
     const { out } = connection;

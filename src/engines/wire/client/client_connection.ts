@@ -6,7 +6,7 @@ import { findHeadEnd } from "../../../http1/head.ts";
 import { MalformedMessage } from "../../../http1/malformed.ts";
 import { checkBeginning, type Http1Request, readRequestHead } from "../../../http1/request_head.ts";
 import { refused } from "../../../failures.ts";
-import type { Problem } from "../../../proxy/problem.ts";
+import type { OwnAnswer } from "../../../proxy/exchange.ts";
 import type { WireContext } from "../context.ts";
 import { WireExchange } from "../wire_exchange.ts";
 import type { ExchangeClient } from "../exchange_client.ts";
@@ -95,20 +95,20 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
 
   async sendInTime(bytes: Uint8Array): Promise<boolean> {
     const clock = new SendClock(this);
-    this.#context.idleTimeouts.start(clock);
+    (this.#exchange?.clocks ?? this.#context.clocks).idle.start(clock);
     const sent = await this.send(bytes, clock);
     clock.stopClock();
     return sent;
   }
 
   async answer(
-    { status, title, headers, body }: Problem,
+    { status, title, headers, body }: OwnAnswer,
     { withoutBody, lines }: { readonly withoutBody: boolean; readonly lines: string },
   ): Promise<void> {
-    const content = Buffer.from(body);
+    const content = typeof body === "string" ? Buffer.from(body) : body;
     const passed = headers.filter(([name]) => name !== "connection"); // it is in `lines`
-    const framing = { kind: "length", bytes: content.length } as const;
-    const head = Buffer.from(responseHead({ status, reason: title }, passed, framing, lines), "latin1");
+    const told = status === 204 || status === 304 ? "nothing" : { kind: "length", bytes: content.length } as const;
+    const head = Buffer.from(responseHead({ status, reason: title }, passed, told, lines), "latin1");
     await this.sendInTime(withoutBody ? head : Buffer.concat([head, content]));
   }
 

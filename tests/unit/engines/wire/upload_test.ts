@@ -2,6 +2,8 @@ import { assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { BackendConnection } from "../../../../src/engines/wire/backend/backend_connection.ts";
 import { LargeBuffers } from "../../../../src/engines/wire/buffers.ts";
+import { configSchema } from "../../../../src/config/schema.ts";
+import { forwardingRules } from "../../../../src/proxy/rules.ts";
 import type { WireContext } from "../../../../src/engines/wire/context.ts";
 import { Inlet } from "../../../../src/engines/wire/inlet.ts";
 import { Timed, TimeoutQueue } from "../../../../src/engines/wire/timeouts.ts";
@@ -24,12 +26,13 @@ function uploadOf(framing: BodyFraming, takes: (bytes: Uint8Array) => Promise<bo
   const context = {
     maxHeaderBytes: 1024,
     buffers: new LargeBuffers(),
-    idleTimeouts: new TimeoutQueue(0),
     pace: new Pace(undefined),
   } as unknown as WireContext;
+  const { limits } = forwardingRules(configSchema.parse({}));
   const connection = { send: takes } as BackendConnection;
   const upload = new Upload(framing, inlet, context, {
-    limits: { maxBodyBytes, dropsRequestTrailer: () => false, dropsResponseTrailer: () => false },
+    limits: { ...limits, maxBodyBytes, dropsRequestTrailer: () => false },
+    idle: new TimeoutQueue(0),
     listener: {
       uploadEnded: () => void events.push("ended"),
       uploadFailed: (fault, detail) => void events.push(`${fault} ${detail}`.trim()),

@@ -7,7 +7,7 @@ import { BackendConnections } from "../../../../../src/engines/wire/backend/back
 import type { WireContext } from "../../../../../src/engines/wire/context.ts";
 import { explain } from "../../../../../src/engines/wire/failures.ts";
 import { wireRequest } from "../../../../../src/engines/wire/request.ts";
-import { TimeoutQueue } from "../../../../../src/engines/wire/timeouts.ts";
+import { Clocks } from "../../../../../src/engines/wire/clocks.ts";
 import { ProxyError } from "../../../../../src/errors.ts";
 import { readRequestHead } from "../../../../../src/http1/request_head.ts";
 import { Pace } from "../../../../../src/net/pace.ts";
@@ -37,14 +37,14 @@ function attemptWith(method: string, { kept = false, responseMs = 0 } = {}) {
   // Of a context only this much is used.
   const context = {
     backends,
-    connectTimeouts: new TimeoutQueue(0),
-    responseTimeouts: new TimeoutQueue(responseMs),
     pace: new Pace(undefined),
     maxHeaderBytes: configSchema.parse({}).proxy.maxHeaderBytes,
   } as unknown as WireContext;
   const head = Buffer.from(`${method} /path HTTP/1.1\r\nHost: x\r\n\r\n`);
   const hints: number[] = [];
+  const clocks = new Clocks({ connectMs: 0, responseMs, requestMs: 0, idleMs: 0 });
   const owner = {
+    clocks,
     request: wireRequest(readRequestHead(head, 0, head.length), { peer: "192.0.2.1", secure: false, local: "x" }),
     upload: undefined,
     isBrokenOff: false,
@@ -54,7 +54,7 @@ function attemptWith(method: string, { kept = false, responseMs = 0 } = {}) {
     relayAnswer: () => Promise.reject(new Error("nobody relays here")),
     discardAnswer: () => {},
   } satisfies AttemptOwner as AttemptOwner;
-  const attempt = new Attempt(backend, [["host", "x"]], context, owner);
+  const attempt = new Attempt(backend, { target: "/path", headers: [["host", "x"]] }, context, owner);
   const link = async (index: number) => {
     await waitFor(() => links[index]?.isRead === true, { what: "a request" });
     return links[index] as FakeLink;
@@ -67,7 +67,7 @@ function attemptWith(method: string, { kept = false, responseMs = 0 } = {}) {
     [Symbol.dispose]() {
       attempt.breakOff();
       attempt.stopClock();
-      context.responseTimeouts.close();
+      clocks.close();
       backends.close();
     },
   };

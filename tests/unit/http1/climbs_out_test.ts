@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { climbsOut } from "../../../src/proxy/base_path.ts";
+import { climbsOut } from "../../../src/http1/climbs_out.ts";
 
 Deno.test("climbsOut() finds each way above the root, and lets what stays below it pass", () => {
   const out = [

@@ -91,8 +91,13 @@ function adminTarget(adminUrl: string, signals: Signals): AdminTarget {
 
 /** Watches until a signal ends it. */
 async function top(adminUrl: string, signals: Signals): Promise<number> {
-  await runTop({ ...adminTarget(adminUrl, signals), hasColour: (env("NO_COLOR") ?? "") === "" });
+  await runTop({ ...adminTarget(adminUrl, signals), hasColour: hasColour() });
   return 0;
+}
+
+/** Whether a terminal's colours may be used (https://no-color.org). */
+function hasColour(): boolean {
+  return (env("NO_COLOR") ?? "") === "" && env("TERM") !== "dumb";
 }
 
 /** Runs until a signal ends it; resolves with the exit status. */
@@ -104,7 +109,8 @@ async function run(command: ConfiguredCommand, signals: Signals): Promise<number
   if (command.watchConfig && live.file === null) {
     throw new ConfigError(["--watch-config: got no file, want one to watch"]);
   }
-  const logging = setUpLog(live.started.config.log);
+  const terminal = !Deno.stderr.isTerminal() ? "none" : hasColour() ? "colour" : "plain";
+  const logging = setUpLog(live.started.config.log, terminal);
   try {
     await serve({ live, isWatched: command.watchConfig, logging, signals });
   } finally {

@@ -26,9 +26,14 @@ export function describeConfig(config: Config): string[] {
       `at most ${retries.attempts} for a request, ${Math.round(retries.budget * 1000) / 10}% of all requests`,
     ],
     ["body size", proxy.maxBodyBytes === null ? "unlimited" : `at most ${formatSize(proxy.maxBodyBytes)}`],
-    ["log", `${log.level} and up as ${log.format}${log.access ? ", each request" : ""}`],
+    ["log", `${log.level} and up as ${log.format}${describeAccess(log.access)}`],
   ];
   return lines.map(([name, text]) => `${name.padEnd(9)}  ${text}`);
+}
+
+function describeAccess(access: Config["log"]["access"]): string {
+  if (access === false) return "";
+  return access === "combined" ? ", each request in the Combined Log Format" : ", each request";
 }
 
 function listenUrl(scheme: string, host: string, port: number): string {

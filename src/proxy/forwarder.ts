@@ -11,7 +11,7 @@ import { hostMissing, methodNotAllowed, noBackend, refused, stopping, unexpected
 import { forwardResponse } from "./headers.ts";
 import type { HeaderPair, RequestHead } from "./message.ts";
 import { CLIENT_GONE, isServerFailure, type Problem, problemFor } from "./problem.ts";
-import type { Ending } from "./record.ts";
+import type { Ending } from "./ending.ts";
 import { mayGoAgain, mayRetry, type RetryQuestion } from "./retry.ts";
 import { bodyRefusal, chooseRoute } from "./route_choice.ts";
 import type { ForwarderParts } from "./rules.ts";

@@ -17,6 +17,8 @@ export interface RequestHead {
   readonly peer: string;
   /** Whether the client's connection is encrypted. */
   readonly secure: boolean;
+  /** The version of HTTP that the client speaks. An engine that can't tell 1.0 from 1.1 says 1.1. */
+  readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2.0";
   /** Whether the engine forwards trailers of the body. If not, `Trailer` is not forwarded. */
   readonly carriesTrailers?: boolean;
   /** Whether the engine forwards trailers of the answer. If not, `TE` is not forwarded. */

@@ -8,6 +8,7 @@ import type { Log } from "../log.ts";
 import type { Memory } from "../memory/memory.ts";
 import { RequestQueue } from "../pool/queue.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
+import { AccessLog } from "../proxy/access_log.ts";
 import { ForwardedTrust } from "../proxy/forwarded.ts";
 import { Forwarder } from "../proxy/forwarder.ts";
 import { RandomHex } from "../proxy/ids.ts";
@@ -114,7 +115,10 @@ function partsMaker({ memory, pools, log }: DataPlaneOptions): (config: Config) 
       route: { pool: usual, rules },
       routes: forwardingRoutes(config, runtimes, rules),
       trust: new ForwardedTrust(config.proxy.trustForwarded),
-      recorder: new RequestRecorder({ memory, accessLog: config.log.access ? log : undefined }),
+      recorder: new RequestRecorder({
+        memory,
+        accessLog: config.log.access === false ? undefined : new AccessLog(log, config.log.access),
+      }),
       random,
       log,
     };

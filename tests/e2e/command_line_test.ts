@@ -3,7 +3,9 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
-import { Program, runProgram } from "../support/program.ts";
+import { commandLine, Program, runProgram } from "../support/program.ts";
+import { HAS_TERMINALS, inTerminal } from "../support/terminal.ts";
+import { waitFor } from "../support/wait.ts";
 
 const ANY_PORTS = ["--host", "127.0.0.1", "-p", "0", "--admin-port", "0"];
 
@@ -99,4 +101,29 @@ Deno.test("reload prints the report, or each error; ready tells whether requests
   const unready = await call("ready");
   assertEquals([unready.code, unready.stdout], [1, ""]);
   assertMatch(unready.stderr, /^http:\S+: got status 503: no backend is eligible\n$/);
+});
+
+Deno.test({
+  name: "log lines on a terminal are short, with colours unless NO_COLOR is set; JSON stays JSON",
+  ignore: !HAS_TERMINALS,
+  fn: async () => {
+    await using backend = HttpBackend.named("one");
+    const cases: [env: Record<string, string>, args: string[], line: RegExp][] = [
+      [{ NO_COLOR: "" }, [], /\d\d:\d\d:\d\d\p{Cc}\[0m \p{Cc}\[32mINFO \p{Cc}\[0m \p{Cc}\[1mready\p{Cc}\[0m/u],
+      [
+        { NO_COLOR: "1" },
+        [],
+        /^\d\d:\d\d:\d\d INFO {2}ready proxy=http:\S+ admin=http:\S+ config=config.json version=\S+\r$/m,
+      ],
+      [{ NO_COLOR: "" }, ["--log-format", "json"], /^\{"time":"[^"]+","level":"info","message":"ready",/m],
+    ];
+    for (const [env, args, line] of cases) {
+      const program = commandLine(["-b", backend.url, ...ANY_PORTS, ...args]);
+      await using terminal = inTerminal(program, { rows: 20, columns: 80, env });
+      await waitFor(() => line.test(terminal.stdout), { what: `${line} in the terminal`, timeoutMs: 30_000 });
+      await terminal.type("\x03");
+      assertEquals(await terminal.ended(), 0);
+      assertStringIncludes(terminal.stdout, "status 0");
+    }
+  },
 });

@@ -3,71 +3,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, fail } from "@std/assert";
 import { HttpBackend } from "../support/http_backend.ts";
 import { commandLine, Program, runProgram } from "../support/program.ts";
+import { HAS_TERMINALS, inTerminal, Watched } from "../support/terminal.ts";
 import { waitFor } from "../support/wait.ts";
 
 const PORTS = ["--host", "127.0.0.1", "-p", "0"];
-
-/** A child whose output is read while it runs. Dispose of it to kill it. */
-class Watched implements AsyncDisposable {
-  stdout = "";
-  stderr = "";
-  readonly #child: Deno.ChildProcess;
-  readonly #read: Promise<unknown>;
-
-  constructor([executable, ...args]: readonly [string, ...string[]]) {
-    const env = { NO_COLOR: "1" };
-    this.#child = new Deno.Command(executable, { args, env, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
-    this.#read = Promise.all([
-      this.#collect(this.#child.stdout, (text) => this.stdout += text),
-      this.#collect(this.#child.stderr, (text) => this.stderr += text),
-    ]);
-  }
-
-  kill(signal: Deno.Signal): void {
-    this.#child.kill(signal);
-  }
-
-  async type(text: string): Promise<void> {
-    const writer = this.#child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(text));
-    writer.releaseLock();
-  }
-
-  /** Its exit status, once it has ended by itself. */
-  async ended(): Promise<number> {
-    const { code } = await this.#child.status;
-    await this.#read;
-    return code;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // it has ended already
-    }
-    await Promise.all([this.ended(), this.#child.stdin.close().catch(() => {})]);
-  }
-
-  async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>, add: (text: string) => void): Promise<void> {
-    for await (const text of stream.pipeThrough(new TextDecoderStream())) add(text);
-  }
-}
-
-/** `program` as one line of a shell. */
-function quoted(words: readonly string[]): string {
-  return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-}
-
-function hasCommand(name: string): boolean {
-  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
-    try {
-      return Deno.statSync(`${folder}/${name}`).isFile;
-    } catch {
-      return false;
-    }
-  });
-}
 
 Deno.test("top, piped: a line a second for each backend; it outlives a restart; SIGINT ends it with status 0", async () => {
   await using backend = HttpBackend.named("one");
@@ -92,14 +31,12 @@ Deno.test("top, piped: a line a second for each backend; it outlives a restart; 
 
 Deno.test({
   name: "top in a terminal redraws a screen of its own; Ctrl-C leaves the terminal as it was",
-  ignore: !hasCommand("script") || !hasCommand("stty"),
+  ignore: !HAS_TERMINALS,
   fn: async () => {
     await using backend = HttpBackend.named("one");
     await using program = await Program.start(["-b", backend.url, ...PORTS, "--admin-port", "0"]);
-    const watch = quoted(commandLine(["top", "--admin", program.adminUrl]));
-    // The shell of the terminal gets the signal too.
-    const session = `stty rows 20 cols 120; stty -g; trap : INT; ${watch}; echo "status $?"; stty -g`;
-    await using terminal = new Watched(["script", "-qec", session, "/dev/null"]);
+    const watch = commandLine(["top", "--admin", program.adminUrl]);
+    await using terminal = inTerminal(watch, { rows: 20, columns: 120 });
     const frames = () => terminal.stdout.split("\x1b[H").length - 1;
     await waitFor(() => frames() >= 2, { what: "two frames", timeoutMs: 30_000 });
     await terminal.type("\x03");

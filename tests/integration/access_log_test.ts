@@ -1,7 +1,7 @@
 // The access log: one line a request, whatever became of it.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { formatJson, formatText } from "../../src/log.ts";
+import { formatCombined, formatJson, formatText } from "../../src/log_format.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import type { LogLine } from "../support/log.ts";
 import { TestProxy } from "../support/proxy.ts";
@@ -28,7 +28,7 @@ for (const engine of ["fetch", "wire"] as const) {
   Deno.test(name("has a line for each request: who, what, which backend, how long, how much"), async () => {
     await using backend = new HttpBackend(async (request) => new Response(await request.text(), { status: 201 }));
     await using proxy = await TestProxy.start({ engine, backends: [backend.url], log: { access: true } });
-    const headers = { "x-request-id": "id-1", traceparent: `00-${TRACE}-00f067aa0ba902b7-01` };
+    const headers = { "x-request-id": "id-1", "user-agent": "test/1", traceparent: `00-${TRACE}-00f067aa0ba902b7-01` };
     await (await fetch(`${proxy.url}/a%20b?token=s3cret`, { method: "POST", body: "12345", headers })).text();
     const [line, ...others] = await lines(proxy);
     assertEquals(others, []);
@@ -47,9 +47,7 @@ for (const engine of ["fetch", "wire"] as const) {
         "bytesIn",
         "bytesOut",
       ],
-      "traceId",
-      "route",
-      "pool",
+      ...["host", "userAgent", "protocol", "traceId", "route", "pool"],
     ]);
     assertEquals(rest, {
       requestId: "id-1",
@@ -61,6 +59,9 @@ for (const engine of ["fetch", "wire"] as const) {
       attempts: 1,
       bytesIn: 5,
       bytesOut: engine === "wire" ? 5 : null,
+      host: new URL(proxy.url).host,
+      userAgent: "test/1",
+      protocol: "HTTP/1.1",
       traceId: TRACE,
       route: null,
       pool: "default",
@@ -126,7 +127,8 @@ for (const engine of ["fetch", "wire"] as const) {
     await using backend = new HttpBackend(() => new Response("", { headers: { "set-cookie": "sid=s3cret" } }));
     await using proxy = await TestProxy.start({ engine, backends: [backend.url], log: { access: true } });
     using client = await RawClient.connect(proxy.port);
-    const secrets = "Authorization: Bearer s3cret\r\nCookie: sid=s3cret\r\nX-Request-Id: bad id s3cret\r\n";
+    const secrets =
+      "Referer: http://x/?s3cret\r\nAuthorization: Bearer s3cret\r\nCookie: sid=s3cret\r\nX-Request-Id: bad id s3cret\r\n";
     for (const target of ["/?token=s3cret", "http://x/b?s3cret", "/a#s3cret"]) {
       await client.request(`GET ${target} HTTP/1.1\r\nHost: x\r\n${secrets}traceparent: s3cret\r\n\r\n`);
     }
@@ -135,6 +137,26 @@ for (const engine of ["fetch", "wire"] as const) {
     assertEquals(logged.map(({ path }) => path), ["/", "/b", engine === "wire" ? null : "/a"]);
     const shown = JSON.stringify(proxy.log.lines);
     assert(!shown.includes("s3cret"), shown);
+  });
+
+  Deno.test(name("in the Combined Log Format is what tools for web servers read"), async () => {
+    await using backend = new HttpBackend();
+    await using proxy = await TestProxy.start({ engine, backends: [backend.url], log: { access: "combined" } });
+    using client = await RawClient.connect(proxy.port);
+    const headers = 'User-Agent: a "b" \\c\r\nReferer: http://x/from?token=s3cret\r\n';
+    await client.request(`GET /cart?token=s3cret HTTP/1.1\r\nHost: x\r\n${headers}\r\n`);
+    await client.request("GET / HTTP/1.0\r\nHost: x\r\n\r\n");
+    const [first, second] = (await lines(proxy)).map((properties) =>
+      formatCombined({ category: [], level: "info", timestamp: 0, message: [], rawMessage: "request", properties })
+    );
+    const bytes = engine === "wire" ? 2 : "-";
+    const time = "[01/Jan/1970:00:00:00 +0000]";
+    assertEquals(
+      first,
+      `127.0.0.1 - - ${time} "GET /cart HTTP/1.1" 200 ${bytes} "http://x/from" "a \\"b\\" \\\\c"\n`,
+    );
+    const version = engine === "wire" ? "1.0" : "1.1"; // the runtime does not tell
+    assertEquals(second, `127.0.0.1 - - ${time} "GET / HTTP/${version}" 200 ${bytes} "-" "-"\n`);
   });
 
   Deno.test(name("is off unless asked for, and a reload turns it on and off"), async () => {
@@ -194,6 +216,9 @@ Deno.test("wire: the access log has a line for what could not be read as a reque
     durationMs: 0,
     bytesIn: 0,
     bytesOut: answer?.body.length,
+    host: null,
+    userAgent: null,
+    protocol: null,
     traceId: null,
     route: null,
     pool: null,

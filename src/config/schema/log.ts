@@ -8,5 +8,10 @@ export const log = z.strictObject({
     more: "Checks log at `debug`.",
   }),
   format: setting(z.enum(["text", "json"]), "text", "The form of a log line."),
-  access: setting(flag, false, "Whether each request is logged when it ends.", { more: "The level is `info`." }),
+  access: setting(
+    z.union([flag, z.literal("combined")], 'true, false or "combined"'),
+    false,
+    'Whether each request is logged when it ends. `"combined"`: in the Combined Log Format.',
+    { more: "The level is `info`." },
+  ),
 });

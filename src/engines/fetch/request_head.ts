@@ -57,6 +57,8 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
     bodyBytes: bodySaid || bodyUnsaid ? fields.bodyBytes : 0,
     peer,
     secure,
+    // The runtime does not tell the version. Over HTTP/2, clients send `:authority` in place of `Host`.
+    protocol: secure && host === undefined ? "HTTP/2.0" : "HTTP/1.1",
     wantsWebSocket: upgrade?.toLowerCase() === "websocket" && isUpgrade(fields.connection) &&
       fields.key !== undefined && method === "GET",
     hasForeignCoding: fields.hasForeignCoding,

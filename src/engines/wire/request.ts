@@ -34,6 +34,7 @@ export function wireRequest(head: Http1Request, { peer, secure, local }: ClientA
     bodyBytes: framing.kind === "length" ? framing.bytes : undefined,
     peer,
     secure,
+    protocol: head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1",
     carriesTrailers: framing.kind === "chunked",
     takesTrailers: head.minorVersion === 1,
     minorVersion: head.minorVersion,

@@ -62,6 +62,7 @@ class FakeExchange implements Exchange {
       headers: [],
       bodyBytes: 0,
       peer: "192.0.2.1",
+      protocol: "HTTP/1.1",
       secure: false,
       ...head,
     };

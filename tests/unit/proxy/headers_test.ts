@@ -15,6 +15,7 @@ function head(headers: HeaderPair[], overrides: Partial<RequestHead> = {}): Requ
     authority: "example.com",
     bodyBytes: 0,
     peer: "192.0.2.7",
+    protocol: "HTTP/1.1" as const,
     secure: false,
   };
   return { ...base, headers, ...overrides };

@@ -2,69 +2,48 @@
 import ipaddr from "ipaddr.js";
 import type { Config } from "./schema.ts";
 import type { Diagnostic } from "./diagnostics.ts";
-import type { Path } from "./setting_path.ts";
+import { brokenPoolRules, type PoolCheckContext, poolDoubts } from "./pool_checks.ts";
+import { poolsOf } from "./pool_settings.ts";
+import { brokenRouteRules, type RouteCheckContext } from "./routes/checks.ts";
+import { routeDoubts, usedPools } from "./routes/doubts.ts";
 
 /** What the rules need to know beside the configuration. */
-export interface CheckContext {
+export interface CheckContext extends PoolCheckContext, RouteCheckContext {
   /** Whether the configuration came from a file that can be written to. */
   readonly hasFile: boolean;
-  /** Whether a setting has the value that was given. A setting whose value was bad has its default here. */
-  readonly isTrusted: (path: Path) => boolean;
-  /** What error lines call the setting at a path. */
-  readonly nameOf: (path: Path) => string;
 }
 
 /** Every rule that `config` breaks. */
 export function brokenRules(config: Config, context: CheckContext): Diagnostic[] {
   return [
-    ...sameBackends(config.backends, context.nameOf),
+    ...brokenPoolRules(config, context),
     ...openAdmin(config),
     ...uselessPersist(config, context),
     ...sharedPorts(config, context),
-    ...bodyOfHead(config),
-    ...insecureNone(config),
+    ...brokenRouteRules(config, context),
   ];
 }
 
 /** What is allowed but probably not intended. */
 export function doubts(config: Config, cores = navigator.hardwareConcurrency): string[] {
-  const { backends, proxy: { workers } } = config;
-  const lines: string[] = [];
-  if (backends.length === 0) lines.push("backends: none, so every request gets 503");
-  else if (backends.every(({ weight }) => weight === 0)) {
-    lines.push("backends: every weight is 0, so no backend gets new traffic");
-  }
+  const { proxy: { workers } } = config;
+  const used = usedPools(config);
+  const pools = poolsOf(config);
+  const shareOf = (name: string) => !used.has(name) ? "none" : config.routes === null ? "all" : "some";
+  const lines = Array.from(pools, ([name, pool]) => poolDoubts(name, pool, shareOf(name))).flat();
   if (workers !== "auto" && workers > 1 && workers > cores) {
     lines.push(
       `proxy.workers: ${workers} on ${cores === 1 ? "1 core" : `${cores} cores`}, so they compete for CPU time`,
     );
   }
-  for (const { url, tls } of backends) {
-    if (tls.insecure && url.startsWith("https:")) {
-      lines.push(`tls.insecure: the certificate of ${url} is not checked`);
+  for (const { backends } of pools.values()) {
+    for (const { url, tls } of backends) {
+      if (tls.insecure && url.startsWith("https:")) {
+        lines.push(`tls.insecure: the certificate of ${url} is not checked`);
+      }
     }
   }
-  return lines;
-}
-
-/** The backends that are in the list already. */
-export function sameBackends(
-  backends: readonly { readonly url: string }[],
-  nameOf: CheckContext["nameOf"],
-): Diagnostic[] {
-  const first = new Map<string, number>();
-  const diagnostics: Diagnostic[] = [];
-  for (const [index, { url }] of backends.entries()) {
-    const earlier = first.get(url);
-    if (earlier === undefined) first.set(url, index);
-    else {
-      const path = ["backends", index];
-      const other = nameOf(["backends", earlier]);
-      const which = other === nameOf(path) ? `an earlier ${other}` : other;
-      diagnostics.push({ path, text: `same backend as ${which} (${url})` });
-    }
-  }
-  return diagnostics;
+  return [...lines, ...routeDoubts(config)];
 }
 
 function openAdmin({ admin }: Config): Diagnostic[] {
@@ -100,20 +79,6 @@ function sharedPorts({ proxy, admin }: Config, { nameOf, isTrusted }: CheckConte
     if (port === 0 || other === undefined || !isTrusted(path) || !isTrusted(other.path)) return [];
     return [{ path, text: `got ${port}, want another port than ${nameOf(other.path)}` }];
   });
-}
-
-function bodyOfHead({ health }: Config): Diagnostic[] {
-  if (health.type !== "http" || health.body === null || health.method !== "HEAD") return [];
-  return [{
-    path: ["health", "body"],
-    text: "can't be checked with health.method HEAD: a response to HEAD has no body",
-  }];
-}
-
-/** Browsers drop such a cookie. */
-function insecureNone({ sticky }: Config): Diagnostic[] {
-  if (sticky?.by !== "cookie" || sticky.sameSite !== "none" || sticky.secure !== false) return [];
-  return [{ path: ["sticky", "secure"], text: `got false, want true or null, because sticky.sameSite is "none"` }];
 }
 
 function overlap(one: string, other: string): boolean {

@@ -1,6 +1,7 @@
 /** Settings that work with only one engine, and backends that only one engine can reach. */
 import { backendPort, isBlockedByFetch } from "./backend_url.ts";
 import { type Config, configSchema } from "./schema.ts";
+import { poolPath, poolsOf } from "./pool_settings.ts";
 import { settingsOf, valuesOf } from "./setting.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import { writtenConfig } from "./written.ts";
@@ -23,9 +24,12 @@ export function engineMismatches(config: Config): Diagnostic[] {
 }
 
 function blockedBackends(config: Config): Diagnostic[] {
-  return config.backends.flatMap(({ url }, index) => {
-    const port = backendPort(url);
-    if (!isBlockedByFetch(port)) return [];
-    return [{ path: ["backends", index], text: `port ${port} is blocked by engine "fetch", use engine "wire"` }];
-  });
+  return Array.from(poolsOf(config)).flatMap(([name, { backends }]) =>
+    backends.flatMap(({ url }, index) => {
+      const port = backendPort(url);
+      if (!isBlockedByFetch(port)) return [];
+      const text = `port ${port} is blocked by engine "fetch", use engine "wire"`;
+      return [{ path: [...poolPath(name), "backends", index], text }];
+    })
+  );
 }

@@ -1,6 +1,6 @@
 /** Finds the configuration, applies environment variables and flags, and checks the result. */
 import { ConfigError, messageOf } from "../errors.ts";
-import { readRegularFile } from "../regular_file.ts";
+import { mustBeRegular, readRegularFile } from "../regular_file.ts";
 import { type Environment, substitute } from "./environment.ts";
 import { parseJsonText } from "./json_text.ts";
 import { isWithin, type Path, setAt, valueAt } from "./setting_path.ts";
@@ -58,6 +58,7 @@ export function loadConfig(options: LoadOptions): Loaded {
     hasFile: path !== null,
     origins,
     references: references.filter(fromFile),
+    unreadable,
     diagnostics: [...json.diagnostics, ...diagnostics].filter((diagnostic) => fromFile(diagnostic.path)),
   });
   return { ...validated, path };
@@ -100,6 +101,17 @@ function readOrExplain(readText: () => string, source: string): string {
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     throw new ConfigError([`${source}: can't be read: ${reasonOf(error)}`], { cause: error });
+  }
+}
+
+/** Why a file that a setting names can't be read. */
+function unreadable(file: string): string | undefined {
+  try {
+    mustBeRegular(file);
+    Deno.openSync(file).close();
+    return undefined;
+  } catch (error) {
+    return reasonOf(error);
   }
 }
 

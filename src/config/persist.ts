@@ -9,7 +9,7 @@ import { indentOf, type Item, joinList, splitList } from "./json_list.ts";
 import { type JsonText, parseJsonText } from "./json_text.ts";
 import { diagnosticLine, distinct, readWith } from "./diagnostics.ts";
 import { type BackendSpec, backendSpecSchema, configSchema } from "./schema.ts";
-import { sameBackends } from "./cross_checks.ts";
+import { sameBackends } from "./pool_checks.ts";
 import { formatPath, isWithin, samePath } from "./setting_path.ts";
 
 const BYTE_ORDER_MARK = "\uFEFF";

@@ -22,6 +22,8 @@ export interface Provenance {
   readonly origins?: readonly Origin[];
   /** Settings whose text was one reference to an environment variable and nothing else. */
   readonly references?: readonly Path[];
+  /** Why a file that a setting names can't be read; `undefined`: it can. Default: files are not looked at. */
+  readonly unreadable?: (file: string) => string | undefined;
   /** What was found wrong before. The settings at these paths are not checked again. */
   readonly diagnostics?: readonly Diagnostic[];
 }
@@ -37,14 +39,16 @@ export interface Validated {
  * problem.
  */
 export function validateConfig(raw: unknown, provenance: Provenance = {}): Validated {
-  const { source = "configuration", hasFile = false, origins = [], references = [] } = provenance;
+  const { source = "configuration", hasFile = false, origins = [], references = [], unreadable = () => undefined } =
+    provenance;
   const nameOf = (path: Path) => origins.find((origin) => isWithin(path, origin.path))?.name ?? formatPath(path);
-  const { config, diagnostics } = read(raw, references, provenance.diagnostics ?? []);
+  const { config, diagnostics, written } = read(raw, references, provenance.diagnostics ?? []);
   if (config !== undefined) {
     const bad = diagnostics.map(({ path }) => path);
     const isTrusted = (path: Path) => !bad.some((outer) => isWithin(path, outer));
-    diagnostics.push(...brokenRules(config, { hasFile, isTrusted, nameOf }));
-    if (isTrusted(["engine"])) diagnostics.push(...engineMismatches(config));
+    const context = { hasFile, isTrusted, nameOf, unreadable, written };
+    const found = [...brokenRules(config, context), ...isTrusted(["engine"]) ? engineMismatches(config) : []];
+    diagnostics.push(...found.map(({ path, text }) => ({ path: asWritten(path, written), text })));
   }
   if (config === undefined || diagnostics.length > 0) {
     throw new ConfigError(distinct(diagnostics).map(({ path, text }) => `${nameOf(path) || source}: ${text}`));
@@ -55,6 +59,17 @@ export function validateConfig(raw: unknown, provenance: Provenance = {}): Valid
 interface ReadConfig {
   readonly config: Config | undefined;
   readonly diagnostics: Diagnostic[];
+  /** What was read, without what was wrong in it. */
+  readonly written: unknown;
+}
+
+/** The path of a setting in a route, which may be an entry, or the name of a pool, in place of a list of entries. */
+function asWritten(path: Path, written: unknown): Path {
+  const [top, key, index, ...rest] = path;
+  if (top !== "routes" || key === undefined || index === undefined) return path;
+  const route = [top, key];
+  const entry = Array.isArray(valueAt(written, route)) ? [...route, index] : route;
+  return typeof valueAt(written, entry) === "string" ? entry : [...entry, ...rest];
 }
 
 /**
@@ -75,11 +90,11 @@ function read(raw: unknown, references: readonly Path[], earlier: readonly Diagn
   // The schema checks an object as a whole only when each of its settings is valid. A few rounds find everything.
   for (let round = 0; round < 5; round++) {
     const reading = readWith(configSchema, working);
-    if (reading.ok) return { config: reading.value, diagnostics };
+    if (reading.ok) return { config: reading.value, diagnostics, written: working };
     diagnostics.push(...reading.diagnostics);
     takeOut(working, reading.diagnostics);
   }
-  return { config: undefined, diagnostics };
+  return { config: undefined, diagnostics, written: working };
 }
 
 function takeOut(working: unknown, diagnostics: readonly Diagnostic[]): void {

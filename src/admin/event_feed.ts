@@ -75,9 +75,9 @@ export class EventFeed {
     this.#publish("reload", { ...report, at: new Date().toISOString() });
   }
 
-  /** Sends that all backends serve although all are down (`health.failOpen`), or that this has ended. */
-  failingOpen(active: boolean): void {
-    this.#publish("fail-open", { active, at: new Date().toISOString() });
+  /** Sends that all backends of a pool serve although all are down (`health.failOpen`), or that this has ended. */
+  failingOpen(pool: string, active: boolean): void {
+    this.#publish("fail-open", { pool, active, at: new Date().toISOString() });
   }
 
   /**

@@ -40,7 +40,14 @@ export interface PoolListener {
   failingOpen(active: boolean): void;
 }
 
-/** What a reload has prepared for a pool. */
+/** Why the configuration is put in force. */
+export interface Occasion {
+  readonly reason: "configured" | "reload";
+  /** Files of authorities whose content has changed. */
+  readonly newAuthorities: ReadonlySet<string>;
+}
+
+/** What the start or a reload has prepared for a pool. */
 export interface PreparedPool {
   readonly config: PoolSettings;
   readonly sessions: SessionTable | undefined;
@@ -49,7 +56,6 @@ export interface PreparedPool {
 
 /** Owns all parts of one pool in the control plane, and nothing of other pools. */
 export class PoolControl {
-  readonly name: string;
   readonly pool: ServerPool;
   readonly membership: Membership;
   readonly passive: PassiveHealth;
@@ -62,11 +68,10 @@ export class PoolControl {
 
   constructor(options: PoolControlOptions) {
     const { name, memory, config, clock, changes, persist, listener } = options;
-    this.name = name;
     this.#options = options;
     this.#config = config;
     this.#sessions = sessionsFor(config, undefined);
-    const pool = this.pool = new ServerPool(memory);
+    const pool = this.pool = new ServerPool(memory, name);
     pool.subscribe((event) => listener.poolChanged(event)); // the first subscriber, which stays as long as the pool
     this.membership = new Membership({ pool, changes, persist });
     this.passive = new PassiveHealth({ pool, limits: passiveLimits(config), clock });
@@ -75,6 +80,15 @@ export class PoolControl {
       enabled: config.health.failOpen,
       onChange: (active) => listener.failingOpen(active),
     });
+  }
+
+  get name(): string {
+    return this.pool.name;
+  }
+
+  /** Whether it has had its first backends. */
+  get begun(): boolean {
+    return this.#monitor !== undefined;
   }
 
   /** The settings of the pool in the configuration in force. */
@@ -87,13 +101,13 @@ export class PoolControl {
     return this.#sessions;
   }
 
-  /** Adds the configured backends and begins to check them. */
-  async start(): Promise<void> {
+  /** Adds the first backends and begins to check them. There must be room. */
+  begin(lists: Lists, { config: { health }, backends }: PreparedPool): Difference {
     const { log, clock, gate } = this.#options;
-    const { backends: specs, health } = this.#config;
-    await this.membership.apply({ specs, up: startsUp(this.#config), reason: "configured" });
+    const difference = lists.replace(backends);
     // Made after the first backends, so that these have no slow start: all of them are equally new.
     this.#monitor = new HealthMonitor({ pool: this.pool, config: health, log, clock, gate });
+    return difference;
   }
 
   /** Requests can arrive from now on. The time for which they wait for the first backend begins. */
@@ -102,14 +116,10 @@ export class PoolControl {
     this.pool.shared.cells.bumpEpoch();
   }
 
-  /**
-   * Makes all that a reload needs. Changes nothing yet.
-   *
-   * @param newAuthorities files of authorities whose content has changed
-   */
-  prepare(config: PoolSettings, newAuthorities: ReadonlySet<string>): PreparedPool {
+  /** Makes all that the start or a reload needs. Changes nothing yet. */
+  prepare(config: PoolSettings, { reason, newAuthorities }: Occasion): PreparedPool {
     const { pool } = this;
-    const backends = { pool, specs: config.backends, up: startsUp(config), reason: "reload", newAuthorities };
+    const backends = { pool, specs: config.backends, up: startsUp(config), reason, newAuthorities };
     return { config, sessions: sessionsFor(config, this), backends };
   }
 
@@ -132,6 +142,11 @@ export class PoolControl {
   explain(request: SupposedRequest): Explanation {
     const { strategy, sticky } = this.#config;
     return explain(this.pool, strategy, stickiness(sticky, this.pool, this.#sessions), request);
+  }
+
+  /** Removes all backends, because the pool has ended. Their requests in flight may end. */
+  empty(lists: Lists, reason: string): void {
+    lists.replace({ pool: this.pool, specs: [], up: true, reason });
   }
 
   /** Ends checks and timers of ejections. The state of each backend stays as it is. */

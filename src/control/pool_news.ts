@@ -36,8 +36,9 @@ export class PoolNews implements PoolListener {
   }
 
   failingOpen(active: boolean): void {
-    if (active) this.#log.warn("fail open", { reason: "all backends are down, so all of them serve" });
-    else this.#log.info("fail open ended", { reason: "a backend is up again, or no backend may serve" });
-    this.#events.failingOpen(active);
+    const pool = this.#pool;
+    if (active) this.#log.warn("fail open", { pool, reason: "all backends are down, so all of them serve" });
+    else this.#log.info("fail open ended", { pool, reason: "a backend is up again, or no backend may serve" });
+    this.#events.failingOpen(pool, active);
   }
 }

@@ -2,16 +2,16 @@
 
 import type { ReloadReport } from "../admin/reload_report.ts";
 import { isLoopback } from "../config/cross_checks.ts";
+import { poolsOf } from "../config/pool_settings.ts";
 import { restartNeeded } from "../config/restart.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
 import type { Clock } from "../net/clock.ts";
 import type { ChangeQueue, Lists } from "../pool/change_queue.ts";
-import { PoolFullError } from "../pool/server_pool.ts";
 import { type Authorities, changedAuthorities, readAuthorities } from "../tls/authorities.ts";
 import { checkCertificateFiles } from "../tls/check.ts";
 import type { CertificateStore } from "../tls/store.ts";
-import type { PoolControl, PreparedPool } from "./pool_control.ts";
+import type { Pools } from "./pools.ts";
 
 /** What a `Reloads` needs. */
 export interface ReloadsOptions {
@@ -26,7 +26,7 @@ export interface ReloadsOptions {
   readonly clock: Clock;
   readonly certificates: CertificateStore;
   readonly changes: ChangeQueue;
-  readonly pools: readonly PoolControl[];
+  readonly pools: Pools;
   /** Makes all servers use another configuration from the next request on. Must not fail. */
   readonly configureServers: (config: Config) => void;
   /** Called with the report of a reload, when all isolates that forward requests use the new configuration. */
@@ -78,18 +78,17 @@ export class Reloads {
   async #reload(lists: Lists): Promise<ReloadReport> {
     const { started, certificates, pools, configureServers, reloaded } = this.#options;
     const config = this.#read();
-    const authorities = readAuthorities(config.backends);
+    const authorities = readAuthorities(poolsOf(config));
     const newAuthorities = changedAuthorities(this.#authorities, authorities);
     const useCertificate = await certificates.prepare(config.proxy.tls);
-    const prepared = pools.map((pool) => ({ pool, to: pool.prepare(config, newAuthorities) }));
-    await makeRoom(lists, prepared.map(({ to }) => to));
+    const prepared = await pools.prepare(lists, config, { reason: "reload", newAuthorities });
     // All or nothing: from here on, nothing fails and nothing waits.
     this.#authorities = authorities;
     this.#config = config;
-    for (const { pool, to } of prepared) pool.configure(to);
+    const differences = pools.configure(lists, prepared);
     configureServers(config);
     reloaded(config);
-    const differences = prepared.map(({ pool, to }) => pool.replace(lists, to));
+    differences.push(...pools.replace(lists, prepared));
     return {
       added: differences.flatMap(({ added }) => added),
       removed: differences.flatMap(({ removed }) => removed),
@@ -110,15 +109,5 @@ export class Reloads {
     }
     checkCertificateFiles(config, new Date(clock.now()));
     return config;
-  }
-}
-
-/** Throws an error that names the setting if there is too little room for the backends of a reload. */
-async function makeRoom(lists: Lists, prepared: readonly PreparedPool[]): Promise<void> {
-  try {
-    await lists.makeRoom(prepared.map(({ backends }) => backends));
-  } catch (error) {
-    if (!(error instanceof PoolFullError)) throw error;
-    throw new ConfigError([`backends: ${error.message}`], { cause: error });
   }
 }

@@ -6,12 +6,10 @@ import { statusView } from "../admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, startAdminServer } from "../admin/server.ts";
 import type { BackendChange } from "../config/backend_change.ts";
 import { formatStrategy } from "../config/fields.ts";
-import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
+import { poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
-import { CheckGate } from "../health/check_gate.ts";
 import type { Log } from "../log.ts";
 import { Memory } from "../memory/memory.ts";
-import { DEFAULT_POOL } from "../memory/slots.ts";
 import { type Clock, systemClock } from "../net/clock.ts";
 import { Listeners } from "../net/listeners.ts";
 import { ChangeQueue } from "../pool/change_queue.ts";
@@ -22,8 +20,8 @@ import { CertificateStore } from "../tls/store.ts";
 import { type DataPlane, startDataPlane } from "../workers/data_plane.ts";
 import { Supervisor, workerCount } from "../workers/supervisor.ts";
 import { bind, urlOf } from "./bind.ts";
-import { PoolControl, type PoolControlOptions } from "./pool_control.ts";
 import { PoolNews } from "./pool_news.ts";
+import { Pools, type PoolsOptions } from "./pools.ts";
 import { type RedirectServer, startRedirect } from "./redirect.ts";
 import { Reloads } from "./reload.ts";
 
@@ -53,14 +51,13 @@ export interface RoundhouseOptions {
 export class Roundhouse {
   /** The memory that all isolates share. */
   readonly memory: Memory;
-  /** The pool that every request goes to. */
-  readonly defaultPool: PoolControl;
+  /** The pools that requests go to. */
+  readonly pools: Pools;
   readonly #options: RoundhouseOptions;
   readonly #changes = new ChangeQueue(() => this.settled());
   readonly #events: EventFeed;
   readonly #listeners = new Listeners();
   readonly #certificates: CertificateStore;
-  readonly #pools: readonly PoolControl[];
   readonly #reloads: Reloads;
   readonly #admin: Omit<AdminOptions, "config" | "timeouts">;
   #dataPlane: DataPlane | undefined;
@@ -75,13 +72,13 @@ export class Roundhouse {
    */
   static async start(options: RoundhouseOptions): Promise<Roundhouse> {
     const { config, log, clock = systemClock } = options;
-    const { proxy, backends } = config;
+    const { proxy } = config;
     checkCertificateFiles(config, new Date(clock.now())); // first, so that one error reports all bad files
-    const authorities = readAuthorities(backends);
+    const authorities = readAuthorities(poolsOf(config));
     const certificates = await CertificateStore.obtain({ tls: proxy.tls, log, clock });
     const roundhouse = new Roundhouse(options, authorities, certificates);
     try {
-      for (const pool of roundhouse.#pools) await pool.start();
+      await roundhouse.pools.start();
       await roundhouse.#startServers(options.workerUrl);
     } catch (error) {
       await roundhouse.stop();
@@ -98,8 +95,7 @@ export class Roundhouse {
     // With workers, the control plane forwards no requests, but needs its own place in the memory.
     this.memory = Memory.allocate(workers === 1 ? 1 : workers + 1);
     this.#events = new EventFeed({ status: () => statusView(this.#admin) });
-    this.defaultPool = new PoolControl(this.#defaultPoolOptions());
-    this.#pools = [this.defaultPool];
+    this.pools = new Pools(this.#poolsOptions());
     this.#reloads = new Reloads({
       started: config,
       authorities,
@@ -108,7 +104,7 @@ export class Roundhouse {
       clock,
       certificates,
       changes: this.#changes,
-      pools: this.#pools,
+      pools: this.pools,
       configureServers: (config) => this.#configureServers(config),
       done: (report) => {
         options.log.info("reload", { ...report });
@@ -118,31 +114,30 @@ export class Roundhouse {
     this.#admin = this.#adminParts(workers);
   }
 
-  #defaultPoolOptions(): PoolControlOptions {
+  #poolsOptions(): PoolsOptions {
     const { config, log, save, clock = systemClock } = this.#options;
     return {
-      name: DEFAULT_POOL_NAME,
-      memory: this.memory.pool(DEFAULT_POOL),
       config,
+      memory: this.memory,
       log,
       clock,
       changes: this.#changes,
-      gate: new CheckGate(),
       persist: (change) => this.#reloads.config.admin.persist && save ? save(change) : Promise.resolve(),
-      listener: new PoolNews(DEFAULT_POOL_NAME, log, this.#events),
+      listenerOf: (pool) => new PoolNews(pool, log, this.#events),
     };
   }
 
   #adminParts(workers: number): Omit<AdminOptions, "config" | "timeouts"> {
     const { version, log, config: { engine } } = this.#options;
-    const { pool, membership } = this.defaultPool;
+    const { default: defaultPool } = this.pools;
+    const { pool, membership } = defaultPool;
     return {
       pool,
       membership,
       memory: this.memory,
       version,
       startedAt: new Date(),
-      facts: () => ({ strategy: formatStrategy(this.defaultPool.config.strategy), engine, workers }),
+      facts: () => ({ strategy: formatStrategy(defaultPool.config.strategy), engine, workers }),
       isStopping: () => this.#stopping,
       allAccepting: () => this.#listeners.accepting,
       acceptingChanged: (accepting) => this.#listeners.set("admin", accepting),
@@ -150,7 +145,7 @@ export class Roundhouse {
       log,
       events: this.#events,
       configInForce: () => this.#reloads.config,
-      explain: (request) => this.defaultPool.explain(request),
+      explain: (request) => defaultPool.explain(request),
       reload: () => this.reload(),
     };
   }
@@ -162,7 +157,7 @@ export class Roundhouse {
       const options = {
         config,
         memory: this.memory,
-        pools: this.#pools,
+        pools: this.pools,
         log,
         certificate: this.#certificates.current,
         acceptingChanged: (accepting: boolean) => this.#listeners.set("proxy", accepting),
@@ -183,7 +178,7 @@ export class Roundhouse {
     this.#adminServer = await bind("admin", config.admin, () => {
       return startAdminServer({ ...this.#admin, config: config.admin, timeouts: config.timeouts });
     });
-    for (const pool of this.#pools) pool.opened();
+    this.pools.opened();
   }
 
   #configureServers(config: Config): void {
@@ -247,7 +242,7 @@ export class Roundhouse {
       this.#options.log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }
     await this.#changes.idle(); // a reload may be about to change the pools
-    await Promise.all([...this.#pools.map((pool) => pool.stop()), this.#certificates.stop()]);
+    await Promise.all([this.pools.stop(), this.#certificates.stop()]);
     this.#events.close();
     await this.#adminServer?.stop();
     return drained;

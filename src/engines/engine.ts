@@ -5,14 +5,14 @@
 
 import type { Config } from "../config/schema.ts";
 import type { Log } from "../log.ts";
-import type { ServerPool } from "../pool/server_pool.ts";
+import type { ServerPools } from "../pool/server_pools.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
 import type { Securing, ServerCertificate } from "../tls/server_certificate.ts";
 
 export interface EngineOptions extends Securing {
   readonly config: Config;
   /** The pools. Connections to a backend are kept while it is in its pool. */
-  readonly pools: readonly ServerPool[];
+  readonly pools: ServerPools;
   /** Makes all decisions that are not about bytes. */
   readonly forwarder: Forwarder;
   readonly log: Log;

@@ -178,7 +178,11 @@ export class HealthMonitor {
     const observation = await watch.probe.check(stopped);
     if (stopped.aborted) return;
     if (observation.inconclusive) {
-      this.#log.warn("check could not be made", { backend: backend.url, error: observation.error });
+      this.#log.warn("check could not be made", {
+        backend: backend.url,
+        pool: this.#pool.name,
+        error: observation.error,
+      });
       return;
     }
     this.#record(backend, observation);
@@ -189,7 +193,7 @@ export class HealthMonitor {
     const { ok, status, durationMs, error } = observation;
     backend.checks[ok ? "passed" : "failed"]++;
     backend.lastCheck = { at: new Date(this.#clock.now()).toISOString(), ok, status, durationMs, error };
-    this.#log.debug("check", { backend: backend.url, ok, status, durationMs, error });
+    this.#log.debug("check", { backend: backend.url, pool: this.#pool.name, ok, status, durationMs, error });
   }
 
   /** Tells the pool the result of a check. */
@@ -214,7 +218,7 @@ export class HealthMonitor {
   #advise(backend: Backend, observation: Observation): void {
     const advice = adviceOn(observation, this.#config);
     if (advice === undefined) return;
-    this.#log.warn("check failed", { backend: backend.url, error: observation.error, advice });
+    this.#log.warn("check failed", { backend: backend.url, pool: this.#pool.name, error: observation.error, advice });
   }
 
   #wentDown(watch: Watch): void {

@@ -9,6 +9,7 @@ import { AnswerCells } from "./answer_cells.ts";
 import { Arena, type Shared } from "./arena.ts";
 import { ConnectionCells } from "./connection_cells.ts";
 import { HealthCells } from "./health_cells.ts";
+import { PoolAllotment } from "./pool_allotment.ts";
 import { PoolCells } from "./pool_cells.ts";
 import { RecentTimes } from "./recent_times.ts";
 import { RequestMetrics } from "./request_metrics.ts";
@@ -50,8 +51,9 @@ export class Memory {
   readonly isolate: number;
   readonly #buffer: SharedArrayBuffer;
   readonly #tickets: BoundTickets;
+  readonly #allotment = new PoolAllotment();
   readonly #arenaOfPool: (pool: number) => Arena;
-  /** The pools that this isolate has asked for, by number. */
+  /** The pools that this isolate has asked for, by number. In the control plane, these are all that there are. */
   readonly #pools = new Map<number, PoolMemory>();
 
   /** Allocates the memory for `isolates` isolates; the caller is isolate 0. */
@@ -102,6 +104,28 @@ export class Memory {
     return pool;
   }
 
+  /** How many pools `takePool` can give. Control plane only. */
+  get poolRoom(): number {
+    return this.#allotment.room;
+  }
+
+  /** Gives unused memory to a new pool. Fails if there is none. Control plane only. */
+  takePool(): PoolMemory {
+    const pool = this.pool(this.#allotment.take());
+    pool.reset();
+    return pool;
+  }
+
+  /**
+   * Gives the memory of an ended pool back, when all isolates know that it has ended. Control plane only.
+   *
+   * @param isUnused whether its last request has ended. Until then, no other pool gets the memory
+   */
+  givePoolBack({ number }: PoolMemory, isUnused: () => boolean): void {
+    this.#pools.delete(number);
+    this.#allotment.giveBack(number, isUnused);
+  }
+
   /** Prepares a slot for a new backend: up, active, all counts 0. The slot must be unused. */
   resetSlot(slot: number): void {
     this.answers.reset(slot);
@@ -111,7 +135,7 @@ export class Memory {
     this.connections.reset(slot);
   }
 
-  /** The totals of all isolates. `queued` counts the pools that this isolate has asked for. */
+  /** The totals of all isolates and pools. Control plane only. */
   requestTotals(): ProcessTotals {
     let queued = 0;
     for (const { line } of this.#pools.values()) queued += line.queued();
@@ -120,7 +144,7 @@ export class Memory {
 
   /**
    * Gives back what an ended isolate held: its connections, its places in the queues and its active requests, which
-   * count as failed. Its totals stay. No other isolate may have its number while this runs.
+   * count as failed. Its totals stay. No other isolate may have its number while this runs. Control plane only.
    */
   reclaim(isolate: number): Reclaimed {
     const requests = this.requests.reclaim(isolate);
@@ -151,5 +175,12 @@ export class PoolMemory {
     this.cells = new PoolCells(arena);
     this.retryBudget = new RetryBudget(arena);
     this.line = new WaitingLine(arena, tickets);
+  }
+
+  /** Prepares unused memory for a new pool. */
+  reset(): void {
+    this.cells.reset();
+    this.retryBudget.reset();
+    this.line.reset();
   }
 }

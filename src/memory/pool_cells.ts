@@ -18,6 +18,11 @@ export class PoolCells {
     this.#words = arena.take(PoolCells.lines).words;
   }
 
+  /** Prepares the line for a new pool. */
+  reset(): void {
+    this.#words.fill(0);
+  }
+
   /**
    * Changes whenever the health, state or weight of a backend may have changed. Does not change with the list of
    * backends.

@@ -36,6 +36,11 @@ export class RetryBudget {
     this.#isolate = arena.isolate;
   }
 
+  /** Prepares the rings for a new pool. */
+  reset(): void {
+    this.#words.fill(0);
+  }
+
   countRequest(nowMs: number): void {
     const cell = this.#current(nowMs) + REQUESTS;
     this.#words[cell] = (this.#words[cell] ?? 0) + 1;

@@ -9,8 +9,11 @@ import { MAX_BACKENDS } from "../config/backend_limit.ts";
  */
 export const SLOTS = 2 * MAX_BACKENDS;
 
-/** Places for pools: the largest number of backends. */
-export const POOLS = MAX_BACKENDS;
+/**
+ * Places for pools. A pool that has ended keeps its place until its last request has ended. With twice as many places as
+ * pools, a reload can still exchange all of them in one step.
+ */
+export const POOLS = 2 * MAX_BACKENDS;
 
 /** Identifies one backend. A slot has several backends one after the other; `generation` counts them. */
 export interface SlotUse {

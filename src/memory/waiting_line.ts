@@ -100,6 +100,15 @@ export class WaitingLine {
     this.#tickets = tickets;
   }
 
+  /**
+   * Prepares an unused line for a new pool. Isolates may still listen to the bells of the pool that had it before: they
+   * stop.
+   */
+  reset(): void {
+    this.#words.fill(0);
+    for (let isolate = 0; isolate < this.#isolates; isolate++) Atomics.notify(this.#words, this.#cell(isolate, BELL));
+  }
+
   /** Whether no request waits. If so, a request need not ask anything else here. */
   get empty(): boolean {
     return Atomics.load(this.#words, WAITING) === 0;

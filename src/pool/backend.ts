@@ -1,6 +1,7 @@
 /** One server that requests are forwarded to. Both planes use this class. */
 
 import { createHash } from "node:crypto";
+import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { AnswerCells } from "../memory/answer_cells.ts";
 import { ANSWER_CLASSES, type ConnectionCells } from "../memory/connection_cells.ts";
@@ -45,15 +46,21 @@ export interface LastingConnection {
 /** Counts of answers by class of status. */
 export type Responses = Readonly<Record<`${typeof ANSWER_CLASSES[number]}xx`, number>>;
 
+/** The pool of a backend, as far as the backend needs it. */
+interface BackendPool {
+  readonly name: string;
+  readonly shared: PoolMemory;
+}
+
 /** How fast old response times lose weight, in milliseconds (the decay of the peak EWMA). */
 const LATENCY_DECAY_MS = 10_000;
 
 /**
- * A backend of the pool. Its identity (URL, id) never changes: a different URL is a different backend. All values that
+ * A backend of a pool. Its identity (URL, id) never changes: a different URL is a different backend. All values that
  * change are read from shared memory at each access.
  */
 export class Backend {
-  /** The same for the same URL, across restarts, too. */
+  /** The same for the same URL in the same pool, across restarts, too. */
   readonly id: string;
   /** Normalised: lower-case host, no default port, no trailing slash. */
   readonly url: string;
@@ -89,10 +96,10 @@ export class Backend {
   readonly #answers: AnswerCells;
   readonly #latencies: RecentTimes;
 
-  constructor(spec: BackendSpec, slot: number, shared: PoolMemory) {
+  constructor(spec: BackendSpec, slot: number, { shared, name }: BackendPool) {
     const { health, settings, connections, answers, latencies } = shared.memory;
     const url = new URL(spec.url);
-    this.id = backendId(spec.url);
+    this.id = backendId(spec.url, name);
     this.url = spec.url;
     this.origin = url.origin;
     this.basePath = url.pathname === "/" ? "" : url.pathname;
@@ -242,6 +249,11 @@ export class Backend {
     return this.usable && this.state === "active" && this.weight > 0;
   }
 
+  /** Whether no connection to it is counted. A slot gets its next backend only after that. */
+  get idle(): boolean {
+    return this.#settings.generation(this.slot) !== this.generation || this.#connections.isIdle(this.slot);
+  }
+
   /** Whether it is below `maxConnections`. */
   get hasRoom(): boolean {
     return this.#connections.room(this.slot) > 0;
@@ -326,7 +338,11 @@ export class Lease {
   }
 }
 
-/** `b-` and the first 12 hex digits of the URL's SHA-256. */
-function backendId(url: string): string {
-  return "b-" + createHash("sha256").update(url).digest("hex").slice(0, 12);
+/**
+ * `b-` and the first 12 hex digits of a SHA-256: of the URL, or in any pool but `default` of the pool's name and the
+ * URL.
+ */
+function backendId(url: string, pool: string): string {
+  const text = pool === DEFAULT_POOL_NAME ? url : `${pool} ${url}`;
+  return "b-" + createHash("sha256").update(text).digest("hex").slice(0, 12);
 }

@@ -3,7 +3,7 @@
 import type { BackendChange } from "../config/backend_change.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { Backend, BackendSettings } from "./backend.ts";
-import type { ChangeQueue, Difference, WantedBackends } from "./change_queue.ts";
+import type { ChangeQueue, Difference, Lists, WantedBackends } from "./change_queue.ts";
 import { Drain } from "./drain.ts";
 import type { BackendPatch, ServerPool } from "./server_pool.ts";
 
@@ -53,6 +53,13 @@ export class UnknownBackendError extends Error {
   override readonly name = "UnknownBackendError";
 }
 
+/** The pool has ended: the configuration no longer names it. */
+export class PoolEndedError extends UnknownBackendError {
+  constructor() {
+    super("the pool has ended");
+  }
+}
+
 /** Finds the backend to change. Called when it is the change's turn. Throws if there is none. */
 export type FindBackend = (pool: ServerPool) => Backend;
 
@@ -66,6 +73,7 @@ export class Membership {
   readonly #persist: MembershipOptions["persist"];
   readonly #changes: ChangeQueue;
   readonly #drains = new Set<Drain>();
+  #ended = false;
 
   constructor({ pool, changes, persist }: MembershipOptions) {
     this.#pool = pool;
@@ -73,10 +81,15 @@ export class Membership {
     this.#persist = persist;
   }
 
+  /** Refuses all later changes, because the pool ends. */
+  end(): void {
+    this.#ended = true;
+  }
+
   /** Replaces the pool's list with the one that its owner wants. */
   apply(wanted: Omit<WantedBackends, "pool">): Promise<Difference> {
     const list = { ...wanted, pool: this.#pool };
-    return this.#changes.run(async (lists) => {
+    return this.#run(async (lists) => {
       await lists.makeRoom([list]);
       return lists.replace(list);
     });
@@ -90,7 +103,7 @@ export class Membership {
    * @throws {NotPersistedError} when the file can't be written
    */
   async add(spec: BackendSpec, reason: string): Promise<Backend> {
-    const backend = await this.#changes.run(async () => {
+    const backend = await this.#run(async () => {
       this.#pool.mustTake(spec.url);
       await this.#save({ kind: "add", spec });
       return this.#pool.add(spec, reason);
@@ -105,7 +118,7 @@ export class Membership {
    * @throws {NotPersistedError} when the file can't be written. Also throws what `find` throws
    */
   change(find: FindBackend, patch: BackendPatch, reason: string): Promise<Changed> {
-    return this.#changes.run(async () => {
+    return this.#run(async () => {
       const backend = find(this.#pool);
       const before = backend.settings;
       const { state, ...fields } = patch; // the operator's state is not in the file
@@ -131,7 +144,7 @@ export class Membership {
     const drain = drainMs === undefined ? undefined : await this.#beginDrain(find, drainMs, reason);
     try {
       await drain?.ended();
-      const removed = await this.#changes.run(() => this.#remove(drain?.backend ?? find(this.#pool), drain, removal));
+      const removed = await this.#run(() => this.#remove(drain?.backend ?? find(this.#pool), drain, removal));
       await this.#changes.settled();
       return removed;
     } catch (error) {
@@ -142,8 +155,16 @@ export class Membership {
     }
   }
 
+  /** Runs a change in its turn. */
+  #run<T>(change: (lists: Lists) => T | Promise<T>): Promise<T> {
+    return this.#changes.run((lists) => {
+      if (this.#ended) throw new PoolEndedError();
+      return change(lists);
+    });
+  }
+
   #beginDrain(find: FindBackend, limitMs: number, reason: string): Promise<Drain> {
-    return this.#changes.run(() => {
+    return this.#run(() => {
       const drain = new Drain(this.#pool, find(this.#pool), { limitMs, reason });
       this.#drains.add(drain);
       return drain;

@@ -1,6 +1,7 @@
 /** The backends of a pool. Tells listeners about every change of the list, and of health and state. */
 
 import { MAX_BACKENDS } from "../config/backend_limit.ts";
+import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { PoolMemory } from "../memory/memory.ts";
 import type { BackendState } from "../memory/setting_cells.ts";
@@ -50,11 +51,15 @@ export interface Swap<Added> {
 
 /** One isolate's view of a pool. The control plane chooses the slots in shared memory. Workers are told them. */
 export class ServerPool {
+  readonly name: string;
   readonly shared: PoolMemory;
   #backends: readonly Backend[] = [];
+  /** Removed backends whose last request may not have ended. Each still has its slot, so there are not many. */
+  #leaving: readonly Backend[] = [];
   readonly #listeners = new Set<(event: PoolEvent) => void>();
 
-  constructor(shared: PoolMemory) {
+  constructor(shared: PoolMemory, name: string = DEFAULT_POOL_NAME) {
+    this.name = name;
     this.shared = shared;
   }
 
@@ -64,6 +69,11 @@ export class ServerPool {
    */
   get backends(): readonly Backend[] {
     return this.#backends;
+  }
+
+  /** Whether no request is in flight at a backend of the pool. Those that were removed from it count, too. */
+  get idle(): boolean {
+    return this.#backends.every(({ idle }) => idle) && this.#leaving.every(({ idle }) => idle);
   }
 
   get(id: string): Backend | undefined {
@@ -108,12 +118,12 @@ export class ServerPool {
 
   /** Repeats, in a worker, a swap that the control plane has made. The new backends already have slots. */
   follow({ removed, added }: Swap<PlacedBackend>, reason: string): void {
-    this.#put(removed, added.map(({ spec, slot }) => new Backend(spec, slot, this.shared)), reason);
+    this.#put(removed, added.map(({ spec, slot }) => this.#make(spec, slot)), reason);
   }
 
   /** Adds a backend that already has a slot. */
   adopt(spec: BackendSpec, slot: number, reason: string): Backend {
-    const backend = new Backend(spec, slot, this.shared);
+    const backend = this.#make(spec, slot);
     this.#put([], [backend], reason);
     return backend;
   }
@@ -200,10 +210,15 @@ export class ServerPool {
     for (const listener of this.#listeners) listener(event);
   }
 
+  #make(spec: BackendSpec, slot: number): Backend {
+    return new Backend(spec, slot, { shared: this.shared, name: this.name });
+  }
+
   #put(removed: readonly Backend[], added: readonly Backend[], reason: string): void {
     const leaving = new Set(removed);
     for (const backend of removed) backend.inPool = false;
     this.#backends = [...this.#backends.filter((backend) => !leaving.has(backend)), ...added];
+    if (removed.length > 0) this.#leaving = [...this.#leaving, ...removed].filter(({ idle }) => !idle);
     for (const backend of removed) this.#emit("removed", backend, reason);
     for (const backend of added) this.#emit("added", backend, reason);
   }

@@ -1,6 +1,8 @@
 /** The certificate authorities that backends are verified with (`tls.ca`). */
 
+import { DEFAULT_POOL_NAME, type PoolSettings } from "../config/pool_settings.ts";
 import type { BackendSpec } from "../config/schema.ts";
+import { formatPath } from "../config/setting_path.ts";
 import { ConfigError } from "../errors.ts";
 import { certificatesIn, PemError, readFile } from "./pem.ts";
 
@@ -8,20 +10,23 @@ import { certificatesIn, PemError, readFile } from "./pem.ts";
 export type Authorities = ReadonlyMap<string, string>;
 
 /**
- * Reads the `tls.ca` files of all backends.
+ * Reads the `tls.ca` files of all backends of all pools.
  *
  * @throws {ConfigError} with a line for each backend whose file can't be read or holds no certificate
  */
-export function readAuthorities(backends: readonly BackendSpec[]): Authorities {
+export function readAuthorities(pools: ReadonlyMap<string, Pick<PoolSettings, "backends">>): Authorities {
   const authorities = new Map<string, string>();
   const lines: string[] = [];
-  for (const [index, { tls: { ca } }] of backends.entries()) {
-    if (ca === null || authorities.has(ca)) continue;
-    try {
-      authorities.set(ca, readAuthority(ca));
-    } catch (error) {
-      if (!(error instanceof PemError)) throw error;
-      lines.push(`backends[${index}].tls.ca: ${error.message}`);
+  for (const [pool, { backends }] of pools) {
+    for (const [index, { tls: { ca } }] of backends.entries()) {
+      if (ca === null || authorities.has(ca)) continue;
+      try {
+        authorities.set(ca, readAuthority(ca));
+      } catch (error) {
+        if (!(error instanceof PemError)) throw error;
+        const place = pool === DEFAULT_POOL_NAME ? [] : ["pools", pool];
+        lines.push(`${formatPath([...place, "backends", index, "tls", "ca"])}: ${error.message}`);
+      }
     }
   }
   if (lines.length > 0) throw new ConfigError(lines);

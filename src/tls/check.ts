@@ -1,5 +1,6 @@
 /** Checks all the files of certificates that a configuration names. */
 
+import { poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
 import { readAuthorities } from "./authorities.ts";
@@ -10,7 +11,7 @@ import { readCertificate } from "./certificates.ts";
  *
  * @throws {ConfigError} with a line for each file that can't be used
  */
-export function checkCertificateFiles({ proxy, backends }: Config, now: Date): string[] {
+export function checkCertificateFiles(config: Config, now: Date): string[] {
   const lines: string[] = [];
   const attempt = <T>(read: () => T): T | undefined => {
     try {
@@ -21,9 +22,9 @@ export function checkCertificateFiles({ proxy, backends }: Config, now: Date): s
       return undefined;
     }
   };
-  const { tls } = proxy;
+  const { tls } = config.proxy;
   const front = tls?.kind === "files" ? attempt(() => readCertificate(tls, now)) : undefined;
-  attempt(() => readAuthorities(backends));
+  attempt(() => readAuthorities(poolsOf(config)));
   if (lines.length > 0) throw new ConfigError(lines);
   return front?.warning === undefined ? [] : [front.warning];
 }

@@ -16,12 +16,12 @@ import { RequestRecorder } from "../proxy/record.ts";
 import { type ForwarderParts, forwardingRoutes, forwardingRules } from "../proxy/rules.ts";
 import { PoolRuntime } from "../routing/pool_runtime.ts";
 import type { Securing } from "../tls/server_certificate.ts";
-import type { ServedPool } from "./served_pool.ts";
+import type { ServedPools } from "./served_pool.ts";
 
 export interface DataPlaneOptions extends Securing {
   readonly config: Config;
   readonly memory: Memory;
-  readonly pools: readonly ServedPool[];
+  readonly pools: ServedPools;
   readonly log: Log;
   /** Whether other isolates serve the port, too. */
   readonly reusePort: boolean;
@@ -34,8 +34,8 @@ export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd"> {
   /** How many isolates failed and were replaced. */
   readonly workerRestarts: number;
   /**
-   * Uses another configuration, and the present sessions of the pools, from the next request on. Settings that need a
-   * restart do not change.
+   * Uses another configuration, with the present pools and their sessions, from the next request on. Settings that need
+   * a restart do not change.
    */
   configure(config: Config): void;
   /**
@@ -58,7 +58,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const forwarder = new Forwarder(partsFor(config));
   const engine = await engineFactory(config.engine)({
     config,
-    pools: pools.map(({ pool }) => pool),
+    pools: pools.serverPools,
     forwarder,
     log,
     certificate,
@@ -102,7 +102,7 @@ function partsMaker({ memory, pools, log }: DataPlaneOptions): (config: Config) 
     const retryShare = config.retries.budget;
     const runtimes = new Map<string, PoolRuntime>();
     for (const [name, settings] of poolsOf(config)) {
-      const served = pools.find((pool) => pool.name === name);
+      const served = pools.get(name);
       if (served === undefined) throw new Error(`there is no pool ${name}`);
       const { pool, passive, sessions } = served;
       const queue = queueOf(pool);

@@ -4,7 +4,7 @@ import type { PoolSettings } from "../config/pool_settings.ts";
 import type { Memory } from "../memory/memory.ts";
 import { SessionTable, type SharedSessions } from "../memory/session_table.ts";
 import { ServerPool } from "../pool/server_pool.ts";
-import type { News, PoolSwap, StartedPool } from "./messages.ts";
+import type { News, PoolSwap } from "./messages.ts";
 import { RemotePassiveHealth } from "./remote_passive.ts";
 import type { ServedPool } from "./served_pool.ts";
 
@@ -12,6 +12,9 @@ const REASON = "control plane";
 
 /** What a `FollowingPool` needs. */
 export interface FollowingPoolOptions {
+  readonly name: string;
+  /** The pool's number in the shared memory. */
+  readonly number: number;
   readonly memory: Memory;
   readonly settings: PoolSettings;
   readonly send: (news: News) => void;
@@ -25,13 +28,11 @@ export class FollowingPool implements ServedPool {
   readonly #isolate: number;
   #sessions: SessionTable | undefined;
 
-  constructor({ name, pool, sessions, backends }: StartedPool, { memory, settings, send }: FollowingPoolOptions) {
+  constructor({ name, number, memory, settings, send }: FollowingPoolOptions) {
     this.name = name;
-    this.pool = new ServerPool(memory.pool(pool));
+    this.pool = new ServerPool(memory.pool(number), name);
     this.passive = new RemotePassiveHealth(settings, this.pool, send);
     this.#isolate = memory.isolate;
-    this.#sessions = this.#attach(sessions);
-    for (const { spec, slot } of backends) this.pool.adopt(spec, slot, REASON);
   }
 
   get sessions(): SessionTable | undefined {
@@ -40,19 +41,15 @@ export class FollowingPool implements ServedPool {
 
   configure(settings: PoolSettings, sessions: SharedSessions | undefined): void {
     this.passive.configure(settings);
-    this.#sessions = this.#attach(sessions);
+    this.#sessions = sessions && SessionTable.attach(sessions, this.#isolate);
   }
 
-  swap({ removed, added }: PoolSwap): void {
+  swap({ removed, added }: Omit<PoolSwap, "pool">): void {
     const leaving = new Map(removed.map(({ slot, drained }) => [slot, drained]));
     const backends = this.pool.backends.filter(({ slot }) => leaving.has(slot));
     for (const backend of backends) {
       if (leaving.get(backend.slot) === true) backend.endLasting();
     }
     this.pool.follow({ removed: backends, added }, REASON);
-  }
-
-  #attach(sessions: SharedSessions | undefined): SessionTable | undefined {
-    return sessions && SessionTable.attach(sessions, this.#isolate);
   }
 }

@@ -20,18 +20,39 @@ export interface StartOrder {
   /** The shared memory to attach to. */
   readonly memory: Shared;
   readonly pools: readonly StartedPool[];
+  /** The sessions of all pools. */
+  readonly sessions: readonly PoolSessions[];
 }
 
-/** A pool that a worker forwards to. Other messages name it by its number. */
-export interface StartedPool extends PoolSessions {
+/** A pool that a worker does not have yet, with its backends. Other messages name it by its number. */
+export interface StartedPool {
   readonly name: string;
+  readonly pool: number;
   readonly backends: readonly PlacedBackend[];
 }
 
-/** The sessions by address of a pool, to attach to. */
+/** A pool of the configuration, and its sessions by address, to attach to; `undefined`: there are none. */
 export interface PoolSessions {
   readonly pool: number;
   readonly sessions: SharedSessions | undefined;
+}
+
+/** Changes pools in one step, so that no request finds a pool half changed. */
+export interface SwapOrder {
+  readonly type: "swap";
+  readonly swaps: readonly PoolSwap[];
+  /** Pools that have ended. They have no backends any more. */
+  readonly ended: readonly number[];
+}
+
+/** Uses another configuration for the requests to come. */
+export interface ConfigureOrder {
+  readonly type: "configure";
+  readonly config: Config;
+  /** New pools. They are there, with their backends, before a request can be sent to them. */
+  readonly begun: readonly StartedPool[];
+  /** The sessions of all pools of the configuration. */
+  readonly sessions: readonly PoolSessions[];
 }
 
 /** Backends that are removed from a pool and added to it. */
@@ -51,9 +72,8 @@ export interface RemovedBackend {
 /** An order for a worker. Orders are carried out in the order in which they were sent. `start` is the first. */
 export type Order =
   | StartOrder
-  /** Changes pools in one step, so that no request finds a pool half changed. */
-  | { readonly type: "swap"; readonly swaps: readonly PoolSwap[] }
-  | { readonly type: "configure"; readonly config: Config; readonly sessions: readonly PoolSessions[] }
+  | SwapOrder
+  | ConfigureOrder
   | { readonly type: "certificate"; readonly certificate: ServerCertificate }
   /**
    * Only asks for an acknowledgement. By then, all earlier orders have been carried out, and all earlier news was sent.

@@ -1,4 +1,4 @@
-/** Backends that were added and removed since the workers were told last, by pool. */
+/** Backends that were added and removed, and pools that have ended, since the workers were told last. */
 
 import type { PlacedBackend, PoolEvent, ServerPool } from "../pool/server_pool.ts";
 import type { PoolSwap } from "./messages.ts";
@@ -18,6 +18,8 @@ interface Pending {
 /** What to tell the workers. `release` gives back the slots, which are held until all workers have acknowledged. */
 export interface TakenSwaps {
   readonly swaps: readonly PoolSwap[];
+  /** The numbers of pools that have ended. */
+  readonly ended: readonly number[];
   readonly release: () => void;
 }
 
@@ -27,6 +29,7 @@ export interface TakenSwaps {
  */
 export class PendingSwaps {
   #pools = new Map<ServerPool, Pending>();
+  #ended: number[] = [];
   readonly #begun: () => void;
 
   /** @param begun called when there is something to tell, once until `take` is called */
@@ -36,27 +39,42 @@ export class PendingSwaps {
 
   note(pool: ServerPool, { type, backend }: PoolEvent): void {
     if (type !== "added" && type !== "removed") return;
-    if (this.#pools.size === 0) this.#begun();
+    this.#note();
     const { added, removed } = this.#of(pool);
     const { spec, slot, drained } = backend;
     if (type === "added") added.set(slot, { spec, slot });
     else if (!added.delete(slot)) removed.set(slot, { drained, release: pool.shared.memory.slots.hold(slot) });
   }
 
+  noteEnd(pool: ServerPool): void {
+    this.#note();
+    this.#ended.push(pool.shared.number);
+  }
+
   /** Returns all changes since the last call; `undefined`: there are none. */
   take(): TakenSwaps | undefined {
-    if (this.#pools.size === 0) return undefined;
+    if (this.#isEmpty) return undefined;
     // Pools without changes are left out: a backend that was added and removed at once is no change.
     const pools = [...this.#pools].filter(([, { added, removed }]) => added.size + removed.size > 0);
+    const ended = this.#ended;
     this.#pools = new Map();
-    if (pools.length === 0) return undefined;
+    this.#ended = [];
+    if (pools.length + ended.length === 0) return undefined;
     const swaps = pools.map(([pool, { added, removed }]): PoolSwap => ({
       pool: pool.shared.number,
       removed: Array.from(removed, ([slot, { drained }]) => ({ slot, drained })),
       added: [...added.values()],
     }));
     const held = pools.flatMap(([, { removed }]) => [...removed.values()]);
-    return { swaps, release: () => held.forEach(({ release }) => release()) };
+    return { swaps, ended, release: () => held.forEach(({ release }) => release()) };
+  }
+
+  get #isEmpty(): boolean {
+    return this.#pools.size + this.#ended.length === 0;
+  }
+
+  #note(): void {
+    if (this.#isEmpty) this.#begun();
   }
 
   #of(pool: ServerPool): Pending {

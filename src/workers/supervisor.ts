@@ -8,14 +8,14 @@ import { Listeners } from "../net/listeners.ts";
 import type { PassiveHealth } from "../health/passive.ts";
 import type { ServerCertificate } from "../tls/server_certificate.ts";
 import { settlesWithin } from "../settles_within.ts";
-import type { News, Order, PoolSessions, Started, StartOrder } from "./messages.ts";
+import type { News, Order, PoolSessions, Started, StartedPool, StartOrder } from "./messages.ts";
 import { PendingSwaps } from "./pending_swaps.ts";
 import { claimPort } from "./port_claim.ts";
-import type { ServedPool } from "./served_pool.ts";
+import type { ServedPool, ServedPools } from "./served_pool.ts";
 import { WorkerLink } from "./worker_link.ts";
 
 export interface SupervisorOptions extends Omit<DataPlaneOptions, "pools" | "reusePort"> {
-  readonly pools: readonly SupervisedPool[];
+  readonly pools: ServedPools<SupervisedPool>;
   /** The URL of the worker's module. */
   readonly workerUrl: URL;
   /** How many workers to start. The shared memory must have one isolate more, for the control plane. */
@@ -41,11 +41,11 @@ export class Supervisor implements DataPlane {
   readonly #options: SupervisorOptions;
   readonly #links = new Map<number, WorkerLink>();
   readonly #restarts = new Map<number, ReturnType<typeof setTimeout>>();
-  readonly #unsubscribes: readonly (() => void)[];
+  readonly #unsubscribe: () => void;
   /** Which workers can accept clients. */
   readonly #listeners: Listeners;
-  /** The pools by their numbers. */
-  readonly #pools: ReadonlyMap<number, SupervisedPool>;
+  /** The pools that the workers have, by number. */
+  readonly #told = new Map<number, SupervisedPool>();
   /** Changes of pools that were not sent to the workers yet. */
   readonly #pending = new PendingSwaps(() => queueMicrotask(() => this.#tellSwaps()));
   #config: Config;
@@ -75,8 +75,15 @@ export class Supervisor implements DataPlane {
     this.#config = options.config;
     this.#certificate = options.certificate;
     this.#listeners = new Listeners(options.acceptingChanged);
-    this.#pools = new Map(options.pools.map((served) => [served.pool.shared.number, served]));
-    this.#unsubscribes = options.pools.map(({ pool }) => pool.subscribe((event) => this.#pending.note(pool, event)));
+    this.#takeUntold();
+    this.#unsubscribe = options.pools.serverPools.subscribe({
+      poolChanged: (event, pool) => {
+        if (this.#told.get(pool.shared.number)?.pool === pool) this.#pending.note(pool, event);
+      },
+      poolLeft: (pool) => {
+        if (this.#told.delete(pool.shared.number)) this.#pending.noteEnd(pool);
+      },
+    });
   }
 
   get address(): Deno.NetAddr {
@@ -99,8 +106,8 @@ export class Supervisor implements DataPlane {
 
   configure(config: Config): void {
     this.#config = config;
-    const sessions = this.#options.pools.map(sessionsOf);
-    this.#order({ type: "configure", config: this.#workerConfig(), sessions });
+    const begun = this.#takeUntold().map(startedPool);
+    this.#order({ type: "configure", config: this.#workerConfig(), begun, sessions: this.#sessions() });
   }
 
   async settled(): Promise<void> {
@@ -162,12 +169,22 @@ export class Supervisor implements DataPlane {
       config: this.#workerConfig(),
       certificate: this.#certificate,
       memory: memory.sharedWith(isolate),
-      pools: pools.map((served) => ({
-        ...sessionsOf(served),
-        name: served.name,
-        backends: served.pool.backends.map(({ spec, slot }) => ({ spec, slot })),
-      })),
+      pools: Array.from(pools, startedPool),
+      sessions: this.#sessions(),
     };
+  }
+
+  /** Returns the pools that the workers do not have yet. From now on they are told what happens there. */
+  #takeUntold(): SupervisedPool[] {
+    const untold = [...this.#options.pools].filter(({ pool }) => !this.#told.has(pool.shared.number));
+    for (const served of untold) this.#told.set(served.pool.shared.number, served);
+    return untold;
+  }
+
+  #sessions(): PoolSessions[] {
+    return Array.from(this.#options.pools, ({ pool, sessions }) => {
+      return { pool: pool.shared.number, sessions: sessions?.shared };
+    });
   }
 
   /**
@@ -191,7 +208,8 @@ export class Supervisor implements DataPlane {
   #tellSwaps(): void {
     const taken = this.#pending.take();
     if (taken === undefined) return;
-    this.#order({ type: "swap", swaps: taken.swaps }).then(taken.release);
+    const { swaps, ended, release } = taken;
+    this.#order({ type: "swap", swaps, ended }).then(release);
   }
 
   #news(isolate: number, news: News): void {
@@ -201,7 +219,7 @@ export class Supervisor implements DataPlane {
       for (const { level, message, fields } of news.lines) log[level](message, fields);
       return;
     }
-    const served = this.#pools.get(news.pool);
+    const served = this.#told.get(news.pool);
     const backend = served?.pool.getBySlot(news.backend.slot, news.backend.generation);
     if (served === undefined || backend === undefined) return; // it was removed in the meantime
     if (news.type === "failure") served.passive.failed(backend, "");
@@ -210,9 +228,9 @@ export class Supervisor implements DataPlane {
 
   /** A worker has ended. Gives back what it held in the shared memory, before its number is used again. */
   #failed(isolate: number, reason: string, livedMs: number): void {
-    const { memory, pools, log } = this.#options;
+    const { memory, log } = this.#options;
     this.#links.delete(isolate);
-    for (const { sessions } of pools) sessions?.releaseLockOf(isolate);
+    for (const { sessions } of this.#told.values()) sessions?.releaseLockOf(isolate);
     const held = memory.reclaim(isolate);
     log.error("worker failed", { worker: isolate, reason, ...held });
     this.#listeners.set(isolate, this.#links.size > 0); // the other workers, if there are any, accept its clients
@@ -239,7 +257,7 @@ export class Supervisor implements DataPlane {
 
   #end(): void {
     this.#stopping = true;
-    for (const unsubscribe of this.#unsubscribes) unsubscribe();
+    this.#unsubscribe();
     for (const timer of this.#restarts.values()) clearTimeout(timer);
     this.#restarts.clear();
     for (const link of this.#links.values()) link.terminate();
@@ -247,6 +265,7 @@ export class Supervisor implements DataPlane {
   }
 }
 
-function sessionsOf({ pool, sessions }: SupervisedPool): PoolSessions {
-  return { pool: pool.shared.number, sessions: sessions?.shared };
+function startedPool({ name, pool }: SupervisedPool): StartedPool {
+  const backends = pool.backends.map(({ spec, slot }) => ({ spec, slot }));
+  return { name, pool: pool.shared.number, backends };
 }

@@ -5,7 +5,7 @@
 import { type DataPlane, startDataPlane } from "./data_plane.ts";
 import { Memory } from "../memory/memory.ts";
 import { settlesWithin } from "../settles_within.ts";
-import { FollowingPool } from "./following_pool.ts";
+import { FollowingPools } from "./following_pools.ts";
 import type { Numbered, Order, Report, Started, StartOrder } from "./messages.ts";
 import { RemoteLog } from "./remote_log.ts";
 
@@ -14,21 +14,19 @@ const GOODBYE_MS = 250;
 
 /** What runs after `start` was carried out. */
 class Forwarding {
-  /** The pools by their numbers. */
-  readonly #pools: ReadonlyMap<number, FollowingPool>;
+  readonly #pools: FollowingPools;
   readonly #dataPlane: DataPlane;
 
-  static async start({ config, certificate, memory: shared, pools: started }: StartOrder): Promise<Forwarding> {
+  static async start({ config, certificate, memory: shared, pools: begun, sessions }: StartOrder): Promise<Forwarding> {
     const memory = Memory.attach(shared);
     log.level = config.log.level;
-    const pools = new Map(
-      started.map((pool) => [pool.pool, new FollowingPool(pool, { memory, settings: config, send })]),
-    );
+    const pools = new FollowingPools({ memory, send });
+    pools.configure({ config, begun, sessions });
     const dataPlane = await startDataPlane({
       config,
       certificate,
       memory,
-      pools: [...pools.values()],
+      pools,
       log,
       reusePort: true,
       acceptingChanged: (accepting) => send({ type: "accepting", accepting }),
@@ -36,7 +34,7 @@ class Forwarding {
     return new Forwarding(pools, dataPlane);
   }
 
-  private constructor(pools: ReadonlyMap<number, FollowingPool>, dataPlane: DataPlane) {
+  private constructor(pools: FollowingPools, dataPlane: DataPlane) {
     this.#pools = pools;
     this.#dataPlane = dataPlane;
   }
@@ -50,11 +48,10 @@ class Forwarding {
   async carryOut(order: Exclude<Order, StartOrder>): Promise<void> {
     switch (order.type) {
       case "swap":
-        for (const swap of order.swaps) this.#pools.get(swap.pool)?.swap(swap);
-        return;
+        return this.#pools.swap(order);
       case "configure":
         log.level = order.config.log.level;
-        for (const { pool, sessions } of order.sessions) this.#pools.get(pool)?.configure(order.config, sessions);
+        this.#pools.configure(order);
         return this.#dataPlane.configure(order.config);
       case "certificate":
         return this.#dataPlane.setCertificate?.(order.certificate);

@@ -86,7 +86,7 @@ Deno.test("a configuration that is bad or can't be read again changes nothing an
   await assertRejects(() => roundhouse.reload(), ConfigError, "got roulette");
   const response = await fetch(`${roundhouse.adminUrl}/reload`, { method: "POST" });
   assertEquals([response.status, (await response.json()).detail], [400, "strategy: got roulette\nsecond: problem"]);
-  assertEquals(roundhouse.defaultPool.pool.backends.map(({ url }) => url), [backend.url]);
+  assertEquals(roundhouse.pools.default.pool.backends.map(({ url }) => url), [backend.url]);
   await roundhouse.stop();
 
   const fixed = await Roundhouse.start({

@@ -62,9 +62,9 @@ export class TestProxy implements AsyncDisposable {
     return Number(new URL(this.url).port);
   }
 
-  /** The only pool. */
+  /** The pool `default`. */
   get pool(): ServerPool {
-    return this.roundhouse.defaultPool.pool;
+    return this.roundhouse.pools.default.pool;
   }
 
   get backends(): readonly Backend[] {

@@ -1,7 +1,7 @@
 /** The HTTP clients, which hold the connections to each backend. */
 
 import type { Backend } from "../../pool/backend.ts";
-import type { ServerPool } from "../../pool/server_pool.ts";
+import type { ServerPools } from "../../pool/server_pools.ts";
 import { trustFor } from "../../tls/authorities.ts";
 
 /** `allowHost`: we set `Host`. `http2: false`: over HTTP/2, `:authority` would differ from `Host`. */
@@ -21,17 +21,17 @@ interface Clients {
  */
 export class BackendClients {
   readonly #clients = new Map<Backend, Clients>();
-  readonly #unsubscribes: readonly (() => void)[];
+  readonly #unsubscribe: () => void;
 
-  constructor(pools: readonly ServerPool[]) {
-    this.#unsubscribes = pools.map((pool) =>
-      pool.subscribe(({ type, backend }) => {
+  constructor(pools: ServerPools) {
+    this.#unsubscribe = pools.subscribe({
+      poolChanged: ({ type, backend }) => {
         if (type === "removed") this.#close(backend);
         else if (type === "added" && backend.tls.ca !== null) this.#of(backend);
-      })
-    );
-    for (const backend of pools.flatMap(({ backends }) => backends)) {
-      if (backend.tls.ca !== null) this.#of(backend);
+      },
+    });
+    for (const { backends } of pools) {
+      for (const backend of backends) if (backend.tls.ca !== null) this.#of(backend);
     }
   }
 
@@ -51,7 +51,7 @@ export class BackendClients {
   }
 
   close(): void {
-    for (const unsubscribe of this.#unsubscribes) unsubscribe();
+    this.#unsubscribe();
     for (const backend of [...this.#clients.keys()]) this.#close(backend);
   }
 

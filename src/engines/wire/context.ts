@@ -3,7 +3,7 @@
 import type { Config } from "../../config/schema.ts";
 import type { Log } from "../../log.ts";
 import type { Pace } from "../../net/pace.ts";
-import type { ServerPool } from "../../pool/server_pool.ts";
+import type { ServerPools } from "../../pool/server_pools.ts";
 import type { Forwarder } from "../../proxy/forwarder.ts";
 import { Uploads } from "../uploads.ts";
 import { Admission } from "./admission.ts";
@@ -14,7 +14,7 @@ import { TimeoutQueue } from "./timeouts.ts";
 
 export interface WireContextOptions {
   readonly config: Config;
-  readonly pools: readonly ServerPool[];
+  readonly pools: ServerPools;
   readonly forwarder: Forwarder;
   readonly log: Log;
   readonly secure: boolean;

@@ -272,13 +272,14 @@ Deno.test("HealthMonitor shows and logs each check", async () => {
   const at = new Date(bench.clock.now()).toISOString();
   assertEquals(backend.lastCheck, { at, ok: false, status: 503, durationMs: 1, error: "status 503" });
   assertEquals(bench.log.lines, [
-    { level: "debug", message: "check", fields: { backend: "http://a", ...PASSED } },
-    { level: "debug", message: "check", fields: { backend: "http://a", ...FAILED } },
+    { level: "debug", message: "check", fields: { backend: "http://a", pool: "default", ...PASSED } },
+    { level: "debug", message: "check", fields: { backend: "http://a", pool: "default", ...FAILED } },
     {
       level: "warn",
       message: "check failed",
       fields: {
         backend: "http://a",
+        pool: "default",
         error: "status 503",
         advice: "set health.path (--health PATH) to a path that passes, in place of /, or health.status so that " +
           '503 passes, or health.type "tcp" (--health tcp)',

@@ -22,8 +22,10 @@ class Bench {
     const [control, worker] = memories(2);
     assert(control !== undefined && worker !== undefined);
     this.pools = [0, 1].map((number) => new ServerPool(control.pool(number)));
-    this.followers = [0, 1].map((pool) =>
-      new FollowingPool({ pool, name: `pool-${pool}`, sessions: undefined, backends: [] }, {
+    this.followers = [0, 1].map((number) =>
+      new FollowingPool({
+        name: `pool-${number}`,
+        number,
         memory: worker,
         settings: configSchema.parse({ passive: { serverErrors: 1 } }),
         send: (news) => this.news.push(news),
@@ -89,6 +91,22 @@ Deno.test("PendingSwaps has nothing to tell of a backend that came and went at o
   if (backend !== undefined) one?.remove(backend, "test");
   assertEquals(bench.tell(), undefined);
   assertEquals(bench.lists, [[], [], [], []]);
+});
+
+Deno.test("PendingSwaps says that a pool has ended after its backends, once, also if it had none", () => {
+  const bench = new Bench();
+  const [one, two] = bench.pools;
+  assert(one !== undefined && two !== undefined);
+  const backend = one.add(backendSpec("http://gone"), "test");
+  bench.tell()?.release();
+  one.remove(backend, "test");
+  for (const pool of [one, two]) bench.pending.noteEnd(pool);
+  assertEquals(bench.begun, 2);
+  const taken = bench.tell();
+  assertEquals([taken?.swaps.map(({ pool, removed }) => [pool, removed.length]), taken?.ended], [[[0, 1]], [0, 1]]);
+  assertEquals(bench.pending.take(), undefined);
+  bench.pending.noteEnd(two);
+  assertEquals([bench.begun, bench.tell()?.ended], [3, [1]]);
 });
 
 Deno.test("FollowingPool says which pool its news are of, and acts in that alone", () => {

@@ -3,7 +3,7 @@
 import { messageOf } from "../../../errors.ts";
 import { isExhaustion } from "../../../net/exhaustion.ts";
 import type { Backend } from "../../../pool/backend.ts";
-import type { ServerPool } from "../../../pool/server_pool.ts";
+import type { ServerPools } from "../../../pool/server_pools.ts";
 import { connectFailed, exhausted } from "../../../failures.ts";
 import { BackendConnection } from "./backend_connection.ts";
 import { dial } from "./dial.ts";
@@ -27,16 +27,16 @@ export class BackendConnections {
   readonly #idleTimeouts = new TimeoutQueue(IDLE_MS);
   /** Backends that were removed from their pool. Their connections are closed after use. */
   readonly #removed = new WeakSet<Backend>();
-  readonly #unsubscribes: readonly (() => void)[];
+  readonly #unsubscribe: () => void;
 
-  constructor(pools: readonly ServerPool[]) {
-    this.#unsubscribes = pools.map((pool) =>
-      pool.subscribe(({ type, backend }) => {
+  constructor(pools: ServerPools) {
+    this.#unsubscribe = pools.subscribe({
+      poolChanged: ({ type, backend }) => {
         if (type !== "removed") return;
         this.#removed.add(backend);
         for (const connection of this.#kept.get(backend)?.idle.splice(0) ?? []) connection.close();
-      })
-    );
+      },
+    });
   }
 
   /**
@@ -87,7 +87,7 @@ export class BackendConnections {
 
   /** Closes all connections, also those in use. */
   close(): void {
-    for (const unsubscribe of this.#unsubscribes) unsubscribe();
+    this.#unsubscribe();
     for (const { open } of this.#kept.values()) {
       for (const connection of open) connection.close();
     }

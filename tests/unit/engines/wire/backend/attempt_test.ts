@@ -12,7 +12,7 @@ import { ProxyError } from "../../../../../src/errors.ts";
 import { readRequestHead } from "../../../../../src/http1/request_head.ts";
 import { Pace } from "../../../../../src/net/pace.ts";
 import { FakeLink } from "../../../../support/fake_link.ts";
-import { poolOf } from "../../../../support/pool.ts";
+import { poolOf, together } from "../../../../support/pool.ts";
 import { waitFor } from "../../../../support/wait.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -29,7 +29,7 @@ function attemptWith(method: string, { kept = false, responseMs = 0 } = {}) {
     links.push(link);
     return new BackendConnection(backend, link, () => {});
   };
-  const backends = new BackendConnections([pool]);
+  const backends = new BackendConnections(together(pool));
   Object.defineProperties(backends, {
     takeIdle: { value: () => kept ? connection() : undefined },
     connect: { value: () => Promise.resolve(connection()) },

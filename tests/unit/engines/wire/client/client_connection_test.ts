@@ -9,7 +9,7 @@ import { problemFor } from "../../../../../src/proxy/problem.ts";
 import { FakeLink } from "../../../../support/fake_link.ts";
 import { Pace } from "../../../../../src/net/pace.ts";
 import { RecordingLog } from "../../../../support/log.ts";
-import { poolOf } from "../../../../support/pool.ts";
+import { poolOf, together } from "../../../../support/pool.ts";
 import { waitFor } from "../../../../support/wait.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -21,7 +21,7 @@ function serve(handle: (exchange: WireExchange) => Promise<void>, timeouts: { re
   const link = new FakeLink();
   const context = new WireContext({
     config: configSchema.parse({ engine: "wire", timeouts }),
-    pools: [poolOf([1])],
+    pools: together(poolOf([1])),
     forwarder: {
       begin: (exchange: WireExchange) => exchange,
       tell: handle,

@@ -18,13 +18,13 @@ Deno.test("top, piped: a line a second for each backend; it outlives a restart; 
   await waitFor(() => lines().length >= 2, { what: "two looks", timeoutMs: 30_000 });
   const [time, ...rest] = lines()[0] ?? [];
   assertMatch(time ?? "", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
-  assertEquals([rest[0], rest[1], rest[2], rest[7]], [backend.url, "up", "active", "3"]);
+  assertEquals([rest[0], rest[1], rest[2], rest[8]], [backend.url, "up", "active", "3"]);
   assert(!top.stdout.includes("\x1b"));
 
   await first[Symbol.asyncDispose]();
   await waitFor(() => top.stderr.includes("trying again"), { what: "the loss to be told", timeoutMs: 20_000 });
   await using _second = await Program.start(["-b", backend.url, ...PORTS, "--admin-port", new URL(adminUrl).port]);
-  await waitFor(() => lines().at(-1)?.[8] === "0", { what: "the new one's counts", timeoutMs: 20_000 });
+  await waitFor(() => lines().at(-1)?.[9] === "0", { what: "the new one's counts", timeoutMs: 20_000 });
   top.kill("SIGINT");
   assertEquals(await top.ended(), 0);
 });
@@ -51,6 +51,26 @@ Deno.test({
     for (const [taken, given] of [["\x1b[?25l", "\x1b[?25h"], ["\x1b[?7l", "\x1b[?7h"]] as const) {
       assert(terminal.stdout.indexOf(given) > terminal.stdout.indexOf(taken));
     }
+  },
+});
+
+Deno.test({
+  name: "top in a terminal says so when the server is gone; q ends it with status 0",
+  ignore: !HAS_TERMINALS,
+  fn: async () => {
+    await using backend = HttpBackend.named("one");
+    const program = await Program.start(["-b", backend.url, ...PORTS, "--admin-port", "0"]);
+    await using terminal = inTerminal(commandLine(["top", "--admin", program.adminUrl]), { rows: 20, columns: 80 });
+    const lastFrame = () => terminal.stdout.split("\x1b[H").at(-1) ?? "";
+    await waitFor(() => lastFrame().includes("takes traffic"), { what: "the verdict", timeoutMs: 30_000 });
+    for (const title of ["HEALTH", "REQ/S", "5XX", "FAILURES", "P95"]) assertStringIncludes(lastFrame(), title);
+    await program[Symbol.asyncDispose]();
+    await waitFor(() => lastFrame().includes("Not connected: http"), { what: "the loss", timeoutMs: 30_000 });
+    assert(!lastFrame().includes("takes traffic"));
+    await terminal.type("x");
+    await terminal.type("q");
+    assertEquals(await terminal.ended(), 0);
+    assertMatch(terminal.stdout, /\[\?1049lstatus 0\r\n/);
   },
 });
 

@@ -92,6 +92,14 @@ export class History {
     return (this.#samples.at(-1)?.at ?? 0) - (this.#samples[0]?.at ?? 0);
   }
 
+  /** Requests a second, over the same time as the rates of backends; `null` before there are two samples. */
+  get perSecond() {
+    const last = this.#samples.at(-1);
+    if (last === undefined) return null;
+    const since = this.#lookBack(last, SHARE_SECONDS);
+    return since === last ? null : Math.max(0, last.total - since.total) / (last.at - since.at);
+  }
+
   /** @returns {ReadonlyMap<string, BackendTraffic>} by backend id */
   traffic() {
     const last = this.#samples.at(-1);

@@ -1,7 +1,7 @@
 /** Draws on a terminal and restores it at the end. */
 
 import { writeOut } from "../output.ts";
-import type { Line, Style } from "./table.ts";
+import type { Line, Style } from "./layout.ts";
 
 /** Select Graphic Rendition. */
 const STYLES: Readonly<Record<Style, string>> = {
@@ -49,8 +49,8 @@ export class Screen {
     this.#hasColour = hasColour;
   }
 
-  get rows(): number {
-    return Deno.consoleSize().rows;
+  get size(): { readonly rows: number; readonly columns: number } {
+    return Deno.consoleSize();
   }
 
   /** Switches to the screen. Keys are not echoed; Ctrl-C still sends a signal. */
@@ -61,7 +61,17 @@ export class Screen {
   }
 
   draw(lines: readonly Line[]): void {
-    writeOut(frame(lines.slice(0, this.rows), Deno.consoleSize().columns, this.#hasColour));
+    const { rows, columns } = this.size;
+    writeOut(frame(lines.slice(0, rows), columns, this.#hasColour));
+  }
+
+  /** Resolves when `key` was pressed; never where keys do not come from a terminal. */
+  async pressed(key: string): Promise<void> {
+    if (!Deno.stdin.isTerminal()) return await new Promise<never>(() => {});
+    const buffer = new Uint8Array(64);
+    for (let count = await Deno.stdin.read(buffer); count !== null; count = await Deno.stdin.read(buffer)) {
+      if (new TextDecoder().decode(buffer.subarray(0, count)).toLowerCase().includes(key)) return;
+    }
   }
 
   /** May be called more than once. */

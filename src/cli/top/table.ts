@@ -12,18 +12,7 @@ import type { History } from "../../admin/dashboard/history.js";
 import type { BackendStatus, Status } from "../../admin/dashboard/status.d.ts";
 import { healthOf, reasonOf, verdictOf } from "../../admin/dashboard/verdict.js";
 import { printable } from "../admin_call.ts";
-
-/** How a piece of a line looks on a terminal. */
-export type Style = "plain" | "bold" | "faint" | "good" | "warning" | "bad";
-
-/** A piece of a line. */
-export interface Piece {
-  readonly text: string;
-  readonly style?: Style;
-}
-
-/** Pieces from left to right. */
-export type Line = readonly Piece[];
+import { type Column, layOut, type Line, type Piece } from "./layout.ts";
 
 /** What there is to show. */
 export interface View {
@@ -31,63 +20,78 @@ export interface View {
   readonly history: History;
   /** Milliseconds since 1970, on the server's clock. */
   readonly now: number;
+  /** Why there is nothing newer; `undefined`: there is not. */
+  readonly lost?: string;
 }
 
-interface Column {
-  readonly title: string;
-  readonly align: "left" | "right";
-  readonly cell: (row: Row) => Piece;
+/** How much fits on a terminal. */
+export interface Size {
+  readonly rows: number;
+  readonly columns: number;
 }
 
 interface Row {
   readonly backend: BackendStatus;
-  readonly traffic: { readonly share: number | null; readonly perSecond: number | null };
+  readonly traffic: Traffic;
   readonly now: number;
+}
+
+interface Traffic {
+  readonly share: number | null;
+  readonly perSecond: number | null;
 }
 
 const HEALTH_STYLES = { up: "good", down: "bad", draining: "warning", disabled: "faint" } as const;
 const LEVEL_STYLES = { ok: "good", warning: "warning", bad: "bad" } as const;
 
-const COLUMNS: readonly Column[] = [
-  { title: "BACKEND", align: "left", cell: ({ backend }) => ({ text: printable(backend.url), style: "bold" }) },
-  { title: "HEALTH", align: "left", cell: ({ backend }) => healthCell(backend) },
-  { title: "SHARE", align: "right", cell: ({ traffic }) => ({ text: formatShare(traffic.share) }) },
+/** What is left out of a narrow terminal has the lowest numbers. Columns without a number always stay. */
+const COLUMNS: readonly Column<Row>[] = [
+  { title: "BACKEND", keeps: "end", cell: ({ backend }) => ({ text: printable(backend.url), style: "bold" }) },
+  { title: "HEALTH", cell: ({ backend }) => healthCell(backend) },
   { title: "REQ/S", align: "right", cell: ({ traffic }) => ({ text: formatRate(traffic.perSecond) }) },
-  { title: "CONNS", align: "right", cell: ({ backend }) => ({ text: connections(backend) }) },
-  { title: "LATENCY", align: "right", cell: ({ backend }) => ({ text: formatLatency(backend.latencyMs.ewma) }) },
-  { title: "REQUESTS", align: "right", cell: ({ backend }) => ({ text: formatCount(backend.totalRequests) }) },
-  { title: "FAILURES", align: "right", cell: ({ backend }) => failuresCell(backend) },
-  { title: "WEIGHT", align: "right", cell: ({ backend }) => ({ text: String(backend.weight) }) },
-  { title: "WHY", align: "left", cell: ({ backend, now }) => whyCell(backend, now) },
+  { title: "5XX", align: "right", cell: ({ backend }) => troubleCell(backend.responses["5xx"]) },
+  { title: "FAILURES", align: "right", cell: ({ backend }) => troubleCell(backend.totalFailures) },
+  { title: "P50", align: "right", goes: 4, cell: ({ backend }) => ({ text: formatLatency(backend.latencyMs.p50) }) },
+  { title: "P95", align: "right", cell: ({ backend }) => ({ text: formatLatency(backend.latencyMs.p95) }) },
+  { title: "CONNS", align: "right", goes: 6, cell: ({ backend }) => ({ text: connections(backend) }) },
+  { title: "SHARE", align: "right", goes: 3, cell: ({ traffic }) => ({ text: formatShare(traffic.share) }) },
+  { title: "REQUESTS", align: "right", goes: 2, cell: ({ backend }) => ({ text: formatCount(backend.totalRequests) }) },
+  { title: "WEIGHT", align: "right", goes: 1, cell: ({ backend }) => ({ text: String(backend.weight) }) },
+  { title: "WHY", goes: 5, keeps: "start", cell: ({ backend, now }) => whyCell(backend, now) },
 ];
 
 const GAP = "  ";
-/** Most reasons above the table, where a narrow terminal does not cut them. The table has all of them. */
+/** Most reasons above the table, which has no room for them on a narrow terminal. */
 const MOST_DETAILS = 5;
-const NO_TRAFFIC = { share: null, perSecond: null };
+const NO_TRAFFIC: Traffic = { share: null, perSecond: null };
 
-/** The screen of a terminal with `rows` rows, from the top. A last line says how many backends had no room. */
-export function screen(view: View, rows: number): Line[] {
-  const { status, history, now } = view;
-  const verdict = verdictOf(status, history.traffic(), now);
-  const details = verdict.details.slice(0, MOST_DETAILS).map(({ url, text }): Line => [
-    { text: `${GAP}${printable(url)}${GAP}` },
-    { text: printable(text), style: LEVEL_STYLES[verdict.level] },
-  ]);
-  const head: Line[] = [
-    headline(status),
-    totals(view),
-    [],
-    [{ text: verdict.headline, style: LEVEL_STYLES[verdict.level] }],
-    ...details,
-    [],
-  ];
-  const [titles, ...lines] = table(view);
-  const room = Math.max(1, rows - head.length - 2);
+/** What fits on a terminal, from the top. A last line says how many backends had no room. */
+export function screen(view: View, size: Size): Line[] {
+  const head: Line[] = [headline(view.status), totals(view), [], ...verdict(view), []];
+  const [titles = [], ...lines] = table(view, size.columns);
+  const room = Math.max(1, size.rows - head.length - 2);
   const shown = lines.length <= room ? lines : lines.slice(0, room - 1);
   const hidden = lines.length - shown.length;
   const more: Line[] = hidden === 0 ? [] : [[{ text: `… and ${countOf(hidden, "more backend")}`, style: "faint" }]];
-  return [...head, ...(titles === undefined ? [] : [titles]), ...shown, ...more];
+  return [...head, titles, ...shown, ...more];
+}
+
+/** How things are, or that this is not known at present. */
+function verdict({ status, history, now, lost }: View): Line[] {
+  if (lost !== undefined) {
+    return [[{ text: `Not connected: ${printable(lost)}. Trying again…`, style: "bad" }], [{
+      text: `${GAP}What follows is from ${new Date(now).toTimeString().slice(0, 8)}.`,
+      style: "faint",
+    }]];
+  }
+  const { level, headline, details } = verdictOf(status, history.traffic(), now);
+  return [
+    [{ text: headline, style: LEVEL_STYLES[level] }],
+    ...details.slice(0, MOST_DETAILS).map(({ url, text }): Line => [
+      { text: `${GAP}${printable(url)}${GAP}` },
+      { text: printable(text), style: LEVEL_STYLES[level] },
+    ]),
+  ];
 }
 
 function headline({ version, strategy, engine, workers, uptimeSeconds }: Status): Line {
@@ -95,9 +99,9 @@ function headline({ version, strategy, engine, workers, uptimeSeconds }: Status)
   return [{ text: `roundhouse ${version}`, style: "bold" }, { text: GAP + facts.join(", "), style: "faint" }];
 }
 
-function totals({ status: { requests }, history }: View): Line {
+function totals({ status: { requests }, history, lost }: View): Line {
   const figures = [
-    `${formatRate(history.current.requests)} requests/s`,
+    `${formatRate(lost === undefined ? history.perSecond : null)} requests/s`,
     `${formatCount(requests.active)} in flight`,
     `${formatCount(requests.queued)} queued`,
     `${formatCount(requests.total)} requests`,
@@ -108,24 +112,11 @@ function totals({ status: { requests }, history }: View): Line {
 }
 
 /** The titles, then a line for each backend. */
-function table({ status, history, now }: View): Line[] {
+function table({ status, history, now, lost }: View, columns: number): Line[] {
   const traffic = history.traffic();
-  const cells = status.backends.map((backend) =>
-    COLUMNS.map(({ cell }) => cell({ backend, now, traffic: traffic.get(backend.id) ?? NO_TRAFFIC }))
-  );
-  const titles = COLUMNS.map(({ title }): Piece => ({ text: title, style: "faint" }));
-  const rows = [titles, ...cells];
-  const widths = COLUMNS.map((_, index) => Math.max(...rows.map((row) => row[index]?.text.length ?? 0)));
-  return rows.map((row) =>
-    row.map((piece, index) => {
-      const width = widths[index] ?? 0;
-      const isLast = index === COLUMNS.length - 1;
-      const text = COLUMNS[index]?.align === "right"
-        ? piece.text.padStart(width)
-        : piece.text.padEnd(isLast ? 0 : width);
-      return { ...piece, text: isLast ? text : text + GAP };
-    })
-  );
+  const rows = status.backends.map((backend) => ({ backend, now, traffic: traffic.get(backend.id) ?? NO_TRAFFIC }));
+  const lines = layOut(COLUMNS, rows, columns);
+  return lost === undefined ? lines : lines.map((line) => line.map(({ text }) => ({ text, style: "faint" })));
 }
 
 function healthCell(backend: BackendStatus): Piece {
@@ -138,8 +129,8 @@ function connections({ currentConnections, maxConnections }: BackendStatus): str
   return `${formatCount(currentConnections)}${maxConnections === null ? "" : `/${formatCount(maxConnections)}`}`;
 }
 
-function failuresCell({ totalFailures }: BackendStatus): Piece {
-  return { text: formatCount(totalFailures), style: totalFailures > 0 ? "warning" : "plain" };
+function troubleCell(count: number): Piece {
+  return { text: formatCount(count), style: count > 0 ? "warning" : "plain" };
 }
 
 function whyCell(backend: BackendStatus, now: number): Piece {
@@ -147,7 +138,7 @@ function whyCell(backend: BackendStatus, now: number): Piece {
 }
 
 /** The titles of the plain form's columns. */
-export const PLAIN_TITLES = "TIME BACKEND HEALTH STATE SHARE REQ/S CONNS LATENCY_MS REQUESTS FAILURES WEIGHT WHY"
+export const PLAIN_TITLES = "TIME BACKEND HEALTH STATE SHARE REQ/S CONNS P50_MS P95_MS REQUESTS 5XX FAILURES WEIGHT WHY"
   .replaceAll(" ", "\t");
 
 /**
@@ -157,7 +148,7 @@ export const PLAIN_TITLES = "TIME BACKEND HEALTH STATE SHARE REQ/S CONNS LATENCY
 export function plainLines({ status, history, now }: View): string[] {
   const time = `${new Date(now).toISOString().slice(0, 19)}Z`;
   const traffic = history.traffic();
-  if (status.backends.length === 0) return [[time, ...Array(10).fill("-"), "the pool is empty"].join("\t")];
+  if (status.backends.length === 0) return [[time, ...Array(12).fill("-"), "the pool is empty"].join("\t")];
   return status.backends.map((backend) => {
     const { share = null, perSecond = null } = traffic.get(backend.id) ?? {};
     const fields = [
@@ -168,8 +159,10 @@ export function plainLines({ status, history, now }: View): string[] {
       rounded(share, 3),
       rounded(perSecond, 1),
       backend.currentConnections,
-      rounded(backend.latencyMs.ewma, 1),
+      rounded(backend.latencyMs.p50, 1),
+      rounded(backend.latencyMs.p95, 1),
       backend.totalRequests,
+      backend.responses["5xx"],
       backend.totalFailures,
       backend.weight,
       printable(reasonOf(backend, now)) || "-",

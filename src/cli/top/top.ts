@@ -5,7 +5,7 @@ import type { Status } from "../../admin/dashboard/status.d.ts";
 import { AdminCallError, type AdminTarget, callAdmin, failureOf } from "../admin_call.ts";
 import { writeOut } from "../output.ts";
 import { Screen } from "./screen.ts";
-import { type Line, PLAIN_TITLES, plainLines, screen, type View } from "./table.ts";
+import { PLAIN_TITLES, plainLines, screen, type View } from "./table.ts";
 
 export interface TopOptions extends AdminTarget {
   /** Whether a terminal's colours may be used. */
@@ -25,36 +25,43 @@ interface Output {
 }
 
 /**
- * Runs until `signal` fires or its output is closed.
+ * Runs until the signal fires, its output is closed or `q` is pressed.
  *
  * @throws {AdminCallError} when the first request gets no valid answer, or a later one is refused
  */
-export async function runTop(options: TopOptions): Promise<void> {
-  const { signal, hasColour } = options;
-  let status = await fetchStatus(options);
-  if (status === undefined) return;
-  const output = Deno.stdout.isTerminal() ? onScreen(new Screen(hasColour)) : asLines();
-  const history = new History();
+export async function runTop({ hasColour, ...target }: TopOptions): Promise<void> {
+  const first = await fetchStatus(target);
+  if (first === undefined) return;
+  const quit = new AbortController();
+  const output = Deno.stdout.isTerminal() ? onScreen(new Screen(hasColour), () => quit.abort()) : asLines();
   try {
     output.open();
-    while (!signal.aborted) {
-      const next = pause(EVERY_MS, signal);
-      if (status !== undefined) {
-        history.add(status);
-        output.show({ status, history, now: Date.parse(status.startedAt) + status.uptimeSeconds * 1000 });
-      }
-      await next;
-      status = await fetchStatus(options).catch((error) => {
-        if (!(error instanceof AdminCallError) || !error.mayPass) throw error;
-        history.interrupt();
-        output.lost(error.message);
-        return undefined;
-      });
-    }
+    await watch({ ...target, signal: AbortSignal.any([target.signal, quit.signal]) }, first, output);
   } catch (error) {
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // the reader of the output has ended
   } finally {
     output.close();
+  }
+}
+
+/** Shows `first`, then another status each second, until the signal fires. */
+async function watch(target: AdminTarget, first: Status, output: Output): Promise<void> {
+  const { signal } = target;
+  const history = new History();
+  let status: Status | undefined = first;
+  while (!signal.aborted) {
+    const next = pause(EVERY_MS, signal);
+    if (status !== undefined) {
+      history.add(status);
+      output.show({ status, history, now: Date.parse(status.startedAt) + status.uptimeSeconds * 1000 });
+    }
+    await next;
+    status = await fetchStatus(target).catch((error) => {
+      if (!(error instanceof AdminCallError) || !error.mayPass) throw error;
+      history.interrupt();
+      output.lost(error.message);
+      return undefined;
+    });
   }
 }
 
@@ -75,13 +82,18 @@ async function fetchStatus(target: AdminTarget): Promise<Status | undefined> {
   return answer.body as Status; // from the same version, or from one with the same fields
 }
 
-function onScreen(terminal: Screen): Output {
-  let shown: readonly Line[] = [];
+function onScreen(terminal: Screen, quit: () => void): Output {
+  let shown: View | undefined;
+  const draw = (view: View) => terminal.draw(screen(view, terminal.size));
   return {
-    open: () => terminal.open(),
-    show: (view) => terminal.draw(shown = screen(view, terminal.rows)),
-    lost: (reason) =>
-      terminal.draw([[{ text: `Not connected: ${reason}. Trying again…`, style: "bad" }], ...shown.slice(1)]),
+    open: () => {
+      terminal.open();
+      void terminal.pressed("q").then(quit);
+    },
+    show: (view) => draw(shown = view),
+    lost: (reason) => {
+      if (shown !== undefined) draw({ ...shown, lost: reason });
+    },
     close: () => terminal.close(),
   };
 }

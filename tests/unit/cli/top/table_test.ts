@@ -3,8 +3,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { History } from "../../../../src/admin/dashboard/history.js";
 import type { BackendStatus } from "../../../../src/admin/dashboard/status.d.ts";
+import type { Line } from "../../../../src/cli/top/layout.ts";
 import { frame } from "../../../../src/cli/top/screen.ts";
-import { type Line, PLAIN_TITLES, plainLines, screen, type View } from "../../../../src/cli/top/table.ts";
+import { PLAIN_TITLES, plainLines, screen, type View } from "../../../../src/cli/top/table.ts";
 import { backendStatus, status } from "../../../support/status.ts";
 
 const AT = "2026-01-01T00:00:30.000Z";
@@ -23,6 +24,9 @@ function view(backends: readonly BackendStatus[], perSecond = 0): View {
   return { status: latest, history, now: Date.parse("2026-01-01T00:01:00.000Z") };
 }
 
+/** A terminal with room for all columns. */
+const WIDE = { rows: 40, columns: 160 };
+
 function texts(lines: readonly Line[]): string[] {
   return lines.map((line) => line.map(({ text }) => text).join(""));
 }
@@ -32,24 +36,64 @@ Deno.test("screen() tells the whole, who is down and why, and a line for each ba
     weight: 2,
     maxConnections: 100,
     currentConnections: 1,
-    latencyMs: { ewma: 1.23, p50: 1, p95: 2, p99: 3 },
+    responses: { "2xx": 1, "3xx": 0, "4xx": 0, "5xx": 7 },
+    latencyMs: { ewma: 99, p50: 1.23, p95: 20, p99: 30 },
   });
-  assertEquals(texts(screen(view([a, backendStatus("b", DOWN)], 3), 40)), [
+  assertEquals(texts(screen(view([a, backendStatus("b", DOWN)], 3), WIDE)), [
     "roundhouse 1.2.3  round-robin, engine fetch, 1 worker, up for 1 min",
     "6.0 requests/s  2 in flight  0 queued  6 requests  0 failed  0 retried",
     "",
     "1 of 2 backends is down",
     "  http://b  check failed: refused, 30 s ago",
     "",
-    "BACKEND   HEALTH  SHARE  REQ/S  CONNS  LATENCY  REQUESTS  FAILURES  WEIGHT  WHY",
-    "http://a  up       50 %    3.0  1/100   1.2 ms         3         0       2  ",
-    "http://b  down     50 %    3.0      0        –         3         0       1  check failed: refused, 30 s ago",
+    "BACKEND   HEALTH  REQ/S  5XX  FAILURES     P50    P95  CONNS  SHARE  REQUESTS  WEIGHT  WHY",
+    "http://a  up        3.0    7         0  1.2 ms  20 ms  1/100   50 %         3       2  ",
+    "http://b  down      3.0    0         0       –      –      0   50 %         3       1  check failed: refused, 30 s ago",
   ]);
+});
+
+// The total was of the last second and the rows of the last ten, so that they differed by as much as traffic changes.
+Deno.test("screen() has a total of requests a second that is the sum of the rows", () => {
+  const history = new History();
+  let latest = status(0, []);
+  for (const [second, total] of [0, 100, 200, 210].entries()) {
+    const backends = ["a", "b"].map((id) => backendStatus(id, { totalRequests: total / 2 }));
+    history.add(latest = status(60 + second, backends, { requests: { total } }));
+  }
+  const lines = texts(screen({ status: latest, history, now: 0 }, WIDE));
+  assertMatch(lines[1] ?? "", /^70 requests\/s/);
+  assertEquals(lines.slice(-2).map((line) => /up +(\S+) /.exec(line)?.[1]), ["35", "35"]);
+});
+
+// At 80 columns the last ones were cut, and with them the failures.
+Deno.test("screen() keeps health, rate, 5xx, failures and latency at 80 columns, and at less", () => {
+  const backends = ["one", "two"].map((id) =>
+    backendStatus(id, { ...DOWN, url: `http://${id}.service.internal.example:9001`, maxConnections: 1000 })
+  );
+  for (const columns of [80, 60]) {
+    const lines = texts(screen(view(backends, 3), { rows: 40, columns })).slice(-3);
+    for (const line of lines) assert(line.trimEnd().length <= columns, `${line.length}: ${line}`);
+    for (const title of ["BACKEND", "HEALTH", "REQ/S", "5XX", "FAILURES", "P95"]) {
+      assert(lines[0]?.includes(title), `${title} in ${lines[0]}`);
+    }
+    assertMatch(lines[1] ?? "", /:9001 +down/); // the end of a URL tells backends apart
+  }
+  assert(!texts(screen(view(backends), { rows: 40, columns: 80 })).at(-3)?.includes("WEIGHT"));
+});
+
+// "All 3 backends are up" stayed on the screen while the server was gone.
+Deno.test("screen() says that the server is gone in place of the last verdict", () => {
+  const lost = screen({ ...view([backendStatus("a")], 3), lost: "http://x: Connection refused" }, WIDE);
+  const shown = texts(lost);
+  assertEquals(shown[3], "Not connected: http://x: Connection refused. Trying again…");
+  assert(!shown.some((line) => line.includes("takes traffic")), shown.join("\n"));
+  assertMatch(shown[1] ?? "", /^– requests\/s/);
+  assert(lost.at(-1)?.every(({ style }) => style === "faint"));
 });
 
 Deno.test("screen() never has more lines than the terminal, and counts what is left out", () => {
   const many = Array.from({ length: 50 }, (_, index) => backendStatus(`b${index}`));
-  const lines = texts(screen(view(many), 20));
+  const lines = texts(screen(view(many), { ...WIDE, rows: 20 }));
   assert(lines.length <= 20, `${lines.length} lines`);
   assertMatch(lines.at(-1) ?? "", /^… and \d+ more backends$/);
   const shown = lines.filter((line) => line.startsWith("http://")).length;
@@ -64,11 +108,11 @@ Deno.test("frame() cuts lines at the width by what is seen of them, with colours
 });
 
 Deno.test("plainLines() has one line a backend with as many fields as titles, and one for an empty pool", () => {
-  const a = backendStatus("a", { latencyMs: { ewma: 1.26, p50: 1, p95: 2, p99: 3 } });
+  const a = backendStatus("a", { latencyMs: { ewma: 9, p50: 1.26, p95: 2, p99: 3 } });
   const lines = plainLines(view([a, backendStatus("b", DOWN)], 1));
   assertEquals(lines, [
-    "2026-01-01T00:01:00Z\thttp://a\tup\tactive\t0.5\t1\t0\t1.3\t1\t0\t1\t-",
-    "2026-01-01T00:01:00Z\thttp://b\tdown\tactive\t0.5\t1\t0\t-\t1\t0\t1\tcheck failed: refused, 30 s ago",
+    "2026-01-01T00:01:00Z\thttp://a\tup\tactive\t0.5\t1\t0\t1.3\t2\t1\t0\t0\t1\t-",
+    "2026-01-01T00:01:00Z\thttp://b\tdown\tactive\t0.5\t1\t0\t-\t-\t1\t0\t0\t1\tcheck failed: refused, 30 s ago",
   ]);
   const fields = PLAIN_TITLES.split("\t").length;
   for (const line of [...lines, ...plainLines(view([]))]) assertEquals(line.split("\t").length, fields);
@@ -77,7 +121,7 @@ Deno.test("plainLines() has one line a backend with as many fields as titles, an
 Deno.test("what a backend has said can't move the cursor, break a line or add a field", () => {
   const reason = "check failed: \x1b[2J\u009b1m\r\n\tgotcha";
   const evil = backendStatus("a", { alive: false, lastChange: { at: AT, to: "down", reason } });
-  const all = [...texts(screen(view([evil]), 40)), ...plainLines(view([evil])).flatMap((line) => line.split("\t"))];
+  const all = [...texts(screen(view([evil]), WIDE)), ...plainLines(view([evil])).flatMap((line) => line.split("\t"))];
   assertEquals(all.filter((text) => /\p{Cc}/u.test(text)), []);
   assert(all.some((text) => text.includes("check failed: ?[2J?1m???gotcha")));
 });

@@ -16,18 +16,26 @@ export class AdminError extends Error {
   readonly status: RefusalStatus;
   /** Headers for this status, such as `allow` for 405. */
   readonly headers: Readonly<Record<string, string>>;
+  /** More members of the response. */
+  readonly members: Readonly<Record<string, unknown>>;
 
   /** `detail` tells the caller what it has sent and what is expected. */
-  constructor(status: RefusalStatus, detail: string, headers: Readonly<Record<string, string>> = {}) {
+  constructor(
+    status: RefusalStatus,
+    detail: string,
+    headers: Readonly<Record<string, string>> = {},
+    members: Readonly<Record<string, unknown>> = {},
+  ) {
     super(detail);
     this.status = status;
     this.headers = headers;
+    this.members = members;
   }
 }
 
 /** The response to a refused request. */
-export function problemResponse({ status, message, headers }: AdminError): Response {
-  return answerJson({ type: "about:blank", title: REASON_PHRASES[status], status, detail: message }, {
+export function problemResponse({ status, message, headers, members }: AdminError): Response {
+  return answerJson({ type: "about:blank", title: REASON_PHRASES[status], status, detail: message, ...members }, {
     status,
     headers: { "content-type": "application/problem+json", ...headers },
   });

@@ -31,6 +31,9 @@ const EVENT_NAMES = {
   disabled: "backend-changed",
 } as const satisfies Record<PoolEvent["type"], string>;
 
+/** `begun`: it waits for its new backends. `switched`: the old ones drain. `ended`: before that, or not as asked. */
+export type DeploymentPhase = "begun" | "switched" | "done" | "ended";
+
 const encoder = new TextEncoder();
 
 /**
@@ -78,6 +81,11 @@ export class EventFeed {
   /** Sends that all backends of a pool serve although all are down (`health.failOpen`), or that this has ended. */
   failingOpen(pool: string, active: boolean): void {
     this.#publish("fail-open", { pool, active, at: new Date().toISOString() });
+  }
+
+  /** Sends what a deployment to a pool does. */
+  deployment(pool: string, phase: DeploymentPhase, fields: Readonly<Record<string, unknown>>): void {
+    this.#publish("deployment", { pool, phase, ...fields, at: new Date().toISOString() });
   }
 
   /**

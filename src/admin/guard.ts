@@ -33,7 +33,7 @@ export interface Route {
   readonly path: string;
   /** Contains no data, and needs no token. Default: needs the token if one is set. */
   readonly needsNoToken?: boolean;
-  readonly methods: { readonly [method in "GET" | "POST" | "PATCH" | "DELETE"]?: Operation };
+  readonly methods: { readonly [method in "GET" | "POST" | "PUT" | "PATCH" | "DELETE"]?: Operation };
 }
 
 /** The largest body. */

@@ -10,7 +10,9 @@ export type ChangedFields = Partial<Pick<BackendSpec, "weight" | "maxConnections
 export type BackendChange =
   | { readonly kind: "add"; readonly spec: BackendSpec }
   | { readonly kind: "change"; readonly url: string; readonly fields: ChangedFields }
-  | { readonly kind: "remove"; readonly url: string };
+  | { readonly kind: "remove"; readonly url: string }
+  /** The whole list becomes this one. */
+  | { readonly kind: "replace"; readonly specs: readonly BackendSpec[] };
 
 /**
  * Returns the list after a change. The list may differ from the one that the operator saw: everything else in it stays,
@@ -20,6 +22,7 @@ export type BackendChange =
  * @throws {ConfigError} when there is no room for another backend
  */
 export function afterChange(list: readonly BackendSpec[], change: BackendChange): readonly BackendSpec[] {
+  if (change.kind === "replace") return change.specs;
   if (change.kind === "remove") return list.filter(({ url }) => url !== change.url);
   if (change.kind === "change") return withFields(list, change.url, change.fields);
   const { url, weight, maxConnections, backup } = change.spec;

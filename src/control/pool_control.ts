@@ -9,6 +9,7 @@ import { FailOpen } from "../health/fail_open.ts";
 import { HealthMonitor } from "../health/monitor.ts";
 import { PassiveHealth } from "../health/passive.ts";
 import { passiveLimits } from "../health/passive_rule.ts";
+import { tryOut } from "../health/trial.ts";
 import type { Log } from "../log.ts";
 import type { PoolMemory } from "../memory/memory.ts";
 import { SessionTable } from "../memory/session_table.ts";
@@ -67,13 +68,18 @@ export class PoolControl {
   #monitor: HealthMonitor | undefined;
 
   constructor(options: PoolControlOptions) {
-    const { name, memory, config, clock, changes, persist, listener } = options;
+    const { name, memory, config, clock, changes, gate, persist, listener } = options;
     this.#options = options;
     this.#config = config;
     this.#sessions = sessionsFor(config, undefined);
     const pool = this.pool = new ServerPool(memory, name);
     pool.subscribe((event) => listener.poolChanged(event)); // the first subscriber, which stays as long as the pool
-    this.membership = new Membership({ pool, changes, persist });
+    this.membership = new Membership({
+      pool,
+      changes,
+      persist,
+      trial: (spec, stopped) => tryOut(spec, stopped, { config: this.#config.health, clock, gate }),
+    });
     this.passive = new PassiveHealth({ pool, limits: passiveLimits(config), clock });
     this.#failOpen = new FailOpen({
       pool,
@@ -125,6 +131,10 @@ export class PoolControl {
 
   /** The first half of a reload: uses other settings. Never fails and never waits. */
   configure({ config, sessions }: PreparedPool): void {
+    if (JSON.stringify(config.health) !== JSON.stringify(this.#config.health)) {
+      // The new backends of a deployment were not checked by these settings.
+      this.membership.endDeployment("a reload has changed the checks of the pool");
+    }
     this.#config = config;
     this.#sessions = sessions;
     this.passive.configure(passiveLimits(config));
@@ -134,6 +144,7 @@ export class PoolControl {
   /** The second half of a reload, after all isolates that forward were told the settings. There must be room. */
   replace(lists: Lists, { config, backends }: PreparedPool): Difference {
     const difference = lists.replace(backends);
+    this.membership.takeBack(config.backends, backends.reason);
     this.#monitor?.configure(config.health);
     return difference;
   }
@@ -151,6 +162,7 @@ export class PoolControl {
 
   /** Ends checks and timers of ejections. The state of each backend stays as it is. */
   async stop(): Promise<void> {
+    await this.membership.endDeployment("roundhouse is stopping");
     await this.#monitor?.stop();
     this.passive.stop();
     this.#failOpen.stop();

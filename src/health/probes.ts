@@ -7,6 +7,7 @@ import { messageOf } from "../errors.ts";
 import { isExhaustion } from "../net/exhaustion.ts";
 import { withinLimit } from "../net/fair_limit.ts";
 import type { Backend } from "../pool/backend.ts";
+import type { BackendAddress } from "../pool/backend_address.ts";
 import { trustFor } from "../tls/authorities.ts";
 
 /** What one check saw. */
@@ -34,8 +35,15 @@ export interface Probe {
 /** Makes the probe of one backend. */
 export type ProbeFactory = (backend: Backend, config: HealthConfig) => Probe;
 
+/** What a check needs to know of a backend. It need not be in a pool. */
+export interface CheckedServer extends BackendAddress {
+  readonly tls: Backend["tls"];
+}
+
 /** The kinds of check by their name in the configuration; a new kind is one line here. */
-export const PROBES: Readonly<Record<Exclude<HealthConfig["type"], "none">, ProbeFactory>> = {
+export const PROBES: Readonly<
+  Record<Exclude<HealthConfig["type"], "none">, (server: CheckedServer, config: HealthConfig) => Probe>
+> = {
   http: httpProbe,
   tcp: tcpProbe,
 };
@@ -50,7 +58,7 @@ const MAX_ERROR_CHARS = 200;
 type Finding = Pick<Observation, "status" | "error" | "inconclusive">;
 
 /** Passes when a connection can be made. */
-function tcpProbe(backend: Backend, config: HealthConfig): Probe {
+function tcpProbe(backend: CheckedServer, config: HealthConfig): Probe {
   const address = { hostname: backend.hostname, port: config.port ?? backend.port };
   return {
     check: timed(config.timeoutMs, async (signal) => {
@@ -63,7 +71,7 @@ function tcpProbe(backend: Backend, config: HealthConfig): Probe {
 }
 
 /** Passes when the response has one of the expected statuses and, if a text is configured, a body that contains it. */
-function httpProbe(backend: Backend, config: HealthConfig): Probe {
+function httpProbe(backend: CheckedServer, config: HealthConfig): Probe {
   const { method, timeoutMs, body: wanted } = config;
   const url = checkUrl(backend, config);
   const headers = checkHeaders(config);
@@ -90,7 +98,7 @@ interface Asker {
 
 type Answer = Pick<Response, "status" | "body">;
 
-function askerOf({ tls }: Backend, url: string): Asker {
+function askerOf({ tls }: CheckedServer, url: string): Asker {
   const insecure = tls.insecure && url.startsWith("https:");
   if (insecure || isBlockedByFetch(backendPort(url))) {
     const trust = { insecure, ...trustFor(tls) };
@@ -108,7 +116,7 @@ function askerOf({ tls }: Backend, url: string): Asker {
 }
 
 /** The URL of the check. Base path and path are joined as for a request. */
-function checkUrl({ origin, basePath, hostname, port: ownPort }: Backend, health: HealthConfig): string {
+function checkUrl({ origin, basePath, hostname, port: ownPort }: CheckedServer, health: HealthConfig): string {
   const isSecure = health.tls ?? origin.startsWith("https:");
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   const url = new URL(`${isSecure ? "https" : "http"}://${host}:${health.port ?? ownPort}`);

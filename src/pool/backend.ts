@@ -9,6 +9,7 @@ import type { HealthCells } from "../memory/health_cells.ts";
 import type { PoolMemory } from "../memory/memory.ts";
 import type { Percentiles, RecentTimes } from "../memory/recent_times.ts";
 import type { BackendState, SettingCells } from "../memory/setting_cells.ts";
+import { type BackendAddress, backendAddress } from "./backend_address.ts";
 
 /** The result of a health check, as `GET /status` shows it. */
 export interface CheckResult {
@@ -59,14 +60,12 @@ const LATENCY_DECAY_MS = 10_000;
  * A backend of a pool. Its identity (URL, id) never changes: a different URL is a different backend. All values that
  * change are read from shared memory at each access.
  */
-export class Backend {
+export class Backend implements BackendAddress {
   /** The same for the same URL in the same pool, across restarts, too. */
   readonly id: string;
   /** Normalised: lower-case host, no default port, no trailing slash. */
   readonly url: string;
-  /** Scheme, host and port. */
   readonly origin: string;
-  /** Put before each request's path: `""` or `/base`. */
   readonly basePath: string;
   readonly hostname: string;
   readonly port: number;
@@ -98,13 +97,13 @@ export class Backend {
 
   constructor(spec: BackendSpec, slot: number, { shared, name }: BackendPool) {
     const { health, settings, connections, answers, latencies } = shared.memory;
-    const url = new URL(spec.url);
+    const { origin, basePath, hostname, port } = backendAddress(spec.url);
     this.id = backendId(spec.url, name);
     this.url = spec.url;
-    this.origin = url.origin;
-    this.basePath = url.pathname === "/" ? "" : url.pathname;
-    this.hostname = url.hostname.startsWith("[") ? url.hostname.slice(1, -1) : url.hostname;
-    this.port = url.port !== "" ? Number(url.port) : url.protocol === "https:" ? 443 : 80;
+    this.origin = origin;
+    this.basePath = basePath;
+    this.hostname = hostname;
+    this.port = port;
     this.tls = spec.tls;
     this.slot = slot;
     this.generation = settings.generation(slot);

@@ -15,6 +15,9 @@ export interface WantedBackends {
   readonly newAuthorities?: ReadonlySet<string>;
 }
 
+/** What matters of a list before it is put in force. */
+export type WantedList = Pick<WantedBackends, "pool" | "specs" | "newAuthorities">;
+
 /** The URLs that a new list added, removed or changed. */
 export interface Difference {
   readonly added: readonly string[];
@@ -61,7 +64,7 @@ export class Lists {
    *
    * @throws {PoolFullError} when there is not enough room. Nothing has changed then
    */
-  async makeRoom(all: readonly WantedBackends[]): Promise<void> {
+  async makeRoom(all: readonly WantedList[]): Promise<void> {
     try {
       mustHaveRoomFor(all);
     } catch {
@@ -96,8 +99,10 @@ export class Lists {
 /**
  * Checks the room for all lists together. Removals count first, because a reload may move backends from one pool to
  * another.
+ *
+ * @throws {PoolFullError} when there is not enough
  */
-function mustHaveRoomFor(all: readonly WantedBackends[]): void {
+export function mustHaveRoomFor(all: readonly WantedList[]): void {
   const [first] = all;
   if (first === undefined) return;
   let [removed, added] = [0, 0];
@@ -108,7 +113,8 @@ function mustHaveRoomFor(all: readonly WantedBackends[]): void {
   mustHaveRoom(first.pool.shared.memory.slots, { removed, added });
 }
 
-function compare({ pool, specs, newAuthorities = new Set() }: WantedBackends) {
+/** Tells which backends a new list removes, keeps and adds. One with other TLS settings is removed and added. */
+export function compare({ pool, specs, newAuthorities = new Set() }: WantedList) {
   const wanted = new Map(specs.map((spec) => [spec.url, spec]));
   const present = new Map(pool.backends.map((backend) => [backend.url, backend]));
   const gone: Backend[] = [];

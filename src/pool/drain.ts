@@ -1,9 +1,9 @@
 /** Drains a backend before its removal: it gets no new traffic while its requests end. */
 
 import type { Backend, BackendSettings } from "./backend.ts";
-import type { ServerPool } from "./server_pool.ts";
+import type { BackendPatch, ServerPool } from "./server_pool.ts";
 
-/** The backend was set to active again before its drain had ended. */
+/** The backend was to serve again before its drain had ended. */
 export class DrainCalledOffError extends Error {
   override readonly name = "DrainCalledOffError";
 }
@@ -11,27 +11,32 @@ export class DrainCalledOffError extends Error {
 /** How often a drain checks whether the last request has ended. */
 const LOOK_MS = 10;
 
-/** One drain of one backend. */
+/** How a backend is drained. */
+export interface DrainOptions {
+  readonly limitMs: number;
+  /** Whether a new list of backends has left this one out. A later list may take it back. */
+  readonly byList: boolean;
+}
+
+/** One drain of one backend. Its creator applies `patch` to the backend. */
 export class Drain {
   readonly backend: Backend;
+  readonly byList: boolean;
   readonly #deadline: number;
   /** The backend's settings before the drain. */
   readonly before: BackendSettings;
-  #calledOff = false;
+  #calledOffBecause: string | undefined;
 
-  /**
-   * Begins the drain: sets an active backend to draining. A disabled one stays disabled, because it gets even less
-   * traffic.
-   */
-  constructor(
-    pool: ServerPool,
-    backend: Backend,
-    { limitMs, reason }: { readonly limitMs: number; readonly reason: string },
-  ) {
+  constructor(backend: Backend, { limitMs, byList }: DrainOptions) {
     this.backend = backend;
+    this.byList = byList;
     this.#deadline = performance.now() + limitMs;
     this.before = backend.settings;
-    if (backend.state === "active") pool.update(backend, { state: "draining" }, reason);
+  }
+
+  /** The change that begins the drain. A disabled backend stays disabled, because it gets even less traffic. */
+  get patch(): BackendPatch {
+    return this.before.state === "active" ? { state: "draining" } : {};
   }
 
   /**
@@ -40,30 +45,31 @@ export class Drain {
   async ended(): Promise<void> {
     const { backend } = this;
     while (
-      backend.inPool && !this.#calledOff && backend.currentConnections > 0 && performance.now() < this.#deadline
+      backend.inPool && this.#calledOffBecause === undefined && backend.currentConnections > 0 &&
+      performance.now() < this.#deadline
     ) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 
-  /** Calls the drain off, because an operator wants the backend to serve. */
-  callOff(): void {
-    this.#calledOff = true;
+  /** Calls the drain off, because the backend is to serve. `why`: what happened to it. */
+  callOff(why: string): void {
+    this.#calledOffBecause ??= why;
   }
 
   /** @throws {DrainCalledOffError} when the drain was called off */
   mustBeOn(): void {
-    if (!this.#calledOff) return;
-    throw new DrainCalledOffError(`${this.backend.url} was set to active again, so it is not removed`);
+    if (this.#calledOffBecause === undefined) return;
+    throw new DrainCalledOffError(`${this.backend.url} ${this.#calledOffBecause}, so it is not removed`);
   }
 
-  /**
-   * Restores the state from before the drain, because the removal has failed. Does nothing if the state was changed
-   * since.
-   */
-  undo(pool: ServerPool, reason: string): void {
+  /** The change that restores the state from before the drain. Empty if the state was changed since. */
+  get restoring(): BackendPatch {
     const { backend, before } = this;
-    if (this.#calledOff) return;
-    if (before.state === "active" && backend.inPool && backend.state === "draining") {
-      pool.update(backend, { state: "active" }, reason);
-    }
+    const isOurs = this.#calledOffBecause === undefined && backend.inPool && backend.state === "draining";
+    return isOurs && before.state === "active" ? { state: "active" } : {};
+  }
+
+  /** Restores the state from before the drain, because the removal has failed. */
+  undo(pool: ServerPool, reason: string): void {
+    pool.update(this.backend, this.restoring, reason);
   }
 }

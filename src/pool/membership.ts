@@ -4,6 +4,7 @@ import type { BackendChange } from "../config/backend_change.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { Backend, BackendSettings } from "./backend.ts";
 import type { ChangeQueue, Difference, Lists, WantedBackends } from "./change_queue.ts";
+import { type Deployed, Deployment, type DeploymentOptions, type Trial } from "./deployment.ts";
 import { Drain } from "./drain.ts";
 import type { BackendPatch, ServerPool } from "./server_pool.ts";
 
@@ -17,6 +18,8 @@ export interface MembershipOptions {
    * pool does not change.
    */
   readonly persist: (change: BackendChange) => Promise<void>;
+  /** Checks the new backends of a deployment. */
+  readonly trial: Trial;
 }
 
 /** A change of one backend. */
@@ -72,18 +75,24 @@ export class Membership {
   readonly #pool: ServerPool;
   readonly #persist: MembershipOptions["persist"];
   readonly #changes: ChangeQueue;
+  readonly #trial: Trial;
   readonly #drains = new Set<Drain>();
   #ended = false;
+  /** The one whose list is not in force yet. */
+  #deployment: Deployment | undefined;
+  #trials: Promise<unknown> = Promise.resolve();
 
-  constructor({ pool, changes, persist }: MembershipOptions) {
+  constructor({ pool, changes, persist, trial }: MembershipOptions) {
     this.#pool = pool;
     this.#changes = changes;
     this.#persist = persist;
+    this.#trial = trial;
   }
 
   /** Refuses all later changes, because the pool ends. */
   end(): void {
     this.#ended = true;
+    this.#deployment?.end("the pool has ended");
   }
 
   /** Replaces the pool's list with the one that its owner wants. */
@@ -122,8 +131,11 @@ export class Membership {
       const backend = find(this.#pool);
       const before = backend.settings;
       const { state, ...fields } = patch; // the operator's state is not in the file
-      if (Object.keys(fields).length > 0) await this.#save({ kind: "change", url: backend.url, fields });
-      if (state === "active") this.#callOffDrains(backend);
+      const drains = state === "active" ? this.#drainsOf(backend) : [];
+      // The file does not have a backend any more that a deployment drains.
+      if (drains.some(({ byList }) => byList)) await this.#save({ kind: "add", spec: { ...backend.spec, ...fields } });
+      else if (Object.keys(fields).length > 0) await this.#save({ kind: "change", url: backend.url, fields });
+      for (const drain of drains) drain.callOff("was set to active again");
       const differs = this.#pool.update(backend, patch, reason);
       return { backend, before, after: differs ? backend.settings : null };
     });
@@ -155,6 +167,90 @@ export class Membership {
     }
   }
 
+  /**
+   * Replaces the list completely and without a failed request, or changes nothing. The new backends must pass a check
+   * before the pool switches to the list. Other changes do not wait for that, and not for the drains after it. Resolves
+   * when the backends that left have drained and are removed.
+   *
+   * @throws {TrialsFailedError} when a new backend has passed no check in time
+   * @throws {DeploymentEndedError} when the pool has changed, when another deployment has begun, or when whoever asked
+   * has left, all before the switch
+   * @throws {PoolFullError} when there is no room
+   * @throws {NotPersistedError} when the file can't be written
+   * @throws {DrainCalledOffError} when the pool has switched, but a backend that left was to serve again
+   */
+  async deploy(options: DeploymentOptions): Promise<Deployed> {
+    const { specs, reason, drainMs, begun, switched } = options;
+    const deployment = await this.#run(() => this.#beginDeployment(options));
+    const drains: Drain[] = [];
+    try {
+      begun?.(deployment.fresh);
+      this.#trials = deployment.tryOut(this.#trial);
+      await this.#trials;
+      const lists = await this.#run((lists) => this.#switch(deployment, { specs, drainMs, drains, lists }));
+      await this.#changes.settled();
+      switched?.(lists);
+      const ends = await Promise.allSettled(drains.map((drain) => this.#leave(drain, reason)));
+      for (const end of ends) if (end.status === "rejected") throw end.reason;
+      await this.#changes.settled();
+      return lists;
+    } finally {
+      deployment.close();
+      if (this.#deployment === deployment) this.#deployment = undefined;
+      for (const drain of drains) this.#drains.delete(drain);
+    }
+  }
+
+  /** Ends a deployment whose list is not in force yet. Resolves when none of its checks runs any more. */
+  async endDeployment(why: string): Promise<void> {
+    this.#deployment?.end(why);
+    await this.#trials.catch(() => {}); // whoever asked for the deployment gets the error
+  }
+
+  /** A new list has backends that an earlier deployment is about to remove. They stay, and serve again. */
+  takeBack(specs: readonly BackendSpec[], reason: string): void {
+    const wanted = new Set(specs.map(({ url }) => url));
+    const drains = [...this.#drains].filter(({ byList, backend }) => byList && wanted.has(backend.url));
+    this.#pool.updateAll(drains.map(({ backend }) => [backend, this.#callOff(backend)]), reason);
+  }
+
+  #beginDeployment(options: DeploymentOptions): Deployment {
+    const leaving = Array.from(this.#drains, ({ backend }) => backend);
+    const deployment = new Deployment(this.#pool, options, leaving);
+    this.#deployment?.end("another deployment has begun");
+    return this.#deployment = deployment;
+  }
+
+  async #switch(
+    deployment: Deployment,
+    { specs, drainMs, drains, lists }: Pick<DeploymentOptions, "specs" | "drainMs"> & { drains: Drain[]; lists: Lists },
+  ): Promise<Deployed> {
+    await lists.makeRoom([{ pool: this.#pool, specs }]);
+    deployment.mustGoOn();
+    deployment.close();
+    this.#deployment = undefined;
+    await this.#save({ kind: "replace", specs });
+    return await deployment.switch({
+      settled: () => this.#changes.settled(),
+      takeBack: (backend) => this.#callOff(backend),
+      leave: (backend) => {
+        const drain = new Drain(backend, { limitMs: drainMs, byList: true });
+        this.#drains.add(drain);
+        drains.push(drain);
+        return drain.patch;
+      },
+    });
+  }
+
+  /** Removes a backend that a deployment drains. */
+  async #leave(drain: Drain, reason: string): Promise<void> {
+    await drain.ended();
+    await this.#run(() => {
+      drain.mustBeOn();
+      this.#pool.remove(drain.backend, reason, { drained: true });
+    });
+  }
+
   /** Runs a change in its turn. */
   #run<T>(change: (lists: Lists) => T | Promise<T>): Promise<T> {
     return this.#changes.run((lists) => {
@@ -165,7 +261,8 @@ export class Membership {
 
   #beginDrain(find: FindBackend, limitMs: number, reason: string): Promise<Drain> {
     return this.#run(() => {
-      const drain = new Drain(this.#pool, find(this.#pool), { limitMs, reason });
+      const drain = new Drain(find(this.#pool), { limitMs, byList: false });
+      this.#pool.update(drain.backend, drain.patch, reason);
       this.#drains.add(drain);
       return drain;
     });
@@ -184,10 +281,16 @@ export class Membership {
     return removed;
   }
 
-  #callOffDrains(backend: Backend): void {
-    for (const drain of this.#drains) {
-      if (drain.backend === backend) drain.callOff();
-    }
+  #drainsOf(backend: Backend): readonly Drain[] {
+    return [...this.#drains].filter((drain) => drain.backend === backend);
+  }
+
+  /** Calls off all drains of a backend that a new list has. Returns the change that makes it serve again. */
+  #callOff(backend: Backend): BackendPatch {
+    const drains = this.#drainsOf(backend);
+    const restoring = drains.map((drain) => drain.restoring);
+    for (const drain of drains) drain.callOff("is in a new list");
+    return restoring.find(({ state }) => state !== undefined) ?? {};
   }
 
   async #save(change: BackendChange): Promise<void> {

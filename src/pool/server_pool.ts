@@ -179,7 +179,25 @@ export class ServerPool {
 
   /** Applies an operator's change, which has been validated. Returns whether anything changed. */
   update(backend: Backend, patch: BackendPatch, reason: string): boolean {
-    const { slot } = backend;
+    return this.updateAll([[backend, patch]], reason).length > 0;
+  }
+
+  /**
+   * Applies changes of several backends in one step: all isolates pick by the old settings, or by the new ones. Returns
+   * the backends that have changed.
+   */
+  updateAll(patches: readonly (readonly [Backend, BackendPatch])[], reason: string): readonly Backend[] {
+    const written = patches.map(([backend, patch]) => ({ backend, ...this.#write(backend, patch) }))
+      .filter(({ changed, stateChanged }) => changed || stateChanged);
+    if (written.length > 0) this.shared.cells.bumpEpoch();
+    for (const { backend, changed, stateChanged } of written) {
+      if (changed) this.#emit("changed", backend, reason);
+      if (stateChanged) this.#recordChange(backend, backend.state, reason);
+    }
+    return written.map(({ backend }) => backend);
+  }
+
+  #write({ slot }: Backend, patch: BackendPatch) {
     const { settings } = this.shared.memory;
     let changed = patch.weight !== undefined && settings.setWeight(slot, patch.weight);
     if (patch.maxConnections !== undefined) {
@@ -187,11 +205,7 @@ export class ServerPool {
     }
     if (patch.backup !== undefined) changed = settings.setBackup(slot, patch.backup) || changed;
     const stateChanged = patch.state !== undefined && settings.setState(slot, patch.state);
-    if (!changed && !stateChanged) return false;
-    this.shared.cells.bumpEpoch();
-    if (changed) this.#emit("changed", backend, reason);
-    if (stateChanged) this.#recordChange(backend, backend.state, reason);
-    return true;
+    return { changed, stateChanged };
   }
 
   #healthChanged(backend: Backend, wasAlive: boolean, reason: string): void {

@@ -17,7 +17,7 @@ const ID_OF_A = "b-b52e7b55edbb";
 // --- Every route against every refusal -------------------------------------------------------------------------
 
 interface RouteRow {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   /** What `Allow` lists for the path. */
   readonly allow: string;
@@ -55,10 +55,17 @@ const ROUTES: readonly RouteRow[] = [
   { method: "POST", path: "/reload", allow: "POST", ok: 400 },
   { method: "GET", path: "/healthz", allow: "GET, HEAD", open: true, ok: 200 },
   { method: "GET", path: "/readyz", allow: "GET, HEAD", open: true, ok: 200 },
-  { method: "GET", path: "/backends", allow: "GET, HEAD, POST, PATCH, DELETE", ok: 200 },
-  { method: "POST", path: "/backends", allow: "GET, HEAD, POST, PATCH, DELETE", body: { url: B }, ok: 201 },
-  { method: "PATCH", path: "/backends", allow: "GET, HEAD, POST, PATCH, DELETE", body: { url: A, weight: 2 }, ok: 200 },
-  { method: "DELETE", path: "/backends", allow: "GET, HEAD, POST, PATCH, DELETE", body: { url: A }, ok: 200 },
+  { method: "GET", path: "/backends", allow: "GET, HEAD, POST, PUT, PATCH, DELETE", ok: 200 },
+  { method: "POST", path: "/backends", allow: "GET, HEAD, POST, PUT, PATCH, DELETE", body: { url: B }, ok: 201 },
+  { method: "PUT", path: "/backends", allow: "GET, HEAD, POST, PUT, PATCH, DELETE", body: { backends: [B] }, ok: 200 },
+  {
+    method: "PATCH",
+    path: "/backends",
+    allow: "GET, HEAD, POST, PUT, PATCH, DELETE",
+    body: { url: A, weight: 2 },
+    ok: 200,
+  },
+  { method: "DELETE", path: "/backends", allow: "GET, HEAD, POST, PUT, PATCH, DELETE", body: { url: A }, ok: 200 },
   { method: "GET", path: `/backends/${ID_OF_A}`, allow: "GET, HEAD, PATCH, DELETE", ok: 200 },
   { method: "PATCH", path: `/backends/${ID_OF_A}`, allow: "GET, HEAD, PATCH, DELETE", body: { weight: 2 }, ok: 200 },
   { method: "DELETE", path: `/backends/${ID_OF_A}`, allow: "GET, HEAD, PATCH, DELETE", body: {}, ok: 200 },
@@ -135,10 +142,10 @@ const REFUSALS: readonly RefusalRow[] = [
     detail: /the token is wrong/,
   },
   {
-    name: "method PUT",
+    name: "an unknown method",
     status: 405,
-    change: () => ({ method: "PUT" }),
-    detail: /got PUT, want one of (GET, HEAD|POST)/,
+    change: () => ({ method: "PROPFIND" }),
+    detail: /got PROPFIND, want one of (GET, HEAD|POST)/,
   },
   { name: "method OPTIONS", status: 405, change: () => ({ method: "OPTIONS" }), detail: /got OPTIONS/ },
   { name: "an unknown method", status: 405, change: () => ({ method: "FETCH" }), detail: /got FETCH/ },
@@ -249,7 +256,7 @@ Deno.test("admin names the first thing wrong: 403, 401, 404, 405, 415, 413, 400"
   await using admin = new TestAdmin({ token: TOKEN });
   // Everything is wrong with the first; each line after it puts one thing right.
   const sent = {
-    method: "PUT",
+    method: "PROPFIND",
     target: "/nowhere?x=1",
     headers: { origin: "null", "content-type": "text/plain" } as Record<string, string | null>,
     body: "{".padEnd(70_000),

@@ -49,11 +49,12 @@ export class TestAdmin implements AsyncDisposable {
       timeouts = {},
       persist = () => Promise.resolve(),
       settled = () => Promise.resolve(),
+      trial = () => Promise.resolve(null),
       ...options
     }:
       & { urls?: readonly string[]; token?: string | null; timeouts?: Partial<AdminOptions["timeouts"]> }
       & { settled?: () => Promise<void> }
-      & Partial<Omit<AdminOptions, "timeouts"> & Pick<MembershipOptions, "persist">> = {},
+      & Partial<Omit<AdminOptions, "timeouts"> & Pick<MembershipOptions, "persist" | "trial">> = {},
   ) {
     for (const url of urls) this.pool.add(backendSpec(url), "test");
     const status = {
@@ -76,7 +77,12 @@ export class TestAdmin implements AsyncDisposable {
       log: this.log,
       events: this.events,
       configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),
-      membership: new Membership({ pool: this.pool, changes: new ChangeQueue(settled), persist }),
+      membership: new Membership({
+        pool: this.pool,
+        changes: new ChangeQueue(settled),
+        persist,
+        trial,
+      }),
       reload: () => Promise.reject(new ConfigError(["config: there is no configuration to read again"])),
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
       ...options,

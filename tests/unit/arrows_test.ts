@@ -163,7 +163,10 @@ Deno.test("nobody but its membership and the queue of changes changes who is in 
     const text = Deno.readTextFileSync(new URL(`../../src/${file}`, import.meta.url));
     if (/[pP]ool\.(add|adopt|follow|remove|swap)\(/.test(text)) writers.add(file);
   }
-  assertEquals(writers, new Set(["pool/change_queue.ts", "pool/membership.ts", "workers/following_pool.ts"]));
+  assertEquals(
+    writers,
+    new Set(["pool/change_queue.ts", "pool/deployment.ts", "pool/membership.ts", "workers/following_pool.ts"]),
+  );
 });
 
 Deno.test("no room but memory has shared memory in its hands", () => {

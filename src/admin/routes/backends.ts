@@ -3,29 +3,22 @@
 import * as z from "zod";
 import { duration } from "../../config/fields.ts";
 import { engineMismatches } from "../../config/engine_limits.ts";
-import { backendFields, backendSpecSchema, type Config, configSchema } from "../../config/schema.ts";
+import { backendFields, backendSpecSchema, configSchema } from "../../config/schema.ts";
 import type { Diagnostic } from "../../config/diagnostics.ts";
-import { messageOf } from "../../errors.ts";
-import type { Log } from "../../log.ts";
 import { peerAddress } from "../../net/peer.ts";
 import type { BackendSettings } from "../../pool/backend.ts";
-import { DrainCalledOffError } from "../../pool/drain.ts";
-import { type FindBackend, type Membership, NotPersistedError, UnknownBackendError } from "../../pool/membership.ts";
-import { type BackendPatch, DuplicateBackendError, PoolFullError, type ServerPool } from "../../pool/server_pool.ts";
+import type { FindBackend } from "../../pool/membership.ts";
+import type { BackendPatch } from "../../pool/server_pool.ts";
 import { BACKEND_STATES } from "../../memory/setting_cells.ts";
 import { NO_FIELDS, readFields } from "../fields.ts";
 import type { AdminContext, Route } from "../guard.ts";
 import { AdminError, invalidFields } from "../admin_error.ts";
 import { answerJson, backendView } from "../view.ts";
+import { answered, noSuchBackend } from "./change_errors.ts";
+import { deploy, type DeployTarget } from "./deploy.ts";
 
 /** What these routes change. */
-export interface BackendsTarget {
-  readonly pool: ServerPool;
-  readonly log: Log;
-  readonly facts: () => { readonly engine: Config["engine"] };
-  /** Makes the changes. */
-  readonly membership: Membership;
-}
+export type BackendsTarget = DeployTarget;
 
 /** The reason that pool events of this origin carry. */
 const REASON = "admin API";
@@ -43,9 +36,6 @@ const names = z.strictObject({ url: backendFields.url.exactOptional(), id: z.str
 const namesAndChanges = names.extend(changes.shape);
 const drainable = z.object({ drain: duration(0).exactOptional() });
 
-/** Errors that mean that the present state of the pool does not allow the change. */
-const CONFLICTS = [DuplicateBackendError, PoolFullError, DrainCalledOffError];
-
 /** Names a backend by its normalised URL or by its id. */
 interface Name {
   readonly url?: string | undefined;
@@ -61,6 +51,7 @@ export function backendRoutes(target: BackendsTarget): readonly Route[] {
       methods: {
         GET: { answer: () => answerJson(pool.backends.map(backendView)) },
         POST: { answer: (context) => add(context, target) },
+        PUT: { answer: (context) => deploy(context, target) },
         PATCH: {
           answer: (context) => {
             const { url, id, ...patch } = readFields(namesAndChanges, context.get("body"), "body");
@@ -102,7 +93,7 @@ export function backendRoutes(target: BackendsTarget): readonly Route[] {
 async function add(context: AdminContext, target: BackendsTarget): Promise<Response> {
   const spec = backendSpecSchema.parse(readFields(newBackend, context.get("body"), "body"));
   refuseUnsupported(spec, target);
-  const backend = await answered(target.membership.add(spec, REASON), target);
+  const backend = await answered(target.membership.add(spec, REASON), target.log);
   audit(context, target, { action: "add", backend: backend.url, before: null, after: backend.settings });
   return answerJson(backendView(backend), { status: 201, headers: { location: `/backends/${backend.id}` } });
 }
@@ -118,7 +109,7 @@ async function change(
     refuseUnsupported({ url: backend.url, ...patch }, target);
     return backend;
   };
-  const { backend, before, after } = await answered(target.membership.change(supported, patch, REASON), target);
+  const { backend, before, after } = await answered(target.membership.change(supported, patch, REASON), target.log);
   if (after !== null) audit(context, target, { action: "change", backend: backend.url, before, after });
   return answerJson(backendView(backend));
 }
@@ -128,24 +119,10 @@ async function remove(context: AdminContext, target: BackendsTarget, find: FindB
   const { membership } = target;
   const { before, description: view } = await answered(
     membership.remove(find, { drainMs, reason: REASON, describe: backendView }),
-    target,
+    target.log,
   );
   audit(context, target, { action: "remove", backend: view.url, before, after: null });
   return answerJson(view);
-}
-
-/** Turns the errors of a change into refusals of the admin API. */
-async function answered<T>(change: Promise<T>, { log }: BackendsTarget): Promise<T> {
-  try {
-    return await change;
-  } catch (error) {
-    if (error instanceof UnknownBackendError) throw noSuchBackend();
-    if (CONFLICTS.some((kind) => error instanceof kind)) throw new AdminError(409, messageOf(error));
-    if (!(error instanceof NotPersistedError)) throw error;
-    const reason = messageOf(error.cause);
-    log.error("configuration not written", { reason });
-    throw new AdminError(500, `${error.message}: ${reason}`);
-  }
 }
 
 /** Finds the backend that a request names. 400 unless exactly one name is given. The finder throws 404. */
@@ -167,10 +144,6 @@ function finderOf(given: readonly Name[]): FindBackend {
 
 function readNames(value: unknown, whole: "body" | "query"): Name {
   return readFields(names, value, whole);
-}
-
-function noSuchBackend(): AdminError {
-  return new AdminError(404, "the pool has no such backend");
 }
 
 function finderByPath(context: AdminContext): FindBackend {

@@ -432,11 +432,28 @@ Deno.test("ConfigPersistence.save() makes its change in the list that the operat
     assertEquals(await after(edited, { kind: "remove", url: "http://gone" }), edited);
   }));
 
+Deno.test("ConfigPersistence.save() replaces the whole list, and keeps the entries that stay with their comments", () =>
+  inDirectory(async (directory) => {
+    const path = `${directory}/config.json`;
+    await Deno.writeTextFile(
+      path,
+      `{ "backends": ["http://a", /* b */ { "url": "http://\${HOST}", "weight": 9 }] } // end`,
+    );
+    const specs = [spec("http://c"), spec({ url: "http://b", weight: 2 })];
+    await new ConfigPersistence({ path, env }).save({ kind: "replace", specs });
+    assertEquals(
+      await Deno.readTextFile(path),
+      `{ "backends": ["http://c", /* b */ { "url": "http://\${HOST}", "weight": 2 }] } // end`,
+    );
+  }));
+
+type ChangeOfOne = Exclude<BackendChange, { readonly kind: "replace" }>;
+
 Deno.test("ConfigPersistence.save() keeps any edit of the list and makes no other change than its own", () => {
   const change = fc.oneof(
-    backend("a").map((spec): BackendChange => ({ kind: "add", spec })),
-    fc.record({ weight: fc.nat(9) }).map((fields): BackendChange => ({ kind: "change", url: "http://a:9001", fields })),
-    fc.constant<BackendChange>({ kind: "remove", url: "http://a:9001" }),
+    backend("a").map((spec): ChangeOfOne => ({ kind: "add", spec })),
+    fc.record({ weight: fc.nat(9) }).map((fields): ChangeOfOne => ({ kind: "change", url: "http://a:9001", fields })),
+    fc.constant<ChangeOfOne>({ kind: "remove", url: "http://a:9001" }),
   );
   fc.assert(fc.property(file, change, ({ before, list, after }, change) => {
     const text = before + list + after;

@@ -1,6 +1,6 @@
 // Who is in a pool: changes from everywhere, one after the other.
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { afterChange } from "../../../src/config/backend_change.ts";
 import { MAX_BACKENDS } from "../../../src/config/backend_limit.ts";
@@ -18,7 +18,14 @@ interface Options extends Partial<MembershipOptions> {
 }
 
 function membershipOf(pool: ServerPool, { settled = () => Promise.resolve(), ...options }: Options = {}): Membership {
-  return new Membership({ pool, changes: new ChangeQueue(settled), persist: () => Promise.resolve(), ...options });
+  const changes = new ChangeQueue(settled);
+  return new Membership({
+    pool,
+    changes,
+    persist: () => Promise.resolve(),
+    trial: () => Promise.resolve(null),
+    ...options,
+  });
 }
 
 function urlsOf(pool: ServerPool): string[] {
@@ -35,6 +42,10 @@ const find = (url: string) => (pool: ServerPool) => {
   return backend;
 };
 
+function deployment(specs: readonly BackendSpec[]) {
+  return { specs, waitMs: 1000, drainMs: 0, reason: "test", abandoned: new AbortController().signal };
+}
+
 /** A pool with its part of the file. */
 class FiledPool {
   readonly pool: ServerPool;
@@ -50,6 +61,7 @@ class FiledPool {
         await persist();
         this.file = afterChange(this.file, change);
       },
+      trial: () => Promise.resolve(null),
     });
   }
 }
@@ -57,7 +69,7 @@ class FiledPool {
 Deno.test("Membership makes any changes one after the other: the file and the pools agree after each, and none is lost", async () => {
   const change = fc.record({
     of: fc.nat(1),
-    kind: fc.constantFrom("add", "remove", "drain", "weight", "reload"),
+    kind: fc.constantFrom("add", "remove", "drain", "weight", "deploy", "reload"),
     url: fc.constantFrom("http://a", "http://b", "http://c"),
     weight: fc.nat(9),
     delay: fc.nat(2),
@@ -85,21 +97,27 @@ Deno.test("Membership makes any changes one after the other: the file and the po
         ? changes.run((lists) => {
           for (const { pool, file } of [one, two]) {
             const difference = lists.replace({ pool, specs: file, up: true, reason: "reload" });
-            assertEquals(difference, { added: [], removed: [], changed: [] });
+            // Backends that a deployment drains are not in the file any more.
+            assertEquals({ ...difference, removed: [] }, { added: [], removed: [], changed: [] });
           }
         })
+        : kind === "deploy"
+        ? membership.deploy(deployment([backendSpec(url, { weight }), backendSpec("http://d")]))
         : membership.remove(find(url), {
           drainMs: kind === "drain" ? 0 : undefined,
           reason: "test",
           describe: () => {},
         });
       await outcome.catch((error) => {
-        if (error.message !== "not there" && !(error instanceof DuplicateBackendError)) {
-          assertEquals(error.name, "UnknownBackendError");
-        }
+        if (error.message === "not there" || error instanceof DuplicateBackendError) return;
+        assert(
+          ["UnknownBackendError", "DeploymentEndedError", "DrainCalledOffError"].includes(error.name),
+          error.stack,
+        );
       });
     }));
-    for (const { pool, file } of [one, two]) assertEquals(said(pool.backends), said(file));
+    // A deployment puts the file into the order of its list. In the pool, those that stay come first.
+    for (const { pool, file } of [one, two]) assertEquals(said(pool.backends).sort(), said(file).sort());
   }));
 });
 

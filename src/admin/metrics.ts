@@ -2,10 +2,11 @@
 
 import { cpuUsage, memoryUsage } from "node:process";
 import type { Backend } from "../pool/backend.ts";
-import { type AnswerCounts, BUCKET_BOUNDS_MS, type Histogram } from "../memory/request_metrics.ts";
+import type { AnswerCounts } from "../memory/request_metrics.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import { BACKEND_STATES } from "../memory/setting_cells.ts";
+import { BUCKET_BOUNDS_MS, type Histogram } from "../memory/stripes.ts";
 import type { Facts } from "./routes/status.ts";
 
 /** Where the values come from. */

@@ -11,10 +11,12 @@ import { ConnectionCells } from "./connection_cells.ts";
 import { HealthCells } from "./health_cells.ts";
 import { PoolAllotment } from "./pool_allotment.ts";
 import { PoolCells } from "./pool_cells.ts";
+import { PoolCounts } from "./pool_counts.ts";
 import { RecentTimes } from "./recent_times.ts";
 import { RequestMetrics } from "./request_metrics.ts";
 import { type RequestSums, RequestTotals } from "./request_totals.ts";
 import { RetryBudget } from "./retry_budget.ts";
+import { RouteCounts } from "./route_counts.ts";
 import { SettingCells } from "./setting_cells.ts";
 import { SlotAllotment } from "./slot_allotment.ts";
 import { POOLS, SLOTS } from "./slots.ts";
@@ -44,6 +46,7 @@ export class Memory {
   readonly connections: ConnectionCells;
   readonly requests: RequestTotals;
   readonly metrics: RequestMetrics;
+  readonly routes: RouteCounts;
   /** Used by the control plane only. */
   readonly slots: SlotAllotment;
   readonly isolates: number;
@@ -69,7 +72,8 @@ export class Memory {
   static #lines(isolates: number): number {
     return AnswerCells.lines + RecentTimes.lines(SLOTS) + HealthCells.lines + SettingCells.lines +
       ConnectionCells.lines(isolates) +
-      RequestTotals.lines(isolates) + RequestMetrics.lines(isolates) + BoundTickets.lines(isolates) +
+      RequestTotals.lines(isolates) + RequestMetrics.lines(isolates) + RouteCounts.lines(isolates) +
+      BoundTickets.lines(isolates) +
       POOLS * PoolMemory.lines(isolates);
   }
 
@@ -85,6 +89,7 @@ export class Memory {
     this.slots = new SlotAllotment(this.connections);
     this.requests = new RequestTotals(arena);
     this.metrics = new RequestMetrics(arena);
+    this.routes = new RouteCounts(arena);
     this.#tickets = new BoundTickets(arena);
     this.#arenaOfPool = arena.takeArenas(POOLS, PoolMemory.lines(arena.isolates));
   }
@@ -161,18 +166,20 @@ export class PoolMemory {
   /** The memory of the process. Its tables hold the pool's backends. */
   readonly memory: Memory;
   readonly cells: PoolCells;
+  readonly counts: PoolCounts;
   readonly retryBudget: RetryBudget;
   /** The requests that wait for a backend of the pool. */
   readonly line: WaitingLine;
 
   static lines(isolates: number): number {
-    return PoolCells.lines + RetryBudget.lines(isolates) + WaitingLine.lines(isolates);
+    return PoolCells.lines + PoolCounts.lines(isolates) + RetryBudget.lines(isolates) + WaitingLine.lines(isolates);
   }
 
   constructor(number: number, arena: Arena, memory: Memory, tickets: BoundTickets) {
     this.number = number;
     this.memory = memory;
     this.cells = new PoolCells(arena);
+    this.counts = new PoolCounts(arena);
     this.retryBudget = new RetryBudget(arena);
     this.line = new WaitingLine(arena, tickets);
   }

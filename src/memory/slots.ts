@@ -15,7 +15,10 @@ export const SLOTS = 2 * MAX_BACKENDS;
  */
 export const POOLS = 2 * MAX_BACKENDS;
 
-/** Identifies one backend. A slot has several backends one after the other; `generation` counts them. */
+/** Places for routes whose requests are counted by route. */
+export const ROUTES = 1000;
+
+/** Identifies one user of a slot, such as a backend. A slot has several one after the other; `generation` counts them. */
 export interface SlotUse {
   readonly slot: number;
   readonly generation: number;

@@ -1,0 +1,98 @@
+/**
+ * The counts of routes: answers by class of status, failures and durations. There is room for `ROUTES` routes; the
+ * others are counted together.
+ *
+ * The places are in shared memory, so that all isolates agree without messages. The control plane gives each label a
+ * place before it puts a configuration in force, and a label that stays keeps its place and its counts. The other
+ * isolates look the places up when they get the configuration.
+ */
+
+import type { Arena } from "./arena.ts";
+import { type Percentiles, RecentTimes } from "./recent_times.ts";
+import { RoutePlaces } from "./route_places.ts";
+import { ROUTES, type SlotUse } from "./slots.ts";
+import { FIRST_CELL, type Histogram, HISTOGRAM_CELLS, Stripes } from "./stripes.ts";
+
+/** The place of all routes that have none of their own. */
+export const OTHER_ROUTES: SlotUse = { slot: ROUTES, generation: 0 };
+
+/** Counts of the requests of one route, or of `OTHER_ROUTES`. */
+export interface RouteFigures {
+  /** Requests by the first digit of the status: 1 to 9 at index 0 to 8. */
+  readonly byClass: readonly number[];
+  /** Those that roundhouse itself answered with 5xx, or had to cut. */
+  readonly failed: number;
+  /** Durations of all requests that did not become tunnels. */
+  readonly durations: Histogram;
+  /** Durations of the last minute; `null`: there were none. */
+  readonly recent: Percentiles | null;
+}
+
+/** One request of a route at its end. */
+export interface RouteCount {
+  readonly status: number;
+  readonly failed: boolean;
+  readonly durationMs: number;
+}
+
+const CLASSES = 9;
+
+// The cells of a stripe.
+const CLASS = FIRST_CELL;
+const FAILED = CLASS + CLASSES;
+const DURATIONS = FAILED + 1;
+const CELLS = DURATIONS + HISTOGRAM_CELLS;
+
+/** One isolate's view of the counts. */
+export class RouteCounts {
+  readonly #places: RoutePlaces;
+  readonly #stripes: Stripes;
+  readonly #recent: RecentTimes;
+
+  static lines(isolates: number): number {
+    return RoutePlaces.lines + Stripes.lines(isolates, ROUTES + 1, CELLS) + RecentTimes.lines(ROUTES + 1);
+  }
+
+  constructor(arena: Arena) {
+    this.#places = new RoutePlaces(arena);
+    this.#stripes = new Stripes(arena, ROUTES + 1, CELLS);
+    this.#recent = new RecentTimes(arena, ROUTES + 1);
+  }
+
+  /**
+   * Gives each of these labels a place, as long as there are places. Labels that are left out lose theirs. Control plane
+   * only.
+   */
+  assign(labels: readonly string[]): void {
+    for (const { slot } of this.#places.assign(labels)) this.#recent.reset(slot);
+  }
+
+  /** Finds the places of labels, in the same order; `OTHER_ROUTES` for those without one. */
+  find(labels: readonly string[]): readonly SlotUse[] {
+    const found = this.#places.finder();
+    return labels.map((label) => found(label) ?? OTHER_ROUTES);
+  }
+
+  /** Counts a request. Call it once, when the request has ended. */
+  count(route: SlotUse, { status, failed, durationMs }: RouteCount, nowMs = Date.now()): void {
+    const stripes = this.#stripes;
+    const stripe = route === OTHER_ROUTES || this.#places.isLatest(route) ? stripes.toWrite(route) : undefined;
+    if (stripe === undefined) return;
+    stripes.add(stripe + CLASS + Math.min(Math.max(Math.floor(status / 100), 1), CLASSES) - 1, 1);
+    if (failed) stripes.add(stripe + FAILED, 1);
+    if (status === 101) return; // how long a tunnel lasts is no response time
+    stripes.observe(stripe + DURATIONS, durationMs);
+    this.#recent.record(route.slot, durationMs, nowMs);
+  }
+
+  /** The counts of a route, of all isolates. */
+  figures(route: SlotUse, nowMs = Date.now()): RouteFigures {
+    const stripes = this.#stripes.toRead(route);
+    return {
+      byClass: Array.from({ length: CLASSES }, (_, index) => this.#stripes.sum(stripes, CLASS + index)),
+      failed: this.#stripes.sum(stripes, FAILED),
+      durations: this.#stripes.histogram(stripes, DURATIONS),
+      recent: this.#recent.percentiles([route.slot], nowMs),
+    };
+  }
+}

@@ -25,13 +25,14 @@ import { configRoutes, type ConfigSource } from "./routes/config.ts";
 import { dashboardRoutes } from "./routes/dashboard.ts";
 import { eventRoutes, type EventsSource } from "./routes/events.ts";
 import { explainRoutes, type ExplainTarget } from "./routes/explain.ts";
+import { historyRoutes, type HistorySource } from "./routes/history.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { reloadRoutes, type ReloadTarget } from "./routes/reload.ts";
 import { type Facts, statusRoutes } from "./routes/status.ts";
 
 /** What the admin server reads and changes. */
 export interface AdminOptions
-  extends BackendsTarget, ConfigSource, EventsSource, ExplainTarget, MetricsSource, ReloadTarget {
+  extends BackendsTarget, ConfigSource, EventsSource, ExplainTarget, HistorySource, MetricsSource, ReloadTarget {
   readonly config: Config["admin"];
   readonly pool: ServerPool;
   readonly log: Log;
@@ -129,6 +130,7 @@ export function routeTable(options: AdminOptions): readonly Route[] {
     ...configRoutes(options),
     ...eventRoutes(options),
     ...explainRoutes(options),
+    ...historyRoutes(options),
     ...metricsRoutes(options),
     ...reloadRoutes(options),
     ...dashboardRoutes(),

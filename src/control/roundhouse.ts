@@ -1,6 +1,7 @@
 /** The composition root: makes the parts, and starts and stops them in order. */
 
 import { EventFeed } from "../admin/event_feed.ts";
+import { TrafficHistory } from "../admin/history.ts";
 import type { ReloadReport } from "../admin/reload_report.ts";
 import { statusView } from "../admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, startAdminServer } from "../admin/server.ts";
@@ -56,6 +57,7 @@ export class Roundhouse {
   readonly #options: RoundhouseOptions;
   readonly #changes = new ChangeQueue(() => this.settled());
   readonly #events: EventFeed;
+  readonly #history: TrafficHistory;
   readonly #listeners = new Listeners();
   readonly #certificates: CertificateStore;
   readonly #reloads: Reloads;
@@ -96,6 +98,7 @@ export class Roundhouse {
     this.memory = Memory.allocate(workers === 1 ? 1 : workers + 1);
     this.#events = new EventFeed({ status: () => statusView(this.#admin) });
     this.pools = new Pools(this.#poolsOptions());
+    this.#history = new TrafficHistory({ memory: this.memory, pools: () => this.pools.all(), clock });
     this.#reloads = new Reloads({
       started: config,
       authorities,
@@ -144,6 +147,7 @@ export class Roundhouse {
       workerRestarts: () => this.workerRestarts,
       log,
       events: this.#events,
+      history: this.#history,
       configInForce: () => this.#reloads.config,
       explain: (request) => defaultPool.explain(request),
       reload: () => this.reload(),
@@ -179,6 +183,7 @@ export class Roundhouse {
       return startAdminServer({ ...this.#admin, config: config.admin, timeouts: config.timeouts });
     });
     this.pools.opened();
+    this.#history.start();
   }
 
   #configureServers(config: Config): void {
@@ -243,6 +248,7 @@ export class Roundhouse {
     }
     await this.#changes.idle(); // a reload may be about to change the pools
     await Promise.all([this.pools.stop(), this.#certificates.stop()]);
+    this.#history.stop();
     this.#events.close();
     await this.#adminServer?.stop();
     return drained;

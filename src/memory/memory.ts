@@ -47,6 +47,8 @@ export class Memory {
   readonly requests: RequestTotals;
   readonly metrics: RequestMetrics;
   readonly routes: RouteCounts;
+  /** The requests that went to no pool. */
+  readonly elsewhere: PoolCounts;
   /** Used by the control plane only. */
   readonly slots: SlotAllotment;
   readonly isolates: number;
@@ -71,9 +73,8 @@ export class Memory {
 
   static #lines(isolates: number): number {
     return AnswerCells.lines + RecentTimes.lines(SLOTS) + HealthCells.lines + SettingCells.lines +
-      ConnectionCells.lines(isolates) +
-      RequestTotals.lines(isolates) + RequestMetrics.lines(isolates) + RouteCounts.lines(isolates) +
-      BoundTickets.lines(isolates) +
+      ConnectionCells.lines(isolates) + RequestTotals.lines(isolates) + RequestMetrics.lines(isolates) +
+      RouteCounts.lines(isolates) + PoolCounts.lines(isolates) + BoundTickets.lines(isolates) +
       POOLS * PoolMemory.lines(isolates);
   }
 
@@ -90,6 +91,7 @@ export class Memory {
     this.requests = new RequestTotals(arena);
     this.metrics = new RequestMetrics(arena);
     this.routes = new RouteCounts(arena);
+    this.elsewhere = new PoolCounts(arena);
     this.#tickets = new BoundTickets(arena);
     this.#arenaOfPool = arena.takeArenas(POOLS, PoolMemory.lines(arena.isolates));
   }

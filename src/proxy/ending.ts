@@ -1,6 +1,7 @@
 /** What is known about a request when it has ended. */
 
 import type { ProxyError } from "../errors.ts";
+import type { PoolCounts } from "../memory/pool_counts.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ForwardedRequest } from "./headers.ts";
 import type { RouteIdentity } from "../routing/routes.ts";
@@ -25,7 +26,7 @@ export interface FinishedRequest {
   /** The route that decided about it; `undefined`: none did. */
   readonly route: RouteIdentity | undefined;
   /** The pool that it went to; `undefined`: none. */
-  readonly pool: { readonly name: string } | undefined;
+  readonly pool: { readonly name: string; readonly counts: PoolCounts } | undefined;
   /** The backends that were tried, in order. */
   readonly tried: readonly Backend[];
   /** The backend that the client's session named. */

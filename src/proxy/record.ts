@@ -3,6 +3,7 @@
  */
 
 import type { Memory } from "../memory/memory.ts";
+import type { PoolCounts } from "../memory/pool_counts.ts";
 import type { RequestMetrics, RetryReason } from "../memory/request_metrics.ts";
 import type { RequestTotals } from "../memory/request_totals.ts";
 import type { AccessLog } from "./access_log.ts";
@@ -10,7 +11,7 @@ import type { Ending, FinishedRequest, RefusedRequest } from "./ending.ts";
 
 /** What a `RequestRecorder` writes to. */
 export interface RecorderParts {
-  readonly memory: Pick<Memory, "requests" | "metrics">;
+  readonly memory: Pick<Memory, "requests" | "metrics" | "elsewhere">;
   /** `undefined`: requests are not logged. */
   readonly accessLog: AccessLog | undefined;
 }
@@ -19,11 +20,13 @@ export interface RecorderParts {
 export class RequestRecorder {
   readonly #requests: RequestTotals;
   readonly #metrics: RequestMetrics;
+  readonly #elsewhere: PoolCounts;
   readonly #accessLog: AccessLog | undefined;
 
   constructor({ memory, accessLog }: RecorderParts) {
     this.#requests = memory.requests;
     this.#metrics = memory.metrics;
+    this.#elsewhere = memory.elsewhere;
     this.#accessLog = accessLog;
   }
 
@@ -45,7 +48,9 @@ export class RequestRecorder {
     this.#metrics.countRequest({ backend, status, durationMs, bytesIn, bytesOut });
     if (failure !== undefined) this.#metrics.countError(failure.code);
     if (session !== undefined && backend !== undefined) this.#metrics.countSticky(backend === session);
-    if (isFailed(ending)) this.#requests.countFailed();
+    const failed = isFailed(ending);
+    if (failed) this.#requests.countFailed();
+    (finished.pool?.counts ?? this.#elsewhere).count(status, failed);
     this.#accessLog?.ended(finished, ending, durationMs);
     this.#requests.ended();
   }
@@ -56,6 +61,7 @@ export class RequestRecorder {
     this.#requests.started();
     this.#metrics.countRequest({ backend: undefined, status, durationMs: 0, bytesIn: 0, bytesOut });
     this.#metrics.countError(failure.code);
+    this.#elsewhere.count(status, false);
     this.#accessLog?.refused(request);
     this.#requests.ended();
   }

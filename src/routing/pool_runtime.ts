@@ -5,6 +5,7 @@ import { strategyFactory } from "../balancing/registry.ts";
 import { type Stickiness, stickiness } from "../balancing/sticky.ts";
 import type { PoolSettings } from "../config/pool_settings.ts";
 import type { FailureReports } from "../health/passive.ts";
+import type { PoolCounts } from "../memory/pool_counts.ts";
 import type { RetryBudget } from "../memory/retry_budget.ts";
 import type { SessionTable } from "../memory/session_table.ts";
 import type { QueueLimits, RequestQueue } from "../pool/queue.ts";
@@ -38,6 +39,8 @@ export class PoolRuntime {
   readonly queueLimits: QueueLimits;
   /** Told about attempts that failed because of a backend. */
   readonly passive: FailureReports;
+  /** Counts the requests of the pool. */
+  readonly counts: PoolCounts;
   readonly #pool: ServerPool;
   readonly #budget: RetryBudget;
   readonly #retryShare: number;
@@ -49,6 +52,7 @@ export class PoolRuntime {
     this.queue = queue;
     this.queueLimits = settings.queue;
     this.passive = passive;
+    this.counts = pool.shared.counts;
     this.#pool = pool;
     this.#budget = pool.shared.retryBudget;
     this.#retryShare = retryShare;

@@ -35,6 +35,7 @@ const ROUTES: readonly RouteRow[] = [
   { method: "GET", path: "/status", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/config", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/explain", allow: "GET, HEAD", ok: 200 },
+  { method: "GET", path: "/history", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/events", allow: "GET, HEAD", ok: 200, contentType: "text/event-stream" },
   { method: "GET", path: "/", allow: "GET, HEAD", open: true, ok: 200, contentType: "text/html; charset=utf-8" },
   {
@@ -699,4 +700,16 @@ Deno.test("GET /config shows the configuration in force in the file's own words,
   await using admin = new TestAdmin();
   const { status, json } = await admin.call({ target: "/config" });
   assertEquals([status, json.admin.token, json.timeouts.response, json.strategy], [200, "***", "30s", "round-robin"]);
+});
+
+Deno.test("admin GET /history shows the last five minutes, of one pool on request", async () => {
+  await using admin = new TestAdmin();
+  admin.pool.shared.counts.count(500, false);
+  admin.memory.elsewhere.count(404, false);
+  await admin.time.advance(2000);
+  const { status, json } = await admin.call({ target: "/history" });
+  assertEquals([status, json.seconds, json.total.requests, json.pools.default["5xx"]], [200, 1, [2], [1]]);
+  assertEquals((await admin.call({ target: "/history?pool=default" })).json, json);
+  assertProblem(await admin.send({ target: "/history?pool=x" }), 404, /"x"/);
+  assertProblem(await admin.send({ target: "/history?route=x" }), 400, /route/);
 });

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { EventFeed } from "../../src/admin/event_feed.ts";
+import { TrafficHistory } from "../../src/admin/history.ts";
 import type { Route } from "../../src/admin/guard.ts";
 import { statusView } from "../../src/admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, routeTable, startAdminServer } from "../../src/admin/server.ts";
@@ -16,6 +17,7 @@ import { Memory } from "../../src/memory/memory.ts";
 import { RecordingLog } from "./log.ts";
 import { backendSpec } from "./pool.ts";
 import { headerOf, RawClient, type RawResponse, textOf } from "./raw_client.ts";
+import { ManualClock } from "./wait.ts";
 
 /** The backend of the pool, unless the test names others. */
 const BACKEND = "http://127.0.0.1:9001";
@@ -37,6 +39,9 @@ export class TestAdmin implements AsyncDisposable {
   readonly metrics = this.memory.metrics;
   readonly log = new RecordingLog();
   readonly events: EventFeed;
+  /** The clock of the history. */
+  readonly time = new ManualClock();
+  readonly history: TrafficHistory;
   readonly server: AdminServer;
   readonly routes: readonly Route[];
   stopping = false;
@@ -67,6 +72,9 @@ export class TestAdmin implements AsyncDisposable {
       allAccepting: () => this.allAccepting,
     };
     this.events = new EventFeed({ status: () => statusView(status) });
+    const pools = () => [{ name: "default", pool: this.pool }];
+    this.history = new TrafficHistory({ memory: this.memory, pools, clock: this.time });
+    this.history.start();
     this.pool.subscribe((event) => this.events.poolChanged("default", event));
     const all: AdminOptions = {
       ...status,
@@ -76,6 +84,7 @@ export class TestAdmin implements AsyncDisposable {
       timeouts: { ...configSchema.parse({}).timeouts, ...timeouts },
       log: this.log,
       events: this.events,
+      history: this.history,
       configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),
       membership: new Membership({
         pool: this.pool,

@@ -1,0 +1,207 @@
+/** The traffic of the last five minutes, a second at a time: in total and of each pool. Kept by the control plane. */
+
+import type { Memory } from "../memory/memory.ts";
+import type { PoolSums } from "../memory/pool_counts.ts";
+import type { Clock } from "../net/clock.ts";
+import type { ServerPool } from "../pool/server_pool.ts";
+
+/** How far back the history goes. */
+export const HISTORY_SECONDS = 300;
+
+/** What is counted in a second. All but `active` are what happened in it. */
+const COUNTED = ["requests", "failed", "4xx", "5xx", "failedAttempts"] as const;
+const COLUMNS = [...COUNTED, "active"] as const;
+
+/** Totals so far, and requests in flight now. */
+type Totals = Record<typeof COLUMNS[number], number>;
+
+/** A column of seconds for each figure, oldest first. */
+export type Series = Readonly<Record<typeof COLUMNS[number], readonly number[]>>;
+
+/** The object of `GET /history`. */
+export interface HistoryView {
+  /** The beginning of the first second. ISO 8601. */
+  readonly from: string;
+  readonly seconds: number;
+  readonly total: Series;
+  /** Those with traffic in this time. */
+  readonly pools: Readonly<Record<string, Series>>;
+}
+
+/** A pool as it is now. */
+export interface HistoryPool {
+  readonly name: string;
+  readonly pool: ServerPool;
+}
+
+export interface HistoryOptions {
+  readonly memory: Memory;
+  /** The pools that there are now. */
+  readonly pools: () => Iterable<HistoryPool>;
+  readonly clock: Clock;
+}
+
+/**
+ * Looks at the counts in the middle of each second. A late look spreads what it finds over the seconds since the one
+ * before. A pool without traffic takes no memory, and one with traffic 7 KiB.
+ */
+export class TrafficHistory {
+  readonly #options: HistoryOptions;
+  readonly #total = new Track();
+  readonly #pools = new Map<string, { readonly pool: ServerPool; readonly track: Track; before: Totals }>();
+  /** The totals of requests that went to no pool. */
+  #elsewhere: PoolSums;
+  /** The last second that was looked at, since the Unix epoch. */
+  #last: number;
+  /** The first second that is known. */
+  #first: number;
+  #cancel: () => void = () => {};
+
+  constructor(options: HistoryOptions) {
+    const { memory, clock } = options;
+    this.#options = options;
+    this.#elsewhere = memory.elsewhere.sums();
+    this.#last = secondOf(clock.now());
+    this.#first = this.#last + 1;
+  }
+
+  /** Begins to look. Before that, there is nothing to show. */
+  start(): void {
+    const { clock } = this.#options;
+    for (const { name, pool } of this.#options.pools()) this.#follow(name, pool);
+    const next = () => {
+      this.#cancel = clock.after(1000 - (clock.now() + 500) % 1000, () => {
+        this.#look();
+        next();
+      });
+    };
+    next();
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+
+  /**
+   * The last five minutes, or as much as there is.
+   *
+   * @param only the pools to show; `undefined`: all
+   */
+  view(only?: readonly string[]): HistoryView {
+    const first = Math.max(this.#first, this.#last - HISTORY_SECONDS + 1);
+    const seconds = Math.max(0, this.#last - first + 1);
+    const pools = [...this.#pools].flatMap(([name, { track }]) => {
+      const shown = only === undefined ? track.hasTraffic : only.includes(name);
+      return shown ? [[name, track.series(first, seconds)] as const] : [];
+    });
+    return {
+      from: new Date(first * 1000).toISOString(),
+      seconds,
+      total: this.#total.series(first, seconds),
+      pools: Object.fromEntries(pools),
+    };
+  }
+
+  #look(): void {
+    const { memory, pools, clock } = this.#options;
+    const second = secondOf(clock.now());
+    if (second < this.#last) return this.#beginAnew(second); // the clock was set back
+    if (second === this.#last) return;
+    const sums = noTotals();
+    const span = { from: this.#last + 1, to: second };
+    const present = new Set<string>();
+    for (const { name, pool } of pools()) {
+      present.add(name);
+      const followed = this.#follow(name, pool);
+      const totals = totalsOf(pool);
+      const { before, track } = followed;
+      const added = difference(totals, before);
+      track.add(span, added);
+      followed.before = totals;
+      for (const column of COUNTED) sums[column] += added[column];
+    }
+    for (const name of this.#pools.keys()) if (!present.has(name)) this.#pools.delete(name);
+    const elsewhere = memory.elsewhere.sums();
+    const added = difference({ ...elsewhere, ...NO_ATTEMPTS }, { ...this.#elsewhere, ...NO_ATTEMPTS });
+    this.#elsewhere = elsewhere;
+    for (const column of COUNTED) sums[column] += added[column];
+    this.#total.add(span, { ...sums, active: memory.requestTotals().active });
+    this.#last = second;
+  }
+
+  /** A pool that ended and came back is another one. */
+  #follow(name: string, pool: ServerPool) {
+    let followed = this.#pools.get(name);
+    if (followed?.pool !== pool) {
+      followed = { pool, track: new Track(), before: totalsOf(pool) };
+      this.#pools.set(name, followed);
+    }
+    return followed;
+  }
+
+  #beginAnew(second: number): void {
+    this.#last = second;
+    this.#first = second + 1;
+  }
+}
+
+/** The seconds of one pool, or of all. */
+class Track {
+  /** For each column a ring of seconds; `undefined`: nothing has happened yet. */
+  #rings: Float32Array | undefined;
+
+  get hasTraffic(): boolean {
+    return this.#rings !== undefined;
+  }
+
+  /** Spreads counts evenly over the seconds `from` to `to`. */
+  add({ from, to }: { readonly from: number; readonly to: number }, added: Totals): void {
+    if (this.#rings === undefined && COLUMNS.every((column) => added[column] === 0)) return;
+    const rings = this.#rings ??= new Float32Array(COLUMNS.length * HISTORY_SECONDS);
+    const seconds = to - from + 1;
+    for (let second = Math.max(from, to - HISTORY_SECONDS + 1); second <= to; second++) {
+      COLUMNS.forEach((column, index) => {
+        const value = column === "active" ? added.active : added[column] / seconds;
+        rings[index * HISTORY_SECONDS + second % HISTORY_SECONDS] = value;
+      });
+    }
+  }
+
+  series(first: number, seconds: number): Series {
+    const columns = COLUMNS.map((column, index) => [
+      column,
+      Array.from({ length: seconds }, (_, offset) => {
+        const value = this.#rings?.[index * HISTORY_SECONDS + (first + offset) % HISTORY_SECONDS] ?? 0;
+        return Math.round(value * 100) / 100;
+      }),
+    ]);
+    return Object.fromEntries(columns);
+  }
+}
+
+const NO_ATTEMPTS = { failedAttempts: 0, active: 0 };
+
+function noTotals(): Totals {
+  return { requests: 0, failed: 0, "4xx": 0, "5xx": 0, ...NO_ATTEMPTS };
+}
+
+function totalsOf({ backends, shared: { counts, line } }: ServerPool): Totals {
+  let failedAttempts = 0;
+  let active = line.queued();
+  for (const backend of backends) {
+    failedAttempts += backend.totalFailures;
+    active += backend.currentConnections;
+  }
+  return { ...counts.sums(), failedAttempts, active };
+}
+
+/** What has been added. A removed backend takes its failures along, which is no negative count. */
+function difference(now: Totals, before: Totals): Totals {
+  const added = { ...now };
+  for (const column of COUNTED) added[column] = Math.max(0, now[column] - before[column]);
+  return added;
+}
+
+function secondOf(ms: number): number {
+  return Math.floor(ms / 1000);
+}

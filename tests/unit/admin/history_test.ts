@@ -1,0 +1,144 @@
+// The chart of the dashboard was empty at each visit: nothing but the open page remembered the traffic.
+
+import { assert, assertEquals } from "@std/assert";
+import { HISTORY_SECONDS, TrafficHistory } from "../../../src/admin/history.ts";
+import { Memory } from "../../../src/memory/memory.ts";
+import type { ServerPool } from "../../../src/pool/server_pool.ts";
+import { poolOf } from "../../support/pool.ts";
+import { ManualClock } from "../../support/wait.ts";
+
+interface Followed {
+  readonly name: string;
+  readonly pool: ServerPool;
+}
+
+function following(count = 1) {
+  const memory = Memory.allocate();
+  const pools: Followed[] = Array.from(
+    { length: count },
+    (_, number) => ({ name: `pool-${number}`, pool: poolOf([1, 1], memory.pool(number)) }),
+  );
+  const clock = new ManualClock();
+  clock.jump(500); // looks come in the middle of a second
+  const history = new TrafficHistory({ memory, pools: () => pools, clock });
+  history.start();
+  return { memory, pools, clock, history };
+}
+
+Deno.test("TrafficHistory has a column for each figure, in total and of each pool with traffic", async () => {
+  const { memory, pools: [one], clock, history } = following(2);
+  assert(one !== undefined);
+  const { counts, backends: [backend] } = { counts: one.pool.shared.counts, backends: one.pool.backends };
+  const from = new Date(clock.now() + 500).toISOString();
+  assertEquals(history.view(), {
+    from,
+    seconds: 0,
+    total: { requests: [], failed: [], "4xx": [], "5xx": [], failedAttempts: [], active: [] },
+    pools: {},
+  });
+  counts.count(200, false);
+  counts.count(404, false);
+  counts.count(503, true);
+  memory.elsewhere.count(308, false);
+  memory.elsewhere.count(500, true);
+  backend?.countFailure();
+  memory.requests.started();
+  memory.requests.started();
+  const lease = backend?.lease();
+  await clock.advance(1000);
+  lease?.release();
+  memory.requests.ended();
+  await clock.advance(2000);
+  assertEquals(history.view(), {
+    from,
+    seconds: 3,
+    total: {
+      requests: [5, 0, 0],
+      failed: [2, 0, 0],
+      "4xx": [1, 0, 0],
+      "5xx": [2, 0, 0],
+      failedAttempts: [1, 0, 0],
+      active: [2, 1, 1],
+    },
+    pools: {
+      "pool-0": {
+        requests: [3, 0, 0],
+        failed: [1, 0, 0],
+        "4xx": [1, 0, 0],
+        "5xx": [1, 0, 0],
+        failedAttempts: [1, 0, 0],
+        active: [1, 0, 0],
+      },
+    },
+  });
+  assertEquals(history.view(["pool-1"]).pools["pool-1"]?.requests, [0, 0, 0]);
+  assertEquals(history.view(["pool-2"]).pools, {});
+  history.stop();
+  assertEquals(clock.pending, 0);
+});
+
+Deno.test("TrafficHistory keeps five minutes", async () => {
+  const { pools: [one], clock, history } = following();
+  const began = clock.now();
+  for (let second = 0; second < HISTORY_SECONDS + 50; second++) {
+    for (let count = 0; count <= second % 7; count++) one?.pool.shared.counts.count(200, false);
+    await clock.advance(1000);
+  }
+  const { from, seconds, total, pools } = history.view();
+  assertEquals([from, seconds], [new Date(began + 50_500).toISOString(), HISTORY_SECONDS]);
+  assertEquals(total.requests, Array.from({ length: HISTORY_SECONDS }, (_, index) => (index + 50) % 7 + 1));
+  assertEquals(pools["pool-0"], total);
+});
+
+Deno.test("TrafficHistory spreads what a late look finds, and begins anew when the clock is set back", async () => {
+  const { pools: [one], clock, history } = following();
+  const count = (times: number) => {
+    for (; times > 0; times--) one?.pool.shared.counts.count(200, false);
+  };
+  count(2);
+  await clock.advance(1000);
+  count(6);
+  clock.jump(2000); // the process was suspended: the next look is late
+  await clock.advance(1000);
+  assertEquals(history.view().total.requests, [2, 2, 2, 2]);
+  count(1);
+  clock.jump(-3_600_000);
+  await clock.advance(1000);
+  assertEquals(history.view().seconds, 0);
+  count(5);
+  await clock.advance(1000);
+  const { from, total } = history.view();
+  assertEquals(total.requests, [6]);
+  assertEquals(new Date(from).getTime(), Math.floor(clock.now() / 1000) * 1000);
+});
+
+Deno.test("TrafficHistory forgets a pool that has ended, and takes one with its name for another", async () => {
+  const { memory, pools, clock, history } = following(2);
+  const [one, two] = pools;
+  assert(one !== undefined && two !== undefined);
+  one.pool.shared.counts.count(200, false);
+  two.pool.shared.counts.count(500, false);
+  two.pool.backends[0]?.countFailure();
+  await clock.advance(1000);
+  assertEquals(Object.keys(history.view().pools), ["pool-0", "pool-1"]);
+  pools[1] = { name: "pool-1", pool: poolOf([1], memory.pool(2)) };
+  one.pool.shared.counts.count(200, false);
+  await clock.advance(1000);
+  assertEquals(history.view().total.requests, [2, 1]);
+  assertEquals(history.view(["pool-1"]).pools["pool-1"]?.requests, [0, 0]);
+  pools.pop();
+  await clock.advance(1000);
+  assertEquals(Object.keys(history.view().pools), ["pool-0"]);
+  assertEquals(history.view(["pool-1"]).pools, {});
+});
+
+Deno.test("TrafficHistory never shows fewer than no failures where a backend with failures leaves", async () => {
+  const { pools: [one], clock, history } = following();
+  const backend = one?.pool.backends[0];
+  assert(one !== undefined && backend !== undefined);
+  backend.countFailure();
+  await clock.advance(1000);
+  one.pool.remove(backend, "test");
+  await clock.advance(1000);
+  assertEquals(history.view().total.failedAttempts, [1, 0]);
+});

@@ -14,6 +14,7 @@ import { Memory } from "../memory/memory.ts";
 import { type Clock, systemClock } from "../net/clock.ts";
 import { Listeners } from "../net/listeners.ts";
 import { ChangeQueue } from "../pool/change_queue.ts";
+import { routeLabels } from "../routing/routes.ts";
 import { settlesWithin } from "../settles_within.ts";
 import { type Authorities, readAuthorities } from "../tls/authorities.ts";
 import { checkCertificateFiles } from "../tls/check.ts";
@@ -96,6 +97,7 @@ export class Roundhouse {
     const workers = workerCount(config.proxy.workers);
     // With workers, the control plane forwards no requests, but needs its own place in the memory.
     this.memory = Memory.allocate(workers === 1 ? 1 : workers + 1);
+    this.memory.routes.assign(routeLabels(config.routes));
     this.#events = new EventFeed({ status: () => statusView(this.#admin) });
     this.pools = new Pools(this.#poolsOptions());
     this.#history = new TrafficHistory({ memory: this.memory, pools: () => this.pools.all(), clock });
@@ -187,6 +189,7 @@ export class Roundhouse {
   }
 
   #configureServers(config: Config): void {
+    this.memory.routes.assign(routeLabels(config.routes)); // before any isolate looks for them
     this.#dataPlane?.configure(config);
     this.#redirect?.configure(config);
     this.#adminServer?.configure(config);

@@ -189,6 +189,7 @@ export class PoolMemory {
   /** Prepares unused memory for a new pool. */
   reset(): void {
     this.cells.reset();
+    this.counts.reset();
     this.retryBudget.reset();
     this.line.reset();
   }

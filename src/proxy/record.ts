@@ -6,12 +6,16 @@ import type { Memory } from "../memory/memory.ts";
 import type { PoolCounts } from "../memory/pool_counts.ts";
 import type { RequestMetrics, RetryReason } from "../memory/request_metrics.ts";
 import type { RequestTotals } from "../memory/request_totals.ts";
+import type { RouteCounts } from "../memory/route_counts.ts";
+import type { SlotUse } from "../memory/slots.ts";
 import type { AccessLog } from "./access_log.ts";
 import type { Ending, FinishedRequest, RefusedRequest } from "./ending.ts";
 
 /** What a `RequestRecorder` writes to. */
 export interface RecorderParts {
-  readonly memory: Pick<Memory, "requests" | "metrics" | "elsewhere">;
+  readonly memory: Pick<Memory, "requests" | "metrics" | "elsewhere" | "routes">;
+  /** Where the entries of the configuration are counted, each at its number. */
+  readonly routes: readonly SlotUse[];
   /** `undefined`: requests are not logged. */
   readonly accessLog: AccessLog | undefined;
 }
@@ -21,12 +25,16 @@ export class RequestRecorder {
   readonly #requests: RequestTotals;
   readonly #metrics: RequestMetrics;
   readonly #elsewhere: PoolCounts;
+  readonly #routeCounts: RouteCounts;
+  readonly #routes: readonly SlotUse[];
   readonly #accessLog: AccessLog | undefined;
 
-  constructor({ memory, accessLog }: RecorderParts) {
+  constructor({ memory, routes, accessLog }: RecorderParts) {
     this.#requests = memory.requests;
     this.#metrics = memory.metrics;
     this.#elsewhere = memory.elsewhere;
+    this.#routeCounts = memory.routes;
+    this.#routes = routes;
     this.#accessLog = accessLog;
   }
 
@@ -51,6 +59,8 @@ export class RequestRecorder {
     const failed = isFailed(ending);
     if (failed) this.#requests.countFailed();
     (finished.pool?.counts ?? this.#elsewhere).count(status, failed);
+    const route = finished.route === undefined ? undefined : this.#routes[finished.route.number];
+    if (route !== undefined) this.#routeCounts.count(route, { status, failed, durationMs });
     this.#accessLog?.ended(finished, ending, durationMs);
     this.#requests.ended();
   }

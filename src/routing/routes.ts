@@ -82,6 +82,11 @@ export class Routes<Rules> {
   }
 }
 
+/** The labels of all entries, each at its number. */
+export function routeLabels(routes: RoutesOptions<unknown>["routes"] | null): readonly string[] {
+  return Object.entries(routes ?? {}).flatMap(([key, entries]) => identify(key, entries).map(({ label }) => label));
+}
+
 /** The names of a key's entries. */
 export function identify(key: string, entries: readonly RouteEntry[]): Omit<RouteIdentity, "number">[] {
   return entries.map(({ name }, entry) => {

@@ -15,6 +15,7 @@ import { RandomHex } from "../proxy/ids.ts";
 import { RequestRecorder } from "../proxy/record.ts";
 import { type ForwarderParts, forwardingRoutes, forwardingRules } from "../proxy/rules.ts";
 import { PoolRuntime } from "../routing/pool_runtime.ts";
+import { routeLabels } from "../routing/routes.ts";
 import type { Securing } from "../tls/server_certificate.ts";
 import type { ServedPools } from "./served_pool.ts";
 
@@ -117,6 +118,7 @@ function partsMaker({ memory, pools, log }: DataPlaneOptions): (config: Config) 
       trust: new ForwardedTrust(config.proxy.trustForwarded),
       recorder: new RequestRecorder({
         memory,
+        routes: memory.routes.find(routeLabels(config.routes)),
         accessLog: config.log.access === false ? undefined : new AccessLog(log, config.log.access),
       }),
       random,

@@ -142,7 +142,7 @@ class Bench implements Disposable {
       },
       routes: undefined,
       trust: new ForwardedTrust([]),
-      recorder: new RequestRecorder({ memory: shared.memory, accessLog: undefined }),
+      recorder: new RequestRecorder({ memory: shared.memory, routes: [], accessLog: undefined }),
       random: new RandomHex(),
       log,
     };

@@ -1,4 +1,4 @@
-/** A change of one backend, as an operator asked for it. It can be made in any list of backends. */
+/** Changes of backends and splits, as an operator asked for them. They can be made in any list of backends. */
 
 import { ConfigError } from "../errors.ts";
 import { MAX_BACKENDS } from "./backend_limit.ts";
@@ -13,6 +13,22 @@ export type BackendChange =
   | { readonly kind: "remove"; readonly url: string }
   /** The whole list becomes this one. */
   | { readonly kind: "replace"; readonly specs: readonly BackendSpec[] };
+
+/** A change that is kept in the configuration file. */
+export type FileChange =
+  | { readonly kind: "backends"; readonly pool: string; readonly change: BackendChange }
+  | SplitChange;
+
+/** Other weights for the sides of a split. */
+export interface SplitChange {
+  readonly kind: "split";
+  /** The key of the route, as the file writes it. */
+  readonly route: string;
+  /** The position of the entry, from 0. */
+  readonly entry: number;
+  /** By the names of pools. Sides that are not named keep their weight. */
+  readonly weights: Readonly<Record<string, number>>;
+}
 
 /**
  * Returns the list after a change. The list may differ from the one that the operator saw: everything else in it stays,

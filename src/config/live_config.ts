@@ -5,7 +5,7 @@
 import { resolve } from "node:path";
 import { ConfigError } from "../errors.ts";
 import { readRegularFile } from "../regular_file.ts";
-import type { BackendChange } from "./backend_change.ts";
+import type { FileChange } from "./backend_change.ts";
 import { loadConfig, type Loaded, type LoadOptions } from "./load.ts";
 import { ConfigPersistence } from "./persist.ts";
 import type { Config } from "./schema.ts";
@@ -62,7 +62,7 @@ export class LiveConfig {
   }
 
   /** Writes a change to the file, if there is one. Rejects with a `ConfigError` when it can't. */
-  async save(change: BackendChange): Promise<void> {
+  async save(change: FileChange): Promise<void> {
     await this.#persistence?.save(change);
   }
 

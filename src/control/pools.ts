@@ -1,6 +1,6 @@
 /** All pools in the control plane: begins, changes and ends them as the configuration says. */
 
-import type { BackendChange } from "../config/backend_change.ts";
+import type { FileChange } from "../config/backend_change.ts";
 import { DEFAULT_POOL_NAME, type PoolSettings, poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
@@ -25,7 +25,7 @@ export interface PoolsOptions {
   /** The queue of the changes of all pools. */
   readonly changes: ChangeQueue;
   /** Writes a change of a pool to the configuration file, if changes are to be kept. Rejects when it can't. */
-  readonly persist: (change: BackendChange) => Promise<void>;
+  readonly persist: (change: FileChange) => Promise<void>;
   /** Makes the listener of a pool. */
   readonly listenerOf: (pool: string) => PoolListener;
 }
@@ -187,7 +187,7 @@ export class Pools implements ServedPools<PoolControl> {
       clock,
       changes,
       gate: this.#gate,
-      persist,
+      persist: (change) => persist({ kind: "backends", pool: name, change }),
       listener: listenerOf(name),
     });
   }

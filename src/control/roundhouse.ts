@@ -5,7 +5,7 @@ import { TrafficHistory } from "../admin/history.ts";
 import type { ReloadReport } from "../admin/reload_report.ts";
 import { statusView } from "../admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, startAdminServer } from "../admin/server.ts";
-import type { BackendChange } from "../config/backend_change.ts";
+import type { FileChange } from "../config/backend_change.ts";
 import { formatStrategy } from "../config/fields.ts";
 import { poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
@@ -44,7 +44,7 @@ export interface RoundhouseOptions {
   /** Called with the configuration that a reload has put in force. */
   readonly reloaded?: (config: Config) => void;
   /** Writes a change to the configuration file, for `admin.persist`. Rejects when it can't. */
-  readonly save?: (change: BackendChange) => Promise<void>;
+  readonly save?: (change: FileChange) => Promise<void>;
   /** The clock for health checks, ejections and the age of certificates. Default: the real time. */
   readonly clock?: Clock;
 }

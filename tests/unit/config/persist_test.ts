@@ -1,9 +1,10 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { findNodeAtLocation, parseTree } from "jsonc-parser";
-import { afterChange, type BackendChange } from "../../../src/config/backend_change.ts";
+import { afterChange, type BackendChange, type FileChange } from "../../../src/config/backend_change.ts";
 import { loadConfig } from "../../../src/config/load.ts";
-import { ConfigPersistence, withBackends, writeAtomically } from "../../../src/config/persist.ts";
+import { withBackends } from "../../../src/config/backend_text.ts";
+import { ConfigPersistence, writeAtomically } from "../../../src/config/persist.ts";
 import { type BackendSpec, backendSpecSchema } from "../../../src/config/schema.ts";
 import { ConfigError } from "../../../src/errors.ts";
 
@@ -300,6 +301,59 @@ Deno.test("withBackends() keeps every comment in its order when backends change 
   );
 });
 
+// A pool's list is edited as the one of the top level is: what holds for a file holds for a file in place of a pool.
+
+const inPool = ({ before, list, after }: { before: string; list: string; after: string }) => {
+  const [open, close] = [`{ /* 0 */ "backends": ["http://own"], "pools": { "x": {}, "p": `, ` } } // end`];
+  return { before: open + before, list, after: after + close };
+};
+
+Deno.test("what withBackends() writes for a pool reads as its backends, the rest unchanged to the byte", () => {
+  fc.assert(
+    fc.property(file.map(inPool), pool, ({ before, list, after }, backends) => {
+      const written = before + list + after;
+      const text = withBackends(written, () => backends, { env, pool: "p" });
+      assertEquals([text.slice(0, before.length), text.slice(-after.length)], [before, after]);
+      withBackends(text, (reread) => {
+        assertEquals(reread, backends);
+        return reread;
+      }, { env, pool: "p" });
+      assertEquals(withBackends(written, (same) => same, { env, pool: "p" }), written);
+    }),
+  );
+});
+
+Deno.test("withBackends() gives a pool without backends a list, on its line or on lines as the pool has", () => {
+  const added = (text: string) => withBackends(text, () => ["http://a", "http://b"].map(spec), { env, pool: "p" });
+  assertEquals(added(`{ "pools": { "p": {} } }`), `{ "pools": { "p": { "backends": ["http://a", "http://b"] } } }`);
+  assertEquals(
+    added(`{\n  "pools": {\n    "p": { "strategy": "random" } // fast\n  }\n}\n`),
+    `{\n  "pools": {\n    "p": { "strategy": "random", "backends": ["http://a", "http://b"] } // fast\n  }\n}\n`,
+  );
+  assertEquals(
+    added(`{\n  "pools": {\n    "p": {\n      "strategy": "random" // fast\n    }\n  }\n}\n`),
+    `{\n  "pools": {\n    "p": {\n      "strategy": "random", // fast\n      "backends": [\n        "http://a",\n` +
+      `        "http://b"\n      ]\n    }\n  }\n}\n`,
+  );
+});
+
+Deno.test("withBackends() refuses a pool that the file does not have, or whose backends it can't read", () => {
+  const refused = (text: string, line: string) =>
+    assertThrows(
+      () => withBackends(text, () => [spec("http://a")], { env, source: "c.json", pool: "p" }),
+      ConfigError,
+      line,
+    );
+  refused("{}", "c.json: pools.p: is no pool there");
+  refused(`{ "pools": { "q": {} } }`, "c.json: pools.p: is no pool there");
+  refused(`{ "pools": { "p": { "backends": ["ftp://x"] } } }`, "c.json: pools.p.backends[0]: got");
+  refused(
+    `{ "pools": { "p": { "backends": ["http://a", "http://a/"] } } }`,
+    "c.json: pools.p.backends[1]: same backend as pools.p.backends[0] (http://a)",
+  );
+  refused(`{ "pools": { "p": {}, "p": {} } }`, "c.json: pools.p: given twice, again at c.json:1:23");
+});
+
 /** The entries of a file's list as they are written, by the URL that each means. */
 function entryTexts(text: string): ReadonlyMap<string, string> {
   const root = parseTree(text, [], { allowTrailingComma: true });
@@ -374,7 +428,8 @@ Deno.test("writeAtomically() leaves a file alone that holds something else by no
     assertEquals([await Deno.readTextFile(path), namesIn(directory)], ["\uFEFFedited", ["config.json"]]);
   }));
 
-const add = (backend: string | Record<string, unknown>): BackendChange => ({ kind: "add", spec: spec(backend) });
+const inDefault = (change: BackendChange): FileChange => ({ kind: "backends", pool: "default", change });
+const add = (backend: string | Record<string, unknown>) => inDefault({ kind: "add", spec: spec(backend) });
 
 Deno.test("ConfigPersistence.save() saves in the order of the calls", () =>
   inDirectory(async (directory) => {
@@ -384,9 +439,9 @@ Deno.test("ConfigPersistence.save() saves in the order of the calls", () =>
     await Promise.all([persistence.save(add("http://a")), persistence.save(add({ url: "http://b", weight: 2 }))]);
     const text = await Deno.readTextFile(path);
     assertEquals(text, `{ "backends": ["http://a", { "url": "http://b", "weight": 2 }] } // mine\n`);
-    await persistence.save({ kind: "remove", url: "http://b" });
+    await persistence.save(inDefault({ kind: "remove", url: "http://b" }));
     await Promise.all(Array.from({ length: 20 }, (_, weight) =>
-      persistence.save({ kind: "change", url: "http://a", fields: { weight } })));
+      persistence.save(inDefault({ kind: "change", url: "http://a", fields: { weight } }))));
     assertEquals(reread(await Deno.readTextFile(path)), [spec({ url: "http://a", weight: 19 })]);
     assertEquals(namesIn(directory), ["config.json"]);
   }));
@@ -412,7 +467,7 @@ Deno.test("ConfigPersistence.save() makes its change in the list that the operat
   inDirectory(async (directory) => {
     const path = `${directory}/config.json`;
     const persistence = new ConfigPersistence({ path, env });
-    const after = async (text: string, change: BackendChange) => {
+    const after = async (text: string, change: FileChange) => {
       await Deno.writeTextFile(path, text);
       await persistence.save(change);
       return await Deno.readTextFile(path);
@@ -420,16 +475,19 @@ Deno.test("ConfigPersistence.save() makes its change in the list that the operat
     const edited = `{ "backends": ["http://new", /* b */ { "url": "http://\${HOST}", "weight": 9 }, "http://a/"] }`;
     assertEquals(await after(edited, add("http://c")), edited.replace(`a/"`, `a/", "http://c"`));
     assertEquals(
-      await after(edited, { kind: "change", url: "http://b", fields: { maxConnections: 5 } }),
+      await after(edited, inDefault({ kind: "change", url: "http://b", fields: { maxConnections: 5 } })),
       edited.replace("9", `9, "maxConnections": 5`),
     );
-    assertEquals(await after(edited, { kind: "remove", url: "http://a" }), edited.replace(`, "http://a/"`, ""));
+    assertEquals(
+      await after(edited, inDefault({ kind: "remove", url: "http://a" })),
+      edited.replace(`, "http://a/"`, ""),
+    );
     // Added by the operator as well: it is as the API was told, but for what the API can't say.
     const own = `{ "backends": [{ "url": "http://b", "tls": { "ca": "x" }, "weight": 9 }] }`;
     assertEquals(await after(own, add({ url: "http://b", weight: 3 })), own.replace("9", "3"));
     // Removed by the operator: it stays so.
-    assertEquals(await after(edited, { kind: "change", url: "http://gone", fields: { weight: 5 } }), edited);
-    assertEquals(await after(edited, { kind: "remove", url: "http://gone" }), edited);
+    assertEquals(await after(edited, inDefault({ kind: "change", url: "http://gone", fields: { weight: 5 } })), edited);
+    assertEquals(await after(edited, inDefault({ kind: "remove", url: "http://gone" })), edited);
   }));
 
 Deno.test("ConfigPersistence.save() replaces the whole list, and keeps the entries that stay with their comments", () =>
@@ -440,7 +498,7 @@ Deno.test("ConfigPersistence.save() replaces the whole list, and keeps the entri
       `{ "backends": ["http://a", /* b */ { "url": "http://\${HOST}", "weight": 9 }] } // end`,
     );
     const specs = [spec("http://c"), spec({ url: "http://b", weight: 2 })];
-    await new ConfigPersistence({ path, env }).save({ kind: "replace", specs });
+    await new ConfigPersistence({ path, env }).save(inDefault({ kind: "replace", specs }));
     assertEquals(
       await Deno.readTextFile(path),
       `{ "backends": ["http://c", /* b */ { "url": "http://\${HOST}", "weight": 2 }] } // end`,
@@ -479,7 +537,7 @@ Deno.test("ConfigPersistence.save() refuses an edited list with one backend twic
     await Deno.writeTextFile(path, twice);
     const line = "config.json: backends[2]: same backend as backends[0] (http://a)";
     await assertRejects(() => persistence.save(add("http://c")), ConfigError, line);
-    await assertRejects(() => persistence.save({ kind: "remove", url: "http://b" }), ConfigError, line);
+    await assertRejects(() => persistence.save(inDefault({ kind: "remove", url: "http://b" })), ConfigError, line);
     assertEquals(await Deno.readTextFile(path), twice);
     const full = JSON.stringify({ backends: Array.from({ length: 4096 }, (_, index) => `http://b-${index}`) });
     await Deno.writeTextFile(path, full);

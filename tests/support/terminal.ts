@@ -1,5 +1,7 @@
 /** Programs that are watched while they run, also in a terminal of their own. */
 
+import { hasCommand } from "./has_command.ts";
+
 /** A child whose output is read while it runs. Dispose of it to kill it. */
 export class Watched implements AsyncDisposable {
   stdout = "";
@@ -49,16 +51,6 @@ export class Watched implements AsyncDisposable {
 /** `program` as one line of a shell. */
 function quoted(words: readonly string[]): string {
   return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-}
-
-function hasCommand(name: string): boolean {
-  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
-    try {
-      return Deno.statSync(`${folder}/${name}`).isFile;
-    } catch {
-      return false;
-    }
-  });
 }
 
 /** Whether a program can be run in a terminal of its own. */

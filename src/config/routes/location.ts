@@ -1,6 +1,7 @@
 /** The `Location` of a redirect, from its template. */
 
 import { pathEnd } from "../../http1/path_form.ts";
+import { nearest } from "../nearest.ts";
 
 /** What a template may name, and where it stands in a request. */
 const VARIABLES = {
@@ -38,8 +39,9 @@ export class Location {
 
   /** @throws {MalformedLocation} when it names an unknown variable, or one that has to stand behind an authority */
   constructor(template: string) {
+    const parts = template.split(/(\{[^}]*\})/).filter((part) => part !== "").map(parsePart);
     checkTemplate(template);
-    this.#parts = template.split(/(\{[^}]*\})/).filter((part) => part !== "").map(parsePart);
+    this.#parts = parts;
   }
 
   for(request: RedirectedRequest): string {
@@ -70,7 +72,10 @@ function parsePart(part: string): Part {
   if (!part.startsWith("{")) return part;
   const variable = Object.entries(VARIABLES).find(([name]) => `{${name}}` === part);
   if (variable !== undefined) return variable[1];
-  throw new MalformedLocation(`want one of ${Object.keys(VARIABLES).map((name) => `{${name}}`).join(", ")}`);
+  const known = Object.keys(VARIABLES);
+  const meant = nearest(part.slice(1, -1), known);
+  const hint = meant === undefined ? "" : `, did you mean {${meant}}?`;
+  throw new MalformedLocation(`want one of ${known.map((name) => `{${name}}`).join(", ")}${hint}`);
 }
 
 function withoutPort(authority: string): string {

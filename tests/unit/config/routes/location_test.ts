@@ -37,6 +37,7 @@ const MALFORMED: readonly (readonly [template: string, reason: string])[] = [
   ["https://example.com/{host}", "at the beginning"],
   ["/{scheme}", "at the beginning"],
   ["https://example.com/{nothing}", "want one of {scheme}, {host}, {path}, {query}, {uri}"],
+  ["https://example.com{url}", "{query}, {uri}, did you mean {uri}?"], // not "want a host"
   ["https://example.com/a b", "visible ASCII"],
   ["https://example.com/\r\nSet-Cookie:x", "visible ASCII"],
   ["", "visible ASCII"],

@@ -69,6 +69,7 @@ function statuses(hasFailure: boolean): Status[] {
         queued: 0,
       },
       backends,
+      pools: {},
     });
   }
   return result;

@@ -33,6 +33,8 @@ export interface Route {
   readonly path: string;
   /** Contains no data, and needs no token. Default: needs the token if one is set. */
   readonly needsNoToken?: boolean;
+  /** Finds what the path names, if it must be there. Throws 404 if it is not. */
+  readonly find?: (context: AdminContext) => unknown;
   readonly methods: { readonly [method in "GET" | "POST" | "PUT" | "PATCH" | "DELETE"]?: Operation };
 }
 

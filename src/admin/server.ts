@@ -27,6 +27,7 @@ import { eventRoutes, type EventsSource } from "./routes/events.ts";
 import { explainRoutes, type ExplainTarget } from "./routes/explain.ts";
 import { historyRoutes, type HistorySource } from "./routes/history.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
+import { poolRoutes } from "./routes/pools.ts";
 import { reloadRoutes, type ReloadTarget } from "./routes/reload.ts";
 import { type Facts, statusRoutes } from "./routes/status.ts";
 
@@ -126,6 +127,7 @@ function slashed(target: string): string {
 export function routeTable(options: AdminOptions): readonly Route[] {
   return [
     ...statusRoutes(options),
+    ...poolRoutes(options),
     ...backendRoutes(options),
     ...configRoutes(options),
     ...eventRoutes(options),
@@ -148,6 +150,7 @@ function adminApp(options: AdminOptions): Hono<AdminEnv> {
   for (const route of routeTable(options)) {
     if (route.needsNoToken !== true) app.use(route.path, tokenGuard);
     app.all(route.path, async (context) => {
+      route.find?.(context);
       const operation = operationOf(route, context.req.method);
       context.set("body", await readJson(context.req.raw.headers, bodyOf(context)));
       context.set("query", queryOf(context.req.url, operation));

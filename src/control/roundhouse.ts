@@ -135,10 +135,9 @@ export class Roundhouse {
   #adminParts(workers: number): Omit<AdminOptions, "config" | "timeouts"> {
     const { version, log, config: { engine } } = this.#options;
     const { default: defaultPool } = this.pools;
-    const { pool, membership } = defaultPool;
     return {
-      pool,
-      membership,
+      pool: defaultPool.pool,
+      pools: this.pools,
       memory: this.memory,
       version,
       startedAt: new Date(),

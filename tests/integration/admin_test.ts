@@ -33,6 +33,15 @@ interface RouteRow {
 /** What each route answers. One that has no row here is put through the refusals all the same. */
 const ROUTES: readonly RouteRow[] = [
   { method: "GET", path: "/status", allow: "GET, HEAD", ok: 200 },
+  { method: "GET", path: "/pools", allow: "GET, HEAD", ok: 200 },
+  { method: "GET", path: "/pools/default", allow: "GET, HEAD", ok: 200 },
+  {
+    method: "POST",
+    path: "/pools/default/backends",
+    allow: "GET, HEAD, POST, PUT, PATCH, DELETE",
+    body: { url: B },
+    ok: 201,
+  },
   { method: "GET", path: "/config", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/explain", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/history", allow: "GET, HEAD", ok: 200 },
@@ -78,7 +87,7 @@ const WITHOUT_ROW = await (async () => {
   return admin.routes.flatMap(({ path, methods, needsNoToken }): Omit<RouteRow, "ok">[] => {
     const names = Object.keys(methods) as RouteRow["method"][];
     const allow = names.flatMap((name) => name === "GET" ? ["GET", "HEAD"] : [name]).join(", ");
-    const concrete = path.replace(":id", ID_OF_A);
+    const concrete = path.replace(":pool", "default").replace(":id", ID_OF_A);
     // A row has to say so when no token is wanted: that is never to be by accident. The page's files hold no data.
     const ofPage = path.startsWith("/dashboard/") && !path.includes(":");
     const saysSo = ofPage || ROUTES.some((row) => row.path === concrete && row.open);
@@ -415,10 +424,13 @@ Deno.test("admin GET /status has exactly these fields", async () => {
   assertEquals(new Date(startedAt).toISOString(), startedAt);
   assert(uptimeSeconds >= 5 && uptimeSeconds < 60, `uptimeSeconds is ${uptimeSeconds}`);
   assertEquals(Object.keys(json), [
-    ...["version", "startedAt", "uptimeSeconds", "strategy", "engine", "workers", "requests", "backends"],
+    ...["version", "startedAt", "uptimeSeconds", "strategy", "engine", "workers", "requests", "backends", "pools"],
   ]);
   const unused = backendStatus(admin.backend(B).id, { url: B });
-  assertEquals(rest, {
+  const { pools, ...ofDefault } = rest;
+  const source = { kind: "static", ok: true, lastSuccess: null, staleSince: null, error: null };
+  assertEquals(pools, { default: { strategy: "round-robin", backends: rest.backends, source } });
+  assertEquals(ofDefault, {
     version: "1.2.3",
     strategy: "round-robin",
     engine: "fetch",
@@ -454,6 +466,7 @@ Deno.test("admin POST /backends adds a backend that is up at once, says where it
   assertEquals(admin.log.of("admin change").map(({ fields }) => fields), [{
     client: "127.0.0.1",
     action: "add",
+    pool: "default",
     backend: "http://localhost/base",
     before: null,
     after: { weight: 3, maxConnections: null, backup: false, state: "active" },
@@ -580,6 +593,7 @@ Deno.test("admin DELETE removes a backend named in the body, in the query or by 
     assertEquals(admin.log.of("admin change").map(({ fields }) => fields), [{
       client: "127.0.0.1",
       action: "remove",
+      pool: "default",
       backend: A,
       before: { weight: 1, maxConnections: null, backup: false, state: "active" },
       after: null,

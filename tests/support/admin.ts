@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { EventFeed } from "../../src/admin/event_feed.ts";
 import { TrafficHistory } from "../../src/admin/history.ts";
+import type { AdminPool } from "../../src/admin/admin_pool.ts";
 import type { Route } from "../../src/admin/guard.ts";
 import { statusView } from "../../src/admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, routeTable, startAdminServer } from "../../src/admin/server.ts";
@@ -62,8 +63,22 @@ export class TestAdmin implements AsyncDisposable {
       & Partial<Omit<AdminOptions, "timeouts"> & Pick<MembershipOptions, "persist" | "trial">> = {},
   ) {
     for (const url of urls) this.pool.add(backendSpec(url), "test");
+    const changes = new ChangeQueue(settled);
+    const defaultPool: AdminPool = {
+      name: "default",
+      pool: this.pool,
+      membership: new Membership({ pool: this.pool, changes, persist, trial }),
+      config: { strategy: { kind: "round-robin" } },
+      explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
+    };
     const status = {
       pool: this.pool,
+      pools: {
+        default: defaultPool,
+        get: (name: string) => name === "default" ? defaultPool : undefined,
+        all: () => [defaultPool],
+      },
+      configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),
       memory: this.memory,
       version: "1.2.3",
       startedAt: new Date(Date.now() - 5000),
@@ -85,15 +100,8 @@ export class TestAdmin implements AsyncDisposable {
       log: this.log,
       events: this.events,
       history: this.history,
-      configInForce: () => configSchema.parse({ admin: { token: "hidden" } }),
-      membership: new Membership({
-        pool: this.pool,
-        changes: new ChangeQueue(settled),
-        persist,
-        trial,
-      }),
       reload: () => Promise.reject(new ConfigError(["config: there is no configuration to read again"])),
-      explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
+      explain: defaultPool.explain,
       ...options,
     };
     this.routes = routeTable(all);

@@ -23,6 +23,12 @@ export function backendStatus(id: string, differs: Partial<BackendStatus> = {}):
   };
 }
 
+/** A pool with these backends. */
+export function poolStatus(backends: readonly BackendStatus[]): Status["pools"][string] {
+  const source = { kind: "static", ok: true, lastSuccess: null, staleSince: null, error: null } as const;
+  return { strategy: "round-robin", backends: [...backends], source };
+}
+
 /** The status of a process `uptimeSeconds` after its start; `requests` that are not named are 0. */
 export function status(
   uptimeSeconds: number,
@@ -38,6 +44,7 @@ export function status(
     workers: 1,
     requests: { total: 0, active: 0, failed: 0, retried: 0, queued: 0, ...requests },
     backends: [...backends],
+    pools: { default: poolStatus(backends) },
     ...differs,
   };
 }

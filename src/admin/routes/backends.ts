@@ -1,4 +1,4 @@
-/** The routes that show and change the pool's backends. */
+/** The routes that show and change the backends of a pool. */
 
 import * as z from "zod";
 import { duration } from "../../config/fields.ts";
@@ -13,12 +13,21 @@ import { BACKEND_STATES } from "../../memory/setting_cells.ts";
 import { NO_FIELDS, readFields } from "../fields.ts";
 import type { AdminContext, Route } from "../guard.ts";
 import { AdminError, invalidFields } from "../admin_error.ts";
+import { type AdminPool, type AdminPools, poolNamed } from "../admin_pool.ts";
 import { answerJson, backendView } from "../view.ts";
 import { answered, noSuchBackend } from "./change_errors.ts";
 import { deploy, type DeployTarget } from "./deploy.ts";
 
 /** What these routes change. */
-export type BackendsTarget = DeployTarget;
+export interface BackendsTarget extends DeployTarget {
+  readonly pools: AdminPools;
+}
+
+/** The routes of one place in the path. */
+interface PoolTarget extends DeployTarget {
+  /** The pool that a request is about. */
+  readonly poolOf: (context: AdminContext) => AdminPool;
+}
 
 /** The reason that pool events of this origin carry. */
 const REASON = "admin API";
@@ -42,16 +51,25 @@ interface Name {
   readonly id?: string | undefined;
 }
 
-/** `/backends` and `/backends/{id}`. */
+/** `/backends` and `/backends/{id}` of the default pool, and the same below `/pools/{pool}`. */
 export function backendRoutes(target: BackendsTarget): readonly Route[] {
-  const { pool } = target;
+  const { pools } = target;
+  const named = (context: AdminContext) => poolNamed(pools, context.req.param("pool") ?? "");
+  return [
+    ...routesBelow("", { ...target, poolOf: () => pools.default }),
+    ...routesBelow("/pools/:pool", { ...target, poolOf: named }).map((route) => ({ ...route, find: named })),
+  ];
+}
+
+function routesBelow(prefix: string, target: PoolTarget): readonly Route[] {
+  const { poolOf } = target;
   return [
     {
-      path: "/backends",
+      path: `${prefix}/backends`,
       methods: {
-        GET: { answer: () => answerJson(pool.backends.map(backendView)) },
+        GET: { answer: (context) => answerJson(poolOf(context).pool.backends.map(backendView)) },
         POST: { answer: (context) => add(context, target) },
-        PUT: { answer: (context) => deploy(context, target) },
+        PUT: { answer: (context) => deploy(context, target, poolOf(context)) },
         PATCH: {
           answer: (context) => {
             const { url, id, ...patch } = readFields(namesAndChanges, context.get("body"), "body");
@@ -69,9 +87,9 @@ export function backendRoutes(target: BackendsTarget): readonly Route[] {
       },
     },
     {
-      path: "/backends/:id",
+      path: `${prefix}/backends/:id`,
       methods: {
-        GET: { answer: (context) => answerJson(backendView(finderByPath(context)(pool))) },
+        GET: { answer: (context) => answerJson(backendView(finderByPath(context)(poolOf(context).pool))) },
         PATCH: {
           answer: (context) => {
             const patch = readFields(changes, context.get("body"), "body");
@@ -90,38 +108,40 @@ export function backendRoutes(target: BackendsTarget): readonly Route[] {
   ];
 }
 
-async function add(context: AdminContext, target: BackendsTarget): Promise<Response> {
+async function add(context: AdminContext, target: PoolTarget): Promise<Response> {
+  const { name, membership } = target.poolOf(context);
   const spec = backendSpecSchema.parse(readFields(newBackend, context.get("body"), "body"));
   refuseUnsupported(spec, target);
-  const backend = await answered(target.membership.add(spec, REASON), target.log);
-  audit(context, target, { action: "add", backend: backend.url, before: null, after: backend.settings });
-  return answerJson(backendView(backend), { status: 201, headers: { location: `/backends/${backend.id}` } });
+  const backend = await answered(membership.add(spec, REASON), target.log);
+  audit(context, target, { action: "add", pool: name, backend: backend.url, before: null, after: backend.settings });
+  return answerJson(backendView(backend), { status: 201, headers: { location: `${context.req.path}/${backend.id}` } });
 }
 
 async function change(
   context: AdminContext,
-  target: BackendsTarget,
+  target: PoolTarget,
   find: FindBackend,
   patch: BackendPatch,
 ): Promise<Response> {
+  const { name, membership } = target.poolOf(context);
   const supported: FindBackend = (pool) => {
     const backend = find(pool);
     refuseUnsupported({ url: backend.url, ...patch }, target);
     return backend;
   };
-  const { backend, before, after } = await answered(target.membership.change(supported, patch, REASON), target.log);
-  if (after !== null) audit(context, target, { action: "change", backend: backend.url, before, after });
+  const { backend, before, after } = await answered(membership.change(supported, patch, REASON), target.log);
+  if (after !== null) audit(context, target, { action: "change", pool: name, backend: backend.url, before, after });
   return answerJson(backendView(backend));
 }
 
-async function remove(context: AdminContext, target: BackendsTarget, find: FindBackend): Promise<Response> {
+async function remove(context: AdminContext, target: PoolTarget, find: FindBackend): Promise<Response> {
   const { drain: drainMs } = readFields(drainable, context.get("query"), "query");
-  const { membership } = target;
+  const { name, membership } = target.poolOf(context);
   const { before, description: view } = await answered(
     membership.remove(find, { drainMs, reason: REASON, describe: backendView }),
     target.log,
   );
-  audit(context, target, { action: "remove", backend: view.url, before, after: null });
+  audit(context, target, { action: "remove", pool: name, backend: view.url, before, after: null });
   return answerJson(view);
 }
 
@@ -151,7 +171,7 @@ function finderByPath(context: AdminContext): FindBackend {
 }
 
 /** 400 for what the configuration file could not contain either. Checks a configuration of one backend by its rules. */
-function refuseUnsupported(backend: BackendPatch & { readonly url: string }, { facts }: BackendsTarget): void {
+function refuseUnsupported(backend: BackendPatch & { readonly url: string }, { facts }: DeployTarget): void {
   const { state: _, ...spec } = backend;
   const config = configSchema.parse({ engine: facts().engine, backends: [spec] });
   const diagnostics = engineMismatches(config).flatMap(({ path, text }): Diagnostic[] =>
@@ -162,12 +182,13 @@ function refuseUnsupported(backend: BackendPatch & { readonly url: string }, { f
 
 interface AdminChange {
   readonly action: "add" | "change" | "remove";
+  readonly pool: string;
   readonly backend: string;
   readonly before: BackendSettings | null;
   readonly after: BackendSettings | null;
 }
 
 /** Logs a change by an operator as one line, in addition to the events of the pool. */
-function audit(context: AdminContext, { log }: BackendsTarget, change: AdminChange): void {
+function audit(context: AdminContext, { log }: DeployTarget, change: AdminChange): void {
   log.info("admin change", { client: peerAddress(context.env.remote.hostname), ...change });
 }

@@ -11,10 +11,9 @@ import { ConfigError, messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { peerAddress } from "../../net/peer.ts";
 import { TrialsFailedError } from "../../pool/deployment.ts";
-import type { Membership } from "../../pool/membership.ts";
-import type { ServerPool } from "../../pool/server_pool.ts";
 import { readAuthorities } from "../../tls/authorities.ts";
 import { AdminError, invalidFields } from "../admin_error.ts";
+import type { AdminPool } from "../admin_pool.ts";
 import type { DeploymentPhase, EventFeed } from "../event_feed.ts";
 import { readFields } from "../fields.ts";
 import type { AdminContext } from "../guard.ts";
@@ -23,11 +22,8 @@ import { answered } from "./change_errors.ts";
 
 /** What a deployment changes and tells. */
 export interface DeployTarget {
-  readonly pool: ServerPool;
   readonly log: Log;
   readonly facts: () => { readonly engine: Config["engine"] };
-  /** Makes the changes. */
-  readonly membership: Membership;
   readonly events: EventFeed;
 }
 
@@ -44,14 +40,15 @@ const deployment = z.strictObject({
 });
 
 /** `PUT /backends`. Answers when the backends that left are removed. */
-export async function deploy(context: AdminContext, target: DeployTarget, name = "default"): Promise<Response> {
+export async function deploy(context: AdminContext, target: DeployTarget, pool: AdminPool): Promise<Response> {
   const { backends: specs, wait = DEFAULT_MS, drain = DEFAULT_MS } = readFields(
     deployment,
     context.get("body"),
     "body",
   );
   refuseUnusable(specs, target);
-  const { log, events, membership } = target;
+  const { log, events } = target;
+  const { name, membership } = pool;
   const about = { pool: name, client: peerAddress(context.env.remote.hostname) };
   const tell = (phase: DeploymentPhase, fields: Readonly<Record<string, unknown>>) => {
     log[phase === "ended" ? "warn" : "info"](`deployment ${phase}`, { ...about, ...fields });

@@ -1,12 +1,14 @@
 /** The routes for the status, liveness and readiness. */
 
 import { eligibleBackends } from "../../balancing/load_balancer.ts";
+import { DEFAULT_POOL_NAME } from "../../config/pool_settings.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Memory } from "../../memory/memory.ts";
-import type { ServerPool } from "../../pool/server_pool.ts";
 import type { Route } from "../guard.ts";
 import { AdminError } from "../admin_error.ts";
+import type { AdminPools } from "../admin_pool.ts";
 import { answerJson, backendView } from "../view.ts";
+import { poolsView } from "./pools.ts";
 
 /** What does not change while roundhouse runs. */
 export interface Facts {
@@ -19,7 +21,9 @@ export interface Facts {
 
 /** What these routes show. */
 export interface StatusSource {
-  readonly pool: ServerPool;
+  readonly pools: AdminPools;
+  /** As of the last reload. */
+  readonly configInForce: () => Pick<Config, "routes">;
   /** Has the counts of the process. */
   readonly memory: Memory;
   readonly version: string;
@@ -41,7 +45,7 @@ export function statusRoutes(source: StatusSource): readonly Route[] {
 }
 
 /** The object of `GET /status`. */
-export function statusView({ pool, memory, version, startedAt, facts }: StatusSource) {
+export function statusView({ pools, memory, version, startedAt, facts }: StatusSource) {
   return {
     version,
     startedAt: startedAt.toISOString(),
@@ -49,13 +53,23 @@ export function statusView({ pool, memory, version, startedAt, facts }: StatusSo
     uptimeSeconds: Math.max(0, Date.now() - startedAt.getTime()) / 1000,
     ...facts(),
     requests: memory.requestTotals(),
-    backends: pool.backends.map(backendView),
+    backends: pools.default.pool.backends.map(backendView),
+    pools: poolsView(pools),
   };
 }
 
-function readiness({ pool, isStopping, allAccepting }: StatusSource): Response {
+function readiness({ pools, configInForce, isStopping, allAccepting }: StatusSource): Response {
   if (isStopping()) throw new AdminError(503, "roundhouse is stopping");
   if (!allAccepting()) throw new AdminError(503, "a listener can't accept clients");
-  if (eligibleBackends(pool.backends).length === 0) throw new AdminError(503, "no backend is eligible");
+  const names = poolsInUse(configInForce().routes);
+  const isEligible = names.some((name) => eligibleBackends(pools.get(name)?.pool.backends ?? []).length > 0);
+  if (names.length > 0 && !isEligible) throw new AdminError(503, "no backend is eligible");
   return answerJson({ status: "ready" });
+}
+
+/** The pools that requests can go to. */
+function poolsInUse(routes: Config["routes"]): readonly string[] {
+  if (routes === null) return [DEFAULT_POOL_NAME];
+  const sides = Object.values(routes).flat().flatMap(({ pool }) => Object.entries(pool ?? {}));
+  return [...new Set(sides.filter(([, weight]) => weight > 0).map(([name]) => name))];
 }

@@ -1,0 +1,37 @@
+/** The pools, as the admin API shows and changes them. */
+
+import type { Explanation, SupposedRequest } from "../balancing/explain.ts";
+import { nearest } from "../config/nearest.ts";
+import type { PoolSettings } from "../config/pool_settings.ts";
+import type { Membership } from "../pool/membership.ts";
+import type { ServerPool } from "../pool/server_pool.ts";
+import { AdminError } from "./admin_error.ts";
+
+/** One pool. */
+export interface AdminPool {
+  readonly name: string;
+  readonly pool: ServerPool;
+  /** Makes the changes. */
+  readonly membership: Membership;
+  /** As of the last reload. */
+  readonly config: Pick<PoolSettings, "strategy">;
+  /** Tells which backend a request would get. */
+  explain(request: SupposedRequest): Explanation;
+}
+
+/** All pools of the configuration in force. */
+export interface AdminPools {
+  readonly default: AdminPool;
+  get(name: string): AdminPool | undefined;
+  /** `default` first. */
+  all(): readonly AdminPool[];
+}
+
+/** The pool with this name; 404 if there is none. */
+export function poolNamed(pools: AdminPools, name: string): AdminPool {
+  const pool = pools.get(name);
+  if (pool !== undefined) return pool;
+  const near = nearest(name, pools.all().map(({ name }) => name));
+  const hint = near === undefined ? "" : `, did you mean ${JSON.stringify(near)}?`;
+  throw new AdminError(404, `there is no pool ${JSON.stringify(name.slice(0, 80))}${hint}`);
+}

@@ -112,7 +112,8 @@ export class Roundhouse {
       pools: this.pools,
       configureServers: (config) => this.#configureServers(config),
       done: (report) => {
-        options.log.info("reload", { ...report });
+        // The file says something that does not hold yet: nobody should have to look for that.
+        options.log[report.restartNeeded.length > 0 ? "warn" : "info"]("reload", { ...report });
         this.#events.reloaded(report);
       },
     });

@@ -16,6 +16,11 @@ function assertProblem(response: RawResponse, status: number): void {
   assertEquals(Object.keys(problem).sort(), ["detail", "requestId", "status", "title", "type"]);
   assertEquals([problem.status, problem.requestId], [status, headerOf(response, "x-request-id")]);
   for (const text of [problem.type, problem.title, problem.detail]) assertMatch(text, /./);
+  // Under wire, they had no date, and half of the names were in capitals.
+  assertMatch(headerOf(response, "date") ?? "", /^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/);
+  const names = response.headers.map(([name]) => name);
+  assertEquals(names, names.map((name) => name.toLowerCase()));
+  assertEquals(names.toSorted(), [...new Set(names)].toSorted());
 }
 
 /** A backend that holds every request until it is told to answer, and then answers all. */

@@ -34,6 +34,8 @@ Deno.test("POST /reload makes the pool what the file says and reports the differ
   const { status, body } = await postReload(proxy);
   assertEquals(status, 200);
   assertEquals(body, { added: [three.url], removed: [two.url], changed: [one.url], restartNeeded: ["proxy.port"] });
+  // It was one of many lines at info, and the new port was waited for in vain.
+  assertEquals(proxy.log.of("reload").map(({ level }) => level), ["info", "warn"]);
   assertEquals(proxy.backends.map(({ url }) => url), [one.url, three.url]);
   // The operator's state and the counters stay with a backend that stays.
   assertEquals(proxy.backend(one.url), stays);

@@ -15,7 +15,7 @@ import {
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
 import { RawBackend } from "../support/raw_backend.ts";
-import { RawClient, textOf } from "../support/raw_client.ts";
+import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
 import { acceptWebSocket, closeFrame, textFrame, webSocketHandshake } from "../support/raw_websocket.ts";
 import { ok, RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
 import { ManualClock, waitFor } from "../support/wait.ts";
@@ -53,6 +53,38 @@ Deno.test("wire over TLS speaks HTTP/1.1 alone; bodies, TLS facts and keep-alive
   }
   client.close();
   await proxy.idle();
+});
+
+// Someone who forgot the "s" learned only that the server had closed the connection.
+Deno.test("wire over TLS answers plain HTTP with 400 and a sentence, and counts it", async () => {
+  using directory = new TemporaryDirectory();
+  const { authority, tls } = await front(directory);
+  await using backend = HttpBackend.named("named");
+  for (const proxyProtocol of [false, true]) {
+    await using proxy = await startWire({
+      proxy: { tls, proxyProtocol },
+      backends: [backend.url],
+      log: { access: true },
+    });
+    const prefix = proxyProtocol ? "PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n" : "";
+    const upload = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${"x".repeat(100_000)}`;
+    for (const request of [get("/?a=b"), upload, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]) {
+      using client = await RawClient.connect(proxy.port);
+      const answer = await ask(client, prefix + request);
+      assertEquals([answer.status, headerOf(answer, "connection"), answer.complete], [400, "close", true]);
+      const { detail, requestId } = JSON.parse(textOf(answer));
+      assertEquals(detail, "This port speaks HTTPS. Use https:// in place of http://.");
+      assertEquals(await within(client.closed(), "the end"), true);
+      await waitFor(() => proxy.log.of("request").some(({ fields }) => fields.requestId === requestId), {
+        what: "the line of the access log",
+      });
+    }
+    const clients = proxy.log.of("request").map(({ fields }) => fields.client);
+    assertEquals(clients, Array(3).fill(proxyProtocol ? "192.0.2.7" : "127.0.0.1"));
+    if (proxyProtocol) continue;
+    using encrypted = await RawClient.connectTls(proxy.port, authority);
+    assertEquals(textOf(await ask(encrypted, get("/"))), "named");
+  }
 });
 
 Deno.test("wire over TLS closes at Connection: close with the whole answer out, and after timeouts.keepAlive", async () => {

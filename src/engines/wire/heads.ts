@@ -3,8 +3,10 @@
  * fields.
  */
 
+import { Buffer } from "node:buffer";
 import type { BodyFraming } from "../../http1/body.ts";
 import type { FieldSection } from "../../http1/head.ts";
+import type { OwnAnswer } from "../../proxy/exchange.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 
 export const CLOSE_LINE = "Connection: close\r\n";
@@ -44,6 +46,29 @@ export function responseHead(
 ): string {
   return `HTTP/1.1 ${status} ${reason}\r\n${fieldLines(headers, section, told, true)}${lines}\r\n`;
 }
+
+/**
+ * An answer of the proxy itself, with a date. All names are in lower case, as under `fetch`, so that none stands out.
+ *
+ * @param lines the field lines about the connection, each with its line end
+ */
+export function ownAnswer(
+  { status, title, headers, body }: OwnAnswer,
+  { withoutBody, lines }: { readonly withoutBody: boolean; readonly lines: string },
+): Buffer {
+  const content = typeof body === "string" ? Buffer.from(body) : body;
+  let text = `HTTP/1.1 ${status} ${title}\r\n`;
+  for (const [name, value] of headers) {
+    const lower = name.toLowerCase();
+    if (!SET_BY_ENGINE.has(lower)) text += `${lower}: ${value}\r\n`;
+  }
+  if (status !== 204 && status !== 304) text += `content-length: ${content.length}\r\n`;
+  text += `${lines.toLowerCase()}date: ${new Date().toUTCString()}\r\n\r\n`;
+  const head = Buffer.from(text, "latin1");
+  return withoutBody || content.length === 0 ? head : Buffer.concat([head, content]);
+}
+
+const SET_BY_ENGINE: ReadonlySet<string> = new Set(["connection", "content-length", "date"]);
 
 /** The first length of a list. All lengths in it are the same. */
 function firstOf(length: string): string {

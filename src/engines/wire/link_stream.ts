@@ -51,6 +51,21 @@ export class LinkStream extends Duplex {
     return isThere;
   }
 
+  /** The first byte, when `begins` has returned `true`. */
+  get firstByte(): number | undefined {
+    return this.#early?.[0];
+  }
+
+  /**
+   * Answers without encryption, in place of anything else. Settles when the other end has closed: a connection that is
+   * closed while bytes arrive is reset, and the answer lost. Rejects when the stream is destroyed meanwhile.
+   */
+  async answerPlainly(bytes: Uint8Array): Promise<void> {
+    await writeAll(this.#link, bytes);
+    await this.#link.closeWrite();
+    for (let count = await this.#next; count !== null; count = await this.#link.read(this.#small));
+  }
+
   readStart(): void {
     this.#stopped = false;
     if (this.#wanted) this._read();

@@ -1,8 +1,10 @@
 /** The server of engine `wire`: owns the listener, and limits how many clients are connected. */
 
+import { refused } from "../../failures.ts";
 import { Pace } from "../../net/pace.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { peerAddress } from "../../net/peer.ts";
+import type { Forwarder } from "../../proxy/forwarder.ts";
 import { ClientConnection } from "./client/client_connection.ts";
 import {
   type EstablishedConnection,
@@ -12,6 +14,7 @@ import {
   type PendingConnection,
 } from "./client/listener.ts";
 import { WireContext } from "./context.ts";
+import { CLOSE_LINE, ownAnswer } from "./heads.ts";
 
 /** Starts listening; see `EngineFactory`. */
 export async function startWireEngine(options: EngineOptions): Promise<Engine> {
@@ -29,12 +32,18 @@ export async function startWireEngine(options: EngineOptions): Promise<Engine> {
   try {
     return new WireEngine(options, pace, (onAccept) => {
       if (certificate === undefined || listenTls === undefined) return listen({ ...at, onAccept });
-      return listenTls({ ...at, onAccept }, certificate);
+      return listenTls({ ...at, onAccept, refusePlainHttp: plainHttpRefusal(options.forwarder) }, certificate);
     });
   } catch (error) {
     pace[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Browsers and people who forget the "s" would otherwise learn only that the connection was closed. */
+function plainHttpRefusal(forwarder: Forwarder): (client: string) => Uint8Array {
+  const error = refused("bad_request", "This port speaks HTTPS. Use https:// in place of http://.");
+  return (client) => ownAnswer(forwarder.refuse(error, client), { withoutBody: false, lines: CLOSE_LINE });
 }
 
 class WireEngine implements Engine {

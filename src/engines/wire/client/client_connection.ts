@@ -1,6 +1,5 @@
 /** One client's connection. Serves one request after the other: each is answered before the next is read. */
 
-import { Buffer } from "node:buffer";
 import type { ProxyError } from "../../../errors.ts";
 import { findHeadEnd } from "../../../http1/head.ts";
 import { MalformedMessage } from "../../../http1/malformed.ts";
@@ -10,7 +9,7 @@ import type { OwnAnswer } from "../../../proxy/exchange.ts";
 import type { WireContext } from "../context.ts";
 import { WireExchange } from "../wire_exchange.ts";
 import type { ExchangeClient } from "../exchange_client.ts";
-import { CLOSE_LINE, responseHead } from "../heads.ts";
+import { CLOSE_LINE, ownAnswer } from "../heads.ts";
 import { Inlet, type InletListener } from "../inlet.ts";
 import { closeQuietly } from "../../../net/close_quietly.ts";
 import { type Link, writeAll } from "../link.ts";
@@ -102,14 +101,10 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   }
 
   async answer(
-    { status, title, headers, body }: OwnAnswer,
-    { withoutBody, lines }: { readonly withoutBody: boolean; readonly lines: string },
+    answer: OwnAnswer,
+    options: { readonly withoutBody: boolean; readonly lines: string },
   ): Promise<void> {
-    const content = typeof body === "string" ? Buffer.from(body) : body;
-    const passed = headers.filter(([name]) => name !== "connection"); // it is in `lines`
-    const told = status === 204 || status === 304 ? "nothing" : { kind: "length", bytes: content.length } as const;
-    const head = Buffer.from(responseHead({ status, reason: title }, passed, told, lines), "latin1");
-    await this.sendInTime(withoutBody ? head : Buffer.concat([head, content]));
+    await this.sendInTime(ownAnswer(answer, options));
   }
 
   close(): void {

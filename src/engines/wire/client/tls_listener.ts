@@ -17,8 +17,17 @@ const HANDSHAKE_MS = 10_000;
 /** The buffer for a PROXY protocol header: enough for the longest one and some of the bytes after it. */
 const HEADER_BYTES = 4 * 1024;
 
+export interface TlsListenerOptions extends ListenerOptions {
+  /**
+   * Returns the answer to a client that speaks plain HTTP.
+   *
+   * @param client its address
+   */
+  readonly refusePlainHttp: (client: string) => Uint8Array;
+}
+
 /** Listens with TLS 1.2 or later, for HTTP/1.1. */
-export function listenTls(options: ListenerOptions, certificate: ServerCertificate): Listener {
+export function listenTls(options: TlsListenerOptions, certificate: ServerCertificate): Listener {
   return new TlsListener(options, certificate);
 }
 
@@ -29,11 +38,11 @@ export function listenTls(options: ListenerOptions, certificate: ServerCertifica
 class TlsListener implements Listener {
   readonly address: Deno.NetAddr;
   readonly #acceptor: Acceptor;
-  readonly #options: ListenerOptions;
+  readonly #options: TlsListenerOptions;
   readonly #handshaking = new Set<LinkStream>();
   #context: SecureContext;
 
-  constructor(options: ListenerOptions, certificate: ServerCertificate) {
+  constructor(options: TlsListenerOptions, certificate: ServerCertificate) {
     this.#options = options;
     this.#context = contextOf(certificate);
     this.#acceptor = new Acceptor({
@@ -63,6 +72,11 @@ class TlsListener implements Listener {
       const header = this.#options.proxyProtocol ? await readProxyPrefix(link) : undefined;
       // A client may have left while it was in the accept queue. Even its handshake would take a millisecond.
       if (!await stream.begins(header?.rest)) throw new Error("the client left before the handshake");
+      const client = header?.client ?? peerAddress(remote.hostname);
+      if (isLetter(stream.firstByte)) {
+        await stream.answerPlainly(this.#options.refusePlainHttp(client));
+        throw new Error("the client speaks plain HTTP");
+      }
       const socket = await shakeHands(stream, this.#context);
       return {
         link: new NodeLink(socket, stream),
@@ -78,6 +92,11 @@ class TlsListener implements Listener {
       this.#handshaking.delete(stream);
     }
   }
+}
+
+/** Whether it can begin an HTTP request, as no byte of TLS 1.2 or 1.3 does: a handshake begins with 22. */
+function isLetter(byte = 0): boolean {
+  return byte >= 0x41 && byte <= 0x5a;
 }
 
 function contextOf(certificate: ServerCertificate): SecureContext {

@@ -26,6 +26,7 @@ class Waiting implements AsyncDisposable {
       proxyProtocol,
       log: this.log,
       acceptingChanged: () => {},
+      refusePlainHttp: () => new Uint8Array(),
       onAccept: (pending) => {
         this.#arrived.push(pending);
         this.#came.resolve();

@@ -247,8 +247,11 @@ const route = z.codec(
   },
 );
 
+/** The pattern is for editors. It says less than `checkKey`. */
+const routeKey = z.string().superRefine(checkKey).meta({ pattern: "^[^/]+/" });
+
 export const routes = bareSetting(
-  z.record(z.string().superRefine(checkKey), route).nullable().optional(),
+  z.record(routeKey, route).nullable().optional(),
   "Where requests go, by `HOST/PATH`. Without it, everything goes to the pool `default`.",
   {
     more: "The order of the keys never matters. `*` stands for any host, and `/*` ends a path that takes all below it.",

@@ -63,7 +63,8 @@ async function shell(command: string, folder: string): Promise<string> {
     stdin: "null",
   }).output();
   const notes = /^Warning Permissions in the config file.*\n/gm;
-  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr).replaceAll(notes, "");
+  const printed = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr).replaceAll(notes, "");
+  return printed === "" || printed.endsWith("\n") ? printed : `${printed}\n`;
 }
 
 /** Replaces what differs from one run to the next. */

@@ -83,6 +83,11 @@ export class EventFeed {
     this.#publish("fail-open", { pool, active, at: new Date().toISOString() });
   }
 
+  /** Sends that a split has other weights. */
+  splitMoved(split: Readonly<Record<string, unknown>>): void {
+    this.#publish("route-changed", { ...split, at: new Date().toISOString() });
+  }
+
   /** Sends what a deployment to a pool does. */
   deployment(pool: string, phase: DeploymentPhase, fields: Readonly<Record<string, unknown>>): void {
     this.#publish("deployment", { pool, phase, ...fields, at: new Date().toISOString() });

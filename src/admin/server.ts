@@ -28,12 +28,21 @@ import { explainRoutes, type ExplainTarget } from "./routes/explain.ts";
 import { historyRoutes, type HistorySource } from "./routes/history.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { poolRoutes } from "./routes/pools.ts";
+import { routeRoutes, type RoutesTarget } from "./routes/routes.ts";
 import { reloadRoutes, type ReloadTarget } from "./routes/reload.ts";
 import { type Facts, statusRoutes } from "./routes/status.ts";
 
 /** What the admin server reads and changes. */
 export interface AdminOptions
-  extends BackendsTarget, ConfigSource, EventsSource, ExplainTarget, HistorySource, MetricsSource, ReloadTarget {
+  extends
+    BackendsTarget,
+    ConfigSource,
+    EventsSource,
+    ExplainTarget,
+    HistorySource,
+    MetricsSource,
+    ReloadTarget,
+    RoutesTarget {
   readonly config: Config["admin"];
   readonly pool: ServerPool;
   readonly log: Log;
@@ -128,6 +137,7 @@ export function routeTable(options: AdminOptions): readonly Route[] {
   return [
     ...statusRoutes(options),
     ...poolRoutes(options),
+    ...routeRoutes(options),
     ...backendRoutes(options),
     ...configRoutes(options),
     ...eventRoutes(options),

@@ -1,13 +1,17 @@
-/** Reads the configuration again while the program runs. Puts all of it in force, in all pools, or nothing. */
+/** Changes the configuration while the program runs. Puts all of it in force, in all pools, or nothing. */
 
 import type { ReloadReport } from "../admin/reload_report.ts";
+import type { MovedSplit } from "../admin/routes/routes.ts";
+import type { FileChange, SplitChange } from "../config/backend_change.ts";
 import { isLoopback } from "../config/cross_checks.ts";
 import { poolsOf } from "../config/pool_settings.ts";
+import { withMovedSplit } from "../config/routes/moved_split.ts";
 import { restartNeeded } from "../config/restart.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
 import type { Clock } from "../net/clock.ts";
 import type { ChangeQueue, Lists } from "../pool/change_queue.ts";
+import { NotPersistedError } from "../pool/membership.ts";
 import { type Authorities, changedAuthorities, readAuthorities } from "../tls/authorities.ts";
 import { checkCertificateFiles } from "../tls/check.ts";
 import type { CertificateStore } from "../tls/store.ts";
@@ -29,6 +33,8 @@ export interface ReloadsOptions {
   readonly pools: Pools;
   /** Makes all servers use another configuration from the next request on. Must not fail. */
   readonly configureServers: (config: Config) => void;
+  /** Writes a change to the configuration file, if changes are to be kept. Rejects when it can't. */
+  readonly persist: (change: FileChange) => Promise<void>;
   /** Called with the report of a reload, when all isolates that forward requests use the new configuration. */
   readonly done: (report: ReloadReport) => void;
 }
@@ -67,6 +73,32 @@ export class Reloads {
   async runIf(isDue: () => boolean): Promise<ReloadReport | undefined> {
     const report = await this.#options.changes.run((lists) => isDue() ? this.#reload(lists) : undefined);
     return report && await this.#told(report);
+  }
+
+  /**
+   * Gives a split other weights, in all isolates. A later reload gives it those of the file again. Each request goes by
+   * the old weights or by the new ones.
+   *
+   * @throws {UnknownEntryError} when there is no such route or entry
+   * @throws {SplitMismatchError} when the entry can't have these weights
+   * @throws {NotPersistedError} when the file can't be written. Nothing has changed then
+   */
+  async moveSplit(change: Omit<SplitChange, "kind">): Promise<MovedSplit> {
+    const { changes, configureServers, persist } = this.#options;
+    const weightsIn = ({ routes }: Config) => routes?.[change.route]?.[change.entry]?.pool ?? {};
+    const moved = await changes.run(async () => {
+      const [before, after] = [this.#config, withMovedSplit(this.#config, change)];
+      await persist({ kind: "split", ...change }).catch((error: unknown) => {
+        throw new NotPersistedError("the configuration file could not be written; nothing has changed", {
+          cause: error,
+        });
+      });
+      this.#config = after;
+      configureServers(after);
+      return { before: weightsIn(before), after: weightsIn(after) };
+    });
+    await changes.settled();
+    return moved;
   }
 
   async #told(report: ReloadReport): Promise<ReloadReport> {

@@ -111,6 +111,7 @@ export class Roundhouse {
       changes: this.#changes,
       pools: this.pools,
       configureServers: (config) => this.#configureServers(config),
+      persist: (change) => this.#persist(change),
       done: (report) => {
         // The file says something that does not hold yet: nobody should have to look for that.
         options.log[report.restartNeeded.length > 0 ? "warn" : "info"]("reload", { ...report });
@@ -121,14 +122,14 @@ export class Roundhouse {
   }
 
   #poolsOptions(): PoolsOptions {
-    const { config, log, save, clock = systemClock } = this.#options;
+    const { config, log, clock = systemClock } = this.#options;
     return {
       config,
       memory: this.memory,
       log,
       clock,
       changes: this.#changes,
-      persist: (change) => this.#reloads.config.admin.persist && save ? save(change) : Promise.resolve(),
+      persist: (change) => this.#persist(change),
       listenerOf: (pool) => new PoolNews(pool, log, this.#events),
     };
   }
@@ -153,7 +154,17 @@ export class Roundhouse {
       configInForce: () => this.#reloads.config,
       explain: (request) => defaultPool.explain(request),
       reload: () => this.reload(),
+      moveSplit: async (change) => {
+        const moved = await this.#reloads.moveSplit(change);
+        this.#events.splitMoved({ route: change.route, entry: change.entry, ...moved });
+        return moved;
+      },
     };
+  }
+
+  /** Keeps a change in the file, with `admin.persist`. */
+  async #persist(change: FileChange): Promise<void> {
+    if (this.#reloads.config.admin.persist) await this.#options.save?.(change);
   }
 
   async #startServers(workerUrl: URL): Promise<void> {

@@ -33,6 +33,7 @@ interface RouteRow {
 /** What each route answers. One that has no row here is put through the refusals all the same. */
 const ROUTES: readonly RouteRow[] = [
   { method: "GET", path: "/status", allow: "GET, HEAD", ok: 200 },
+  { method: "GET", path: "/routes", allow: "GET, HEAD, PATCH", ok: 200 },
   { method: "GET", path: "/pools", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/pools/default", allow: "GET, HEAD", ok: 200 },
   {

@@ -8,6 +8,7 @@ import type { Route } from "../../src/admin/guard.ts";
 import { statusView } from "../../src/admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, routeTable, startAdminServer } from "../../src/admin/server.ts";
 import { explain } from "../../src/balancing/explain.ts";
+import { UnknownEntryError } from "../../src/config/routes/moved_split.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
 import type { Backend } from "../../src/pool/backend.ts";
@@ -101,6 +102,7 @@ export class TestAdmin implements AsyncDisposable {
       events: this.events,
       history: this.history,
       reload: () => Promise.reject(new ConfigError(["config: there is no configuration to read again"])),
+      moveSplit: () => Promise.reject(new UnknownEntryError("route: there is none")),
       explain: defaultPool.explain,
       ...options,
     };

@@ -1,0 +1,106 @@
+/** The routes that show the routes of the configuration, and move the weights of their splits. */
+
+import * as z from "zod";
+import type { SplitChange } from "../../config/backend_change.ts";
+import { whole } from "../../config/fields.ts";
+import { inMatchOrder, leadsTo } from "../../config/routes/match_order.ts";
+import { SplitMismatchError, UnknownEntryError } from "../../config/routes/moved_split.ts";
+import type { Config } from "../../config/schema.ts";
+import { messageOf } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+import type { Memory } from "../../memory/memory.ts";
+import { OTHER_ROUTES, type RouteFigures } from "../../memory/route_counts.ts";
+import type { Percentiles } from "../../memory/recent_times.ts";
+import { peerAddress } from "../../net/peer.ts";
+import { identify } from "../../routing/routes.ts";
+import { AdminError } from "../admin_error.ts";
+import { readFields } from "../fields.ts";
+import type { AdminContext, Route } from "../guard.ts";
+import { answerJson } from "../view.ts";
+import { answered } from "./change_errors.ts";
+
+/** What these routes show and change. */
+export interface RoutesTarget {
+  /** As of the last reload, and of the last split that was moved. */
+  readonly configInForce: () => Config;
+  /** Has the counts. */
+  readonly memory: Memory;
+  readonly log: Log;
+  /** Puts other weights of a split in force. Resolves with the weights before and after. */
+  readonly moveSplit: (change: Omit<SplitChange, "kind">) => Promise<MovedSplit>;
+}
+
+/** The weights of a split before and after a change. */
+export interface MovedSplit {
+  readonly before: Readonly<Record<string, number>>;
+  readonly after: Readonly<Record<string, number>>;
+}
+
+/** One entry of a route, in `GET /routes`. */
+export interface RouteView {
+  readonly route: string;
+  readonly entry: number;
+  readonly name: string | null;
+  /** Where it leads. */
+  readonly to: string;
+  /** `null`: it is counted together with others, because there are too many. */
+  readonly requests: number | null;
+  readonly failed: number | null;
+  /** Of the last minute. */
+  readonly latencyMs: Percentiles | null;
+}
+
+const splitChange = z.strictObject({
+  route: z.string("the key of a route"),
+  entry: whole(0, Number.MAX_SAFE_INTEGER),
+  pool: z.record(z.string(), whole(0, 1000)).refine((sides) => Object.keys(sides).length > 0, "at least one pool"),
+});
+
+/** `/routes`. */
+export function routeRoutes(target: RoutesTarget): readonly Route[] {
+  return [{
+    path: "/routes",
+    methods: {
+      GET: { answer: () => answerJson(routesView(target)) },
+      PATCH: { answer: (context) => moveSplit(context, target) },
+    },
+  }];
+}
+
+/** All entries in the order in which they are matched. */
+export function routesView({ configInForce, memory }: Pick<RoutesTarget, "configInForce" | "memory">): RouteView[] {
+  const { routes } = configInForce();
+  const entries = inMatchOrder(routes ?? {}).flatMap(([key, entries]) =>
+    identify(key, entries).map(({ label, entry, name }, index) => {
+      const written = entries[index];
+      return { label, route: key, entry, name, to: written === undefined ? "" : leadsTo(written) };
+    })
+  );
+  const places = memory.routes.find(entries.map(({ label }) => label));
+  return entries.map(({ label: _, ...entry }, index) => {
+    const place = places[index] ?? OTHER_ROUTES;
+    return { ...entry, ...figuresView(place === OTHER_ROUTES ? undefined : memory.routes.figures(place)) };
+  });
+}
+
+function figuresView(figures: RouteFigures | undefined): Pick<RouteView, "requests" | "failed" | "latencyMs"> {
+  if (figures === undefined) return { requests: null, failed: null, latencyMs: null };
+  const { byClass, failed, recent } = figures;
+  return { requests: byClass.reduce((sum, count) => sum + count, 0), failed, latencyMs: recent };
+}
+
+async function moveSplit(context: AdminContext, target: RoutesTarget): Promise<Response> {
+  const { route, entry, pool: weights } = readFields(splitChange, context.get("body"), "body");
+  const { log } = target;
+  const moved = await answered(target.moveSplit({ route, entry, weights }).catch(refuseSplit), log);
+  const client = peerAddress(context.env.remote.hostname);
+  log.info("admin change", { client, action: "split", route, entry, ...moved });
+  const view = routesView(target).find((shown) => shown.route === route && shown.entry === entry);
+  return answerJson({ ...view, pool: moved.after });
+}
+
+function refuseSplit(error: unknown): never {
+  if (error instanceof UnknownEntryError) throw new AdminError(404, messageOf(error));
+  if (error instanceof SplitMismatchError) throw new AdminError(400, messageOf(error));
+  throw error;
+}

@@ -4,6 +4,7 @@ import { explain, type Explanation, type SupposedRequest } from "../balancing/ex
 import { stickiness } from "../balancing/sticky.ts";
 import type { BackendChange } from "../config/backend_change.ts";
 import { type PoolSettings, startsUp } from "../config/pool_settings.ts";
+import type { CheckClients } from "../health/check_clients.ts";
 import type { CheckGate } from "../health/check_gate.ts";
 import { FailOpen } from "../health/fail_open.ts";
 import { HealthMonitor } from "../health/monitor.ts";
@@ -29,6 +30,8 @@ export interface PoolControlOptions {
   readonly changes: ChangeQueue;
   /** Limits the checks of all pools. */
   readonly gate: CheckGate;
+  /** For the checks of all pools. */
+  readonly clients: CheckClients;
   /** Writes a change to the configuration file, if changes are to be kept. Rejects when it can't. */
   readonly persist: (change: BackendChange) => Promise<void>;
   readonly listener: PoolListener;
@@ -68,7 +71,7 @@ export class PoolControl {
   #monitor: HealthMonitor | undefined;
 
   constructor(options: PoolControlOptions) {
-    const { name, memory, config, clock, changes, gate, persist, listener } = options;
+    const { name, memory, config, clock, changes, gate, clients, persist, listener } = options;
     this.#options = options;
     this.#config = config;
     this.#sessions = sessionsFor(config, undefined);
@@ -78,7 +81,7 @@ export class PoolControl {
       pool,
       changes,
       persist,
-      trial: (spec, stopped) => tryOut(spec, stopped, { config: this.#config.health, clock, gate }),
+      trial: (spec, stopped) => tryOut(spec, stopped, { config: this.#config.health, clock, gate, clients }),
     });
     this.passive = new PassiveHealth({ pool, limits: passiveLimits(config), clock });
     this.#failOpen = new FailOpen({
@@ -109,10 +112,10 @@ export class PoolControl {
 
   /** Adds the first backends and begins to check them. There must be room. */
   begin(lists: Lists, { config: { health }, backends }: PreparedPool): Difference {
-    const { log, clock, gate } = this.#options;
+    const { log, clock, gate, clients } = this.#options;
     const difference = lists.replace(backends);
     // Made after the first backends, so that these have no slow start: all of them are equally new.
-    this.#monitor = new HealthMonitor({ pool: this.pool, config: health, log, clock, gate });
+    this.#monitor = new HealthMonitor({ pool: this.pool, config: health, log, clock, gate, clients });
     return difference;
   }
 

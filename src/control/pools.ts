@@ -4,6 +4,7 @@ import type { FileChange } from "../config/backend_change.ts";
 import { DEFAULT_POOL_NAME, type PoolSettings, poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
+import { CheckClients } from "../health/check_clients.ts";
 import { CheckGate } from "../health/check_gate.ts";
 import type { Log } from "../log.ts";
 import type { Memory } from "../memory/memory.ts";
@@ -53,6 +54,7 @@ export class Pools implements ServedPools<PoolControl> {
   readonly default: PoolControl;
   readonly #options: PoolsOptions;
   readonly #gate = new CheckGate();
+  readonly #clients = new CheckClients();
   /** The pools of the configuration in force, in its order. Each reload makes a new map. */
   #byName: ReadonlyMap<string, PoolControl>;
   readonly #retirements = new Map<PoolControl, Retirement>();
@@ -187,6 +189,7 @@ export class Pools implements ServedPools<PoolControl> {
       clock,
       changes,
       gate: this.#gate,
+      clients: this.#clients,
       persist: (change) => persist({ kind: "backends", pool: name, change }),
       listener: listenerOf(name),
     });

@@ -6,6 +6,7 @@ import type { Log } from "../log.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { PoolEvent, ServerPool } from "../pool/server_pool.ts";
 import { adviceOn } from "./advice.ts";
+import { CheckClients } from "./check_clients.ts";
 import { CheckGate } from "./check_gate.ts";
 import { type Clock, systemClock } from "../net/clock.ts";
 import { Nap } from "./nap.ts";
@@ -24,6 +25,8 @@ export interface HealthMonitorOptions {
   readonly clock?: Clock;
   /** Limits the checks of several monitors together. Default: those of this one. */
   readonly gate?: CheckGate;
+  /** Shared by several monitors. Default: those of this one. */
+  readonly clients?: CheckClients;
   /** From 0 up to 1, for the jitter. */
   readonly random?: () => number;
 }
@@ -56,6 +59,7 @@ export class HealthMonitor {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #gate: CheckGate;
+  readonly #clients: CheckClients;
   readonly #unsubscribe: () => void;
   readonly #watched = new Map<Backend, Watch>();
   /** The backends of `#watched` that are down. */
@@ -67,13 +71,15 @@ export class HealthMonitor {
   #cancelHoldLook: (() => void) | undefined;
 
   constructor(options: HealthMonitorOptions) {
-    const { pool, config, log, probe, clock = systemClock, gate = new CheckGate(), random = Math.random } = options;
+    const { pool, config, log, probe, clock = systemClock, gate = new CheckGate() } = options;
+    const { clients = new CheckClients(), random = Math.random } = options;
     this.#pool = pool;
     this.#config = config;
     this.#log = log;
     this.#probe = probe;
     this.#clock = clock;
     this.#gate = gate;
+    this.#clients = clients;
     this.#random = random;
     this.#slowStart = new SlowStart({ pool, durationMs: config.slowStartMs, clock });
     this.#unsubscribe = pool.subscribe((event) => this.#poolChanged(event));
@@ -127,7 +133,7 @@ export class HealthMonitor {
   #watch(backend: Backend, probeFor: ProbeFactory, before?: Watch, asksTheSame = false): void {
     const watch: Watch = {
       backend,
-      probe: probeFor(backend, this.#config),
+      probe: probeFor(backend, this.#config, this.#clients),
       stopping: new AbortController(),
       nap: new Nap(this.#clock),
       pace: before?.pace ?? new Pace(),

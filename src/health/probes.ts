@@ -9,6 +9,7 @@ import { withinLimit } from "../net/fair_limit.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { BackendAddress } from "../pool/backend_address.ts";
 import { trustFor } from "../tls/authorities.ts";
+import type { CheckClients } from "./check_clients.ts";
 
 /** What one check saw. */
 export interface Observation {
@@ -32,8 +33,8 @@ export interface Probe {
   close(): void;
 }
 
-/** Makes the probe of one backend. */
-export type ProbeFactory = (backend: Backend, config: HealthConfig) => Probe;
+/** Makes the probe of one backend. Those of all backends share the clients. */
+export type ProbeFactory = (backend: Backend, config: HealthConfig, clients: CheckClients) => Probe;
 
 /** What a check needs to know of a backend. It need not be in a pool. */
 export interface CheckedServer extends BackendAddress {
@@ -42,7 +43,10 @@ export interface CheckedServer extends BackendAddress {
 
 /** The kinds of check by their name in the configuration; a new kind is one line here. */
 export const PROBES: Readonly<
-  Record<Exclude<HealthConfig["type"], "none">, (server: CheckedServer, config: HealthConfig) => Probe>
+  Record<
+    Exclude<HealthConfig["type"], "none">,
+    (server: CheckedServer, config: HealthConfig, clients: CheckClients) => Probe
+  >
 > = {
   http: httpProbe,
   tcp: tcpProbe,
@@ -71,12 +75,12 @@ function tcpProbe(backend: CheckedServer, config: HealthConfig): Probe {
 }
 
 /** Passes when the response has one of the expected statuses and, if a text is configured, a body that contains it. */
-function httpProbe(backend: CheckedServer, config: HealthConfig): Probe {
+function httpProbe(backend: CheckedServer, config: HealthConfig, clients: CheckClients): Probe {
   const { method, timeoutMs, body: wanted } = config;
   const url = checkUrl(backend, config);
   const headers = checkHeaders(config);
   const passing = passingStatuses(config);
-  const asker = askerOf(backend, url);
+  const asker = askerOf(backend, url, clients);
   return {
     check: timed(timeoutMs, async (signal) => {
       const { status, body } = await asker.ask(url, { method, headers, signal });
@@ -98,7 +102,7 @@ interface Asker {
 
 type Answer = Pick<Response, "status" | "body">;
 
-function askerOf({ tls }: CheckedServer, url: string): Asker {
+function askerOf({ tls }: CheckedServer, url: string, clients: CheckClients): Asker {
   const insecure = tls.insecure && url.startsWith("https:");
   if (insecure || isBlockedByFetch(backendPort(url))) {
     const trust = { insecure, ...trustFor(tls) };
@@ -108,10 +112,10 @@ function askerOf({ tls }: CheckedServer, url: string): Asker {
       close() {},
     };
   }
-  const client = checkClient(tls);
+  const { client, giveBack } = clients.lend(tls);
   return {
     ask: (url, request) => fetch(url, { client, redirect: "manual", ...request }),
-    close: () => client.close(),
+    close: giveBack,
   };
 }
 
@@ -128,14 +132,6 @@ function checkHeaders(config: HealthConfig): Headers {
   const headers = new Headers({ "accept-encoding": "identity", "user-agent": "roundhouse health check" });
   for (const [name, value] of Object.entries(config.headers)) headers.set(name, value);
   return headers;
-}
-
-/**
- * The client for the checks of one backend. No connection is kept: each check shows that a new one can be made. And
- * `fetch` would silently repeat a check if a kept connection had died.
- */
-function checkClient(tls: Backend["tls"]): Deno.HttpClient {
-  return Deno.createHttpClient({ http2: false, allowHost: true, poolMaxIdlePerHost: 0, ...trustFor(tls) });
 }
 
 /** Why a body fails the check for the text `wanted`; `undefined` if it passes. */

@@ -3,6 +3,7 @@
 import type { BackendSpec, HealthConfig } from "../config/schema.ts";
 import type { Clock } from "../net/clock.ts";
 import { backendAddress } from "../pool/backend_address.ts";
+import type { CheckClients } from "./check_clients.ts";
 import type { CheckGate } from "./check_gate.ts";
 import { Nap } from "./nap.ts";
 import { Pace } from "./pace.ts";
@@ -14,6 +15,8 @@ export interface TrialOptions {
   readonly clock: Clock;
   /** Limits the checks of all pools. */
   readonly gate: CheckGate;
+  /** Shared by the checks of all pools. */
+  readonly clients: CheckClients;
 }
 
 /**
@@ -23,9 +26,9 @@ export interface TrialOptions {
 export async function tryOut(
   { url, tls }: BackendSpec,
   stopped: AbortSignal,
-  { config, clock, gate }: TrialOptions,
+  { config, clock, gate, clients }: TrialOptions,
 ): Promise<string | null> {
-  const probe = probeOf({ ...backendAddress(url), tls }, config);
+  const probe = probeOf({ ...backendAddress(url), tls }, config, clients);
   const pace = new Pace();
   const nap = new Nap(clock);
   const wake = () => nap.end();
@@ -47,6 +50,8 @@ export async function tryOut(
 }
 
 /** Without checks, a connection must be made. `health.port` belongs to the checks. */
-function probeOf(server: CheckedServer, config: HealthConfig): Probe {
-  return config.type === "none" ? PROBES.tcp(server, { ...config, port: null }) : PROBES[config.type](server, config);
+function probeOf(server: CheckedServer, config: HealthConfig, clients: CheckClients): Probe {
+  return config.type === "none"
+    ? PROBES.tcp(server, { ...config, port: null }, clients)
+    : PROBES[config.type](server, config, clients);
 }

@@ -5,6 +5,7 @@ import { type BackendSpec, type ConfigFile, configSchema } from "../../src/confi
 import { HealthMonitor } from "../../src/health/monitor.ts";
 import { PassiveHealth } from "../../src/health/passive.ts";
 import { passiveLimits } from "../../src/health/passive_rule.ts";
+import { CheckClients } from "../../src/health/check_clients.ts";
 import { type Observation, type Probe, PROBES } from "../../src/health/probes.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { Memory } from "../../src/memory/memory.ts";
@@ -27,7 +28,7 @@ function probeOf(url: string, health: HealthSettings, tls = backendSpec(url).tls
   const backend = new ServerPool(Memory.allocate().pool(0)).add(backendSpec(url, { tls }), "test");
   const config = configOf(health);
   if (config.type === "none") throw new Error("there is no such probe");
-  return PROBES[config.type](backend, config);
+  return PROBES[config.type](backend, config, new CheckClients());
 }
 
 /** One check of a backend at `url`. */

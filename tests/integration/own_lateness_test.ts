@@ -3,6 +3,7 @@
 
 import { assertEquals, assertGreater } from "@std/assert";
 import { configSchema } from "../../src/config/schema.ts";
+import { CheckClients } from "../../src/health/check_clients.ts";
 import { PROBES } from "../../src/health/probes.ts";
 import { isReachable } from "../../src/engines/fetch/reachable.ts";
 import { backendSpec } from "../support/pool.ts";
@@ -95,7 +96,7 @@ Deno.test("a check that was answered while the proxy was busy passes, and a late
   ) {
     const config = configSchema.parse({ health: { timeout: LIMIT_MS, ...health } }).health;
     if (config.type === "none") throw new Error("there is no such probe");
-    const probe = PROBES[config.type](backendAt(backend.url), config);
+    const probe = PROBES[config.type](backendAt(backend.url), config, new CheckClients());
     const checking = probe.check(new AbortController().signal);
     await new Promise((resolve) => setTimeout(resolve, 0)); // the request is on its way
     stall(LIMIT_MS + 200);

@@ -4,6 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { MAX_BACKENDS } from "../../../src/config/backend_limit.ts";
 import { type ConfigFile, configSchema } from "../../../src/config/schema.ts";
 import { PoolControl, type PreparedPool } from "../../../src/control/pool_control.ts";
+import { CheckClients } from "../../../src/health/check_clients.ts";
 import { CheckGate } from "../../../src/health/check_gate.ts";
 import { Memory } from "../../../src/memory/memory.ts";
 import { systemClock } from "../../../src/net/clock.ts";
@@ -30,6 +31,7 @@ class Pools implements AsyncDisposable {
       clock: systemClock,
       changes: this.changes,
       gate: this.#gate,
+      clients: new CheckClients(),
       persist: () => Promise.resolve(),
       listener: {
         poolChanged: ({ type, backend }) => this.told.push(`${name}: ${type} ${backend.url}`),

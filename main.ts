@@ -11,6 +11,7 @@ import { namedSource, STANDARD_INPUT } from "./src/config/load.ts";
 import { jsonSchema } from "./src/config/schema.ts";
 import { ConfigError, messageOf, UsageError } from "./src/errors.ts";
 import { type Log, type Logging, setUpLog } from "./src/log.ts";
+import type { Terminal } from "./src/log_format.ts";
 import { Roundhouse } from "./src/control/roundhouse.ts";
 import { Signals } from "./src/control/signals.ts";
 import { runTop } from "./src/cli/top/top.ts";
@@ -95,6 +96,13 @@ async function top(adminUrl: string, signals: Signals): Promise<number> {
   return 0;
 }
 
+/** What standard error is. `FORCE_COLOR` says that a pipe leads to a terminal (https://force-color.org). */
+function errorTerminal(): Terminal {
+  if ((env("FORCE_COLOR") ?? "") !== "") return "colour";
+  if (!Deno.stderr.isTerminal()) return "none";
+  return hasColour() ? "colour" : "plain";
+}
+
 /** Whether a terminal's colours may be used (https://no-color.org). */
 function hasColour(): boolean {
   return (env("NO_COLOR") ?? "") === "" && env("TERM") !== "dumb";
@@ -109,8 +117,7 @@ async function run(command: ConfiguredCommand, signals: Signals): Promise<number
   if (command.watchConfig && live.file === null) {
     throw new ConfigError(["--watch-config: got no file, want one to watch"]);
   }
-  const terminal = !Deno.stderr.isTerminal() ? "none" : hasColour() ? "colour" : "plain";
-  const logging = setUpLog(live.started.config.log, terminal);
+  const logging = setUpLog(live.started.config.log, errorTerminal());
   try {
     await serve({ live, isWatched: command.watchConfig, logging, signals });
   } finally {

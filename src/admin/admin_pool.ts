@@ -3,6 +3,7 @@
 import type { Explanation, SupposedRequest } from "../balancing/explain.ts";
 import { nearest } from "../config/nearest.ts";
 import type { PoolSettings } from "../config/pool_settings.ts";
+import type { Backend } from "../pool/backend.ts";
 import type { Membership } from "../pool/membership.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import { AdminError } from "./admin_error.ts";
@@ -17,6 +18,8 @@ export interface AdminPool {
   readonly config: Pick<PoolSettings, "strategy">;
   /** Tells which backend a request would get. */
   explain(request: SupposedRequest): Explanation;
+  /** The backend that the client of a request has a session with. */
+  sessionOf(request: SupposedRequest): Backend | undefined;
 }
 
 /** All pools of the configuration in force. */

@@ -15,6 +15,7 @@ import type { Log } from "../log.ts";
 import type { PoolMemory } from "../memory/memory.ts";
 import { SessionTable } from "../memory/session_table.ts";
 import type { Clock } from "../net/clock.ts";
+import type { Backend } from "../pool/backend.ts";
 import type { ChangeQueue, Difference, Lists, WantedBackends } from "../pool/change_queue.ts";
 import { Membership } from "../pool/membership.ts";
 import { type PoolEvent, ServerPool } from "../pool/server_pool.ts";
@@ -156,6 +157,12 @@ export class PoolControl {
   explain(request: SupposedRequest): Explanation {
     const { strategy, sticky } = this.#config;
     return explain(this.pool, strategy, stickiness(sticky, this.pool, this.#sessions), request);
+  }
+
+  /** The backend that the client of a request has a session with. It may be down. */
+  sessionOf({ client, headers }: SupposedRequest): Backend | undefined {
+    const sessions = stickiness(this.#config.sticky, this.pool, this.#sessions);
+    return sessions?.peek({ client, secure: false, header: (name) => headers[name] });
   }
 
   /** Removes all backends, because the pool has ended. Their requests in flight may end. */

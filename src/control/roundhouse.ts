@@ -152,7 +152,6 @@ export class Roundhouse {
       events: this.#events,
       history: this.#history,
       configInForce: () => this.#reloads.config,
-      explain: (request) => defaultPool.explain(request),
       reload: () => this.reload(),
       moveSplit: async (change) => {
         const moved = await this.#reloads.moveSplit(change);

@@ -71,6 +71,7 @@ export class TestAdmin implements AsyncDisposable {
       membership: new Membership({ pool: this.pool, changes, persist, trial }),
       config: { strategy: { kind: "round-robin" } },
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
+      sessionOf: () => undefined,
     };
     const status = {
       pool: this.pool,
@@ -103,7 +104,6 @@ export class TestAdmin implements AsyncDisposable {
       history: this.history,
       reload: () => Promise.reject(new ConfigError(["config: there is no configuration to read again"])),
       moveSplit: () => Promise.reject(new UnknownEntryError("route: there is none")),
-      explain: defaultPool.explain,
       ...options,
     };
     this.routes = routeTable(all);

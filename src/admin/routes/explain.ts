@@ -1,34 +1,104 @@
-/** The route that says which backend a request would get, and why. */
+/** The route that says which route and which backend a request would get, and why. */
 
 import ipaddr from "ipaddr.js";
-import type { Explanation, SupposedRequest } from "../../balancing/explain.ts";
-import type { Route } from "../guard.ts";
+import type { SupposedRequest } from "../../balancing/explain.ts";
+import { DEFAULT_POOL_NAME } from "../../config/pool_settings.ts";
+import { forwardingSettings, poolSettings } from "../../config/routes/inheritance.ts";
+import type { Config } from "../../config/schema.ts";
+import { explainRoute, type SupposedRoutedRequest } from "../../routing/explain_route.ts";
 import { AdminError } from "../admin_error.ts";
+import { type AdminPools, poolNamed } from "../admin_pool.ts";
+import type { Route } from "../guard.ts";
 import { answerJson } from "../view.ts";
 
 /** What this route asks. */
 export interface ExplainTarget {
-  readonly explain: (request: SupposedRequest) => Explanation;
+  readonly pools: AdminPools;
+  /** As of the last reload, and of the last split that was moved. */
+  readonly configInForce: () => Config;
 }
 
-/** `/explain`. `method` is accepted for completeness; no strategy uses it. */
-export function explainRoutes({ explain }: ExplainTarget): readonly Route[] {
+type Query = Readonly<Record<string, string>>;
+
+/** `/explain`. With `url`, the routes are asked first. With `path`, one pool is asked. */
+export function explainRoutes(target: ExplainTarget): readonly Route[] {
   return [{
     path: "/explain",
     methods: {
       GET: {
-        query: ["method", "path", "ip", "header", "cookie"],
-        answer: (context) => answerJson(explain(supposedRequest(context.get("query")))),
+        query: ["method", "url", "path", "pool", "ip", "header", "cookie"],
+        answer(context) {
+          const query = context.get("query");
+          return answerJson(query["url"] === undefined ? explainPick(query, target) : explainUrl(query, target));
+        },
       },
     },
   }];
 }
 
-function supposedRequest(query: Readonly<Record<string, string>>): SupposedRequest {
-  const { path = "/", ip = "127.0.0.1", header, cookie } = query;
+function explainPick(query: Query, { pools }: ExplainTarget): unknown {
+  const { path = "/", pool = DEFAULT_POOL_NAME } = query;
   if (!path.startsWith("/")) {
     throw new AdminError(400, `path: got ${JSON.stringify(path)}, want a path that begins with /`);
   }
+  return poolNamed(pools, pool).explain(supposedRequest(query, path));
+}
+
+function explainUrl(query: Query, { pools, configInForce }: ExplainTarget): unknown {
+  for (const name of ["path", "pool"]) {
+    if (query[name] !== undefined) throw new AdminError(400, `${name}: got it beside url, want one of them`);
+  }
+  const { method = "GET", url = "" } = query;
+  const { secure, authority, target } = partsOf(url);
+  const asked = supposedRequest(query, target);
+  const supposed: SupposedRequest = { ...asked, headers: { ...asked.headers, host: authority } };
+  const { client, headers } = supposed;
+  const request: SupposedRoutedRequest = {
+    method,
+    secure,
+    authority,
+    target,
+    client,
+    header: (name) => Object.hasOwn(headers, name) ? headers[name] : undefined,
+  };
+  const config = configInForce();
+  const explained = explainRoute(
+    config.routes,
+    request,
+    (name) => pools.get(name)?.sessionOf(supposed) !== undefined,
+  );
+  const { pool, route } = explained;
+  const pick = pool === null ? undefined : pools.get(pool)?.explain(supposed);
+  return {
+    request: { method, url, client },
+    ...explained,
+    settings: pool === null ? null : {
+      ...forwardingSettings(config, route === null ? undefined : [route.key, route.entry]),
+      ...poolSettings(config, pool),
+    },
+    ...pick ??
+      { backend: null, reason: explained.answer?.reason ?? "there is no such pool", strategy: null, backends: [] },
+  };
+}
+
+/** The parts of a URL, as a client would send them. Nothing is normalised, because the spelling may decide. */
+function partsOf(url: string) {
+  const [, scheme = "", authority = "", rest = ""] = /^(https?):\/\/([^/?#@\\\s]+)((?:[/?][^#\s]*)?)$/i.exec(url) ?? [];
+  if (authority === "" || !URL.canParse(`http://${authority}`)) {
+    throw new AdminError(
+      400,
+      `url: got ${JSON.stringify(url.slice(0, 80))}, want http:// or https://, a host and a path`,
+    );
+  }
+  return {
+    secure: scheme.toLowerCase() === "https",
+    authority,
+    target: rest.startsWith("/") ? rest : `/${rest}`,
+  };
+}
+
+function supposedRequest(query: Query, target: string): SupposedRequest {
+  const { ip = "127.0.0.1", header, cookie } = query;
   const headers: Record<string, string> = {};
   if (header !== undefined) {
     const colon = header.indexOf(":");
@@ -36,7 +106,7 @@ function supposedRequest(query: Readonly<Record<string, string>>): SupposedReque
     headers[header.slice(0, colon).trim().toLowerCase()] = header.slice(colon + 1).trim();
   }
   if (cookie !== undefined) headers["cookie"] = cookie;
-  return { client: clientAddress(ip), target: path, headers };
+  return { client: clientAddress(ip), target, headers };
 }
 
 /** An address in the form that requests have: normalised, and an IPv4-mapped IPv6 address as IPv4. */

@@ -4,14 +4,18 @@ import { cpuUsage, memoryUsage } from "node:process";
 import type { Backend } from "../pool/backend.ts";
 import type { AnswerCounts } from "../memory/request_metrics.ts";
 import type { Memory } from "../memory/memory.ts";
+import { OTHER_ROUTES, type RouteCounts, type RouteFigures } from "../memory/route_counts.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import { BACKEND_STATES } from "../memory/setting_cells.ts";
 import { BUCKET_BOUNDS_MS, type Histogram } from "../memory/stripes.ts";
+import { routeLabels } from "../routing/routes.ts";
+import type { ConfigSource } from "./routes/config.ts";
 import type { Facts } from "./routes/status.ts";
 
 /** Where the values come from. */
-export interface MetricsSource {
-  readonly pool: ServerPool;
+export interface MetricsSource extends ConfigSource {
+  /** The pools of the configuration in force. */
+  readonly pools: { all(): readonly { readonly pool: ServerPool }[] };
   /** Has the counts of the process. */
   readonly memory: Memory;
   readonly version: string;
@@ -39,6 +43,9 @@ export interface Family {
   readonly values: readonly Sample[];
 }
 
+/** The label `route` of all routes without counts of their own. A key has a slash. */
+const REST = "other";
+
 /** The label `backend` of responses that roundhouse made itself. */
 const NO_BACKEND = "none";
 
@@ -50,27 +57,31 @@ export function metricFamilies(source: MetricsSource): Family[] {
   return [
     ...answerFamilies(source),
     ...requestFamilies(source),
-    ...backendFamilies(source.pool.backends),
+    ...routeFamilies(source),
+    ...backendFamilies(source),
     ...processFamilies(source),
   ];
 }
 
 /** Requests by backend: statuses, durations and bytes. */
-function answerFamilies({ pool, memory: { metrics }, facts }: MetricsSource): Family[] {
-  const answerers: [string, AnswerCounts][] = pool.backends.map((backend) => [backend.url, metrics.answers(backend)]);
-  answerers.push([NO_BACKEND, metrics.answers(undefined)]);
+function answerFamilies({ pools, memory: { metrics }, facts }: MetricsSource): Family[] {
+  const answerers: [Sample["labels"], AnswerCounts][] = backendsOf(pools).map(([labels, backend]) => [
+    labels,
+    metrics.answers(backend),
+  ]);
+  answerers.push([{ backend: NO_BACKEND }, metrics.answers(undefined)]);
   const perAnswerer = (value: (counts: AnswerCounts) => number) =>
-    answerers.map(([backend, counts]) => ({ labels: { backend }, value: value(counts) }));
+    answerers.map(([labels, counts]) => ({ labels, value: value(counts) }));
   const families = [
     counter(
       "roundhouse_requests_total",
       "Requests that have ended, by backend and class of status; backend none: answered by roundhouse itself.",
-      answerers.flatMap(([backend, { byClass }]) => byClassSamples(backend, byClass)),
+      answerers.flatMap(([labels, { byClass }]) => byClassSamples(labels, byClass)),
     ),
     histogram(
       "roundhouse_request_duration_seconds",
       "Time from the head of a request to the end of its response, without tunnels.",
-      answerers.map(([backend, { durations }]) => [{ backend }, durations]),
+      answerers.map(([labels, { durations }]) => [labels, durations]),
     ),
     counter(
       "roundhouse_request_body_bytes_total",
@@ -84,11 +95,58 @@ function answerFamilies({ pool, memory: { metrics }, facts }: MetricsSource): Fa
   return [...families, counter("roundhouse_response_body_bytes_total", help, perAnswerer(({ bytesOut }) => bytesOut))];
 }
 
-function byClassSamples(backend: string, byClass: readonly number[]): Sample[] {
+function byClassSamples(labels: Sample["labels"], byClass: readonly number[]): Sample[] {
   return byClass.flatMap((value, index) => {
     const digit = index + 1;
-    return value > 0 || USUAL_CLASSES.has(digit) ? [{ labels: { backend, code: `${digit}xx` }, value }] : [];
+    return value > 0 || USUAL_CLASSES.has(digit) ? [{ labels: { ...labels, code: `${digit}xx` }, value }] : [];
   });
+}
+
+/** Each backend with the labels of its series. */
+function backendsOf(pools: MetricsSource["pools"]): [Sample["labels"], Backend][] {
+  return pools.all().flatMap(({ pool: { name, backends } }) =>
+    backends.map((backend): [Sample["labels"], Backend] => [{ backend: backend.url, pool: name }, backend])
+  );
+}
+
+/** Requests by route, if there are routes, and failures by pool. */
+function routeFamilies({ pools, configInForce, memory }: MetricsSource): Family[] {
+  const failures = counter(
+    "roundhouse_pool_requests_failed_total",
+    "Requests to a pool that roundhouse answered with 5xx itself, or had to cut.",
+    pools.all().map(({ pool: { name, shared } }) => ({ labels: { pool: name }, value: shared.counts.sums().failed })),
+  );
+  const { routes } = configInForce();
+  if (routes === null) return [failures];
+  const figures = routeSeries(memory.routes, routeLabels(routes));
+  return [
+    failures,
+    counter(
+      "roundhouse_route_requests_total",
+      "Requests that have ended, by route and class of status.",
+      figures.flatMap(([labels, { byClass }]) => byClassSamples(labels, byClass)),
+    ),
+    histogram(
+      "roundhouse_route_duration_seconds",
+      "Time from the head of a request to the end of its response by route, without tunnels.",
+      figures.map(([labels, { durations }]) => [labels, durations]),
+    ),
+  ];
+}
+
+/** One series for each label that has counts of its own, and one for all others if there are any. */
+function routeSeries(counts: RouteCounts, labels: readonly string[]): [Sample["labels"], RouteFigures][] {
+  const places = counts.find(labels);
+  const own = new Map(labels.flatMap((label, index) => {
+    const place = places[index];
+    return place === undefined || place === OTHER_ROUTES ? [] : [[label, place]];
+  }));
+  const series = Array.from(
+    own,
+    ([route, place]): [Sample["labels"], RouteFigures] => [{ route }, counts.figures(place)],
+  );
+  if (places.includes(OTHER_ROUTES)) series.push([{ route: REST }, counts.figures(OTHER_ROUTES)]);
+  return series;
 }
 
 /** Totals of requests, errors, retries, queue and sessions. */
@@ -137,20 +195,21 @@ function isTold({ labels: { reason }, value }: Sample): boolean {
 }
 
 /** What `GET /status` shows of each backend, in numbers. */
-function backendFamilies(backends: readonly Backend[]): Family[] {
+function backendFamilies({ pools }: MetricsSource): Family[] {
+  const backends = backendsOf(pools);
   const each = (value: (backend: Backend) => number | null): Sample[] =>
-    backends.flatMap((backend) => {
+    backends.flatMap(([labels, backend]) => {
       const shown = value(backend);
-      return shown === null ? [] : [{ labels: { backend: backend.url }, value: shown }];
+      return shown === null ? [] : [{ labels, value: shown }];
     });
-  const named = (name: string) => `roundhouse_backend_${name}`;
   return [
+    ...backendCounters(backends),
     gauge(named("up"), "Whether checks and requests show the backend to be healthy.", each(({ alive }) => +alive)),
     gauge(
       named("state"),
       "1 for the state that the operator has asked for.",
-      backends.flatMap(({ url, state: now }) =>
-        BACKEND_STATES.map((state) => ({ labels: { backend: url, state }, value: +(state === now) }))
+      backends.flatMap(([labels, { state: now }]) =>
+        BACKEND_STATES.map((state) => ({ labels: { ...labels, state }, value: +(state === now) }))
       ),
     ),
     gauge(named("weight"), "Weight as configured.", each(({ weight }) => weight)),
@@ -160,19 +219,10 @@ function backendFamilies(backends: readonly Backend[]): Family[] {
       "The limit of requests in flight, if there is one.",
       each((it) => it.maxConnections),
     ),
-    counter(named("attempts_total"), "Requests sent to the backend, retries included.", each((it) => it.totalRequests)),
-    counter(named("failures_total"), "Attempts that failed because of the backend.", each((it) => it.totalFailures)),
     gauge(
       named("latency_seconds"),
       "Recent time until the head of the response; a slow response raises it at once.",
       each(({ latencyMs }) => latencyMs === null ? null : latencyMs / 1000),
-    ),
-    counter(
-      named("health_checks_total"),
-      "Health checks, by result.",
-      backends.flatMap(({ url, checks }) =>
-        Object.entries(checks).map(([result, value]) => ({ labels: { backend: url, result }, value }))
-      ),
     ),
     gauge(
       named("last_check_duration_seconds"),
@@ -180,6 +230,34 @@ function backendFamilies(backends: readonly Backend[]): Family[] {
       each(({ lastCheck }) => lastCheck === null ? null : lastCheck.durationMs / 1000),
     ),
   ];
+}
+
+/** What has happened at each backend so far. */
+function backendCounters(backends: readonly [Sample["labels"], Backend][]): Family[] {
+  const each = (value: (backend: Backend) => number): Sample[] =>
+    backends.map(([labels, backend]) => ({ labels, value: value(backend) }));
+  return [
+    counter(named("attempts_total"), "Requests sent to the backend, retries included.", each((it) => it.totalRequests)),
+    counter(named("failures_total"), "Attempts that failed because of the backend.", each((it) => it.totalFailures)),
+    counter(
+      named("responses_total"),
+      "Answers to attempts, by class of status.",
+      backends.flatMap(([labels, { responses }]) =>
+        Object.entries(responses).map(([code, value]) => ({ labels: { ...labels, code }, value }))
+      ),
+    ),
+    counter(
+      named("health_checks_total"),
+      "Health checks, by result.",
+      backends.flatMap(([labels, { checks }]) =>
+        Object.entries(checks).map(([result, value]) => ({ labels: { ...labels, result }, value }))
+      ),
+    ),
+  ];
+}
+
+function named(name: string): string {
+  return `roundhouse_backend_${name}`;
 }
 
 /** The process, with the names that the client libraries of Prometheus use. */

@@ -20,6 +20,7 @@ import {
 } from "./guard.ts";
 import type { MetricsSource } from "./metrics.ts";
 import { AdminError, problemResponse } from "./admin_error.ts";
+import type { AdminPools } from "./admin_pool.ts";
 import { backendRoutes, type BackendsTarget } from "./routes/backends.ts";
 import { configRoutes, type ConfigSource } from "./routes/config.ts";
 import { dashboardRoutes } from "./routes/dashboard.ts";
@@ -43,6 +44,7 @@ export interface AdminOptions
     MetricsSource,
     ReloadTarget,
     RoutesTarget {
+  readonly pools: AdminPools;
   readonly config: Config["admin"];
   readonly pool: ServerPool;
   readonly log: Log;

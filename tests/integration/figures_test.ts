@@ -3,8 +3,12 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ConfigFile } from "../../src/config/schema.ts";
 import { HttpBackend } from "../support/http_backend.ts";
+import { Scrape } from "../support/prometheus.ts";
 import { TestProxy } from "../support/proxy.ts";
 import { waitFor } from "../support/wait.ts";
+
+/** A name that would break the text of the metrics if it were not escaped. */
+const POSTS = 'the "posts" \\n } 1';
 
 /** The counts of a route: all requests, by class of status, failed ones. */
 function countsOf({ roundhouse: { memory: { routes } } }: TestProxy, label: string) {
@@ -33,7 +37,7 @@ for (const engine of ["fetch", "wire"] as const) {
         "*/app/*": "default",
         "*/old/*": { redirect: "http://x{uri}" },
         "*/two/*": [
-          { name: "posts", when: { method: "POST" }, pool: "default" },
+          { name: POSTS, when: { method: "POST" }, pool: "default" },
           { respond: { status: 503, body: "closed" } },
         ],
       };
@@ -49,10 +53,15 @@ for (const engine of ["fetch", "wire"] as const) {
       const app = { "2xx": 2, "4xx": 1, "5xx": 1, failed: 0, isTimed: true };
       assertEquals(countsOf(proxy, "*/app/*"), app);
       assertEquals(countsOf(proxy, "*/old/*"), { "3xx": 1, failed: 0, isTimed: true });
-      assertEquals(countsOf(proxy, "*/two/* posts"), { failed: 0, isTimed: false });
+      assertEquals(countsOf(proxy, `*/two/* ${POSTS}`), { failed: 0, isTimed: false });
       assertEquals(countsOf(proxy, "*/two/* #1"), { "5xx": 1, failed: 0, isTimed: true });
       const { pool, roundhouse: { memory } } = proxy;
       assertEquals(pool.shared.counts.sums(), { requests: 4, failed: 0, "4xx": 1, "5xx": 1 });
+      const scrape = new Scrape(await (await fetch(`${proxy.adminUrl}/metrics`)).text());
+      const posts = { route: `*/two/* ${POSTS}`, code: "2xx" };
+      assertEquals(scrape.values("roundhouse_route_requests_total", posts), [0]);
+      assertEquals(scrape.values("roundhouse_route_requests_total", { route: "*/app/*" }), [2, 0, 1, 1]);
+      assertEquals(scrape.values("roundhouse_backend_up", { pool: "default", backend: backend.url }), [1]);
       assertEquals(memory.elsewhere.sums(), { requests: 3, failed: 0, "4xx": 1, "5xx": 1 });
 
       delete routes["*/old/*"];

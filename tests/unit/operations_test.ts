@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { metricFamilies } from "../../src/admin/metrics.ts";
+import { configSchema } from "../../src/config/schema.ts";
 import { ERROR_CODES } from "../../src/errors.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { Memory } from "../../src/memory/memory.ts";
@@ -13,7 +14,8 @@ const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 const memory = Memory.allocate();
 
 const families = metricFamilies({
-  pool: new ServerPool(memory.pool(0)),
+  pools: { all: () => [{ pool: new ServerPool(memory.pool(0)) }] },
+  configInForce: () => configSchema.parse({ routes: { "*/*": "default" } }),
   memory,
   version: "",
   startedAt: new Date(),

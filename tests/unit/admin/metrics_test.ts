@@ -1,18 +1,26 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { metricFamilies, type MetricsSource } from "../../../src/admin/metrics.ts";
+import { type ConfigFile, configSchema } from "../../../src/config/schema.ts";
 import type { Facts } from "../../../src/admin/routes/status.ts";
 import { ServerPool } from "../../../src/pool/server_pool.ts";
 import { Memory } from "../../../src/memory/memory.ts";
+import { ROUTES } from "../../../src/memory/slots.ts";
 import { backendSpec } from "../../support/pool.ts";
 import { Scrape } from "../../support/prometheus.ts";
 
 const A = "http://a";
+/** The labels of its series. */
+const A_SHOWN = `${A} default`;
 
-function sourceOf(engine: Facts["engine"] = "wire"): MetricsSource {
+function sourceOf(
+  { engine = "wire", routes }: { engine?: Facts["engine"]; routes?: ConfigFile["routes"] } = {},
+): MetricsSource & { readonly pool: ServerPool } {
   const memory = Memory.allocate();
   const pool = new ServerPool(memory.pool(0));
   const facts = () => ({ strategy: "round-robin", engine, workers: 2 });
-  const source = { pool, memory, version: "1", startedAt: new Date(0), facts };
+  const config = configSchema.parse({ routes });
+  const shown = { pools: { all: () => [{ pool }] }, configInForce: () => config };
+  const source = { ...shown, pool, memory, version: "1", startedAt: new Date(0), facts };
   pool.add(backendSpec(A), "");
   return { ...source, workerRestarts: () => 7 };
 }
@@ -31,19 +39,22 @@ Deno.test("metricFamilies() shows who answered how, in classes, with the usual o
   source.memory.metrics.countRequest({ ...count, backend, status: 204 });
   source.memory.metrics.countRequest({ ...count, backend: undefined, status: 503 });
   assertEquals(samples(source, "roundhouse_requests_total"), [
-    ...[["http://a 1xx", 1], ["http://a 2xx", 1], ["http://a 3xx", 0], ["http://a 4xx", 0], ["http://a 5xx", 0]],
+    ...[[`${A_SHOWN} 1xx`, 1], [`${A_SHOWN} 2xx`, 1], [`${A_SHOWN} 3xx`, 0], [`${A_SHOWN} 4xx`, 0], [
+      `${A_SHOWN} 5xx`,
+      0,
+    ]],
     ...[["none 2xx", 0], ["none 3xx", 0], ["none 4xx", 0], ["none 5xx", 1]],
   ] as [string, number][]);
   const durations = samples(source, "roundhouse_request_duration_seconds") ?? [];
-  const [below, within, sum, counted] = ["http://a 1", "http://a 2.5"].map((name) =>
+  const [below, within, sum, counted] = [`${A_SHOWN} 1`, `${A_SHOWN} 2.5`].map((name) =>
     durations.find(([at]) => at === name)
   )
     .concat(durations.slice(16, 18));
-  assertEquals([below?.[1], within?.[1], sum, counted], [0, 1, [A, 2], [A, 1]]);
-  assertEquals(samples(source, "roundhouse_request_body_bytes_total"), [[A, 6], ["none", 3]]);
-  assertEquals(samples(source, "roundhouse_response_body_bytes_total"), [[A, 10], ["none", 5]]);
+  assertEquals([below?.[1], within?.[1], sum, counted], [0, 1, [A_SHOWN, 2], [A_SHOWN, 1]]);
+  assertEquals(samples(source, "roundhouse_request_body_bytes_total"), [[A_SHOWN, 6], ["none", 3]]);
+  assertEquals(samples(source, "roundhouse_response_body_bytes_total"), [[A_SHOWN, 10], ["none", 5]]);
   // Under `fetch` most bodies are not counted.
-  assertEquals(samples(sourceOf("fetch"), "roundhouse_response_body_bytes_total"), undefined);
+  assertEquals(samples(sourceOf({ engine: "fetch" }), "roundhouse_response_body_bytes_total"), undefined);
 });
 
 Deno.test("metricFamilies() shows each backend as GET /status does", () => {
@@ -52,7 +63,7 @@ Deno.test("metricFamilies() shows each backend as GET /status does", () => {
   const [backend] = pool.backends;
   if (backend === undefined) throw new Error("no backend");
   const one = (name: string) => samples(source, `roundhouse_backend_${name}`);
-  assertEquals([one("up"), one("max_connections"), one("latency_seconds")], [[[A, 1]], [], []]);
+  assertEquals([one("up"), one("max_connections"), one("latency_seconds")], [[[A_SHOWN, 1]], [], []]);
   pool.setUp(backend, false, "");
   pool.update(backend, { weight: 5, maxConnections: 9, state: "draining" }, "");
   const lease = backend.lease();
@@ -60,12 +71,17 @@ Deno.test("metricFamilies() shows each backend as GET /status does", () => {
   backend.countFailure();
   backend.checks.failed += 3;
   backend.lastCheck = { at: "", ok: false, status: null, durationMs: 4, error: "" };
-  const states = [["http://a active", 0], ["http://a draining", 1], ["http://a disabled", 0]] as [string, number][];
-  assertEquals([one("up"), one("state"), one("weight")], [[[A, 0]], states, [[A, 5]]]);
-  assertEquals([one("current_connections"), one("max_connections")], [[[A, 1]], [[A, 9]]]);
-  assertEquals([one("attempts_total"), one("failures_total")], [[[A, 1]], [[A, 1]]]);
-  assertEquals([one("latency_seconds"), one("last_check_duration_seconds")], [[[A, 0.25]], [[A, 0.004]]]);
-  assertEquals(one("health_checks_total"), [["http://a passed", 0], ["http://a failed", 3]]);
+  const states = [[`${A_SHOWN} active`, 0], [`${A_SHOWN} draining`, 1], [`${A_SHOWN} disabled`, 0]] as [
+    string,
+    number,
+  ][];
+  assertEquals([one("up"), one("state"), one("weight")], [[[A_SHOWN, 0]], states, [[A_SHOWN, 5]]]);
+  assertEquals([one("current_connections"), one("max_connections")], [[[A_SHOWN, 1]], [[A_SHOWN, 9]]]);
+  assertEquals([one("attempts_total"), one("failures_total")], [[[A_SHOWN, 1]], [[A_SHOWN, 1]]]);
+  assertEquals([one("latency_seconds"), one("last_check_duration_seconds")], [[[A_SHOWN, 0.25]], [[A_SHOWN, 0.004]]]);
+  assertEquals(one("health_checks_total"), [[`${A_SHOWN} passed`, 0], [`${A_SHOWN} failed`, 3]]);
+  const responses = [[`${A_SHOWN} 2xx`, 1], [`${A_SHOWN} 3xx`, 0], [`${A_SHOWN} 4xx`, 0], [`${A_SHOWN} 5xx`, 0]];
+  assertEquals(one("responses_total"), responses as [string, number][]);
   lease?.release();
 });
 
@@ -90,6 +106,26 @@ Deno.test("metricFamilies() shows what went wrong, was retried, waited and stuck
   assertEquals([value("workers"), value("worker_restarts_total")], [[["", 2]], [["", 7]]]);
   assertEquals(value("build_info"), [["1 wire round-robin", 1]]);
   assertEquals(samples(source, "process_start_time_seconds"), [["", 0]]);
+});
+
+Deno.test("metricFamilies() shows each route that has a place of its own, and the others together", () => {
+  assertEquals(samples(sourceOf(), "roundhouse_route_requests_total"), undefined, "without routes");
+  const keys = Array.from({ length: ROUTES + 1 }, (_, index) => `h${index}/*`);
+  const routes = Object.fromEntries(keys.map((key) => [key, "default"]));
+  const source = sourceOf({ routes });
+  const { memory, pool } = source;
+  memory.routes.assign(keys);
+  const places = memory.routes.find(keys);
+  const count = { failed: false, durationMs: 2000 };
+  for (const place of [places[0], places[0], places[ROUTES]]) {
+    if (place !== undefined) memory.routes.count(place, { ...count, status: place === places[0] ? 404 : 200 });
+  }
+  const requests = samples(source, "roundhouse_route_requests_total")?.filter(([, value]) => value > 0);
+  assertEquals(requests, [["h0/* 4xx", 2], ["other 2xx", 1]]);
+  const durations = samples(source, "roundhouse_route_duration_seconds")?.filter(([, value]) => value > 0);
+  assertEquals(durations?.slice(0, 2), [["h0/* 2.5", 2], ["h0/* 5", 2]]);
+  pool.shared.counts.count(503, true);
+  assertEquals(samples(source, "roundhouse_pool_requests_failed_total"), [["default", 1]]);
 });
 
 Deno.test("the tests' own reader of the text format refuses what Prometheus would, or would frown at", () => {

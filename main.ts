@@ -8,6 +8,7 @@ import { writeOut } from "./src/cli/output.ts";
 import { describeConfig } from "./src/config/describe.ts";
 import { LiveConfig } from "./src/config/live_config.ts";
 import { namedSource, STANDARD_INPUT } from "./src/config/load.ts";
+import { describeRoutes } from "./src/config/routes/describe.ts";
 import { jsonSchema } from "./src/config/schema.ts";
 import { ConfigError, messageOf, UsageError } from "./src/errors.ts";
 import { type Log, type Logging, setUpLog } from "./src/log.ts";
@@ -48,6 +49,8 @@ async function main(args: readonly string[], signals: Signals): Promise<number> 
       return print(jsonSchema());
     case "check":
       return await check(command, signals);
+    case "routes":
+      return await routes(command, signals);
     case "top":
       return await top(command.adminUrl, signals);
     case "reload":
@@ -80,6 +83,14 @@ async function check(command: ConfiguredCommand, signals: Signals): Promise<numb
   const doubts = checkCertificateFiles(config, new Date());
   for (const warning of [...warnings, ...doubts]) console.error(`warning: ${warning}`);
   return print(describeConfig(config).join("\n") + "\n");
+}
+
+async function routes(command: ConfiguredCommand, signals: Signals): Promise<number> {
+  const live = await load(command, signals);
+  if (live === undefined) return 1;
+  const { routes } = live.started.config;
+  const lines = routes === null ? ["no routes: every request goes to the pool default"] : describeRoutes(routes);
+  return print(lines.map((line) => `${line}\n`).join(""));
 }
 
 /** The admin API that a command is a client of. A signal ends its calls. */

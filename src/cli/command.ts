@@ -10,7 +10,7 @@ import { choicesOf, COMMON_FLAGS, DEFAULT_ADMIN_URL, type Flag, FLAGS, isChoice 
 /** What to do. */
 export type Command =
   | {
-    readonly kind: "run" | "check";
+    readonly kind: "run" | "check" | "routes";
     readonly configPath: string | undefined;
     readonly overrides: Overrides;
     /** Reload when the file changes. */
@@ -70,6 +70,7 @@ function commandFrom(name: CommandName, flags: Flags): Command {
       return { kind: name, adminUrl: adminUrlFrom(flags) };
     case "run":
     case "check":
+    case "routes":
       return {
         kind: name,
         configPath: textFlag(flags, "config"),

@@ -42,6 +42,14 @@ export const COMMANDS = {
       { line: "roundhouse check -c - < roundhouse.json", about: "the same from standard input" },
     ],
   },
+  routes: {
+    usage: "roundhouse routes [OPTIONS]",
+    about: "print the routes in the order in which they are matched",
+    flags: CONFIG_FLAGS,
+    examples: [
+      { line: "roundhouse routes -c roundhouse.json", about: "key, number of the entry, where it leads, and when" },
+    ],
+  },
   schema: {
     usage: "roundhouse schema",
     about: "print the JSON Schema of the configuration file",

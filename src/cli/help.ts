@@ -36,7 +36,7 @@ function wholeHelp(): string {
     row("  help", "print this text; help COMMAND prints that of a command", 14),
     row("  version", "print the version", 14),
     "",
-    "Options of run and check:",
+    "Options of run, check and routes:",
     ...CONFIG_FLAGS.map(flagRow),
     "",
     "Options of top, reload and ready:",

@@ -2,16 +2,17 @@
 import { checkedPath, passingStatuses } from "./checked.ts";
 import { formatStatuses, formatStrategy } from "./fields.ts";
 import type { BackendSpec, Config, HealthConfig } from "./schema.ts";
+import type { PoolSettings } from "./pool_settings.ts";
+import { describeRoutes } from "./routes/describe.ts";
 import { formatDuration, formatSize } from "./units.ts";
 
 /** What a configuration means, for people: a few short lines, without secrets. */
 export function describeConfig(config: Config): string[] {
   const { proxy, admin, timeouts, retries, log } = config;
-  const lines: readonly (readonly [string, string])[] = [
+  const lines: readonly Line[] = [
     ["proxy", listenUrl(proxy.tls === null ? "http" : "https", proxy.host, proxy.port)],
     ["admin", `${listenUrl("http", admin.host, admin.port)}, ${admin.token === null ? "no token" : "with a token"}`],
-    ["backends", config.backends.length === 0 ? "none" : String(config.backends.length)],
-    ...config.backends.map((backend) => ["", describeBackend(backend)] as const),
+    ...listed("backends", config.backends.map(describeBackend)),
     ["strategy", describeStrategy(config)],
     ["engine", `${config.engine}, ${proxy.workers === "auto" ? "a worker per core" : count(proxy.workers, "worker")}`],
     ["health", describeHealth(config.health)],
@@ -27,6 +28,8 @@ export function describeConfig(config: Config): string[] {
     ],
     ["body size", proxy.maxBodyBytes === null ? "unlimited" : `at most ${formatSize(proxy.maxBodyBytes)}`],
     ["log", `${log.level} and up as ${log.format}${describeAccess(log.access)}`],
+    ...Object.entries(config.pools).flatMap(([name, pool]) => describePool(name, pool)),
+    ...config.routes === null ? [] : listed("routes", describeRoutes(config.routes)),
   ];
   return lines.map(([name, text]) => `${name.padEnd(9)}  ${text}`);
 }
@@ -34,6 +37,22 @@ export function describeConfig(config: Config): string[] {
 function describeAccess(access: Config["log"]["access"]): string {
   if (access === false) return "";
   return access === "combined" ? ", each request in the Combined Log Format" : ", each request";
+}
+
+type Line = readonly [name: string, text: string];
+
+/** How many there are, and a line for each. */
+function listed(name: string, lines: readonly string[]): Line[] {
+  return [[name, lines.length === 0 ? "none" : String(lines.length)], ...lines.map((line): Line => ["", line])];
+}
+
+function describePool(name: string, pool: PoolSettings): Line[] {
+  return [
+    ["pool", name],
+    ...listed("backends", pool.backends.map(describeBackend)),
+    ["strategy", describeStrategy(pool)],
+    ["health", describeHealth(pool.health)],
+  ];
 }
 
 function listenUrl(scheme: string, host: string, port: number): string {
@@ -50,7 +69,7 @@ function describeBackend({ url, weight, maxConnections, backup, tls }: BackendSp
   return parts.join(", ");
 }
 
-function describeStrategy({ strategy, sticky }: Config): string {
+function describeStrategy({ strategy, sticky }: PoolSettings): string {
   if (sticky === null) return formatStrategy(strategy);
   const by = sticky.by === "cookie" ? `cookie ${sticky.cookie}` : "client address";
   return `${formatStrategy(strategy)}, sticky by ${by} for ${formatDuration(sticky.timeoutMs)}`;

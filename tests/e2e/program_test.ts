@@ -268,7 +268,7 @@ Deno.test("wrong use exits 2 and says what is wrong", async () => {
   }
 });
 
-Deno.test("--help, --version, schema and check print to standard output and exit 0", async () => {
+Deno.test("--help, --version, schema, check and routes print to standard output and exit 0", async () => {
   assertMatch((await runProgram(["--help"])).stdout, /Usage:/);
   assertMatch((await runProgram(["--version"])).stdout, /^roundhouse \d+\.\d+\.\d+( \(.+\))?\n$/);
   const schema = await runProgram(["schema"]);
@@ -276,6 +276,10 @@ Deno.test("--help, --version, schema and check print to standard output and exit
   const check = await runProgram(["check", "-c", "-"], { stdin: `{ "backends": ["http://127.0.0.1:9001"] }` });
   assertEquals([check.code, check.stderr], [0, ""]);
   assertStringIncludes(check.stdout, "http://127.0.0.1:9001");
+  const file = `{ "backends": ["http://a"], "routes": { "*/*": { "respond": 404 }, "a.example/*": "default" } }`;
+  const routes = await runProgram(["routes", "-c", "-"], { stdin: file });
+  assertEquals([routes.code, routes.stderr], [0, ""]);
+  assertEquals(routes.stdout, "a.example/*  0  default\n*/*          0  respond 404\n");
 });
 
 Deno.test("a port that is in use is one line and status 1, for a second roundhouse too", async () => {

@@ -4,7 +4,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { type Command, parseCommand } from "../../../src/cli/command.ts";
 import { UsageError } from "../../../src/errors.ts";
 
-type Run = Extract<Command, { kind: "run" | "check" }>;
+type Run = Extract<Command, { readonly overrides: unknown }>;
 
 function run(...args: string[]): Run {
   return parseCommand(args) as Run;
@@ -14,6 +14,7 @@ Deno.test("parseCommand() takes run for granted, and reads options before and af
   assertEquals(run().kind, "run");
   assertEquals(run("-p", "80", "check").kind, "check");
   assertEquals(run("check", "-p", "80").overrides, { port: 80 });
+  assertEquals(run("routes", "-c", "a.json").kind, "routes");
   assertEquals(run("-c", "a.json", "--watch-config"), {
     kind: "run",
     configPath: "a.json",
@@ -66,6 +67,7 @@ Deno.test("parseCommand() finds the help and the version in every spelling", () 
 Deno.test("parseCommand() names the nearest command, option and value", () => {
   const wrong: [args: string[], message: string][] = [
     [["chek"], "unknown command chek; did you mean check?"],
+    [["route"], "unknown command route; did you mean routes?"],
     [["help", "tpo"], "unknown command tpo; did you mean top?"],
     [["fly"], "unknown command fly"],
     [["--strategi", "x"], "unknown option --strategi; did you mean --strategy?"],

@@ -12,6 +12,8 @@ import { testRefusals } from "./refusals.ts";
 import { testRequests } from "./requests.ts";
 import { testResponses } from "./responses.ts";
 import { testRetries } from "./retries.ts";
+import { testRouteRules } from "./route_rules.ts";
+import { testRoutes } from "./routes.ts";
 import { testSmuggling } from "./smuggling.ts";
 import { testTimeouts } from "./timeouts.ts";
 import { testUpgrades } from "./upgrades.ts";
@@ -32,4 +34,6 @@ export function testConformance(engine: EngineUnderTest): void {
   testUpgrades(engine);
   testLeaving(engine);
   testCounts(engine);
+  testRoutes(engine);
+  testRouteRules(engine);
 }

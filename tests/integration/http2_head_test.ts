@@ -84,3 +84,39 @@ Deno.test("HTTP/2: the connection decides on the scheme, and :authority on the h
   assertEquals(backend.requests.length, before);
   await proxy.idle();
 });
+
+Deno.test("HTTP/2: routes go by :authority, and by :path as it was sent", async () => {
+  using directory = new TemporaryDirectory();
+  const authority = await makeAuthority();
+  const tls = directory.writePair(await makePair({ authority }));
+  await using api = new RecordingBackend();
+  await using shop = new RecordingBackend();
+  await using proxy = await TestProxy.start({
+    engine: "fetch",
+    proxy: { tls },
+    pools: { api: { backends: [api.url] }, shop: { backends: [shop.url] } },
+    routes: {
+      "api.example/*": "api",
+      "api.example/admin/*": "shop",
+      "*.shop.example/v1/*": { pool: "shop", stripPrefix: "/v1" },
+      "old.example/*": { redirect: "{scheme}://api.example{uri}" },
+      "closed.example/*": { respond: 404 },
+    },
+  });
+  const ask = (host: string, path: string, ...more: [string, string][]) => {
+    const head: [string, string][] = [[":method", "GET"], [":scheme", "https"], [":path", path], [":authority", host]];
+    return statusOf(proxy.port, authority.cert, [...head, ...more]);
+  };
+  assertEquals([await ask("API.example:443", "/x?y"), api.last.target], [200, "/x?y"]);
+  assertEquals([await ask("a.shop.example", "/v1/x"), shop.last.target], [200, "/x"]);
+  const before = [api.requests.length, shop.requests.length];
+  assertEquals(await ask("a.shop.example", "/x"), 404);
+  assertEquals(await ask("closed.example", "/x"), 404);
+  assertEquals(await ask("api.example", "/x", ["host", "a.shop.example"]), 400);
+  assertEquals(await ask("a.shop.example", "/v1/x", ["host", "api.example"]), 400);
+  for (const path of ["/x/../admin", "/x/..;/admin", "//admin", "/%2e/admin", "/x/..%2fadmin", "/\\admin", "/%00"]) {
+    assertEquals(await ask("api.example", path), 400, path);
+  }
+  assertEquals([api.requests.length, shop.requests.length], before);
+  await proxy.idle();
+});

@@ -82,7 +82,7 @@ export class TestProxy implements AsyncDisposable {
   async idle(): Promise<void> {
     const busy = () => [
       this.roundhouse.memory.requestTotals().active,
-      ...this.backends.map((backend) => backend.currentConnections),
+      ...this.roundhouse.pools.all().flatMap(({ pool }) => pool.backends.map((backend) => backend.currentConnections)),
     ];
     await waitFor(() => busy().every((count) => count === 0), { what: "every count to return to 0" });
     await this.roundhouse.settled(); // workers' log lines take a moment longer

@@ -18,13 +18,13 @@ Deno.test("top, piped: a line a second for each backend; it outlives a restart; 
   await waitFor(() => lines().length >= 2, { what: "two looks", timeoutMs: 30_000 });
   const [time, ...rest] = lines()[0] ?? [];
   assertMatch(time ?? "", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
-  assertEquals([rest[0], rest[1], rest[2], rest[8]], [backend.url, "up", "active", "3"]);
+  assertEquals([rest[0], rest[1], rest[2], rest[3], rest[9]], ["default", backend.url, "up", "active", "3"]);
   assert(!top.stdout.includes("\x1b"));
 
   await first[Symbol.asyncDispose]();
   await waitFor(() => top.stderr.includes("trying again"), { what: "the loss to be told", timeoutMs: 20_000 });
   await using _second = await Program.start(["-b", backend.url, ...PORTS, "--admin-port", new URL(adminUrl).port]);
-  await waitFor(() => lines().at(-1)?.[9] === "0", { what: "the new one's counts", timeoutMs: 20_000 });
+  await waitFor(() => lines().at(-1)?.[10] === "0", { what: "the new one's counts", timeoutMs: 20_000 });
   top.kill("SIGINT");
   assertEquals(await top.ended(), 0);
 });

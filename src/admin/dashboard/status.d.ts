@@ -1,6 +1,11 @@
-/** The object of `GET /status`, for the page's type checks. */
+/** The answers of the admin API, for the type checks of the page and of `roundhouse top`. */
 
 import type { BackendView } from "../view.ts";
 
+/** A backend in the object of `GET /status`. */
 export type BackendStatus = BackendView;
+/** The object of `GET /status`. */
 export type Status = ReturnType<typeof import("../routes/status.ts").statusView>;
+
+/** An entry of the array of `GET /routes`. */
+export type RouteStatus = ReturnType<typeof import("../routes/routes.ts").routesView>[number];

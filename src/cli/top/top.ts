@@ -1,11 +1,14 @@
 /** `roundhouse top`: the pool of a running roundhouse, each second, in a terminal or as plain lines. */
 
 import { History } from "../../admin/dashboard/history.js";
-import type { Status } from "../../admin/dashboard/status.d.ts";
+import type { RouteStatus, Status } from "../../admin/dashboard/status.d.ts";
 import { AdminCallError, type AdminTarget, callAdmin, failureOf } from "../admin_call.ts";
 import { writeOut } from "../output.ts";
 import { Screen } from "./screen.ts";
-import { PLAIN_TITLES, plainLines, screen, type View } from "./table.ts";
+import { screen } from "./lines.ts";
+import { PLAIN_TITLES, plainLines } from "./plain.ts";
+import { RouteRates } from "./routes.ts";
+import { backendsOf, type View } from "./view.ts";
 
 export interface TopOptions extends AdminTarget {
   /** Whether a terminal's colours may be used. */
@@ -30,7 +33,7 @@ interface Output {
  * @throws {AdminCallError} when the first request gets no valid answer, or a later one is refused
  */
 export async function runTop({ hasColour, ...target }: TopOptions): Promise<void> {
-  const first = await fetchStatus(target);
+  const first = await look(target);
   if (first === undefined) return;
   const quit = new AbortController();
   const output = Deno.stdout.isTerminal() ? onScreen(new Screen(hasColour), () => quit.abort()) : asLines();
@@ -44,25 +47,51 @@ export async function runTop({ hasColour, ...target }: TopOptions): Promise<void
   }
 }
 
-/** Shows `first`, then another status each second, until the signal fires. */
-async function watch(target: AdminTarget, first: Status, output: Output): Promise<void> {
+/** What the admin API has answered. */
+interface Look {
+  readonly status: Status;
+  readonly routes: readonly RouteStatus[];
+}
+
+/** Shows `first`, then what there is each second, until the signal fires. */
+async function watch(target: AdminTarget, first: Look, output: Output): Promise<void> {
   const { signal } = target;
   const history = new History();
-  let status: Status | undefined = first;
+  const rates = new RouteRates();
+  let found: Look | undefined = first;
   while (!signal.aborted) {
     const next = pause(EVERY_MS, signal);
-    if (status !== undefined) {
-      history.add(status);
-      output.show({ status, history, now: Date.parse(status.startedAt) + status.uptimeSeconds * 1000 });
+    if (found !== undefined) {
+      const { status } = found;
+      const now = Date.parse(status.startedAt) + status.uptimeSeconds * 1000;
+      history.add({ ...status, backends: backendsOf(status) });
+      output.show({ status, history, now, routes: rates.add(now / 1000, found.routes) });
     }
     await next;
-    status = await fetchStatus(target).catch((error) => {
+    found = await look(target).catch((error) => {
       if (!(error instanceof AdminCallError) || !error.mayPass) throw error;
       history.interrupt();
       output.lost(error.message);
       return undefined;
     });
   }
+}
+
+/**
+ * What there is to show; `undefined` when the signal fires first.
+ *
+ * @throws {AdminCallError}
+ */
+async function look(target: AdminTarget): Promise<Look | undefined> {
+  const [status, routes] = await Promise.all([fetchStatus(target), fetchRoutes(target)]);
+  return status === undefined || routes === undefined ? undefined : { status, routes };
+}
+
+/** The answer of `GET /routes`, under the conditions of `look`. Whatever is wrong, `fetchStatus` says it. */
+async function fetchRoutes(target: AdminTarget): Promise<readonly RouteStatus[] | undefined> {
+  const answer = await callAdmin(target, { method: "GET", path: "routes", withinMs: ANSWER_WITHIN_MS });
+  if (answer === undefined) return undefined;
+  return answer.status === 200 && Array.isArray(answer.body) ? answer.body : [];
 }
 
 /**

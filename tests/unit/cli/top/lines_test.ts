@@ -2,11 +2,14 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { History } from "../../../../src/admin/dashboard/history.js";
-import type { BackendStatus } from "../../../../src/admin/dashboard/status.d.ts";
+import type { BackendStatus, RouteStatus } from "../../../../src/admin/dashboard/status.d.ts";
 import type { Line } from "../../../../src/cli/top/layout.ts";
 import { frame } from "../../../../src/cli/top/screen.ts";
-import { PLAIN_TITLES, plainLines, screen, type View } from "../../../../src/cli/top/table.ts";
-import { backendStatus, status } from "../../../support/status.ts";
+import { screen } from "../../../../src/cli/top/lines.ts";
+import { PLAIN_TITLES, plainLines } from "../../../../src/cli/top/plain.ts";
+import { RouteRates } from "../../../../src/cli/top/routes.ts";
+import { backendsOf, type View } from "../../../../src/cli/top/view.ts";
+import { backendStatus, poolStatus, status } from "../../../support/status.ts";
 
 const AT = "2026-01-01T00:00:30.000Z";
 const DOWN: Partial<BackendStatus> = {
@@ -21,7 +24,7 @@ function view(backends: readonly BackendStatus[], perSecond = 0): View {
   history.add(status(59, backends));
   const latest = status(60, busy, { requests: { total: perSecond * backends.length, active: 2 } });
   history.add(latest);
-  return { status: latest, history, now: Date.parse("2026-01-01T00:01:00.000Z") };
+  return { status: latest, history, routes: [], now: Date.parse("2026-01-01T00:01:00.000Z") };
 }
 
 /** A terminal with room for all columns. */
@@ -60,7 +63,7 @@ Deno.test("screen() has a total of requests a second that is the sum of the rows
     const backends = ["a", "b"].map((id) => backendStatus(id, { totalRequests: total / 2 }));
     history.add(latest = status(60 + second, backends, { requests: { total } }));
   }
-  const lines = texts(screen({ status: latest, history, now: 0 }, WIDE));
+  const lines = texts(screen({ status: latest, history, routes: [], now: 0 }, WIDE));
   assertMatch(lines[1] ?? "", /^70 requests\/s/);
   assertEquals(lines.slice(-2).map((line) => /up +(\S+) /.exec(line)?.[1]), ["35", "35"]);
 });
@@ -111,11 +114,91 @@ Deno.test("plainLines() has one line a backend with as many fields as titles, an
   const a = backendStatus("a", { latencyMs: { ewma: 9, p50: 1.26, p95: 2, p99: 3 } });
   const lines = plainLines(view([a, backendStatus("b", DOWN)], 1));
   assertEquals(lines, [
-    "2026-01-01T00:01:00Z\thttp://a\tup\tactive\t0.5\t1\t0\t1.3\t2\t1\t0\t0\t1\t-",
-    "2026-01-01T00:01:00Z\thttp://b\tdown\tactive\t0.5\t1\t0\t-\t-\t1\t0\t0\t1\tcheck failed: refused, 30 s ago",
+    "2026-01-01T00:01:00Z\tdefault\thttp://a\tup\tactive\t0.5\t1\t0\t1.3\t2\t1\t0\t0\t1\t-",
+    "2026-01-01T00:01:00Z\tdefault\thttp://b\tdown\tactive\t0.5\t1\t0\t-\t-\t1\t0\t0\t1\tcheck failed: refused, 30 s ago",
   ]);
   const fields = PLAIN_TITLES.split("\t").length;
   for (const line of [...lines, ...plainLines(view([]))]) assertEquals(line.split("\t").length, fields);
+});
+
+/** Looks a second apart at two pools and a default pool without a backend; each backend takes 4 requests. */
+function poolsView(api: readonly BackendStatus[]): View {
+  const history = new History();
+  let latest = status(0, []);
+  for (const [second, totalRequests] of [0, 4].entries()) {
+    const pools = {
+      default: poolStatus([]),
+      api: poolStatus(api.map((backend) => ({ ...backend, totalRequests }))),
+      assets: poolStatus([backendStatus("c", { totalRequests })]),
+    };
+    latest = status(59 + second, [], { pools, requests: { total: totalRequests * (api.length + 1) } });
+    history.add({ ...latest, backends: backendsOf(latest) });
+  }
+  return { status: latest, history, routes: [], now: Date.parse("2026-01-01T00:01:00.000Z") };
+}
+
+const BETA: RouteStatus = {
+  route: "*/api/*",
+  entry: 0,
+  name: "beta",
+  to: "api",
+  requests: 10,
+  failed: 0,
+  latencyMs: { p50: 1, p95: 2, p99: 3 },
+};
+const ROUTES: readonly RouteStatus[] = [
+  BETA,
+  { route: "*/api/*", entry: 1, name: null, to: "api 95, assets 5", requests: 0, failed: 1, latencyMs: null },
+  { route: "*/*", entry: 0, name: null, to: "assets", requests: null, failed: null, latencyMs: null },
+];
+
+Deno.test("screen() has the backends in groups by pool, with shares of the pool's traffic, and the routes", () => {
+  const view = poolsView([backendStatus("a"), backendStatus("b")]);
+  const rates = new RouteRates();
+  rates.add(59, ROUTES);
+  const routes = rates.add(60, ROUTES.map((route) => ({ ...route, requests: route.requests && route.requests + 5 })));
+  assertEquals(texts(screen({ ...view, routes }, WIDE)), [
+    "roundhouse 1.2.3  2 pools, engine fetch, 1 worker, up for 1 min",
+    "12 requests/s  0 in flight  0 queued  12 requests  0 failed  0 retried",
+    "",
+    "All pools serve; none of their 3 backends is down",
+    "",
+    "BACKEND   HEALTH  REQ/S  5XX  FAILURES  P50  P95  CONNS  SHARE  REQUESTS  WEIGHT  WHY",
+    "api  round-robin, 2 of 2 up",
+    "http://a  up        4.0    0         0    –    –      0   50 %         4       1  ",
+    "http://b  up        4.0    0         0    –    –      0   50 %         4       1  ",
+    "assets  round-robin, 1 of 1 up",
+    "http://c  up        4.0    0         0    –    –      0  100 %         4       1  ",
+    "",
+    "ROUTE         TO                REQ/S  FAILED     P50     P95  REQUESTS",
+    "*/api/* beta  api                 5.0       0  1.0 ms  2.0 ms        15",
+    "*/api/* #1    api 95, assets 5      0       1       –       –         0",
+    "*/*           assets                –       –       –       –         –",
+  ]);
+});
+
+Deno.test("screen() says which pool is in trouble", () => {
+  const lines = texts(screen(poolsView([backendStatus("a", DOWN), backendStatus("b")]), WIDE));
+  assertEquals(lines.slice(3, 5), ["api: 1 of 2 backends is down", "  http://a  check failed: refused, 30 s ago"]);
+  assertMatch(plainLines(poolsView([backendStatus("a", DOWN)]))[0] ?? "", /Z\tapi\thttp:\/\/a\tdown\t/);
+});
+
+Deno.test("screen() keeps some routes where backends are many, and never has more lines than the terminal", () => {
+  const routes = new RouteRates().add(0, Array.from({ length: 30 }, (_, entry) => ({ ...BETA, entry })));
+  const view = { ...poolsView(Array.from({ length: 30 }, (_, index) => backendStatus(`b${index}`))), routes };
+  const lines = texts(screen(view, { rows: 24, columns: 80 }));
+  assert(lines.length <= 24, `${lines.length} lines`);
+  assertEquals(lines.filter((line) => line.startsWith("… and ")).length, 2);
+  assert(lines.filter((line) => line.startsWith("*/api/*")).length >= 2, lines.join("\n"));
+});
+
+Deno.test("RouteRates: a restart and a new entry have no rate at first", () => {
+  const rates = new RouteRates();
+  rates.add(10, [BETA]);
+  assertEquals(rates.add(12, [{ ...BETA, requests: 30 }]).map(({ perSecond }) => perSecond), [10]);
+  const added = rates.add(14, [{ ...BETA, requests: 30 }, { ...BETA, entry: 1 }]);
+  assertEquals(added.map(({ perSecond, isOneOfMany }) => [perSecond, isOneOfMany]), [[5, true], [null, true]]);
+  assertEquals(rates.add(15, [{ ...BETA, requests: 1 }]).map(({ perSecond }) => perSecond), [null]);
 });
 
 Deno.test("what a backend has said can't move the cursor, break a line or add a field", () => {

@@ -1,0 +1,84 @@
+/** The table of backends, in groups where there are several pools. */
+
+import { formatCount, formatLatency, formatRate, formatShare } from "../../admin/dashboard/format.js";
+import type { BackendStatus } from "../../admin/dashboard/status.d.ts";
+import { healthOf, reasonOf } from "../../admin/dashboard/verdict.js";
+import { printable } from "../admin_call.ts";
+import { type Column, layOut, type Line, type Piece } from "./layout.ts";
+import { type NamedPool, poolsOf, type View } from "./view.ts";
+
+interface Row {
+  readonly backend: BackendStatus;
+  readonly share: number | null;
+  readonly perSecond: number | null;
+  readonly now: number;
+}
+
+const HEALTH_STYLES = { up: "good", down: "bad", draining: "warning", disabled: "faint" } as const;
+
+/** What is left out of a narrow terminal has the lowest numbers. Columns without a number always stay. */
+const COLUMNS: readonly Column<Row>[] = [
+  { title: "BACKEND", keeps: "end", cell: ({ backend }) => ({ text: printable(backend.url), style: "bold" }) },
+  { title: "HEALTH", cell: ({ backend }) => healthCell(backend) },
+  { title: "REQ/S", align: "right", cell: ({ perSecond }) => ({ text: formatRate(perSecond) }) },
+  { title: "5XX", align: "right", cell: ({ backend }) => troubleCell(backend.responses["5xx"]) },
+  { title: "FAILURES", align: "right", cell: ({ backend }) => troubleCell(backend.totalFailures) },
+  { title: "P50", align: "right", goes: 4, cell: ({ backend }) => ({ text: formatLatency(backend.latencyMs.p50) }) },
+  { title: "P95", align: "right", cell: ({ backend }) => ({ text: formatLatency(backend.latencyMs.p95) }) },
+  { title: "CONNS", align: "right", goes: 6, cell: ({ backend }) => ({ text: connections(backend) }) },
+  { title: "SHARE", align: "right", goes: 3, cell: ({ share }) => ({ text: formatShare(share) }) },
+  { title: "REQUESTS", align: "right", goes: 2, cell: ({ backend }) => ({ text: formatCount(backend.totalRequests) }) },
+  { title: "WEIGHT", align: "right", goes: 1, cell: ({ backend }) => ({ text: String(backend.weight) }) },
+  { title: "WHY", goes: 5, keeps: "start", cell: ({ backend, now }) => whyCell(backend, now) },
+];
+
+/** The titles, then a line for each backend; with several pools, a line with its name above those of each. */
+export function backendTable(view: View, room: number): { readonly titles: Line; readonly lines: readonly Line[] } {
+  const pools = poolsOf(view.status);
+  const groups = pools.map((pool) => rowsOf(pool, view));
+  const [titles = [], ...lines] = layOut(COLUMNS, groups.flat(), room);
+  if (pools.length === 1) return { titles, lines };
+  let next = 0;
+  const grouped = pools.flatMap((pool, index) => {
+    const rows = groups[index] ?? [];
+    const own = lines.slice(next, next + rows.length);
+    next += rows.length;
+    return [heading(pool), ...own];
+  });
+  return { titles, lines: grouped };
+}
+
+/** Shares are of the traffic of the pool. */
+function rowsOf({ backends }: NamedPool, { history, now }: View): Row[] {
+  const traffic = history.traffic();
+  const all = backends.reduce((sum, { id }) => sum + (traffic.get(id)?.share ?? 0), 0);
+  return backends.map((backend) => {
+    const { share = null, perSecond = null } = traffic.get(backend.id) ?? {};
+    return { backend, now, perSecond, share: share === null || all === 0 ? null : share / all };
+  });
+}
+
+function heading({ name, strategy, backends }: NamedPool): Line {
+  const up = backends.filter(({ alive }) => alive).length;
+  const facts = backends.length === 0 ? "empty" : `${up} of ${backends.length} up`;
+  return [{ text: printable(name), style: "bold" }, { text: `  ${printable(strategy)}, ${facts}`, style: "faint" }];
+}
+
+function healthCell(backend: BackendStatus): Piece {
+  const { kind } = healthOf(backend);
+  const state = kind === "down" && backend.state !== "active" ? `, ${backend.state}` : "";
+  return { text: `${kind}${state}${backend.backup ? " (backup)" : ""}`, style: HEALTH_STYLES[kind] };
+}
+
+function connections({ currentConnections, maxConnections }: BackendStatus): string {
+  return `${formatCount(currentConnections)}${maxConnections === null ? "" : `/${formatCount(maxConnections)}`}`;
+}
+
+/** A count of something that should not happen. */
+export function troubleCell(count: number): Piece {
+  return { text: formatCount(count), style: count > 0 ? "warning" : "plain" };
+}
+
+function whyCell(backend: BackendStatus, now: number): Piece {
+  return { text: printable(reasonOf(backend, now)), style: backend.alive ? "faint" : "bad" };
+}

@@ -9,11 +9,11 @@
  * other proxies. Programs that are not installed are left out.
  */
 import { comparisonLines } from "./bench/comparison.ts";
+import { measureDecisions } from "./bench/decisions.ts";
 import { Ground, versionsOf } from "./bench/ground.ts";
 import { thisMachine } from "./bench/machine.ts";
 import { type Options, parseOptions, usage } from "./bench/options.ts";
 import { writePage } from "./bench/page.ts";
-import { measurePicks } from "./bench/picks.ts";
 import { type LeftOut, type Result, toJson } from "./bench/results.ts";
 import { unpackRevision } from "./bench/revision.ts";
 import { measureRounds } from "./bench/rounds.ts";
@@ -37,9 +37,9 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
     results.push(...findings.results(scenarios, subjects, versions));
     leftOut.push(...findings.leftOut());
   }
-  if (options.picks) {
-    say("picks: about 10 s");
-    results.push(measurePicks());
+  for (const { name, table } of options.decisions) {
+    say(`${name}: about 10 s`);
+    results.push(measureDecisions(table()));
   }
   if (results.length === 0) throw new Error("there was nothing to measure");
 

@@ -57,6 +57,29 @@ const goals: readonly Goal[] = [
       limit: 0,
       of: { scenario: "failure", subject, key: "misplaced" },
     },
+    {
+      text: `CPU per request, with routes : without, ${subject}`,
+      limit: 1.03,
+      of: { scenario: "routed", subject, key: "ratio" },
+    },
+    {
+      text: `ms to ready with 1,000 pools, ${subject}`,
+      limit: 1_500,
+      of: { scenario: "pools", subject, key: "readyMs" },
+    },
+    { text: `MiB with 1,000 pools, ${subject}`, limit: 250, of: { scenario: "pools", subject, key: "restMiB" } },
+  ]),
+  ...["HOST/PATH", "*.HOST/PATH"].flatMap((subject): Goal[] => [
+    {
+      text: `ns for a look-up of 10 routes, ${subject}`,
+      limit: 300,
+      of: { scenario: "lookups", subject, key: "routes10" },
+    },
+    {
+      text: `ns for a look-up of 10,000 routes, ${subject}`,
+      limit: 500,
+      of: { scenario: "lookups", subject, key: "routes10000" },
+    },
   ]),
 ];
 
@@ -72,11 +95,13 @@ export function goalResults(results: readonly Result[]): GoalResult[] {
 /** A table in Markdown: the goal, the measured value, and by how much the goal was missed. */
 export function goalsTable(results: readonly GoalResult[]): string {
   const rows = results.map(({ text, limit, measured }) => {
-    return `| ${text} | ${number(limit, limit % 1 === 0 ? 0 : 1)} | ${number(measured, 2)} | ${
-      verdict(measured, limit)
-    } |`;
+    return `| ${text} | ${number(limit, decimalsOf(limit))} | ${number(measured, 2)} | ${verdict(measured, limit)} |`;
   });
   return ["| goal | at most | measured | |", "| --- | --: | --: | --- |", ...rows].join("\n");
+}
+
+function decimalsOf(limit: number): number {
+  return String(limit).split(".")[1]?.length ?? 0;
 }
 
 function verdict(measured: number, limit: number): string {

@@ -13,6 +13,8 @@ export interface Setup {
   readonly secure?: boolean;
   /** Health checks and retries. */
   readonly watchful?: boolean;
+  /** How many pools with a route to each; default 0: one pool without routes. roundhouse only. */
+  readonly pools?: number;
   /** The ports of its backends; default: those of the ground. */
   readonly backends?: readonly number[];
   /** Run the built file instead of the sources; roundhouse only. */
@@ -101,6 +103,7 @@ export class Ground implements AsyncDisposable {
       backends: setup.backends ?? this.backends.map((backend) => backend.port),
       certificate: setup.secure === true ? this.certificate : undefined,
       watchful: setup.watchful === true,
+      pools: setup.pools ?? 0,
       built: setup.built === true,
       signal: this.signal,
     });

@@ -1,5 +1,8 @@
 /** The flags of `deno task bench`. */
 import { parseArgs } from "@std/cli/parse-args";
+import type { DecisionTable } from "./decisions.ts";
+import { lookups } from "./lookups.ts";
+import { picks } from "./picks.ts";
 import type { Pace, Scenario } from "./scenario.ts";
 import { scenarios } from "./scenarios/registry.ts";
 import type { Subject } from "./subject.ts";
@@ -8,8 +11,8 @@ import { subjects } from "./subjects/registry.ts";
 /** What to do. */
 export interface Options {
   readonly scenarios: readonly Scenario[];
-  /** Whether to measure what a strategy's choice costs. */
-  readonly picks: boolean;
+  /** What is measured of no proxy, but inside of roundhouse. */
+  readonly decisions: readonly Decisions[];
   readonly subjects: readonly Subject[];
   readonly rounds: number;
   readonly pace: Pace;
@@ -21,9 +24,15 @@ export interface Options {
   readonly ref?: string;
 }
 
-/** What is measured of no proxy, but of the strategies. */
-const picks = { name: "picks" };
-const measurable: readonly { readonly name: string }[] = [...scenarios, picks];
+/** Decisions without any traffic. */
+interface Decisions {
+  /** The name for `--only`. */
+  readonly name: string;
+  readonly table: () => DecisionTable;
+}
+
+const decisions: readonly Decisions[] = [{ name: "picks", table: picks }, { name: "lookups", table: lookups }];
+const measurable: readonly { readonly name: string }[] = [...scenarios, ...decisions];
 
 /** What `--quick` measures when `--only` does not say. */
 const quickNames: readonly string[] = ["small", "64k"];
@@ -85,7 +94,7 @@ export function parseOptions(args: string[]): Options | "help" | Error {
   if (flags.json === "") return new Error("--json wants a file name");
   return {
     scenarios: scenarios.filter((scenario) => wanted.includes(scenario)),
-    picks: wanted.includes(picks),
+    decisions: decisions.filter((one) => wanted.includes(one)),
     subjects: ref === undefined || flags.subjects !== undefined
       ? wantedSubjects
       : wantedSubjects.filter(({ own }) => own),

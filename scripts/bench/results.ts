@@ -21,8 +21,8 @@ export interface Result {
   readonly columns: readonly Column[];
   /** Whether the page has a chart of its first column. */
   readonly chart?: boolean;
-  /** Default: proxies. */
-  readonly rowsAre?: "strategies";
+  /** The title of the first column. Default: rows are proxies with their versions. */
+  readonly rowsAre?: string;
   readonly rows: readonly Row[];
 }
 

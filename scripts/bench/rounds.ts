@@ -20,8 +20,10 @@ export interface Plan {
 export async function measureRounds(plan: Plan, ground: Ground, say: (line: string) => void): Promise<Findings> {
   const findings = new Findings();
   const allRounds = plan.rounds + (plan.warmsUp ? 1 : 0);
-  const total = allRounds * plan.scenarios.length * plan.subjects.length;
-  let secondsLeft = allRounds * plan.subjects.length * sumOfSeconds(plan.scenarios, ground);
+  const takesPart = (scenario: Scenario) => ({ own }: Subject) => own || scenario.ownOnly !== true;
+  const count = (scenario: Scenario) => allRounds * plan.subjects.filter(takesPart(scenario)).length;
+  const total = plan.scenarios.reduce((sum, scenario) => sum + count(scenario), 0);
+  let secondsLeft = plan.scenarios.reduce((sum, one) => sum + count(one) * one.seconds(ground.pace), 0);
   let done = 0;
   say(`${total} measurements, about ${duration(secondsLeft)}`);
 
@@ -29,7 +31,7 @@ export async function measureRounds(plan: Plan, ground: Ground, say: (line: stri
     // The first subject of a round is the last of the next, so that its place does not influence the result.
     const subjects = round % 2 === 1 ? plan.subjects : plan.subjects.toReversed();
     for (const scenario of plan.scenarios) {
-      for (const subject of subjects) {
+      for (const subject of subjects.filter(takesPart(scenario))) {
         done++;
         secondsLeft -= scenario.seconds(ground.pace);
         if (findings.isLeftOut(scenario, subject)) continue;
@@ -53,10 +55,6 @@ export async function measureRounds(plan: Plan, ground: Ground, say: (line: stri
     }
   }
   return findings;
-}
-
-function sumOfSeconds(scenarios: readonly Scenario[], ground: Ground): number {
-  return scenarios.reduce((sum, scenario) => sum + scenario.seconds(ground.pace), 0);
 }
 
 function duration(seconds: number): string {

@@ -32,6 +32,8 @@ export interface Scenario {
   readonly columns: readonly Column[];
   /** Whether the page has a chart of its first column. */
   readonly chart?: boolean;
+  /** Whether only roundhouse takes part. */
+  readonly ownOnly?: boolean;
   /** About how long `measure` takes. */
   seconds(pace: Pace): number;
   /** Throws when the subject can't take part, or when the comparison would be unfair. */

@@ -15,6 +15,8 @@ export interface Site {
   readonly certificate: CertificateFiles | undefined;
   /** Whether it has to notice dead backends by itself, with checks each second where it has any. */
   readonly watchful: boolean;
+  /** How many pools there are beside the usual one, each with a host of its own; roundhouse only. */
+  readonly pools: number;
   /** Whether `program` is roundhouse's built file. */
   readonly built: boolean;
   readonly signal: AbortSignal;

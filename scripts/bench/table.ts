@@ -55,7 +55,7 @@ const wordsShown = 4;
 
 /** Names and versions; all others are figures. */
 function leftColumns({ rowsAre }: Result): number {
-  return rowsAre === "strategies" ? 1 : 2;
+  return rowsAre === undefined ? 2 : 1;
 }
 
 function cells(result: Result): string[][] {
@@ -68,10 +68,10 @@ function cells(result: Result): string[][] {
   ]);
   const rows = lowestFirst(result).map((row) => [
     row.title,
-    ...(result.rowsAre === "strategies" ? [] : [row.version]),
+    ...(result.rowsAre === undefined ? [row.version] : []),
     ...columns.flatMap((column) => figureCells(row, column, yardstick)),
   ]);
-  return [[...(result.rowsAre === "strategies" ? ["strategy"] : ["proxy", "version"]), ...head], ...rows];
+  return [[...(result.rowsAre === undefined ? ["proxy", "version"] : [result.rowsAre]), ...head], ...rows];
 }
 
 function figureCells(row: Row, column: Column, yardstick: Row | undefined): string[] {

@@ -4,7 +4,9 @@ import { manyConnections } from "./connections.ts";
 import { failure } from "./failure.ts";
 import { fixedRate } from "./fixed_rate.ts";
 import { memory } from "./memory.ts";
+import { manyPools } from "./pools.ts";
 import { ready } from "./ready.ts";
+import { routed } from "./routed.ts";
 import { throughput } from "./throughput.ts";
 import { websocket } from "./websocket.ts";
 
@@ -17,4 +19,6 @@ export const scenarios: readonly Scenario[] = [
   memory,
   ready,
   failure,
+  routed,
+  manyPools,
 ];

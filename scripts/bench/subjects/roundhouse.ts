@@ -25,7 +25,8 @@ export function roundhouse(engine: "fetch" | "wire", workers: number, tree?: Sou
   };
 }
 
-function configuration(engine: string, workers: number, { port, backends, certificate, watchful }: Site) {
+function configuration(engine: string, workers: number, site: Site) {
+  const { port, backends, certificate, watchful, pools } = site;
   return {
     proxy: {
       host: "127.0.0.1",
@@ -34,9 +35,27 @@ function configuration(engine: string, workers: number, { port, backends, certif
       ...(certificate === undefined ? {} : { tls: { cert: certificate.cert, key: certificate.key } }),
     },
     admin: { host: "127.0.0.1", port: 0 },
-    backends: backends.map((backend) => `http://127.0.0.1:${backend}`),
+    ...(pools > 0 ? {} : { backends: backends.map((backend) => `http://127.0.0.1:${backend}`) }),
     engine,
-    health: watchful ? { path: "/name", interval: "1s" } : { type: "none" },
+    health: !watchful ? { type: "none" } : pools > 0 ? {} : { path: "/name", interval: "1s" },
     log: { level: "error" },
+    ...(pools > 0 ? poolsAndRoutes(site) : {}),
+  };
+}
+
+/** One pool gets all requests for this machine, and has the usual backends. Each of the others has three of its own. */
+function poolsAndRoutes({ backends, pools }: Site) {
+  const urls = (pool: number) =>
+    Array.from({ length: 3 }, (_, index) => `http://127.0.0.1:${backends[index % backends.length]}/${pool}/${index}`);
+  const others = Array.from({ length: pools - 1 }, (_, index) => index);
+  return {
+    pools: {
+      "this-machine": { backends: backends.map((backend) => `http://127.0.0.1:${backend}`) },
+      ...Object.fromEntries(others.map((pool) => [`pool-${pool}`, { backends: urls(pool) }])),
+    },
+    routes: {
+      "127.0.0.1/*": "this-machine",
+      ...Object.fromEntries(others.map((pool) => [`host-${pool}.example/*`, `pool-${pool}`])),
+    },
   };
 }

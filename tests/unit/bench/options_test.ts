@@ -28,7 +28,8 @@ Deno.test("parseOptions() measures all unless told, and little when in haste", (
   assertEquals(quick.subjects, all.subjects);
   assertEquals([quick.rounds, quick.pace.seconds], [1, 1]);
   assertEquals(names(parsed("--quick", "--only", "post").scenarios), ["post"]);
-  assertEquals([all.picks, quick.picks, parsed("--only", "picks,small").picks], [true, false, true]);
+  assertEquals([names(all.decisions), names(quick.decisions)], [["picks", "lookups"], []]);
+  assertEquals(names(parsed("--only", "picks,small").decisions), ["picks"]);
   assertEquals(parsed("--only", "picks").scenarios, []);
 });
 

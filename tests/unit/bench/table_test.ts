@@ -61,7 +61,7 @@ Deno.test("textTables() shows ratios to HAProxy where it took part, and strategi
   ];
   const compared = { name: "n", title: "T", about: "", columns, rows };
   assertEquals(
-    textTables([compared, { ...compared, rows: rows.slice(1), rowsAre: "strategies" }]),
+    textTables([compared, { ...compared, rows: rows.slice(1), rowsAre: "strategy" }]),
     `T (n)
 proxy    version  CPU µs  × HAProxy
 HAProxy  1            30       1.00

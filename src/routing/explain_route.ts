@@ -61,11 +61,13 @@ export function explainRoute(
   request: SupposedRoutedRequest,
   hasSession: HasSession,
 ): RouteExplanation {
-  const none = { keys: [], keysLeftOut: 0, entries: [], route: null, split: null, answer: null };
+  const none = { keys: [], keysLeftOut: 0, entries: [], route: null };
   if (request.method === "CONNECT" || request.method === "TRACE") {
     return { ...none, ...NOTHING, answer: { status: 405, reason: `${request.method} is refused` } };
   }
-  if (routes === null) return { ...none, pool: DEFAULT_POOL_NAME, target: request.target };
+  if (routes === null) {
+    return { ...none, ...NOTHING, pool: DEFAULT_POOL_NAME, target: request.target, answer: null };
+  }
   const { found, keys } = lookUp(routes, request);
   const looked = {
     ...none,

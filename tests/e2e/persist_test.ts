@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parse } from "jsonc-parser";
+import { HttpBackend } from "../support/http_backend.ts";
 import { Program } from "../support/program.ts";
 
 const FILE = `{
@@ -55,6 +56,51 @@ Deno.test("changes through the API are in the file, with its comments, and in fo
     await using again = await Program.start(["-c", path], { env });
     assertEquals(await backendsOf(again), [["http://127.0.0.1:9002", 7], ["http://127.0.0.1:9003", 5]]);
   });
+});
+
+Deno.test("deployments and splits are in the file, with its comments, and in force after a restart", async () => {
+  await using one = HttpBackend.named("one");
+  await using two = HttpBackend.named("two");
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/roundhouse.json`;
+  await Deno.writeTextFile(
+    path,
+    `{
+  "proxy": { "host": "127.0.0.1", "port": 0 },
+  "admin": { "port": 0, "persist": true },
+  "health": { "type": "none" },
+  "backends": ["${one.url}"], // stays
+  "pools": {
+    "api": { "backends": ["${one.url}"] }
+  },
+  "routes": { "*/*": { "pool": { "default": 1, "api": 0 } /* a canary */ } }
+}
+`,
+  );
+  const change = async (program: Program, method: string, target: string, body: unknown) => {
+    const request = { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+    const response = await fetch(`${program.adminUrl}${target}`, request);
+    await response.body?.cancel();
+    return response.status;
+  };
+  const ask = async (program: Program) => await (await fetch(program.url)).text();
+  {
+    await using program = await Program.start(["-c", path]);
+    assertEquals(await ask(program), "one");
+    assertEquals(await change(program, "PUT", "/pools/api/backends", { backends: [two.url] }), 200);
+    assertEquals(
+      await change(program, "PATCH", "/routes", { route: "*/*", entry: 0, pool: { default: 0, api: 1 } }),
+      200,
+    );
+    assertEquals(await ask(program), "two");
+  }
+  const text = await Deno.readTextFile(path);
+  for (const kept of [`"backends": ["${one.url}"], // stays`, "/* a canary */"]) {
+    assertStringIncludes(text, kept);
+  }
+  await using again = await Program.start(["-c", path]);
+  assertEquals(await ask(again), "two");
+  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("changes through the API keep what the operator has edited in the list and not had read yet", async () => {

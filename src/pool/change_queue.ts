@@ -102,7 +102,7 @@ export class Lists {
  *
  * @throws {PoolFullError} when there is not enough
  */
-export function mustHaveRoomFor(all: readonly WantedList[]): void {
+function mustHaveRoomFor(all: readonly WantedList[]): void {
   const [first] = all;
   if (first === undefined) return;
   let [removed, added] = [0, 0];

@@ -2,7 +2,7 @@
 
 import type { BackendSpec } from "../config/schema.ts";
 import type { Backend } from "./backend.ts";
-import { compare, mustHaveRoomFor } from "./change_queue.ts";
+import { compare } from "./change_queue.ts";
 import type { BackendPatch, PoolEvent, ServerPool } from "./server_pool.ts";
 
 /**
@@ -85,11 +85,9 @@ export class Deployment {
 
   /**
    * @param leaving backends whose removal is under way
-   * @throws {PoolFullError} when there is no room
    */
   constructor(pool: ServerPool, options: DeploymentOptions, leaving: Iterable<Backend>) {
     const { specs, abandoned } = options;
-    mustHaveRoomFor([{ pool, specs }]);
     this.#pool = pool;
     this.#options = options;
     const { fresh, gone } = compare({ pool, specs });

@@ -181,7 +181,10 @@ export class Membership {
    */
   async deploy(options: DeploymentOptions): Promise<Deployed> {
     const { specs, reason, drainMs, begun, switched } = options;
-    const deployment = await this.#run(() => this.#beginDeployment(options));
+    const deployment = await this.#run(async (lists) => {
+      await lists.makeRoom([{ pool: this.#pool, specs }]);
+      return this.#beginDeployment(options);
+    });
     const drains: Drain[] = [];
     try {
       begun?.(deployment.fresh);

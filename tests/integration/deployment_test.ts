@@ -232,6 +232,31 @@ Deno.test("a deployment that waits holds up no other change, and a change of the
   assertEquals([urlsOf(proxy), late.served], [[old.url], 0]);
 });
 
+Deno.test("requests that wait for a backend go to the new ones as soon as the pool has switched", async () => {
+  // All are down, and all are full: with both, requests wait, and nothing but the switch ends that.
+  const { backend: full, release } = waitingBackend();
+  await using _full = full;
+  await using new1 = HttpBackend.named("new");
+  for (const [url, queue] of [[REFUSING, { hold: "60s" }], [full.url, { timeout: "60s" }]] as const) {
+    await using proxy = await TestProxy.start({
+      backends: [{ url, maxConnections: 1 }],
+      queue,
+      health: { type: "tcp" },
+    });
+    const first = url === full.url ? fetch(proxy.url).then((response) => response.text()) : undefined;
+    if (first !== undefined) await waitFor(() => full.requests > 0, { what: "the first request" });
+    const waiting = Array.from({ length: 4 }, () => fetch(proxy.url).then((response) => response.text()));
+    await waitFor(() => proxy.roundhouse.memory.requestTotals().queued === 4, { what: "requests that wait" });
+    const since = performance.now();
+    const deployed = put(proxy, { backends: [new1.url] });
+    assertEquals(new Set(await Promise.all(waiting)), new Set(["new"]));
+    assert(performance.now() - since < 20_000, "they waited for something else");
+    if (first !== undefined) release();
+    await first;
+    assertEquals((await deployed).status, 200);
+  }
+});
+
 Deno.test("health that changes does not end a deployment", async () => {
   await using old = new Release("old", true);
   await using late = new Release("late");

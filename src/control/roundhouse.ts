@@ -100,7 +100,7 @@ export class Roundhouse {
     this.memory.routes.assign(routeLabels(config.routes));
     this.#events = new EventFeed({ status: () => statusView(this.#admin) });
     this.pools = new Pools(this.#poolsOptions());
-    this.#history = new TrafficHistory({ memory: this.memory, pools: () => this.pools.all(), clock });
+    this.#history = new TrafficHistory({ memory: this.memory, pools: () => this.pools.all(), clock: systemClock });
     this.#reloads = new Reloads({
       started: config,
       authorities,

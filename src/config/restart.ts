@@ -1,6 +1,6 @@
 /** Settings that are bound to a listening socket or to an isolate: a change of one takes a restart. */
 import { distinct } from "./diagnostics.ts";
-import { type Config, configSchema } from "./schema.ts";
+import { type Config, type ConfigFile, configSchema } from "./schema.ts";
 import { settingsOf, valuesOf } from "./setting.ts";
 import { formatPath, setAt } from "./setting_path.ts";
 import { writtenConfig } from "./written.ts";
@@ -13,7 +13,7 @@ const SETTINGS = settingsOf(configSchema).filter(({ restart }) => restart !== un
  * @param newCertificate whether `proxy.tls` asks for another certificate and the engine can't change it
  */
 export function restartNeeded(started: Config, now: Config, newCertificate: boolean): string[] {
-  const [before, after] = [writtenConfig(started), writtenConfig(now)];
+  const [before, after] = [topLevel(started), topLevel(now)];
   const differing = SETTINGS.filter((setting) => {
     const [was, is] = [valuesOf(setting, before)[0]?.value, valuesOf(setting, after)[0]?.value];
     if (setting.restart !== "presence") return JSON.stringify(was ?? null) !== JSON.stringify(is ?? null);
@@ -24,10 +24,15 @@ export function restartNeeded(started: Config, now: Config, newCertificate: bool
 
 /** A configuration that an isolate can apply now: settings that take a restart have the values of the start. */
 export function untilRestart(started: Config, now: Config): Config {
-  const [before, after] = [writtenConfig(started), writtenConfig(now)];
+  const [before, after] = [topLevel(started), topLevel(now)];
   for (const setting of SETTINGS) {
     if (setting.restart === "presence") continue;
     for (const { path, value } of valuesOf(setting, before)) setAt(after, path, value);
   }
-  return configSchema.parse(after);
+  return { ...configSchema.parse(after), pools: now.pools, routes: now.routes };
+}
+
+/** In the words of the file, without pools and routes. There may be thousands, and none of them takes a restart. */
+function topLevel(config: Config): ConfigFile {
+  return writtenConfig({ ...config, pools: {}, routes: null });
 }

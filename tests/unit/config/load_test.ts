@@ -251,6 +251,9 @@ Deno.test("loadConfig() throws nothing but ConfigError, with lines, whatever the
     "health",
     "headers",
     "set",
+    "pool",
+    "method",
+    "status",
     "__proto__",
     "a b",
   );
@@ -267,6 +270,31 @@ Deno.test("loadConfig() throws nothing but ConfigError, with lines, whatever the
       fc.dictionary(key, tie("tree"), { maxKeys: 4 }),
     ),
   }));
+  const some = { requiredKeys: [] };
+  const pool = fc.record({ backends: fc.array(tree), sticky: tree, health: fc.record({ path: tree }) }, some);
+  const routeKey = fc.constantFrom(
+    "a/*",
+    "A./*",
+    "*/~x",
+    "*/%7ex",
+    "*.b/x/*",
+    "a/x",
+    "b",
+    "a b/*",
+    "*/*/*",
+    "__proto__",
+  );
+  const poolName = fc.constantFrom("a", "b-1", "aa", "default", "${A}", 5);
+  const entry = fc.record({
+    name: tree,
+    when: fc.oneof(tree, fc.record({ method: tree, header: tree, cookie: tree, query: tree, client: tree }, some)),
+    pool: fc.oneof(poolName, fc.dictionary(fc.constantFrom("a", "aa", "default"), fc.oneof(tree, fc.nat(9)))),
+    redirect: fc.oneof(tree, fc.constantFrom("/", "//x", "https://a{uri}", "https://a{url}", "{uri}")),
+    respond: fc.oneof(tree, fc.record({ status: tree, body: tree, file: tree, headers: tree }, some)),
+    stripPrefix: fc.oneof(tree, fc.constantFrom("/x", "/~x", "/%7ex", "/")),
+    timeouts: tree,
+    headers: fc.record({ request: fc.record({ set: tree, remove: tree }, some) }, some),
+  }, some);
   const settings = fc.record(
     {
       proxy: tree,
@@ -279,6 +307,11 @@ Deno.test("loadConfig() throws nothing but ConfigError, with lines, whatever the
       headers: fc.oneof(tree, fc.record({ request: fc.record({ set: tree, remove: tree }) })),
       passive: tree,
       log: tree,
+      pools: fc.oneof(
+        tree,
+        fc.dictionary(fc.constantFrom("a", "b-1", "A", "default", "__proto__"), fc.oneof(tree, pool)),
+      ),
+      routes: fc.oneof(tree, fc.dictionary(routeKey, fc.oneof(tree, entry, fc.array(fc.oneof(tree, entry))))),
     },
     { requiredKeys: [] },
   );

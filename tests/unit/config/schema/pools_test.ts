@@ -2,6 +2,8 @@ import { assertEquals } from "@std/assert";
 import * as fc from "fast-check";
 import { poolsOf } from "../../../../src/config/pool_settings.ts";
 import { type Config, configSchema } from "../../../../src/config/schema.ts";
+import { valueAt } from "../../../../src/config/setting_path.ts";
+import { showConfig } from "../../../../src/config/show.ts";
 import { validateConfig } from "../../../../src/config/validate.ts";
 import { writtenConfig } from "../../../../src/config/written.ts";
 import { ConfigError } from "../../../../src/errors.ts";
@@ -68,6 +70,15 @@ Deno.test("poolsOf() has the pool default first, then the others in the order of
   assertEquals([...pools.values()].map(({ backends }) => backends.map(({ url }) => url)), [["http://a"], [], [
     "http://b",
   ]]);
+});
+
+Deno.test("GET /config hides what looks like a secret in a pool, own and inherited", () => {
+  const health = { path: "/up?token=s3cret&deep=1", headers: { "X-Token": "s3cret", "X-Open": "seen" } };
+  for (const file of [{ health, pools: { api: {} } }, { pools: { api: { health } } }]) {
+    const shown = JSON.stringify(valueAt(showConfig(configSchema.parse(file)), ["pools", "api", "health"]));
+    assertEquals(shown.includes("s3cret"), false, shown);
+    for (const open of ['"X-Open":"seen"', "deep=1"]) assertEquals(shown.includes(open), true, shown);
+  }
 });
 
 Deno.test("each mistake in a pool is one line, and all are told at once", () => {

@@ -2,27 +2,19 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { ConfigFile } from "../../src/config/schema.ts";
+import { hasCommand } from "../support/has_command.ts";
 import { HttpBackend } from "../support/http_backend.ts";
+import { blocksOf, type Command, commandsOf, readPage } from "../support/page.ts";
 import { TestProxy } from "../support/proxy.ts";
 
-const PAGE = Deno.readTextFileSync(new URL("../../docs/admin-api.md", import.meta.url));
-
-interface Example {
-  readonly command: string;
-  readonly output: string;
-}
+const PAGE = readPage("docs/admin-api.md");
 
 /** The commands that a section shows. */
-function examplesOf(heading: string): readonly Example[] {
+function examplesOf(heading: string): readonly Command[] {
   const start = PAGE.indexOf(`\n### ${heading}\n`);
   assert(start !== -1, `there is no section ${heading}`);
-  const end = PAGE.indexOf("\n### ", start + 1);
-  return Array.from(PAGE.slice(start, end).matchAll(/^```console\n(.*?)^```$/gms), ([, block = ""]) => block)
-    .flatMap((block) => block.split(/^\$ /m).slice(1))
-    .map((text) => {
-      const lineEnd = text.indexOf("\n");
-      return { command: text.slice(0, lineEnd), output: text.slice(lineEnd + 1) };
-    });
+  const section = PAGE.slice(start, PAGE.indexOf("\n### ", start + 1));
+  return blocksOf(section).filter(({ kind }) => kind === "console").flatMap(({ text }) => commandsOf(text));
 }
 
 /** Replaces what differs from run to run: ids and figures. */
@@ -65,10 +57,7 @@ async function run(command: string): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-const hasTools = await Promise.all(["curl", "jq"].map(async (tool) => {
-  const { success } = await new Deno.Command("bash", { args: ["-c", `command -v ${tool}`], stdout: "null" }).output();
-  return success;
-})).then((found) => found.every(Boolean));
+const hasTools = ["bash", "curl", "jq"].every(hasCommand);
 
 for (
   const heading of [
@@ -88,7 +77,7 @@ Deno.test("the examples of `GET /explain` with a URL are what happens", { ignore
   await checkExamples(examplesOf("`GET /explain`").filter(({ command }) => command.includes("url=")));
 });
 
-async function checkExamples(examples: readonly Example[]): Promise<void> {
+async function checkExamples(examples: readonly Command[]): Promise<void> {
   assert(examples.length > 0);
   await using stack = new AsyncDisposableStack();
   // The one at port 9004 is broken.

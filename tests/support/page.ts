@@ -67,8 +67,8 @@ function fileName(text: string): string | undefined {
   return /^(?:\/\/|<!--) ([\w.-]+\.\w+)(?: -->)?\n/.exec(text)?.[1];
 }
 
-/** A command begins with `$ ` and goes on behind a backslash at the end of a line. */
-function commandsOf(text: string): Command[] {
+/** The commands in a block. Each begins with `$ ` and goes on behind a backslash at the end of a line. */
+export function commandsOf(text: string): Command[] {
   return Array.from(text.matchAll(/^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)/gm), ([, command = "", output = ""]) => {
     return { command, output };
   });

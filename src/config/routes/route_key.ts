@@ -36,6 +36,9 @@ const PATH_SHAPE = /^\/[!-~]*$/;
 export function parseRouteKey(text: string): RouteKey {
   const slash = text.indexOf("/");
   if (slash === -1) throw new MalformedKey(`want HOST/PATH, such as ${text === "" ? "*" : text}/*`);
+  if (text.startsWith("://", slash - 1)) {
+    throw new MalformedKey(`want a host without a scheme, such as ${text.slice(slash + 2)}`);
+  }
   if (slash === 0) throw new MalformedKey(`want a host in front of the path, such as *${text}`);
   return { host: parseHost(text.slice(0, slash)), ...parsePath(text.slice(slash)) };
 }

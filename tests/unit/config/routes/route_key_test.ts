@@ -23,6 +23,7 @@ const MALFORMED: readonly (readonly [key: string, reason: string])[] = [
   ["example.com", "want HOST/PATH"],
   ["/api/*", "want a host in front of the path"],
   ["example.com:80/*", "without a port"],
+  ["https://example.com/*", "without a scheme, such as example.com/*"], // not "without a port"
   ["exa*mple.com/*", "want * for any host"],
   ["*example.com/*", "want * for any host"],
   ["-x.example/*", "want a host name"],

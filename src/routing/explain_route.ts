@@ -121,9 +121,8 @@ interface LookUp {
 
 /** Finds the key of a request, and tells about each key of the hosts that take it. */
 function lookUp(routes: NonNullable<Config["routes"]>, { authority, target }: SupposedRoutedRequest): LookUp {
-  const ordered = inMatchOrder(routes).map(([key]) => ({ key, parsed: parseRouteKey(key) }));
-  const found = new RouteTable(ordered.map(({ key, parsed }) => [parsed, key] as const)).find(authority, target);
-  const ofHost = ordered.filter(({ parsed: { host } }) => new HostTable([[host, true]]).find(authority) === true);
+  const ofHost = inMatchOrder(routesFor(authority, routes)).map(([key]) => ({ key, parsed: parseRouteKey(key) }));
+  const found = new RouteTable(ofHost.map(({ key, parsed }) => [parsed, key] as const)).find(authority, target);
   const [first] = ofHost;
   const taken = first === undefined ? "" : hostName(first.parsed.host);
   const keys = ofHost.map(({ key, parsed }) => {
@@ -137,6 +136,21 @@ function lookUp(routes: NonNullable<Config["routes"]>, { authority, target }: Su
     };
   });
   return { found, keys };
+}
+
+/** The routes whose host takes the authority. Others are not even parsed: there may be thousands. */
+function routesFor(authority: string, routes: NonNullable<Config["routes"]>): NonNullable<Config["routes"]> {
+  const hosts = new Map<string, boolean>();
+  const takes = (key: string) => {
+    const written = key.slice(0, key.indexOf("/"));
+    let taken = hosts.get(written);
+    if (taken === undefined) {
+      taken = new HostTable([[parseRouteKey(key).host, true]]).find(authority) === true;
+      hosts.set(written, taken);
+    }
+    return taken;
+  };
+  return Object.fromEntries(Object.entries(routes).filter(([key]) => takes(key)));
 }
 
 /** Finds the entry of a request, and tells about each of them. */

@@ -202,3 +202,21 @@ Deno.test("without routes, explain takes a url to the default pool", async () =>
   ]);
   assertEquals(explained.settings.strategy, { value: "round-robin", from: "strategy" });
 });
+
+// The question "from which scheme" was answered by what the client claims; requests go by what the proxy knows.
+Deno.test("explain goes by the headers that the proxy sets, as requests do", async () => {
+  await using backend = HttpBackend.named("ok");
+  const when = { header: { "X-Forwarded-Proto": "https" } };
+  await using proxy = await TestProxy.start({
+    backends: [backend.url],
+    routes: { "*/*": [{ when, pool: "default" }, { respond: 404 }] },
+  });
+  const explain = async (url: string) => {
+    const query = new URLSearchParams({ url, header: "X-Forwarded-Proto: https" });
+    return await (await fetch(`${proxy.adminUrl}/explain?${query}`)).json();
+  };
+  using client = await RawClient.connect(proxy.port);
+  const forged = await client.request("GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\n\r\n");
+  assertEquals([forged?.status, (await explain("http://x/")).answer.status], [404, 404]);
+  assertEquals((await explain("https://x/")).pool, "default");
+});

@@ -51,7 +51,13 @@ function explainUrl(query: Query, { pools, configInForce }: ExplainTarget): unkn
   const { method = "GET", url = "" } = query;
   const { secure, authority, target } = partsOf(url);
   const asked = supposedRequest(query, target);
-  const supposed: SupposedRequest = { ...asked, headers: { ...asked.headers, host: authority } };
+  // What the proxy itself sets, whatever the client sends.
+  const own = {
+    "x-forwarded-for": asked.client,
+    "x-forwarded-proto": secure ? "https" : "http",
+    "x-forwarded-host": authority,
+  };
+  const supposed: SupposedRequest = { ...asked, headers: { ...asked.headers, ...own, host: authority } };
   const { client, headers } = supposed;
   const request: SupposedRoutedRequest = {
     method,

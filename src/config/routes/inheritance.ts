@@ -40,7 +40,7 @@ const OF_POOL = ["health", "passive", "queue"] as const;
  * @param entry its key and its place in the list; `undefined`: the request has no route
  */
 export function forwardingSettings(config: Config, entry: readonly [key: string, index: number] | undefined) {
-  const shown = showConfig(config);
+  const shown = shownWith(config, { route: entry?.[0] });
   const base = entry === undefined ? undefined : ["routes", ...entry] as const;
   const isOnly = entry !== undefined && config.routes?.[entry[0]]?.length === 1;
   // An entry alone may be written without a list around it.
@@ -72,7 +72,7 @@ const NULLABLE: ReadonlySet<string> = new Set(["maxBodySize"]);
 
 /** The settings of a pool. What is the same at the top level counts as inherited. */
 export function poolSettings(config: Config, name: string): SettingsInForce {
-  const shown = showConfig(config);
+  const shown = shownWith(config, { pool: name });
   const base = poolPath(name);
   const settings: Record<string, SettingInForce> = {};
   const add = (path: Path, isSame: (own: unknown, top: unknown) => boolean) => {
@@ -86,6 +86,18 @@ export function poolSettings(config: Config, name: string): SettingsInForce {
     for (const key of Object.keys(Object(valueAt(shown, [section])))) add([section, key], sameValue);
   }
   return settings;
+}
+
+/** The configuration with one route or one pool at most: there may be thousands, which would take long to show. */
+function shownWith(config: Config, { route, pool }: { readonly route?: string | undefined; readonly pool?: string }) {
+  const entries = route === undefined ? undefined : config.routes?.[route];
+  const settings = pool === undefined ? undefined : config.pools[pool];
+  return showConfig({
+    ...config,
+    backends: [],
+    routes: route === undefined || entries === undefined ? null : { [route]: entries },
+    pools: pool === undefined || settings === undefined ? {} : { [pool]: settings },
+  });
 }
 
 /** A pool that inherits its sessions has a cookie of its own all the same. */

@@ -1,6 +1,7 @@
 /** Builds the plain form with `deno compile`. */
 
 import { bundle, deno, DenoError, runtimeFlags } from "./program.ts";
+import { step } from "./steps.ts";
 
 /** `deno compile` needs a runtime that is neither cached nor named by `DENORT_BIN`, and can't fetch it. */
 export class NoRuntimeError extends Error {
@@ -16,7 +17,7 @@ export async function buildCompiled(output: string, target: string | undefined):
   const directory = await Deno.makeTempDir();
   try {
     const [main, ...workers] = await bundle(directory, "compiled");
-    await deno([
+    const args = [
       "compile",
       "--quiet",
       "--no-config",
@@ -28,7 +29,8 @@ export async function buildCompiled(output: string, target: string | undefined):
       "--output",
       output,
       main?.path ?? "",
-    ], directory);
+    ];
+    await step("compiling, which fetches the runtime the first time", () => deno(args, directory));
   } catch (error) {
     const isNamed = Deno.env.get("DENORT_BIN") !== undefined;
     if (error instanceof DenoError && !isNamed && /Setting up base binary|denort/.test(error.message)) {

@@ -1,5 +1,7 @@
 /** The program in the built file: bundled, with its version and the flags that it runs with. */
 
+import { step } from "./steps.ts";
+
 /** The parts of `deno.json` that are used here. */
 interface Settings {
   readonly version: string;
@@ -77,7 +79,8 @@ export async function bundle(directory: string, form: Form): Promise<ProgramFile
   const files: ProgramFile[] = [];
   for (const entry of ENTRIES) {
     const path = `${entry.slice(entry.lastIndexOf("/") + 1).replace(/\.ts$/, "")}.js`;
-    await deno(["bundle", "--quiet", "--minify", "--keep-names", "--check", "--output", path, entry], directory);
+    const args = ["bundle", "--quiet", "--minify", "--keep-names", "--check", "--output", path, entry];
+    await step(`checking and bundling ${entry}`, () => deno(args, directory));
     await Deno.writeTextFile(`${directory}/${path}`, REQUIRE + await Deno.readTextFile(`${directory}/${path}`));
     files.push({ path, bytes: await Deno.readFile(`${directory}/${path}`) });
   }

@@ -1,6 +1,7 @@
 /** The self-extracting form: a shell head, then the running `deno` and the bundled program, compressed. */
 
 import { bundle, runtimeFlags, VERSION } from "./program.ts";
+import { step } from "./steps.ts";
 import { tar } from "./tar.ts";
 
 /** The runtime's name in the archive: what `ps` and `top` show. */
@@ -46,7 +47,7 @@ export async function buildSelfExtracting(output: string): Promise<void> {
       FLAGS: [...ISOLATION, ...runtimeFlags()].join(" "),
       HASH: await sha256(archive),
     });
-    await write(output, script, archive);
+    await step("compressing the program and its runtime", () => write(output, script, archive));
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

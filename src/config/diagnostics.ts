@@ -61,7 +61,7 @@ function toDiagnostics(issue: Issue, raw: unknown, above: Path): Diagnostic[] {
     case "invalid_union": {
       const form = intendedForm(issue.errors);
       if (form !== undefined) return form.flatMap((inner) => toDiagnostics(inner, raw, path));
-      return [{ path, text: `got ${got()}, want ${issue.message}` }];
+      return [{ path, text: `got ${got()}, want ${issue.message}${nearestWord(valueAt(raw, path), issue.message)}` }];
     }
     case "invalid_key":
       return [{
@@ -73,8 +73,15 @@ function toDiagnostics(issue: Issue, raw: unknown, above: Path): Diagnostic[] {
       return [{ path, text: `got ${Array.isArray(value) ? value.length : got()}, want ${issue.message}` }];
     }
     default:
-      return [{ path, text: `got ${got()}, want ${issue.message}` }];
+      return [{ path, text: `got ${got()}, want ${issue.message}${nearestWord(valueAt(raw, path), issue.message)}` }];
   }
+}
+
+/** Says which of the words in `want` is probably meant. Examples have capitals or digits. */
+function nearestWord(value: unknown, want: string): string {
+  if (typeof value !== "string") return "";
+  const meant = nearest(value, Array.from(want.matchAll(/"([a-z][a-zA-Z:-]*)"/g), ([, word = ""]) => word));
+  return meant === undefined ? "" : `; did you mean ${JSON.stringify(meant)}?`;
 }
 
 /** Of the forms that a setting takes, the one that has the type of the value, if it is exactly one. */

@@ -68,6 +68,7 @@ Deno.test.beforeAll(async () => {
   if (!isHere || given !== undefined) return;
   const { code, stderr } = await compile(["--self-contained", "-o", binary]);
   assertEquals(code, 0, stderr);
+  assertMatch(stderr, /^checking and bundling main\.ts…\n.*…\ncompressing the program and its runtime…\n$/);
 });
 
 Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
@@ -292,7 +293,14 @@ test("where DENORT_BIN names a runtime, deno compile is used, with the program's
   await Deno.copyFile(Deno.execPath(), runtime); // stands in for the real one: an executable of this system
   const output = `${folder}/compiled`;
   const { code, stderr } = await compile(["-o", output], { DENORT_BIN: runtime });
-  assertEquals([code, stderr], [0, ""]);
+  assertEquals(code, 0, stderr);
+  // It said nothing for a quarter of a minute, so that it looked dead.
+  assertEquals(stderr.split("\n"), [
+    "checking and bundling main.ts…",
+    "checking and bundling src/workers/worker.ts…",
+    "compiling, which fetches the runtime the first time…",
+    "",
+  ]);
   const bytes = new TextDecoder("latin1").decode(await Deno.readFile(output));
   assert(bytes.startsWith("\x7fELF") || Deno.build.os !== "linux");
   const permissions = /"permissions":(\{"allow_env":.*?\})/.exec(bytes.slice(-20e6))?.[1] ?? "";

@@ -106,6 +106,12 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   [{ backends: ["http://a:6000"] }, 'backends[0]: port 6000 is blocked by engine "fetch", use engine "wire"'],
   [{ sticky: { by: "moon" } }, 'sticky.by: got "moon", want "cookie" or "ip"'],
   [{ sticky: "cookie" }, 'sticky: got "cookie", want an object'],
+  [{ engine: "wier" }, 'engine: got "wier", want "fetch" or "wire"; did you mean "wire"?'],
+  [
+    { proxy: { maxBodySize: "unlimted" } },
+    'proxy.maxBodySize: got "unlimted", want a size such as "64KiB" or "10MB", a whole number of bytes, or "unlimited"; ' +
+    'did you mean "unlimited"?',
+  ],
   [{ engine: "warp" }, 'engine: got "warp", want "fetch" or "wire"'],
   [{ health: { type: "udp" } }, 'health.type: got "udp", want "http", "tcp" or "none"'],
   [

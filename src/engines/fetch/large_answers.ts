@@ -14,10 +14,10 @@ const BYTES_PER_TURN = 32 << 20;
  * clients ask for large bodies at the same moment, one turn of the event loop takes more than a second. So only a few
  * large answers begin in each turn.
  */
-export class LargeAnswers {
+export class LargeAnswers implements Disposable {
   readonly #waiting: { readonly bytes: number; readonly begin: () => void }[] = [];
   #leftBytes = BYTES_PER_TURN;
-  #turning = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * Call it before an answer is handed to the runtime.
@@ -37,13 +37,17 @@ export class LargeAnswers {
   }
 
   #awaitTurn(): void {
-    if (this.#turning) return;
-    this.#turning = true;
-    setTimeout(this.#turned, 0);
+    this.#timer ??= setTimeout(this.#turned, 0);
+  }
+
+  /** Lets all that wait begin. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    for (const { begin } of this.#waiting.splice(0)) begin();
   }
 
   readonly #turned = (): void => {
-    this.#turning = false;
+    this.#timer = undefined;
     this.#leftBytes = BYTES_PER_TURN;
     while (this.#leftBytes > 0) {
       const next = this.#waiting.shift();

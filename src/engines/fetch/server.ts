@@ -96,6 +96,7 @@ function engineOf(server: LastingServer, context: FetchContext): Engine {
     await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
     context.clients.close();
     context.pace[Symbol.dispose]();
+    context.largeAnswers[Symbol.dispose]();
   };
   return {
     address: server.address,

@@ -39,3 +39,11 @@ Deno.test("LargeAnswers: small answers never wait", async () => {
   for (let index = 0; index < 10_000; index++) assertEquals(answers.turnFor(1000), undefined);
   await large;
 });
+
+// A server that had stopped left the timer of its last answer behind.
+Deno.test("LargeAnswers: in the end all that wait begin, and no timer is left", async () => {
+  const answers = new LargeAnswers();
+  const turns = Array.from({ length: 100 }, () => answers.turnFor(8_000_000));
+  answers[Symbol.dispose]();
+  await Promise.all(turns);
+});

@@ -156,3 +156,21 @@ Deno.test("each pool checks the same backend as its own settings say", async () 
   await waitFor(() => up("c") === "true", { what: "the check of c to pass" });
   assertEquals(up("b"), "false");
 });
+
+Deno.test("at most 100 checks are in flight over all pools, old ones and new ones", async () => {
+  await using gated = new GatedBackend();
+  const pool = (name: string) => ({
+    backends: Array.from({ length: 60 }, (_, index) => `${gated.url}/${name}/${index}`),
+    health: { type: "http", path: "/", timeout: "60s" } as const,
+  });
+  const settings: ConfigFile = { pools: { a: pool("a"), b: pool("b") }, routes: ROUTES };
+  await using proxy = await TestProxy.start(settings);
+  await waitFor(() => gated.most === 100, { what: "100 checks" });
+  Object.assign(settings, { pools: { ...settings.pools, c: pool("c") } });
+  await proxy.roundhouse.reload();
+  await waitFor(() => {
+    gated.release();
+    return new Set(gated.targets).size === 180;
+  }, { what: "a check of each backend", timeoutMs: 20_000 });
+  assertEquals(gated.most, 100);
+});

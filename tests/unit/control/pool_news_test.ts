@@ -28,3 +28,22 @@ Deno.test("PoolNews names backend, pool and id, in the log and to event streams;
   );
   events.close();
 });
+
+Deno.test("PoolNews names the pool whose backends serve although all of them are down", async () => {
+  const log = new RecordingLog();
+  const events = new EventFeed({ status: () => ({}), processId: "here" });
+  const news = new PoolNews("api", log, events);
+  news.failingOpen(true);
+  news.failingOpen(false);
+  assertEquals(log.lines.map(({ level, message, fields }) => [level, message, fields["pool"]]), [
+    ["warn", "fail open", "api"],
+    ["info", "fail open ended", "api"],
+  ]);
+  await using reader = new EventReader(events.open("before", new AbortController().signal));
+  const sent = await reader.take(2);
+  assertEquals(sent.map((event) => [event?.event, event?.data.pool, event?.data.active]), [
+    ["fail-open", "api", true],
+    ["fail-open", "api", false],
+  ]);
+  events.close();
+});

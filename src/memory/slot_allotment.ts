@@ -32,14 +32,17 @@ export class SlotAllotment {
 
   /** Takes `count` slots. Fails if there is no room for them. */
   take(count: number): number[] {
-    if (count > this.room) throw new RangeError(`there is no room for ${count} backends`);
     const taken: number[] = [];
-    this.#returned = this.#returned.filter((slot) => {
-      if (taken.length === count || !this.#isFree(slot)) return true;
-      taken.push(slot);
-      return false;
-    });
-    while (taken.length < count) taken.push(this.#used++);
+    const passed: number[] = [];
+    let looked = 0; // a reload takes slots for each of thousands of pools, so it looks at no more than it needs
+    for (; taken.length < count && looked < this.#returned.length; looked++) {
+      const slot = this.#returned[looked] ?? 0; // `looked` is below the length
+      (this.#isFree(slot) ? taken : passed).push(slot);
+    }
+    const more = count - taken.length;
+    if (more > SLOTS - this.#used) throw new RangeError(`there is no room for ${count} backends`);
+    if (looked > 0) this.#returned = [...passed, ...this.#returned.slice(looked)];
+    for (let index = 0; index < more; index++) taken.push(this.#used++);
     return taken;
   }
 

@@ -7,17 +7,9 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { buildCompiled, NoRuntimeError } from "./compile/compiled.ts";
+import { build, type BuildOptions, TARGETS } from "./compile/build.ts";
+import { NoRuntimeError } from "./compile/compiled.ts";
 import { DenoError } from "./compile/program.ts";
-import { buildSelfExtracting } from "./compile/self_extracting.ts";
-
-const TARGETS = [
-  "x86_64-unknown-linux-gnu",
-  "aarch64-unknown-linux-gnu",
-  "x86_64-apple-darwin",
-  "aarch64-apple-darwin",
-  "x86_64-pc-windows-msvc",
-];
 
 const USAGE = `usage: deno task compile [OPTIONS]
       --self-contained   make the self-extracting form, which needs nothing but the running deno
@@ -25,14 +17,8 @@ const USAGE = `usage: deno task compile [OPTIONS]
                          ${TARGETS.join("\n                         ")}
   -o, --output FILE      [dist/roundhouse; with --target dist/roundhouse-TRIPLE]`;
 
-interface Options {
-  readonly selfContained: boolean;
-  readonly target: string | undefined;
-  readonly output: string;
-}
-
 /** The options of the flags; a text is an error in them. */
-function optionsFrom(args: readonly string[]): Options | string {
+function optionsFrom(args: readonly string[]): BuildOptions | string {
   const unknown: string[] = [];
   const flags = parseArgs([...args], {
     boolean: ["self-contained"],
@@ -50,21 +36,6 @@ function optionsFrom(args: readonly string[]): Options | string {
   const suffix = (target ?? Deno.build.target).includes("windows") ? ".exe" : "";
   const name = `dist/roundhouse${target === undefined ? "" : `-${target}`}${suffix}`;
   return { selfContained, target, output: String(flags["output"] ?? name) };
-}
-
-async function build({ selfContained, target, output }: Options): Promise<void> {
-  const path = output.startsWith("/") ? output : `${Deno.cwd()}/${output}`;
-  await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-  if (!selfContained) {
-    try {
-      return await buildCompiled(path, target);
-    } catch (error) {
-      const isOther = target !== undefined && target !== Deno.build.target;
-      if (!(error instanceof NoRuntimeError) || isOther) throw error;
-      console.error(`${error.message}: making a self-extracting executable instead`);
-    }
-  }
-  await buildSelfExtracting(path);
 }
 
 if (import.meta.main) {

@@ -24,6 +24,15 @@ Deno.test("the Kubernetes manifest holds no token, and keeps the admin port from
   assertMatch(deployment, /secretKeyRef: \{ name: roundhouse, key: admin-token \}/);
   assertEquals(/optional/.test(deployment), false, "no pod may start without the Secret");
   assertEquals(/admin|8081/.test(service), false);
+  // A changed ConfigMap had no effect before a restart, and both replicas could be on one node.
+  assertMatch(deployment, /args: \["--config", "\/etc\/roundhouse\/config.json", "--watch-config"\]/);
+  assertMatch(deployment, /mountPath: \/etc\/roundhouse,/);
+  assertEquals(/subPath/.test(deployment), false, "a subPath is never updated");
+  assertEquals(Array.from(deployment.matchAll(/topologyKey: (\S+)/g), ([, key]) => key), [
+    "kubernetes.io/hostname",
+    "topology.kubernetes.io/zone",
+  ]);
+  assertMatch(deployment, /prometheus\.io\/port: "8081"/);
   assertMatch(policy, /- ports: \[\{ port: http \}\]\n {4}- ports: \[\{ port: admin \}\]\n {6}from:/);
 });
 

@@ -35,7 +35,7 @@ const PATH_SHAPE = /^\/[!-~]*$/;
  */
 export function parseRouteKey(text: string): RouteKey {
   const slash = text.indexOf("/");
-  if (slash === -1) throw new MalformedKey(`want HOST/PATH, such as ${text === "" ? "*" : text}/*`);
+  if (slash === -1) throw new MalformedKey(`want HOST/PATH, such as ${text.replace(/\*+$/, "") || "*"}/*`);
   if (text.startsWith("://", slash - 1)) {
     throw new MalformedKey(`want a host without a scheme, such as ${text.slice(slash + 2)}`);
   }
@@ -50,11 +50,19 @@ function parseHost(text: string): HostPattern {
   if (name.startsWith("*.") && HOST_SHAPE.test(name.slice(2))) return { kind: "wildcard", suffix: name.slice(1) };
   if (name.includes("*")) throw new MalformedKey("want * for any host, or *. in front of a name");
   if (HOST_SHAPE.test(name)) return { kind: "exact", name };
+  const ascii = asciiName(name);
+  if (ascii !== undefined) throw new MalformedKey(`want the host as browsers send it, ${ascii}`);
   const address = ADDRESS_SHAPE.test(name) ? URL.parse(`http://${name}`)?.hostname : undefined;
   if (address === undefined) {
     throw new MalformedKey("want a host name, an IPv4 address, or an IPv6 address in brackets");
   }
   return { kind: "exact", name: address };
+}
+
+/** A name with letters beyond ASCII, in the form in which requests name it (RFC 5891); `undefined` for another text. */
+function asciiName(name: string): string | undefined {
+  const ascii = /[^\0-\x7f]/.test(name) ? URL.parse(`http://${name}`)?.hostname : undefined;
+  return ascii !== undefined && HOST_SHAPE.test(ascii) ? ascii : undefined;
 }
 
 function parsePath(text: string): { readonly path: string; readonly isPrefix: boolean } {
@@ -67,7 +75,14 @@ function parsePath(text: string): { readonly path: string; readonly isPrefix: bo
   if (path !== "" && !PATH_SHAPE.test(path)) {
     throw new MalformedKey("want visible ASCII characters in a path, others escaped (%C3%BC)");
   }
-  return { path: plainForm(path), isPrefix };
+  const plain = plainForm(path);
+  if (hasDotSegment(plain)) throw new MalformedKey("want a path without . and .. as segments");
+  return { path: plain, isPrefix };
+}
+
+/** Whether a path in its plain form has a segment `.` or `..`. Clients resolve these before they send a path. */
+export function hasDotSegment(path: string): boolean {
+  return /\/\.\.?(?:\/|$)/.test(path);
 }
 
 /** The host as it stands in a key. */

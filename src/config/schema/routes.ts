@@ -1,7 +1,8 @@
 /** `routes`: which requests go to which pool, are redirected, or are answered here. */
 import * as z from "zod";
+import { plainForm } from "../../http1/path_form.ts";
 import { Location, MalformedLocation } from "../routes/location.ts";
-import { MalformedKey, parseRouteKey } from "../routes/route_key.ts";
+import { hasDotSegment, MalformedKey, parseRouteKey } from "../routes/route_key.ts";
 import { type DeepReadonly, text, whole } from "../fields.ts";
 import { bareSetting, inUnits, orDefaults, override, overrides } from "../setting.ts";
 import { headers } from "./headers.ts";
@@ -59,6 +60,13 @@ const splitBy = z.codec(
     encode: (by) => "name" in by ? `${by.kind}:${by.name}` : by.kind,
   },
 );
+
+const PREFIX_WANTED =
+  'a path such as "/api/v1": it begins with "/", and has no "/" at its end, query, "//" or dot segments';
+
+/** A path in front of another one. */
+const prefix = text(/^(?:\/(?:[!-"$&-.0->@-[\]-~]|%[0-9A-Fa-f]{2})+)+$/, PREFIX_WANTED)
+  .refine((path) => !hasDotSegment(plainForm(path)), PREFIX_WANTED);
 
 const DEFAULT_SPLIT_BY: SplitBy = { kind: "client" };
 const DEFAULT_REDIRECT_STATUS = 308;
@@ -120,10 +128,10 @@ const entryKeys = z.strictObject({
   status: bareSetting(z.literal(REDIRECT_STATUSES).optional(), "The status of the redirect. Default: 308."),
   respond: bareSetting(respond.optional(), "A response that no backend gives: a status, or an object."),
   stripPrefix: bareSetting(
-    prefix().optional(),
+    prefix.optional(),
     "What is cut off the beginning of the path. `X-Forwarded-Prefix` tells backends.",
   ),
-  addPrefix: bareSetting(prefix().optional(), "What is put before the path, after cutting."),
+  addPrefix: bareSetting(prefix.optional(), "What is put before the path, after cutting."),
   ...overridesOfRoute,
 });
 
@@ -199,11 +207,6 @@ function fromEntry({ pool, splitBy, status, maxBodyBytes, ...entry }: RouteEntry
 
 function withoutNulls(value: object, except: readonly string[] = []): object {
   return Object.fromEntries(Object.entries(value).filter(([key, inner]) => inner !== null || except.includes(key)));
-}
-
-function prefix() {
-  return text(/^(?:\/[!-"$->@-~]+)+$/, `a path that begins with "/" and does not end with it, without a query`)
-    .refine((path) => !path.endsWith("/"), `a path that begins with "/" and does not end with it, without a query`);
 }
 
 function checkLocation(template: string, context: z.RefinementCtx): void {

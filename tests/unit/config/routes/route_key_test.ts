@@ -15,12 +15,18 @@ Deno.test("parseRouteKey() reads hosts and paths", () => {
   assertEquals(parseRouteKey("*/*"), { host: { kind: "any" }, path: "", isPrefix: true });
   assertEquals(parseRouteKey("10.0.0.1/x").host, { kind: "exact", name: "10.0.0.1" });
   assertEquals(parseRouteKey("[0:0::1]/x").host, { kind: "exact", name: "[::1]" });
+  assertEquals(parseRouteKey("*/.well-known/..a/*").path, "/.well-known/..a");
   assertEquals(parseRouteKey("*/%7euser/%c3%bc").path, "/~user/%C3%BC");
 });
 
 const MALFORMED: readonly (readonly [key: string, reason: string])[] = [
   ["", "want HOST/PATH"],
   ["example.com", "want HOST/PATH"],
+  ["example.com*", "such as example.com/*"],
+  ["*", "such as */*"],
+  ["b\u00fccher.example/*", "want the host as browsers send it, xn--bcher-kva.example"],
+  ["*/a/../b", "without . and .. as segments"],
+  ["*/%2e/*", "without . and .. as segments"],
   ["/api/*", "want a host in front of the path"],
   ["example.com:80/*", "without a port"],
   ["https://example.com/*", "without a scheme, such as example.com/*"], // not "without a port"

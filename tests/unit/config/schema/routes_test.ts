@@ -108,6 +108,9 @@ Deno.test("without routes there are none, and none of them is not the same as an
   assertEquals(configSchema.parse({ routes: {} }).routes, {});
 });
 
+const PREFIX_WANTED =
+  'a path such as "/api/v1": it begins with "/", and has no "/" at its end, query, "//" or dot segments';
+
 // Each bad route with the whole of what is said about it; `KEY` is its place.
 const REFUSED: readonly (readonly [unknown, string])[] = [
   [3, "KEY: got 3, want the name of a pool, an object, or a list"],
@@ -162,7 +165,7 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   ],
   [
     { pool: "api", stripPrefix: "/a/" },
-    'KEY.stripPrefix: got "/a/", want a path that begins with "/" and does not end with it, without a query',
+    `KEY.stripPrefix: got "/a/", want ${PREFIX_WANTED}`,
   ],
   [{ pool: "api", timeouts: { shutdown: 1 } }, "KEY.timeouts.shutdown: unknown setting"],
   [{ pool: "api", retries: { attemps: 1 } }, 'KEY.retries.attemps: unknown setting, did you mean "attempts"?'],
@@ -171,6 +174,32 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
     'KEY.headers.request.sets: unknown setting, did you mean "set"?',
   ],
 ];
+
+Deno.test("a prefix is a path that no client would write otherwise", () => {
+  for (
+    const addPrefix of [
+      "",
+      "/",
+      "a",
+      "/a/",
+      "/a//b",
+      "/a?b",
+      "/a#b",
+      "/a b",
+      "/..",
+      "/a/./b",
+      "/%2e%2e/a",
+      "/%zz",
+      "/a\\\\b",
+    ]
+  ) {
+    const line = `routes["a.example/*"].addPrefix: got ${JSON.stringify(addPrefix)}, want ${PREFIX_WANTED}`;
+    assertEquals(linesOf({ "a.example/*": { pool: "api", addPrefix } }), [line]);
+  }
+  for (const addPrefix of ["/a", "/a/b.c", "/..a", "/%C3%BC", "/a;b=c/@:$"]) {
+    assertEquals(linesOf({ "a.example/*": { pool: "api", addPrefix } }), []);
+  }
+});
 
 Deno.test("each bad route is refused with one line that names its place, what it got and what it wants", () => {
   for (const [route, line] of REFUSED) {

@@ -109,7 +109,8 @@ const overridesOfRoute = {
 
 const entryKeys = z.strictObject({
   name: bareSetting(
-    text(/^(?![\s#])[^\p{Cc}]{1,63}(?<!\s)$/u, 'text of 1 to 63 characters that does not begin with "#"').optional(),
+    text(/^(?![\s#])[ -~\xa0-\uffff]{1,63}(?<!\s)$/, 'text of 1 to 63 characters that does not begin with "#"')
+      .optional(),
     "What figures and logs call the entry, beside the route's key.",
   ),
   when: bareSetting(when.optional(), "What a request has to be for this entry. All of it has to hold."),

@@ -1,7 +1,8 @@
-/** The traffic of the last five minutes, a second at a time: in total and of each pool. Kept by the control plane. */
+/** The traffic of the last five minutes, a second at a time: in total, of each pool and of each route. */
 
 import type { Memory } from "../memory/memory.ts";
-import type { PoolSums } from "../memory/pool_counts.ts";
+import type { TrafficSums } from "../memory/pool_counts.ts";
+import type { SlotUse } from "../memory/slots.ts";
 import type { Clock } from "../net/clock.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 
@@ -26,6 +27,14 @@ export interface HistoryView {
   readonly total: Series;
   /** Those with traffic in this time. */
   readonly pools: Readonly<Record<string, Series>>;
+  /** By label. Those with traffic in this time, as far as they have counts of their own. */
+  readonly routes: Readonly<Record<string, Series>>;
+}
+
+/** What to show beside the total. */
+export interface HistoryFilter {
+  readonly pool?: string | undefined;
+  readonly route?: string | undefined;
 }
 
 /** A pool as it is now. */
@@ -38,19 +47,22 @@ export interface HistoryOptions {
   readonly memory: Memory;
   /** The pools that there are now. */
   readonly pools: () => Iterable<HistoryPool>;
+  /** The routes that there are now, by label. A reload makes another map. */
+  readonly routes: () => ReadonlyMap<string, SlotUse>;
   readonly clock: Clock;
 }
 
 /**
  * Looks at the counts in the middle of each second. A late look spreads what it finds over the seconds since the one
- * before. A pool without traffic takes no memory, and one with traffic 7 KiB.
+ * before. A pool or a route without traffic takes no memory, and one with traffic 7 KiB.
  */
 export class TrafficHistory {
   readonly #options: HistoryOptions;
   readonly #total = new Track();
   readonly #pools = new Map<string, { readonly pool: ServerPool; readonly track: Track; before: Totals }>();
+  readonly #routes = new Map<string, { readonly place: SlotUse; readonly track: Track; before: Totals }>();
   /** The totals of requests that went to no pool. */
-  #elsewhere: PoolSums;
+  #elsewhere: TrafficSums;
   /** The last second that was looked at, since the Unix epoch. */
   #last: number;
   /** The first second that is known. */
@@ -85,20 +97,21 @@ export class TrafficHistory {
   /**
    * The last five minutes, or as much as there is.
    *
-   * @param only the pools to show; `undefined`: all
+   * @param only what to show beside the total, with or without traffic; `undefined`: all with traffic
    */
-  view(only?: readonly string[]): HistoryView {
+  view(only?: HistoryFilter): HistoryView {
     const first = Math.max(this.#first, this.#last - HISTORY_SECONDS + 1);
     const seconds = Math.max(0, this.#last - first + 1);
-    const pools = [...this.#pools].flatMap(([name, { track }]) => {
-      const shown = only === undefined ? track.hasTraffic : only.includes(name);
-      return shown ? [[name, track.series(first, seconds)] as const] : [];
-    });
+    const series = (tracks: ReadonlyMap<string, { readonly track: Track }>, name: string | undefined) => {
+      const shown = [...tracks].filter(([each, { track }]) => only === undefined ? track.hasTraffic : each === name);
+      return Object.fromEntries(shown.map(([each, { track }]) => [each, track.series(first, seconds)]));
+    };
     return {
       from: new Date(first * 1000).toISOString(),
       seconds,
       total: this.#total.series(first, seconds),
-      pools: Object.fromEntries(pools),
+      pools: series(this.#pools, only?.pool),
+      routes: series(this.#routes, only?.route),
     };
   }
 
@@ -107,26 +120,48 @@ export class TrafficHistory {
     const second = secondOf(clock.now());
     if (second < this.#last) return this.#beginAnew(second); // the clock was set back
     if (second === this.#last) return;
-    const sums = noTotals();
     const span = { from: this.#last + 1, to: second };
-    const present = new Set<string>();
-    for (const { name, pool } of pools()) {
-      present.add(name);
-      const followed = this.#follow(name, pool);
-      const totals = totalsOf(pool);
-      const { before, track } = followed;
-      const added = difference(totals, before);
-      track.add(span, added);
-      followed.before = totals;
-      for (const column of COUNTED) sums[column] += added[column];
-    }
-    for (const name of this.#pools.keys()) if (!present.has(name)) this.#pools.delete(name);
+    const sums = this.#lookAtPools(pools(), span);
+    this.#lookAtRoutes(span);
     const elsewhere = memory.elsewhere.sums();
     const added = difference({ ...elsewhere, ...NO_ATTEMPTS }, { ...this.#elsewhere, ...NO_ATTEMPTS });
     this.#elsewhere = elsewhere;
     for (const column of COUNTED) sums[column] += added[column];
     this.#total.add(span, { ...sums, active: memory.requestTotals().active });
     this.#last = second;
+  }
+
+  /** Returns what has been added in all pools. */
+  #lookAtPools(pools: Iterable<HistoryPool>, span: Span): Totals {
+    const sums = noTotals();
+    const present = new Set<string>();
+    for (const { name, pool } of pools) {
+      present.add(name);
+      const followed = this.#follow(name, pool);
+      const totals = totalsOf(pool);
+      const added = difference(totals, followed.before);
+      followed.track.add(span, added);
+      followed.before = totals;
+      for (const column of COUNTED) sums[column] += added[column];
+    }
+    for (const name of this.#pools.keys()) if (!present.has(name)) this.#pools.delete(name);
+    return sums;
+  }
+
+  #lookAtRoutes(span: Span): void {
+    const { memory: { routes: counts }, routes } = this.#options;
+    const present = routes();
+    for (const [label, place] of present) {
+      const totals = { ...counts.sums(place), ...NO_ATTEMPTS };
+      let followed = this.#routes.get(label);
+      // A label that was gone and came back has another place, or another generation of it.
+      if (followed?.place.slot !== place.slot || followed.place.generation !== place.generation) {
+        this.#routes.set(label, followed = { place, track: new Track(), before: noTotals() });
+      }
+      followed.track.add(span, difference(totals, followed.before));
+      followed.before = totals;
+    }
+    for (const label of this.#routes.keys()) if (!present.has(label)) this.#routes.delete(label);
   }
 
   /** A pool that ended and came back is another one. */
@@ -145,7 +180,13 @@ export class TrafficHistory {
   }
 }
 
-/** The seconds of one pool, or of all. */
+/** The seconds since the look before, both ends included. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The seconds of one pool or route, or of all. */
 class Track {
   /** For each column a ring of seconds; `undefined`: nothing has happened yet. */
   #rings: Float32Array | undefined;
@@ -155,7 +196,7 @@ class Track {
   }
 
   /** Spreads counts evenly over the seconds `from` to `to`. */
-  add({ from, to }: { readonly from: number; readonly to: number }, added: Totals): void {
+  add({ from, to }: Span, added: Totals): void {
     if (this.#rings === undefined && COLUMNS.every((column) => added[column] === 0)) return;
     const rings = this.#rings ??= new Float32Array(COLUMNS.length * HISTORY_SECONDS);
     const seconds = to - from + 1;

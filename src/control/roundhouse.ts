@@ -11,6 +11,8 @@ import { poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import type { Log } from "../log.ts";
 import { Memory } from "../memory/memory.ts";
+import { OTHER_ROUTES } from "../memory/route_counts.ts";
+import type { SlotUse } from "../memory/slots.ts";
 import { type Clock, systemClock } from "../net/clock.ts";
 import { Listeners } from "../net/listeners.ts";
 import { ChangeQueue } from "../pool/change_queue.ts";
@@ -59,6 +61,8 @@ export class Roundhouse {
   readonly #changes = new ChangeQueue(() => this.settled());
   readonly #events: EventFeed;
   readonly #history: TrafficHistory;
+  /** The routes that have counts of their own, by label. */
+  #routes: ReadonlyMap<string, SlotUse> = new Map();
   readonly #listeners = new Listeners();
   readonly #certificates: CertificateStore;
   readonly #reloads: Reloads;
@@ -97,10 +101,15 @@ export class Roundhouse {
     const workers = workerCount(config.proxy.workers);
     // With workers, the control plane forwards no requests, but needs its own place in the memory.
     this.memory = Memory.allocate(workers === 1 ? 1 : workers + 1);
-    this.memory.routes.assign(routeLabels(config.routes));
+    this.#assignRoutes(config);
     this.#events = new EventFeed({ status: () => statusView(this.#admin) });
     this.pools = new Pools(this.#poolsOptions());
-    this.#history = new TrafficHistory({ memory: this.memory, pools: () => this.pools.all(), clock: systemClock });
+    this.#history = new TrafficHistory({
+      memory: this.memory,
+      pools: () => this.pools.all(),
+      routes: () => this.#routes,
+      clock: systemClock,
+    });
     this.#reloads = new Reloads({
       started: config,
       authorities,
@@ -198,8 +207,21 @@ export class Roundhouse {
     this.#history.start();
   }
 
+  /** Decides where the requests of each route are counted. */
+  #assignRoutes({ routes }: Config): void {
+    const labels = routeLabels(routes);
+    this.memory.routes.assign(labels);
+    const places = this.memory.routes.find(labels);
+    this.#routes = new Map(
+      labels.flatMap((label, index) => {
+        const place = places[index];
+        return place === undefined || place === OTHER_ROUTES ? [] : [[label, place]];
+      }),
+    );
+  }
+
   #configureServers(config: Config): void {
-    this.memory.routes.assign(routeLabels(config.routes)); // before any isolate looks for them
+    this.#assignRoutes(config); // before any isolate looks for them
     this.#dataPlane?.configure(config);
     this.#redirect?.configure(config);
     this.#adminServer?.configure(config);

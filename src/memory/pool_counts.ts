@@ -11,8 +11,8 @@ const FAILED = 1;
 const CLIENT_ERRORS = 2;
 const SERVER_ERRORS = 3;
 
-/** The requests of a pool, of all isolates. */
-export interface PoolSums {
+/** The requests of a pool or a route, of all isolates. */
+export interface TrafficSums {
   /** Requests that have ended. */
   readonly requests: number;
   /** Those that roundhouse itself answered with 5xx, or had to cut. */
@@ -51,7 +51,7 @@ export class PoolCounts {
     else if (status >= 400 && status < 500) this.#add(CLIENT_ERRORS);
   }
 
-  sums(): PoolSums {
+  sums(): TrafficSums {
     const sums = { requests: 0, failed: 0, "4xx": 0, "5xx": 0 };
     for (let isolate = 0; isolate < this.#isolates; isolate++) {
       const line = isolate * LINE_FLOATS;

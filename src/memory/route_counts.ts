@@ -8,6 +8,7 @@
  */
 
 import type { Arena } from "./arena.ts";
+import type { TrafficSums } from "./pool_counts.ts";
 import { type Percentiles, RecentTimes } from "./recent_times.ts";
 import { RoutePlaces } from "./route_places.ts";
 import { ROUTES, type SlotUse } from "./slots.ts";
@@ -83,6 +84,19 @@ export class RouteCounts {
     if (status === 101) return; // how long a tunnel lasts is no response time
     stripes.observe(stripe + DURATIONS, durationMs);
     this.#recent.record(route.slot, durationMs, nowMs);
+  }
+
+  /** Those of the counts of a route that the history keeps, of all isolates. */
+  sums(route: SlotUse): TrafficSums {
+    const stripes = this.#stripes.toRead(route);
+    let requests = 0;
+    for (let index = 0; index < CLASSES; index++) requests += this.#stripes.sum(stripes, CLASS + index);
+    return {
+      requests,
+      failed: this.#stripes.sum(stripes, FAILED),
+      "4xx": this.#stripes.sum(stripes, CLASS + 3),
+      "5xx": this.#stripes.sum(stripes, CLASS + 4),
+    };
   }
 
   /** The counts of a route, of all isolates. */

@@ -726,5 +726,6 @@ Deno.test("admin GET /history shows the last five minutes, of one pool on reques
   assertEquals([status, json.seconds, json.total.requests, json.pools.default["5xx"]], [200, 1, [2], [1]]);
   assertEquals((await admin.call({ target: "/history?pool=default" })).json, json);
   assertProblem(await admin.send({ target: "/history?pool=x" }), 404, /"x"/);
-  assertProblem(await admin.send({ target: "/history?route=x" }), 400, /route/);
+  assertProblem(await admin.send({ target: "/history?route=x" }), 404, /route "x"/);
+  assertProblem(await admin.send({ target: "/history?seconds=5" }), 400, /seconds/);
 });

@@ -50,24 +50,26 @@ Deno.test("GET /routes lists all entries in the order in which they are matched,
   assertEquals(await ask(proxy.port, "/one"), "green");
   const shown = async () => (await call(proxy.adminUrl, "GET", "/routes")).body;
   await waitFor(async () => (await shown()).at(-1).requests + (await shown())[2].requests > 0, { what: "a count" });
-  const unused = { requests: 0, failed: 0, latencyMs: null };
+  const unused = { requests: 0, failed: 0, responses: null, latencyMs: null };
   const routes = await shown();
   const used = routes.map(({ requests }: { requests: number }) => requests);
   assertEquals(used, [0, 0, 1, 0, 1, 0]);
   assertEquals(Object.keys(routes[2].latencyMs), ["p50", "p95", "p99"]);
+  assertEquals(routes[2].responses, { "2xx": 1, "3xx": 0, "4xx": 0, "5xx": 0 });
   assertEquals(routes.map((route: object) => ({ ...route, ...unused })), [
     {
       route: "www.example.com/*",
       entry: 0,
       name: null,
+      label: "www.example.com/*",
       to: "redirect 301 https://example.com{uri}",
       ...unused,
     },
-    { route: "*.example.com/*", entry: 0, name: null, to: "respond 404", ...unused },
-    { route: "*/one", entry: 0, name: null, to: "green", ...unused },
-    { route: "*/split/*", entry: 0, name: "beta", to: "green", ...unused },
-    { route: "*/split/*", entry: 1, name: null, to: "default 100, green 0", ...unused },
-    { route: "*/*", entry: 0, name: null, to: "default", ...unused },
+    { route: "*.example.com/*", entry: 0, name: null, label: "*.example.com/*", to: "respond 404", ...unused },
+    { route: "*/one", entry: 0, name: null, label: "*/one", to: "green", ...unused },
+    { route: "*/split/*", entry: 0, name: "beta", label: "*/split/* beta", to: "green", ...unused },
+    { route: "*/split/*", entry: 1, name: null, label: "*/split/* #1", to: "default 100, green 0", ...unused },
+    { route: "*/*", entry: 0, name: null, label: "*/*", to: "default", ...unused },
   ]);
 });
 

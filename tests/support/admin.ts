@@ -90,7 +90,7 @@ export class TestAdmin implements AsyncDisposable {
     };
     this.events = new EventFeed({ status: () => statusView(status) });
     const pools = () => [{ name: "default", pool: this.pool }];
-    this.history = new TrafficHistory({ memory: this.memory, pools, clock: this.time });
+    this.history = new TrafficHistory({ memory: this.memory, pools, routes: () => new Map(), clock: this.time });
     this.history.start();
     this.pool.subscribe((event) => this.events.poolChanged("default", event));
     const all: AdminOptions = {

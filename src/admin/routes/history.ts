@@ -2,12 +2,12 @@
 
 import { AdminError } from "../admin_error.ts";
 import type { Route } from "../guard.ts";
-import type { HistoryView } from "../history.ts";
+import type { HistoryFilter, HistoryView } from "../history.ts";
 import { answerJson } from "../view.ts";
 
 /** What this route shows. */
 export interface HistorySource {
-  readonly history: { view(only?: readonly string[]): HistoryView };
+  readonly history: { view(only?: HistoryFilter): HistoryView };
 }
 
 /** `/history`. */
@@ -16,15 +16,20 @@ export function historyRoutes({ history }: HistorySource): readonly Route[] {
     path: "/history",
     methods: {
       GET: {
-        query: ["pool"],
+        query: ["pool", "route"],
         answer(context) {
-          const { pool } = context.get("query");
-          if (pool === undefined) return answerJson(history.view());
-          const view = history.view([pool]);
-          if (view.pools[pool] === undefined) throw new AdminError(404, `there is no pool ${JSON.stringify(pool)}`);
+          const { pool, route } = context.get("query");
+          if (pool === undefined && route === undefined) return answerJson(history.view());
+          const view = history.view({ pool, route });
+          if (pool !== undefined && view.pools[pool] === undefined) throw unknown("pool", pool);
+          if (route !== undefined && view.routes[route] === undefined) throw unknown("route", route);
           return answerJson(view);
         },
       },
     },
   }];
+}
+
+function unknown(what: string, name: string): AdminError {
+  return new AdminError(404, `there is no ${what} ${JSON.stringify(name.slice(0, 80))}`);
 }

@@ -13,6 +13,7 @@ import { OTHER_ROUTES, type RouteFigures } from "../../memory/route_counts.ts";
 import type { Percentiles } from "../../memory/recent_times.ts";
 import type { SlotUse } from "../../memory/slots.ts";
 import { peerAddress } from "../../net/peer.ts";
+import type { Responses } from "../../pool/backend.ts";
 import { identify } from "../../routing/routes.ts";
 import { AdminError } from "../admin_error.ts";
 import { readFields } from "../fields.ts";
@@ -42,11 +43,14 @@ export interface RouteView {
   readonly route: string;
   readonly entry: number;
   readonly name: string | null;
+  /** As in metrics and logs. */
+  readonly label: string;
   /** Where it leads. */
   readonly to: string;
   /** `null`: it is counted together with others, because there are too many. */
   readonly requests: number | null;
   readonly failed: number | null;
+  readonly responses: Responses | null;
   /** Of the last minute. */
   readonly latencyMs: Percentiles | null;
 }
@@ -78,7 +82,7 @@ export function routesView({ configInForce, memory }: Pick<RoutesTarget, "config
 
 /** What of an entry does not change with requests. */
 interface ListedEntry {
-  readonly entry: Omit<RouteView, "requests" | "failed" | "latencyMs">;
+  readonly entry: Omit<RouteView, keyof FiguresView>;
   readonly place: SlotUse;
 }
 
@@ -90,22 +94,26 @@ const lists = new WeakMap<RoutesInForce, readonly ListedEntry[]>();
 function listOf(routes: RoutesInForce, memory: Memory): readonly ListedEntry[] {
   const known = lists.get(routes);
   if (known !== undefined) return known;
-  const labelled = inMatchOrder(routes).flatMap(([key, entries]) =>
+  const listed = inMatchOrder(routes).flatMap(([key, entries]) =>
     identify(key, entries).map(({ label, entry, name }, index) => {
       const written = entries[index];
-      return { label, entry: { route: key, entry, name, to: written === undefined ? "" : leadsTo(written) } };
+      return { route: key, entry, name, label, to: written === undefined ? "" : leadsTo(written) };
     })
   );
-  const places = memory.routes.find(labelled.map(({ label }) => label));
-  const list = labelled.map(({ entry }, index) => ({ entry, place: places[index] ?? OTHER_ROUTES }));
+  const places = memory.routes.find(listed.map(({ label }) => label));
+  const list = listed.map((entry, index) => ({ entry, place: places[index] ?? OTHER_ROUTES }));
   lists.set(routes, list);
   return list;
 }
 
-function figuresView(figures: RouteFigures | undefined): Pick<RouteView, "requests" | "failed" | "latencyMs"> {
-  if (figures === undefined) return { requests: null, failed: null, latencyMs: null };
+type FiguresView = Pick<RouteView, "requests" | "failed" | "responses" | "latencyMs">;
+
+function figuresView(figures: RouteFigures | undefined): FiguresView {
+  if (figures === undefined) return { requests: null, failed: null, responses: null, latencyMs: null };
   const { byClass, failed, recent } = figures;
-  return { requests: byClass.reduce((sum, count) => sum + count, 0), failed, latencyMs: recent };
+  const [, ok = 0, moved = 0, refused = 0, broken = 0] = byClass;
+  const responses = { "2xx": ok, "3xx": moved, "4xx": refused, "5xx": broken };
+  return { requests: byClass.reduce((sum, count) => sum + count, 0), failed, responses, latencyMs: recent };
 }
 
 async function moveSplit(context: AdminContext, target: RoutesTarget): Promise<Response> {

@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { HISTORY_SECONDS, TrafficHistory } from "../../../src/admin/history.ts";
 import { Memory } from "../../../src/memory/memory.ts";
+import type { SlotUse } from "../../../src/memory/slots.ts";
 import type { ServerPool } from "../../../src/pool/server_pool.ts";
 import { poolOf } from "../../support/pool.ts";
 import { ManualClock } from "../../support/wait.ts";
@@ -20,9 +21,10 @@ function following(count = 1) {
   );
   const clock = new ManualClock();
   clock.jump(500); // looks come in the middle of a second
-  const history = new TrafficHistory({ memory, pools: () => pools, clock });
+  const routes: { present: ReadonlyMap<string, SlotUse> } = { present: new Map() };
+  const history = new TrafficHistory({ memory, pools: () => pools, routes: () => routes.present, clock });
   history.start();
-  return { memory, pools, clock, history };
+  return { memory, pools, routes, clock, history };
 }
 
 Deno.test("TrafficHistory has a column for each figure, in total and of each pool with traffic", async () => {
@@ -35,6 +37,7 @@ Deno.test("TrafficHistory has a column for each figure, in total and of each poo
     seconds: 0,
     total: { requests: [], failed: [], "4xx": [], "5xx": [], failedAttempts: [], active: [] },
     pools: {},
+    routes: {},
   });
   counts.count(200, false);
   counts.count(404, false);
@@ -70,9 +73,10 @@ Deno.test("TrafficHistory has a column for each figure, in total and of each poo
         active: [1, 0, 0],
       },
     },
+    routes: {},
   });
-  assertEquals(history.view(["pool-1"]).pools["pool-1"]?.requests, [0, 0, 0]);
-  assertEquals(history.view(["pool-2"]).pools, {});
+  assertEquals(history.view({ pool: "pool-1" }).pools["pool-1"]?.requests, [0, 0, 0]);
+  assertEquals(history.view({ pool: "pool-2" }).pools, {});
   history.stop();
   assertEquals(clock.pending, 0);
 });
@@ -125,11 +129,11 @@ Deno.test("TrafficHistory forgets a pool that has ended, and takes one with its 
   one.pool.shared.counts.count(200, false);
   await clock.advance(1000);
   assertEquals(history.view().total.requests, [2, 1]);
-  assertEquals(history.view(["pool-1"]).pools["pool-1"]?.requests, [0, 0]);
+  assertEquals(history.view({ pool: "pool-1" }).pools["pool-1"]?.requests, [0, 0]);
   pools.pop();
   await clock.advance(1000);
   assertEquals(Object.keys(history.view().pools), ["pool-0"]);
-  assertEquals(history.view(["pool-1"]).pools, {});
+  assertEquals(history.view({ pool: "pool-1" }).pools, {});
 });
 
 Deno.test("TrafficHistory never shows fewer than no failures where a backend with failures leaves", async () => {
@@ -141,4 +145,36 @@ Deno.test("TrafficHistory never shows fewer than no failures where a backend wit
   one.pool.remove(backend, "test");
   await clock.advance(1000);
   assertEquals(history.view().total.failedAttempts, [1, 0]);
+});
+
+Deno.test("TrafficHistory follows routes by label, over reloads that keep them", async () => {
+  const { memory: { routes: counts }, routes, clock, history } = following();
+  const present = (...labels: string[]) => {
+    counts.assign(labels);
+    const places = counts.find(labels);
+    routes.present = new Map(labels.flatMap((label, index) => {
+      const place = places[index];
+      return place === undefined ? [] : [[label, place]];
+    }));
+  };
+  const count = (label: string, status: number) => {
+    const place = routes.present.get(label);
+    if (place !== undefined) counts.count(place, { status, failed: status === 503, durationMs: 1 });
+  };
+  present("a/*", "b/*", "c/*");
+  for (const status of [200, 404, 500, 503]) count("a/*", status);
+  count("b/*", 200);
+  await clock.advance(1000);
+  assertEquals(Object.keys(history.view().routes), ["a/*", "b/*"]);
+  const { requests, failed, "4xx": refused, "5xx": broken } = history.view().routes["a/*"] ?? {};
+  assertEquals([requests, failed, refused, broken], [[4], [1], [1], [2]]);
+  present("c/*", "a/*");
+  count("a/*", 200);
+  await clock.advance(1000);
+  present("b/*", "a/*");
+  count("b/*", 200);
+  await clock.advance(1000);
+  assertEquals(history.view({ route: "a/*" }).routes["a/*"]?.requests, [4, 1, 0]);
+  assertEquals(history.view({ route: "b/*" }).routes["b/*"]?.requests, [0, 0, 1], "it was gone meanwhile");
+  assertEquals(history.view({ route: "c/*" }).routes, {});
 });

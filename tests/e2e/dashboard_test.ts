@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "playwright-core";
+import type { ConfigFile } from "../../src/config/schema.ts";
 import { hasBrowser, TestBrowser } from "../support/browser.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { Program } from "../support/program.ts";
@@ -15,7 +16,11 @@ const UNREACHABLE =
   /^Failed to load resource: net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET)/;
 
 /** Starts the program with checks each 50 ms. */
-async function start(backends: readonly string[], admin: Record<string, unknown> = {}): Promise<Program> {
+async function start(
+  backends: readonly string[],
+  admin: Record<string, unknown> = {},
+  others: ConfigFile = {},
+): Promise<Program> {
   const path = await Deno.makeTempFile({ suffix: ".json" });
   await Deno.writeTextFile(
     path,
@@ -24,6 +29,7 @@ async function start(backends: readonly string[], admin: Record<string, unknown>
       admin: { port: 0, ...admin },
       health: { interval: 50, jitter: 0 },
       backends,
+      ...others,
     }),
   );
   try {
@@ -237,10 +243,76 @@ async function loseConnection(browser: TestBrowser): Promise<void> {
   await page.getByText("Live", { exact: true }).waitFor();
   await page.getByRole("listitem").filter({ hasText: "Connected again" }).nth(1).waitFor();
   await sees(page, "0 in all");
-  assertEquals(await page.locator("#tile-rate").textContent(), await page.locator("#legend-requests").textContent());
+  await page.locator("#legend-requests").getByText("0", { exact: true }).waitFor();
   await page.getByRole("button", { name: "Explain" }).click();
   await sees(page, /It would go to/);
   assertEquals(complaints.filter((complaint) => !UNREACHABLE.test(complaint)), []);
+  assertEquals(strayRequests, []);
+}
+
+/** Pools, routes, and errors that backends answer. */
+async function showRoutes(browser: TestBrowser): Promise<void> {
+  await using one = HttpBackend.named("one");
+  await using broken = new HttpBackend(() => new Response("", { status: 500 }));
+  await using program = await start([], {}, {
+    health: { type: "none" },
+    queue: { hold: 0 },
+    pools: { app: { backends: [one.url] }, api: { backends: [broken.url] }, later: { backends: [] } },
+    routes: {
+      "*/*": "app",
+      "*/api/*": [{ name: "beta", when: { header: { "X-Beta": "1" } }, pool: "api" }, { pool: "api" }],
+      "*/later": "later",
+    },
+  });
+  const ask = async (path: string) => void await (await fetch(`${program.url}${path}`)).text();
+  const { page, complaints, strayRequests } = await browser.open(program.adminUrl);
+  await sees(page, "Pool later is empty: its requests get 503");
+  await page.getByRole("button", { name: "Add a backend to pool later" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("Add a backend to later").waitFor();
+  await dialog.getByLabel("URL").fill(one.url);
+  await ask("/later");
+  await dialog.getByRole("button", { name: "Add backend" }).click();
+  await sees(page, "All 3 backends of 3 pools are up and take traffic");
+
+  for (const path of ["/", "/a", "/b", "/c", "/api/x", "/api/y", "/later"]) await ask(path);
+  await sees(page, /^One answer in (three|four) is a 5xx$/);
+  await page.locator("#verdict-details li").getByText("2 of 2 answers in the last minute were 5xx").waitFor();
+  await row(page, broken.url).getByText("2", { exact: true }).waitFor();
+  const rows = page.locator("#routes tr");
+  assertEquals(await rows.locator("button").allTextContents(), ["*/later", "*/api/*", "*/api/*", "*/*"]);
+  assertEquals(
+    (await rows.nth(1).textContent() ?? "").replaceAll(/\s+/g, " ").trim().slice(0, 18),
+    "*/api/* beta api 0",
+  );
+  await rows.nth(2).getByText("2", { exact: true }).waitFor();
+
+  await page.getByRole("button", { name: "Show the traffic of */api/* #1" }).click();
+  await sees(page, "Traffic of route */api/* #1, last 5 minutes");
+  await page.getByRole("button", { name: "Show the traffic of pool app" }).click();
+  await sees(page, "Traffic of pool app, last 5 minutes");
+  await page.getByRole("button", { name: "Show all traffic" }).click();
+  await sees(page, /^Traffic, last 5 minutes/);
+
+  await page.getByRole("button", { name: "Pool api", exact: true }).click();
+  await row(page, broken.url).waitFor({ state: "hidden" });
+  await page.getByRole("button", { name: "Pool api", exact: true }).click();
+  await row(page, broken.url).getByRole("button", { name: "Disable" }).click();
+  await dialog.getByText("No other backend can take traffic").waitFor();
+  await dialog.getByRole("button", { name: "Disable" }).click();
+  await sees(page, "No backend of pool api takes traffic: its requests get 503");
+  await page.getByRole("listitem").filter({ hasText: `${broken.url} disabled` }).getByText("pool api: admin API")
+    .waitFor();
+
+  for (const width of [360, 900, 1320]) {
+    await page.setViewportSize({ width, height: 740 });
+    assertEquals(await page.evaluate("document.documentElement.scrollWidth"), width);
+  }
+
+  // Another page knows at once what has happened before it was opened.
+  const other = await browser.open(program.adminUrl);
+  await other.page.locator("#tile-failed").getByText("1", { exact: true }).waitFor();
+  assertEquals([...complaints, ...other.complaints], []);
   assertEquals(strayRequests, []);
 }
 
@@ -251,6 +323,7 @@ Deno.test({
   fn: async (test) => {
     await using browser = await TestBrowser.start();
     await test.step("shows which backend fails and why, and changes the pool", (test) => operate(browser, test));
+    await test.step("shows pools and routes, and which of them answers errors", () => showRoutes(browser));
     await test.step("asks for the token once, says when it is wrong, and keeps it for the tab", () =>
       giveToken(browser));
     await test.step("says when the connection is lost, and recovers when roundhouse is back", () => {

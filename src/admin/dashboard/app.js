@@ -9,12 +9,19 @@ import { EventList } from "./event_list.js";
 import { startExplainForm } from "./explain_form.js";
 import { History } from "./history.js";
 import { Live } from "./live.js";
-import { showOverview } from "./overview.js";
+import { showFailed, showOverview } from "./overview.js";
 import { Operations } from "./operations.js";
+import { DEFAULT_POOL, poolsOf } from "./pools.js";
+import { RouteTable } from "./route_table.js";
+import { TrafficFeed } from "./traffic_feed.js";
 
 /** @import { Status } from "./status.d.ts" */
 /** @import { ServerEvent } from "./event_parser.js" */
 /** @import { Action } from "./backend_table.js" */
+/** @import { Filter } from "./traffic_feed.js" */
+
+/** The routes are asked for every other second. */
+const ROUTES_EVERY = 2;
 
 const api = new Api({ onDenied: askForToken });
 const history = new History();
@@ -28,9 +35,23 @@ const operations = new Operations(api, {
   changed: refresh,
   failedLater: (text, reason) => events.addNote(text, reason),
 });
-const table = new BackendTable((/** @type {Action} */ action, id) => {
-  if (status !== undefined) operations.ask(action, id, status);
+const feed = new TrafficFeed(
+  (path) => api.call(path),
+  (seconds, filter, total) => {
+    chart.update(seconds, filter, serverNow() / 1000);
+    showFailed(total);
+  },
+);
+const table = new BackendTable({
+  onAction(/** @type {Action} */ action, id) {
+    if (status !== undefined) operations.ask(action, id, status);
+  },
+  onPool(action, pool) {
+    if (action === "add") operations.askToAdd(pool);
+    else choose({ kind: "pool", name: pool });
+  },
 });
+const routeTable = new RouteTable((label) => choose({ kind: "route", name: label }));
 const live = new Live({
   open: (lastEventId, signal) => api.openEvents(lastEventId, signal),
   onEvent: receive,
@@ -39,12 +60,17 @@ const live = new Live({
 
 /** @type {Status | undefined} The latest. */
 let status;
+/** @type {readonly import("./status.d.ts").RouteStatus[]} */
+let routes = [];
+/** How many statuses may come before the routes are asked for again; infinite: there are none. */
+let routesIn = 0;
 /** How far the clock of the server is ahead, in milliseconds. */
 let clockAhead = 0;
 /** @type {"connecting" | "live" | "lost"} */
 let connection = "connecting";
 
-byId("add-backend").addEventListener("click", () => operations.askToAdd());
+byId("add-backend").addEventListener("click", () => operations.askToAdd(DEFAULT_POOL));
+byId("chart-all").addEventListener("click", () => choose(undefined));
 byId("forget-token").addEventListener("click", () => {
   api.useToken(null);
   location.reload();
@@ -62,9 +88,11 @@ function receive({ type, data }) {
     clockAhead = Date.parse(value.startedAt) + value.uptimeSeconds * 1000 - Date.now();
     history.add(value);
     render(value);
+    refreshTraffic();
   } else if (type === "reload") {
     events.addReload(value, serverNow());
     operations.forgetConfiguration();
+    routesIn = 0;
   } else if (type.startsWith("backend-")) {
     events.addBackendEvent(type, value, serverNow());
   }
@@ -80,8 +108,41 @@ function render(latest) {
   const now = serverNow();
   const traffic = history.traffic();
   showOverview(latest, history, now);
-  table.update(latest.backends, traffic, now);
-  chart.update(history.rates, now / 1000);
+  table.update(poolsOf(latest), traffic, nameOf("pool"), now);
+  routeTable.update(routes, nameOf("route"), now / 1000);
+}
+
+/**
+ * The name of what the chart shows, if it is of this kind.
+ *
+ * @param {Filter["kind"]} kind
+ */
+function nameOf(kind) {
+  return feed.filter?.kind === kind ? feed.filter.name : undefined;
+}
+
+/**
+ * Shows the traffic of a pool or a route, or all of it if it is shown already.
+ *
+ * @param {Filter | undefined} filter
+ */
+function choose(filter) {
+  const isShown = filter !== undefined && nameOf(filter.kind) === filter.name;
+  const done = feed.choose(isShown ? undefined : filter);
+  if (status !== undefined) render(status);
+  return done;
+}
+
+/** Asks for what the statuses do not contain, as long as somebody looks. */
+function refreshTraffic() {
+  if (document.hidden) return;
+  feed.refresh();
+  if (--routesIn > 0) return;
+  routesIn = ROUTES_EVERY;
+  api.call("routes").then((latest) => {
+    routes = latest;
+    if (routes.length === 0) routesIn = Infinity; // until a reload
+  }, () => {}); // the page says that the connection is lost
 }
 
 /** Refreshes after a change by this page, without waiting for the next second. */
@@ -100,7 +161,7 @@ function found() {
 
 /** @param {string} reason */
 function lost(reason) {
-  history.interrupt();
+  routesIn = 0; // another configuration may be in force when it is back
   if (connection !== "lost") events.addNote("Connection lost", reason);
   connection = "lost";
   showConnection("Not connected, trying again…");

@@ -1,33 +1,58 @@
-/** The table of backends. Rows are changed in place, so that focus and pointer stay where they are. */
+/** The table of backends, by pool. Rows are changed in place, so that focus and pointer stay where they are. */
 
 import { byId, find, setData, setLabel, setText, show } from "./dom.js";
 import { formatAgo, formatCount, formatLatency, formatRate, formatShare } from "./format.js";
+import { PoolRow } from "./pool_row.js";
 import { checkFailure, healthOf, reasonOf } from "./verdict.js";
 
 /** @import { BackendStatus } from "./status.d.ts" */
 /** @import { BackendTraffic } from "./history.js" */
+/** @import { Pool } from "./pools.js" */
 
 /** @typedef {"active" | "draining" | "disabled" | "weight" | "remove"} Action */
+/** @typedef {"fold" | "chart" | "add"} PoolAction */
 
 /** @type {BackendTraffic} */
-const NO_TRAFFIC = { share: null, perSecond: null, failures: 0, recentFailures: 0 };
+const NO_TRAFFIC = {
+  share: null,
+  perSecond: null,
+  failures: 0,
+  recentFailures: 0,
+  clientErrors: 0,
+  serverErrors: 0,
+  recent: { answers: 0, serverErrors: 0 },
+};
+
+/** With more pools than this, those without a problem begin folded. */
+const FEW_POOLS = 12;
 
 /** The rows and their buttons. */
 export class BackendTable {
   #body = byId("backends");
   #empty = byId("backends-empty");
   #count = byId("backends-count");
-  /** @type {Map<string, Row>} */
+  /** @type {Map<string, Row>} By id. */
   #rows = new Map();
+  /** @type {Map<string, PoolRow>} By name. */
+  #pools = new Map();
   /** @type {HTMLButtonElement | undefined} Of this table, as long as the reader has gone nowhere else but a dialog. */
   #focused;
 
-  /** @param {(action: Action, id: string) => void} onAction */
-  constructor(onAction) {
+  /**
+   * @param {object} options
+   * @param {(action: Action, id: string) => void} options.onAction for a backend
+   * @param {(action: "chart" | "add", pool: string) => void} options.onPool
+   */
+  constructor({ onAction, onPool }) {
     this.#body.addEventListener("click", (event) => {
       const button = event.target instanceof Element ? event.target.closest("button") : null;
-      const id = button?.closest("tr")?.dataset.id;
-      if (button !== null && id !== undefined) onAction(/** @type {Action} */ (button.dataset.action), id);
+      const { id, pool } = button?.closest("tr")?.dataset ?? {};
+      if (button === null) return;
+      if (id !== undefined) onAction(/** @type {Action} */ (button.dataset.action), id);
+      if (pool === undefined) return;
+      const action = /** @type {PoolAction} */ (button.dataset.action);
+      if (action === "fold") this.#fold(pool);
+      else onPool(action, pool);
     });
     for (const type of ["focusin", "pointerdown"]) {
       document.addEventListener(type, ({ target }) => {
@@ -39,35 +64,89 @@ export class BackendTable {
   }
 
   /**
-   * @param {readonly BackendStatus[]} backends
+   * @param {readonly Pool[]} pools one pool alone has no row of its own
    * @param {ReadonlyMap<string, BackendTraffic>} traffic
+   * @param {string | undefined} chosen the pool whose traffic the chart shows
    * @param {number} now in milliseconds since 1970, on the server's clock
    */
-  update(backends, traffic, now) {
-    const ids = new Set(backends.map(({ id }) => id));
+  update(pools, traffic, chosen, now) {
+    const backends = pools.flatMap((pool) => pool.backends);
+    this.#forget(pools, new Set(backends.map(({ id }) => id)));
+    let index = 0;
+    const place = (/** @type {HTMLElement} */ element) => {
+      const there = this.#body.children[index++];
+      if (there !== element) this.#body.insertBefore(element, there ?? null);
+    };
+    for (const pool of pools) {
+      const heading = pools.length === 1 ? undefined : this.#headingOf(pool, pools.length > FEW_POOLS);
+      if (heading !== undefined) {
+        place(heading.element);
+        heading.update(pool, traffic, pool.name === chosen);
+      }
+      for (const backend of pool.backends) {
+        let row = this.#rows.get(backend.id);
+        if (row === undefined) this.#rows.set(backend.id, row = new Row(backend));
+        place(row.element);
+        const isShown = heading?.isFolded !== true;
+        show(row.element, isShown);
+        if (isShown) row.update(backend, traffic.get(backend.id) ?? NO_TRAFFIC, now);
+      }
+    }
+    this.#keepFocus();
+    show(this.#empty, pools.length === 1 && backends.length === 0);
+    show(byId("add-backend"), pools.length === 1); // otherwise each pool has its own
+    setText(this.#count, backends.length === 0 ? "" : String(backends.length));
+  }
+
+  /**
+   * Removes the rows of what is gone.
+   *
+   * @param {readonly Pool[]} pools
+   * @param {ReadonlySet<string>} ids
+   */
+  #forget(pools, ids) {
     for (const [id, row] of this.#rows) {
       if (ids.has(id)) continue;
       row.element.remove();
       this.#rows.delete(id);
     }
-    backends.forEach((backend, index) => {
-      let row = this.#rows.get(backend.id);
-      if (row === undefined) this.#rows.set(backend.id, row = new Row(backend));
-      if (this.#body.children[index] !== row.element) {
-        this.#body.insertBefore(row.element, this.#body.children[index] ?? null);
-      }
-      row.update(backend, traffic.get(backend.id) ?? NO_TRAFFIC, now);
-    });
-    this.#keepFocus();
-    show(this.#empty, backends.length === 0);
-    setText(this.#count, backends.length === 0 ? "" : String(backends.length));
+    const names = new Set(pools.length === 1 ? [] : pools.map(({ name }) => name));
+    for (const [name, row] of this.#pools) {
+      if (names.has(name)) continue;
+      row.element.remove();
+      this.#pools.delete(name);
+    }
+  }
+
+  /**
+   * @param {Pool} pool
+   * @param {boolean} areMany
+   */
+  #headingOf(pool, areMany) {
+    let row = this.#pools.get(pool.name);
+    if (row === undefined) {
+      const isFolded = areMany && pool.backends.every(({ alive }) => alive);
+      this.#pools.set(pool.name, row = new PoolRow(pool, isFolded));
+    }
+    return row;
+  }
+
+  /** @param {string} pool */
+  #fold(pool) {
+    const heading = this.#pools.get(pool);
+    if (heading === undefined) return;
+    heading.isFolded = !heading.isFolded;
+    let row = heading.element.nextElementSibling;
+    for (; row instanceof HTMLElement && row.dataset.pool === undefined; row = row.nextElementSibling) {
+      show(row, !heading.isFolded);
+    }
   }
 
   /** Keeps the keyboard focus in the row when a button disappears. */
   #keepFocus() {
     const button = this.#focused;
     if (button === undefined || document.querySelector("dialog[open]") !== null) return;
-    if (!button.isConnected) byId("add-backend").focus();
+    if (!button.isConnected) find(document, "#add-backend:not([hidden]), #backends button", HTMLButtonElement).focus();
     else if (button.hidden) find(button.parentElement ?? document, "button:not([hidden])", HTMLButtonElement).focus();
   }
 }
@@ -122,7 +201,8 @@ class Row {
    * @param {BackendStatus} backend
    * @param {BackendTraffic} traffic
    */
-  #showTraffic({ currentConnections, maxConnections, latencyMs, totalFailures }, { share, perSecond, failures }) {
+  #showTraffic({ currentConnections, maxConnections, latencyMs, totalFailures }, traffic) {
+    const { share, perSecond, failures, clientErrors, serverErrors } = traffic;
     this.#set("share", formatShare(share));
     this.#set("rate", perSecond === null ? "" : `${formatRate(perSecond)}/s`);
     this.#part("bar").style.width = `${Math.round((share ?? 0) * 1000) / 10}%`;
@@ -133,6 +213,9 @@ class Row {
     this.#set("failures", formatCount(failures));
     this.#set("all-failures", totalFailures > failures ? `${formatCount(totalFailures)} in all` : "");
     setData(this.#part("failures"), "some", String(failures > 0));
+    this.#set("server-errors", formatCount(serverErrors));
+    setData(this.#part("server-errors"), "some", String(serverErrors > 0));
+    this.#set("client-errors", clientErrors > 0 ? `${formatCount(clientErrors)} × 4xx` : "");
   }
 
   /**

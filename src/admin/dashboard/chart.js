@@ -2,11 +2,11 @@
 
 // @ts-types="uplot"
 import uPlot from "./uplot.js";
-import { byId, setText } from "./dom.js";
+import { byId, setText, show } from "./dom.js";
 import { formatRate, formatTime } from "./format.js";
 import { HISTORY_SECONDS } from "./history.js";
 
-/** @import { Rates } from "./history.js" */
+/** @import { Filter, Second } from "./traffic_feed.js" */
 
 const REQUESTS_HEIGHT = 186;
 const ERRORS_HEIGHT = 96;
@@ -15,14 +15,16 @@ const AXIS_WIDTH = 48;
 /** Connects the cursors of both plots. */
 const SYNC = "traffic";
 
-const LEGEND = /** @type {const} */ (["requests", "failed", "attempts"]);
+const LEGEND = /** @type {const} */ (["requests", "errors", "failed", "attempts"]);
 
 /** The chart and its legend, with the figures under the cursor or the latest ones. */
 export class TrafficChart {
   #container = byId("chart");
   #values = LEGEND.map((name) => byId(`legend-${name}`));
-  /** @type {readonly Rates[]} */
-  #rates = [];
+  #title = byId("chart-title");
+  #all = byId("chart-all");
+  /** @type {readonly Second[]} */
+  #seconds = [];
   /** @type {number | null | undefined} */
   #hovered;
   /** @type {uPlot} */
@@ -47,9 +49,13 @@ export class TrafficChart {
         height: ERRORS_HEIGHT,
         onCursor,
         hasTimes: true,
-        series: [line("--warning", "--warning-area"), line("--bad", "--bad-area")],
+        series: [
+          line("--warning", "--warning-area"),
+          line("--bad", "--bad-area"),
+          line("--broken", "--broken-area"),
+        ],
       }),
-      [[], [], []],
+      [[], [], [], []],
       this.#container,
     );
     new ResizeObserver(() => this.#fit()).observe(this.#container);
@@ -57,22 +63,25 @@ export class TrafficChart {
   }
 
   /**
-   * @param {readonly Rates[]} rates oldest first
+   * @param {readonly Second[]} seconds oldest first
+   * @param {Filter | undefined} filter whose traffic it is; `undefined`: all
    * @param {number} now seconds since 1970, on the server's clock
    */
-  update(rates, now) {
-    this.#rates = rates;
-    const times = rates.map(({ at }) => at);
+  update(seconds, filter, now) {
+    this.#seconds = seconds;
+    setText(this.#title, `Traffic${filter === undefined ? "" : ` of ${filter.kind} ${filter.name}`}, last 5 minutes`);
+    show(this.#all, filter !== undefined);
+    const times = seconds.map(({ at }) => at);
     const range = { min: now - HISTORY_SECONDS, max: now };
-    const column = (/** @type {"requests" | "failed" | "attemptsFailed"} */ name) => rates.map((rate) => rate[name]);
-    show(this.#requests, [times, column("requests")], range);
-    show(this.#errors, [times, column("attemptsFailed"), column("failed")], range);
+    const column = (/** @type {Exclude<keyof Second, "at">} */ name) => seconds.map((second) => second[name]);
+    draw(this.#requests, [times, column("requests")], range);
+    draw(this.#errors, [times, column("failedAttempts"), column("serverErrors"), column("failed")], range);
     this.#showFigures();
   }
 
   #showFigures() {
-    const rate = (this.#hovered == null ? undefined : this.#rates[this.#hovered]) ?? this.#rates.at(-1);
-    const figures = [rate?.requests, rate?.failed, rate?.attemptsFailed];
+    const second = (this.#hovered == null ? undefined : this.#seconds[this.#hovered]) ?? this.#seconds.at(-1);
+    const figures = [second?.requests, second?.serverErrors, second?.failed, second?.failedAttempts];
     this.#values.forEach((value, index) => setText(value, formatRate(figures[index] ?? null)));
   }
 
@@ -94,7 +103,7 @@ export class TrafficChart {
  * @param {uPlot.AlignedData} data
  * @param {{ min: number, max: number }} range
  */
-function show(plot, data, range) {
+function draw(plot, data, range) {
   plot.batch(() => {
     plot.setData(data, false);
     plot.setScale("x", range);

@@ -119,10 +119,12 @@ export class AddDialog {
   #dialog = new FormDialog("#add-dialog");
 
   /**
+   * @param {string} title
    * @param {string} lasts how long the change will
    * @param {(backend: NewBackend) => Promise<unknown>} send
    */
-  open(lasts, send) {
+  open(title, lasts, send) {
+    setText(byId("add-title"), title);
     setText(byId("add-lasts"), lasts);
     this.#dialog.form.reset();
     this.#dialog.open(() => {

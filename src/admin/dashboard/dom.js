@@ -53,6 +53,14 @@ export function setLabel(element, label) {
 }
 
 /**
+ * @param {HTMLElement} button
+ * @param {boolean} isPressed
+ */
+export function setPressed(button, isPressed) {
+  if (button.ariaPressed !== String(isPressed)) button.ariaPressed = String(isPressed);
+}
+
+/**
  * @param {HTMLElement} element
  * @param {boolean} isShown
  */

@@ -2,6 +2,7 @@
 
 import { byId, create, show } from "./dom.js";
 import { countOf, formatTime } from "./format.js";
+import { DEFAULT_POOL } from "./pools.js";
 
 /** The most entries of the list. */
 const MOST_SHOWN = 200;
@@ -18,7 +19,8 @@ const NEWS_SECONDS = 10;
  */
 
 /**
- * @typedef {{ backend: string, reason: string, at: string, state: "active" | "draining" | "disabled" }} BackendEvent
+ * @typedef {{ backend: string, pool: string, reason: string, at: string, state: "active" | "draining" | "disabled" }}
+ * BackendEvent
  */
 
 /**
@@ -31,7 +33,7 @@ export class EventList {
   #list = byId("events");
   #empty = byId("events-empty");
   #announcer = byId("announcer");
-  /** @type {Map<string, string>} The operator's state of each backend, as of its last event. */
+  /** @type {Map<string, string>} The operator's state of each backend, as of its last event. By pool and URL. */
   #states = new Map();
 
   /**
@@ -41,10 +43,14 @@ export class EventList {
    * @param {BackendEvent} event
    * @param {number} now in milliseconds since 1970, on the server's clock
    */
-  addBackendEvent(type, { backend, reason, at, state }, now) {
-    const { kind, text } = wordsFor(type, this.#states.get(backend) ?? "active", state);
-    this.#states.set(backend, state);
-    this.#add({ kind, subject: backend, text, detail: reason }, new Date(at));
+  addBackendEvent(type, { backend, pool, reason, at, state }, now) {
+    const key = `${pool} ${backend}`;
+    const { kind, text } = wordsFor(type, this.#states.get(key) ?? "active", state);
+    this.#states.set(key, state);
+    this.#add(
+      { kind, subject: backend, text, detail: pool === DEFAULT_POOL ? reason : `pool ${pool}: ${reason}` },
+      new Date(at),
+    );
     const isNews = (now - Date.parse(at)) / 1000 < NEWS_SECONDS;
     if (isNews && kind !== "change") this.#announcer.textContent = `${backend} ${text}: ${reason}`;
   }

@@ -23,6 +23,11 @@ import operations from "./operations.js" with { type: "text" };
 import overview from "./overview.js" with { type: "text" };
 import pageStyle from "./page.css" with { type: "text" };
 import panelStyle from "./panels.css" with { type: "text" };
+import poolRow from "./pool_row.js" with { type: "text" };
+import pools from "./pools.js" with { type: "text" };
+import tableStyle from "./tables.css" with { type: "text" };
+import routeTable from "./route_table.js" with { type: "text" };
+import trafficFeed from "./traffic_feed.js" with { type: "text" };
 import verdict from "./verdict.js" with { type: "text" };
 
 /** By the path that the browser asks for. */
@@ -31,6 +36,7 @@ export const FILES: Readonly<Record<string, string>> = {
   "/dashboard/icon.svg": icon,
   "/dashboard/base.css": baseStyle,
   "/dashboard/page.css": pageStyle,
+  "/dashboard/tables.css": tableStyle,
   "/dashboard/panels.css": panelStyle,
   "/dashboard/narrow.css": narrowStyle,
   "/dashboard/uplot.css": uplotStyle,
@@ -49,5 +55,9 @@ export const FILES: Readonly<Record<string, string>> = {
   "/dashboard/live.js": live,
   "/dashboard/operations.js": operations,
   "/dashboard/overview.js": overview,
+  "/dashboard/pool_row.js": poolRow,
+  "/dashboard/pools.js": pools,
+  "/dashboard/route_table.js": routeTable,
+  "/dashboard/traffic_feed.js": trafficFeed,
   "/dashboard/verdict.js": verdict,
 };

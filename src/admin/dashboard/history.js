@@ -1,8 +1,10 @@
-/** Computes rates, shares of traffic and failures from the totals of the last minutes. */
+/** Computes rates, shares of traffic and errors from the totals of the last minutes. */
 
-/** @import { Status } from "./status.d.ts" */
+import { poolsOf } from "./pools.js";
 
-/** The time range of the chart and of the counts "of the last 5 minutes". */
+/** @import { BackendStatus, Status } from "./status.d.ts" */
+
+/** The time range of the counts "of the last 5 minutes". */
 export const HISTORY_SECONDS = 300;
 
 /** The time range of shares and rates of single backends: short enough to see a change, long enough to be stable. */
@@ -17,32 +19,34 @@ const RECENT_SECONDS = 60;
  * @property {number} total requests so far
  * @property {number} failed of these
  * @property {number} retried
- * @property {number} attemptsFailed of all backends
- * @property {ReadonlyMap<string, { readonly requests: number, readonly failures: number }>} backends by id
+ * @property {ReadonlyMap<string, Totals>} backends by id
  */
 
 /**
- * @typedef {object} Rates what happened between two samples, per second; `null` where that is not known
- * @property {number} at
- * @property {number | null} requests
- * @property {number | null} failed
- * @property {number | null} attemptsFailed
+ * @typedef {object} Totals of one backend so far
+ * @property {string} pool
+ * @property {number} requests attempts
+ * @property {number} failures
+ * @property {number} answers
+ * @property {number} clientErrors answers of 4xx
+ * @property {number} serverErrors answers of 5xx
  */
 
 /**
  * @typedef {object} BackendTraffic
- * @property {number | null} share of all attempts in the last 10 s, 0 to 1; `null` when there was none
+ * @property {number | null} share of the attempts of its pool in the last 10 s, 0 to 1; `null` when there was none
  * @property {number | null} perSecond
  * @property {number} failures in the last 5 minutes, as far as this page has seen
  * @property {number} recentFailures in the last minute
+ * @property {number} clientErrors answers of 4xx in the last 5 minutes, as `failures`
+ * @property {number} serverErrors answers of 5xx, likewise
+ * @property {{ readonly answers: number, readonly serverErrors: number }} recent in the last minute
  */
 
-/** The statuses of the last five minutes. A restart of the server clears them, except for the line of the chart. */
+/** The statuses of the last five minutes. A restart of the server clears them. */
 export class History {
   /** @type {Sample[]} Of one run of the server. */
   #samples = [];
-  /** @type {Rates[]} */
-  #rates = [];
   /** @type {string | undefined} */
   #startedAt;
 
@@ -54,28 +58,8 @@ export class History {
     const { at } = sample;
     const previous = this.#samples.at(-1);
     if (previous !== undefined && at <= previous.at) return; // the same status twice
-    // The clock of a server that has restarted may have been set back.
-    while ((this.#rates.at(-1)?.at ?? -Infinity) >= at) this.#rates.pop();
     this.#samples.push(sample);
-    this.#rates.push(ratesBetween(previous, sample));
     while ((this.#samples[0]?.at ?? at) < at - HISTORY_SECONDS) this.#samples.shift();
-    while ((this.#rates[0]?.at ?? at) < at - HISTORY_SECONDS) this.#rates.shift();
-  }
-
-  /** Makes a gap in the chart until the next status. */
-  interrupt() {
-    const last = this.#rates.at(-1);
-    if (last !== undefined && last.requests !== null) this.#rates.push({ ...NOTHING, at: last.at + 0.5 });
-  }
-
-  /** @returns {readonly Rates[]} oldest first */
-  get rates() {
-    return this.#rates;
-  }
-
-  /** The latest; `null`s before there are two samples. */
-  get current() {
-    return this.#rates.at(-1) ?? NOTHING;
   }
 
   /**
@@ -111,14 +95,22 @@ export class History {
     const requests = new Map(
       [...last.backends].map(([id, totals]) => [id, added(totals, since.backends.get(id)).requests]),
     );
-    const all = [...requests.values()].reduce((sum, count) => sum + count, 0);
+    /** @type {Map<string, number>} */
+    const ofPools = new Map();
+    for (const [id, { pool }] of last.backends) ofPools.set(pool, (ofPools.get(pool) ?? 0) + (requests.get(id) ?? 0));
     return new Map([...last.backends].map(([id, totals]) => {
       const own = requests.get(id) ?? 0;
+      const all = ofPools.get(totals.pool) ?? 0;
+      const { failures, clientErrors, serverErrors } = added(totals, oldest.backends.get(id));
+      const recent = added(totals, minuteAgo.backends.get(id));
       return [id, {
         share: all === 0 ? null : own / all,
         perSecond: seconds === 0 ? null : own / seconds,
-        failures: added(totals, oldest.backends.get(id)).failures,
-        recentFailures: added(totals, minuteAgo.backends.get(id)).failures,
+        failures,
+        recentFailures: recent.failures,
+        clientErrors,
+        serverErrors,
+        recent: { answers: recent.answers, serverErrors: recent.serverErrors },
       }];
     }));
   }
@@ -134,55 +126,55 @@ export class History {
   }
 }
 
-const NO_TOTALS = { requests: 0, failures: 0 };
-
-/** @type {Rates} */
-const NOTHING = { at: 0, requests: null, failed: null, attemptsFailed: null };
+const NO_TOTALS = { requests: 0, failures: 0, answers: 0, clientErrors: 0, serverErrors: 0 };
 
 /**
  * @param {Status} status
  * @returns {Sample}
  */
-function sampleOf({ startedAt, uptimeSeconds, requests, backends }) {
+function sampleOf(status) {
+  const { startedAt, uptimeSeconds, requests } = status;
+  const backends = new Map(
+    poolsOf(status).flatMap((pool) => pool.backends.map((backend) => [backend.id, totalsOf(pool.name, backend)])),
+  );
   return {
     at: Date.parse(startedAt) / 1000 + uptimeSeconds,
     total: requests.total,
     failed: requests.failed,
     retried: requests.retried,
-    attemptsFailed: backends.reduce((sum, { totalFailures }) => sum + totalFailures, 0),
-    backends: new Map(
-      backends.map((
-        { id, totalRequests, totalFailures },
-      ) => [id, { requests: totalRequests, failures: totalFailures }]),
-    ),
+    backends,
   };
 }
 
 /**
- * @param {Sample | undefined} before
- * @param {Sample} after
- * @returns {Rates}
+ * @param {string} pool
+ * @param {BackendStatus} backend
+ * @returns {Totals}
  */
-function ratesBetween(before, after) {
-  if (before === undefined) return { ...NOTHING, at: after.at };
-  const seconds = after.at - before.at;
-  let attemptsFailed = 0;
-  for (const [id, totals] of after.backends) attemptsFailed += added(totals, before.backends.get(id)).failures;
+function totalsOf(pool, { totalRequests, totalFailures, responses }) {
   return {
-    at: after.at,
-    requests: Math.max(0, after.total - before.total) / seconds,
-    failed: Math.max(0, after.failed - before.failed) / seconds,
-    attemptsFailed: attemptsFailed / seconds,
+    pool,
+    requests: totalRequests,
+    failures: totalFailures,
+    answers: responses["2xx"] + responses["3xx"] + responses["4xx"] + responses["5xx"],
+    clientErrors: responses["4xx"],
+    serverErrors: responses["5xx"],
   };
 }
 
 /**
  * The difference. A new backend counts from 0, and so does one that was removed and added again.
  *
- * @param {{ readonly requests: number, readonly failures: number }} now
- * @param {{ readonly requests: number, readonly failures: number } | undefined} then
+ * @param {Totals} now
+ * @param {Omit<Totals, "pool">} [then]
  */
 function added(now, then = NO_TOTALS) {
   const base = now.requests < then.requests || now.failures < then.failures ? NO_TOTALS : then;
-  return { requests: now.requests - base.requests, failures: now.failures - base.failures };
+  return {
+    requests: now.requests - base.requests,
+    failures: now.failures - base.failures,
+    answers: now.answers - base.answers,
+    clientErrors: now.clientErrors - base.clientErrors,
+    serverErrors: now.serverErrors - base.serverErrors,
+  };
 }

@@ -1,6 +1,7 @@
 /** The changes of the pool that the page offers, with the texts of their dialogs. */
 
 import { countOf } from "./format.js";
+import { DEFAULT_POOL, poolsOf } from "./pools.js";
 import { takingTraffic } from "./verdict.js";
 
 /** @import { Api } from "./api.js" */
@@ -82,10 +83,13 @@ export class Operations {
    * @param {string} id
    * @param {Status} status
    */
-  ask(action, id, { backends }) {
-    const backend = backends.find((each) => each.id === id);
-    if (backend === undefined) return;
-    if (action === "weight") return this.#askForWeight(backend, backends);
+  ask(action, id, status) {
+    const pool = poolsOf(status).find(({ backends }) => backends.some((each) => each.id === id));
+    const backend = pool?.backends.find((each) => each.id === id);
+    if (pool === undefined || backend === undefined) return;
+    const path = `${pathOf(pool.name)}/${id}`;
+    const { backends } = pool;
+    if (action === "weight") return this.#askForWeight(path, backend, backends);
     const { stopsTraffic, text, ...words } = WORDS[action];
     const question = {
       ...words,
@@ -95,12 +99,13 @@ export class Operations {
       offersDrain: action === "remove",
     };
     this.#dialogs.confirm.open(question, ({ drain }) => {
-      if (action !== "remove") return this.#change(id, { state: action });
-      return drain ? this.#drainAndRemove(backend) : this.#send(`backends/${id}`, { method: "DELETE" });
+      if (action !== "remove") return this.#change(path, { state: action });
+      return drain ? this.#drainAndRemove(path, backend) : this.#send(path, { method: "DELETE" });
     });
   }
 
-  async askToAdd() {
+  /** @param {string} pool */
+  async askToAdd(pool) {
     this.#persists ??= this.#api.call("config").then(({ admin }) => admin.persist === true);
     const persists = await this.#persists.catch(() => {
       this.#persists = undefined;
@@ -111,41 +116,45 @@ export class Operations {
       : persists
       ? "It is written to the configuration file too."
       : "It lasts until the next restart or reload, which returns to the configuration file.";
+    const title = pool === DEFAULT_POOL ? "Add a backend" : `Add a backend to ${pool}`;
     this.#dialogs.add.open(
+      title,
       `Traffic reaches it at once. ${lasts}`.trim(),
-      (backend) => this.#send("backends", { method: "POST", body: backend }),
+      (backend) => this.#send(pathOf(pool), { method: "POST", body: backend }),
     );
   }
 
   /**
+   * @param {string} path of the backend
    * @param {BackendStatus} backend
-   * @param {readonly BackendStatus[]} backends
+   * @param {readonly BackendStatus[]} backends of its pool
    */
-  #askForWeight(backend, backends) {
+  #askForWeight(path, backend, backends) {
     const others = backends.filter((each) => each !== backend).reduce((sum, { weight }) => sum + weight, 0);
     const note = backends.length === 1
       ? ""
       : `The other ${countOf(backends.length - 1, "backend")} have ${others} together.`;
-    this.#dialogs.weight.open(backend, note, (weight) => this.#change(backend.id, { weight }));
+    this.#dialogs.weight.open(backend, note, (weight) => this.#change(path, { weight }));
   }
 
   /**
-   * @param {string} id
+   * @param {string} path of the backend
    * @param {object} changes
    */
-  #change(id, changes) {
-    return this.#send(`backends/${id}`, { method: "PATCH", body: changes });
+  #change(path, changes) {
+    return this.#send(path, { method: "PATCH", body: changes });
   }
 
   /**
    * The response arrives when the backend is removed. Until then its row says that it drains, and the page does not
    * wait.
    *
+   * @param {string} path of the backend
    * @param {BackendStatus} backend
    */
-  async #drainAndRemove({ id, url }) {
+  async #drainAndRemove(path, { url }) {
     let isAwaited = true;
-    const removal = this.#send(`backends/${id}?drain=${DRAIN}`, { method: "DELETE" }).catch((error) => {
+    const removal = this.#send(`${path}?drain=${DRAIN}`, { method: "DELETE" }).catch((error) => {
       if (isAwaited) throw error;
       this.failedLater(`${url} was not removed`, error instanceof Error ? error.message : String(error));
     });
@@ -164,8 +173,17 @@ export class Operations {
 }
 
 /**
+ * The path of a pool's backends in the admin API.
+ *
+ * @param {string} pool
+ */
+function pathOf(pool) {
+  return pool === DEFAULT_POOL ? "backends" : `pools/${pool}/backends`;
+}
+
+/**
  * @param {BackendStatus} backend
- * @param {readonly BackendStatus[]} backends
+ * @param {readonly BackendStatus[]} backends of its pool
  */
 function lastOneWarning(backend, backends) {
   const isTaking = takingTraffic(backends).includes(backend);

@@ -7,6 +7,7 @@ import { verdictOf } from "./verdict.js";
 
 /** @import { Status } from "./status.d.ts" */
 /** @import { History } from "./history.js" */
+/** @import { Total } from "./traffic_feed.js" */
 /** @import { Verdict } from "./verdict.js" */
 
 /**
@@ -51,19 +52,26 @@ function showVerdict({ level, headline, details }) {
  * @param {History} history
  */
 function showTiles({ requests }, history) {
-  setText(byId("tile-rate"), formatRate(history.current.requests));
+  setText(byId("tile-rate"), formatRate(history.perSecond));
   setText(byId("tile-rate-note"), `${formatCount(requests.total)} in all`);
   setText(byId("tile-active"), formatCount(requests.active));
   const { queued } = requests;
   setText(byId("tile-active-note"), queued === 0 ? "none in the queue" : `${formatCount(queued)} of them in the queue`);
-  const failed = history.increase("failed");
   // A page that was opened less than five minutes ago shows a shorter time.
   const span = formatDuration(Math.min(HISTORY_SECONDS, Math.round(history.seconds)));
-  setText(byId("tile-failed-label"), `Failed, last ${span}`);
-  setText(byId("tile-failed"), formatCount(failed));
   setText(byId("tile-failed-note"), `${formatCount(requests.failed)} in all`);
-  setData(byId("tile-failed-box"), "some", String(failed > 0));
   setText(byId("tile-retried-label"), `Retried, last ${span}`);
   setText(byId("tile-retried"), formatCount(history.increase("retried")));
   setText(byId("tile-retried-note"), `${formatCount(requests.retried)} in all`);
+}
+
+/**
+ * Shows how many requests have failed as far as the server remembers.
+ *
+ * @param {Total} total
+ */
+export function showFailed({ seconds, failed }) {
+  setText(byId("tile-failed-label"), `Failed, last ${formatDuration(seconds)}`);
+  setText(byId("tile-failed"), formatCount(failed));
+  setData(byId("tile-failed-box"), "some", String(failed > 0));
 }

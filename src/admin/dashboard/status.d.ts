@@ -9,3 +9,5 @@ export type Status = ReturnType<typeof import("../routes/status.ts").statusView>
 
 /** An entry of the array of `GET /routes`. */
 export type RouteStatus = ReturnType<typeof import("../routes/routes.ts").routesView>[number];
+
+export type { HistoryView } from "../history.ts";

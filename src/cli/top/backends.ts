@@ -1,11 +1,12 @@
 /** The table of backends, in groups where there are several pools. */
 
 import { formatCount, formatLatency, formatRate, formatShare } from "../../admin/dashboard/format.js";
+import { type Pool, poolsOf } from "../../admin/dashboard/pools.js";
 import type { BackendStatus } from "../../admin/dashboard/status.d.ts";
 import { healthOf, reasonOf } from "../../admin/dashboard/verdict.js";
 import { printable } from "../admin_call.ts";
 import { type Column, layOut, type Line, type Piece } from "./layout.ts";
-import { type NamedPool, poolsOf, type View } from "./view.ts";
+import type { View } from "./view.ts";
 
 interface Row {
   readonly backend: BackendStatus;
@@ -48,17 +49,15 @@ export function backendTable(view: View, room: number): { readonly titles: Line;
   return { titles, lines: grouped };
 }
 
-/** Shares are of the traffic of the pool. */
-function rowsOf({ backends }: NamedPool, { history, now }: View): Row[] {
+function rowsOf({ backends }: Pool, { history, now }: View): Row[] {
   const traffic = history.traffic();
-  const all = backends.reduce((sum, { id }) => sum + (traffic.get(id)?.share ?? 0), 0);
   return backends.map((backend) => {
     const { share = null, perSecond = null } = traffic.get(backend.id) ?? {};
-    return { backend, now, perSecond, share: share === null || all === 0 ? null : share / all };
+    return { backend, now, perSecond, share };
   });
 }
 
-function heading({ name, strategy, backends }: NamedPool): Line {
+function heading({ name, strategy, backends }: Pool): Line {
   const up = backends.filter(({ alive }) => alive).length;
   const facts = backends.length === 0 ? "empty" : `${up} of ${backends.length} up`;
   return [{ text: printable(name), style: "bold" }, { text: `  ${printable(strategy)}, ${facts}`, style: "faint" }];

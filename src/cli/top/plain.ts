@@ -1,8 +1,9 @@
 /** The plain form of `roundhouse top`, for a pipe. Pure. */
 
+import { poolsOf } from "../../admin/dashboard/pools.js";
 import { reasonOf } from "../../admin/dashboard/verdict.js";
 import { printable } from "../admin_call.ts";
-import { poolsOf, type View } from "./view.ts";
+import type { View } from "./view.ts";
 
 /** The titles of the columns. */
 export const PLAIN_TITLES = [

@@ -1,15 +1,15 @@
 /** The lines above the tables: what runs, what it does, and what is wrong. */
 
 import { countOf, formatCount, formatDuration, formatRate } from "../../admin/dashboard/format.js";
+import { poolsOf } from "../../admin/dashboard/pools.js";
 import type { Status } from "../../admin/dashboard/status.d.ts";
-import { type Verdict, verdictOf } from "../../admin/dashboard/verdict.js";
+import { verdictOf } from "../../admin/dashboard/verdict.js";
 import { printable } from "../admin_call.ts";
 import type { Line } from "./layout.ts";
-import { backendsOf, poolsOf, type View } from "./view.ts";
+import type { View } from "./view.ts";
 
 const GAP = "  ";
 const LEVEL_STYLES = { ok: "good", warning: "warning", bad: "bad" } as const;
-const RANKS = { ok: 0, warning: 1, bad: 2 } as const;
 
 /** Most reasons, because the table must have room. It has no room for reasons on a narrow terminal. */
 const MOST_DETAILS = 5;
@@ -51,7 +51,7 @@ function situation(view: View): Line[] {
       [{ text: `${GAP}What follows is from ${since}.`, style: "faint" }],
     ];
   }
-  const { level, headline, details } = verdictOfAll(view);
+  const { level, headline, details } = verdictOf(view.status, view.history.traffic(), view.now);
   return [
     [{ text: headline, style: LEVEL_STYLES[level] }],
     ...details.slice(0, MOST_DETAILS).map(({ url, text }): Line => [
@@ -59,25 +59,4 @@ function situation(view: View): Line[] {
       { text: printable(text), style: LEVEL_STYLES[level] },
     ]),
   ];
-}
-
-/** The worst of all pools, with their names where there are several. */
-function verdictOfAll({ status, history, now }: View): Verdict {
-  const pools = poolsOf(status);
-  const [first, ...others] = pools.map(({ name, backends }) => {
-    const verdict = verdictOf({ ...status, backends: [...backends] }, history.traffic(), now);
-    return { ...verdict, headline: `${name}: ${verdict.headline}` };
-  });
-  if (first === undefined || others.length === 0) return verdictOf(status, history.traffic(), now);
-  const all = [first, ...others];
-  const level = all.reduce((worst, verdict) => RANKS[verdict.level] > RANKS[worst.level] ? verdict : worst).level;
-  const wrong = all.filter((verdict) => verdict.level !== "ok");
-  const count = backendsOf(status).length;
-  return {
-    level,
-    headline: wrong.length > 0
-      ? wrong.map(({ headline }) => headline).join("; ")
-      : `All pools serve; none of their ${countOf(count, "backend")} is down`,
-    details: wrong.flatMap(({ details }) => details),
-  };
 }

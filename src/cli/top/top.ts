@@ -8,7 +8,7 @@ import { Screen } from "./screen.ts";
 import { screen } from "./lines.ts";
 import { PLAIN_TITLES, plainLines } from "./plain.ts";
 import { RouteRates } from "./routes.ts";
-import { backendsOf, type View } from "./view.ts";
+import type { View } from "./view.ts";
 
 export interface TopOptions extends AdminTarget {
   /** Whether a terminal's colours may be used. */
@@ -64,13 +64,12 @@ async function watch(target: AdminTarget, first: Look, output: Output): Promise<
     if (found !== undefined) {
       const { status } = found;
       const now = Date.parse(status.startedAt) + status.uptimeSeconds * 1000;
-      history.add({ ...status, backends: backendsOf(status) });
+      history.add(status);
       output.show({ status, history, now, routes: rates.add(now / 1000, found.routes) });
     }
     await next;
     found = await look(target).catch((error) => {
       if (!(error instanceof AdminCallError) || !error.mayPass) throw error;
-      history.interrupt();
       output.lost(error.message);
       return undefined;
     });

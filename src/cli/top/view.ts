@@ -1,7 +1,7 @@
 /** What `roundhouse top` has to show. */
 
 import type { History } from "../../admin/dashboard/history.js";
-import type { BackendStatus, RouteStatus, Status } from "../../admin/dashboard/status.d.ts";
+import type { RouteStatus, Status } from "../../admin/dashboard/status.d.ts";
 
 /** What there is to show. */
 export interface View {
@@ -27,23 +27,4 @@ export interface RouteRow extends RouteStatus {
 export interface Size {
   readonly rows: number;
   readonly columns: number;
-}
-
-/** A pool with its name. */
-export interface NamedPool {
-  readonly name: string;
-  readonly strategy: string;
-  readonly backends: readonly BackendStatus[];
-}
-
-/** The pools to show. The default pool is none where it is empty and others are not: no file mentions it. */
-export function poolsOf({ pools }: Status): readonly NamedPool[] {
-  const all = Object.entries(pools).map(([name, pool]) => ({ name, ...pool }));
-  const named = all.filter(({ name, backends }) => name !== "default" || backends.length > 0);
-  return named.length > 0 ? named : all;
-}
-
-/** The backends of all pools. */
-export function backendsOf({ pools }: Status): BackendStatus[] {
-  return Object.values(pools).flatMap(({ backends }) => backends);
 }

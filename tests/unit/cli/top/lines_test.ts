@@ -8,7 +8,7 @@ import { frame } from "../../../../src/cli/top/screen.ts";
 import { screen } from "../../../../src/cli/top/lines.ts";
 import { PLAIN_TITLES, plainLines } from "../../../../src/cli/top/plain.ts";
 import { RouteRates } from "../../../../src/cli/top/routes.ts";
-import { backendsOf, type View } from "../../../../src/cli/top/view.ts";
+import type { View } from "../../../../src/cli/top/view.ts";
 import { backendStatus, poolStatus, status } from "../../../support/status.ts";
 
 const AT = "2026-01-01T00:00:30.000Z";
@@ -132,7 +132,7 @@ function poolsView(api: readonly BackendStatus[]): View {
       assets: poolStatus([backendStatus("c", { totalRequests })]),
     };
     latest = status(59 + second, [], { pools, requests: { total: totalRequests * (api.length + 1) } });
-    history.add({ ...latest, backends: backendsOf(latest) });
+    history.add(latest);
   }
   return { status: latest, history, routes: [], now: Date.parse("2026-01-01T00:01:00.000Z") };
 }
@@ -141,15 +141,17 @@ const BETA: RouteStatus = {
   route: "*/api/*",
   entry: 0,
   name: "beta",
+  label: "*/api/* beta",
   to: "api",
   requests: 10,
   failed: 0,
+  responses: { "2xx": 10, "3xx": 0, "4xx": 0, "5xx": 0 },
   latencyMs: { p50: 1, p95: 2, p99: 3 },
 };
 const ROUTES: readonly RouteStatus[] = [
   BETA,
-  { route: "*/api/*", entry: 1, name: null, to: "api 95, assets 5", requests: 0, failed: 1, latencyMs: null },
-  { route: "*/*", entry: 0, name: null, to: "assets", requests: null, failed: null, latencyMs: null },
+  { ...BETA, entry: 1, name: null, to: "api 95, assets 5", requests: 0, failed: 1, latencyMs: null },
+  { ...BETA, route: "*/*", name: null, to: "assets", requests: null, failed: null, latencyMs: null },
 ];
 
 Deno.test("screen() has the backends in groups by pool, with shares of the pool's traffic, and the routes", () => {
@@ -161,7 +163,7 @@ Deno.test("screen() has the backends in groups by pool, with shares of the pool'
     "roundhouse 1.2.3  2 pools, engine fetch, 1 worker, up for 1 min",
     "12 requests/s  0 in flight  0 queued  12 requests  0 failed  0 retried",
     "",
-    "All pools serve; none of their 3 backends is down",
+    "All 3 backends of 2 pools are up and take traffic",
     "",
     "BACKEND   HEALTH  REQ/S  5XX  FAILURES  P50  P95  CONNS  SHARE  REQUESTS  WEIGHT  WHY",
     "api  round-robin, 2 of 2 up",
@@ -179,7 +181,7 @@ Deno.test("screen() has the backends in groups by pool, with shares of the pool'
 
 Deno.test("screen() says which pool is in trouble", () => {
   const lines = texts(screen(poolsView([backendStatus("a", DOWN), backendStatus("b")]), WIDE));
-  assertEquals(lines.slice(3, 5), ["api: 1 of 2 backends is down", "  http://a  check failed: refused, 30 s ago"]);
+  assertEquals(lines.slice(3, 5), ["1 of 3 backends is down", "  http://a  pool api: check failed: refused, 30 s ago"]);
   assertMatch(plainLines(poolsView([backendStatus("a", DOWN)]))[0] ?? "", /Z\tapi\thttp:\/\/a\tdown\t/);
 });
 

@@ -1,7 +1,11 @@
 /** Finds the known word that a mistyped word probably stands for. */
 
+/** Shorter ones begin too many words. */
+const LEAST_BEGINNING = 3;
+
 /**
- * The closest of `known` to `word`, or `undefined` when none is close: at most one edit, or one for every 3 letters.
+ * The closest of `known` to `word`, or `undefined` when none is close: at most one edit, or one for every 3 letters; or
+ * else the only one that begins with it, or that it begins with, as `hostname` with `host`.
  */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   // Longer than any setting, so not a typing mistake. The table below would grow with the square of its length.
@@ -12,7 +16,16 @@ export function nearest(word: string, known: readonly string[]): string | undefi
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
-  return best;
+  return best ?? onlyBeginning(word.toLowerCase(), known);
+}
+
+function onlyBeginning(word: string, known: readonly string[]): string | undefined {
+  const [first, ...others] = known.filter((candidate) => {
+    const other = candidate.toLowerCase();
+    if (Math.min(word.length, other.length) < LEAST_BEGINNING) return false;
+    return word.startsWith(other) || other.startsWith(word);
+  });
+  return others.length === 0 ? first : undefined;
 }
 
 /**

@@ -76,7 +76,7 @@ Deno.test("parseCommand() names the nearest command, option and value", () => {
     [["--strategy", "round-robn"], "got round-robn; did you mean round-robin?"],
     [["--strategy", "header-hsh:X"], "got header-hsh:X; did you mean header-hash:NAME?"],
     [["--engine", "wier"], "--engine wants one of fetch, wire, got wier; did you mean wire?"],
-    [["--log-level", "warning"], "--log-level wants one of debug, info, warn, error, got warning"],
+    [["--log-level", "warning"], "--log-level wants one of debug, info, warn, error, got warning; did you mean warn?"],
     [["--log-format", "jsn"], "did you mean json?"],
     [["--health", "tpc"], "--health wants a path that begins with /, tcp or none, got tpc; did you mean tcp?"],
   ];

@@ -14,12 +14,14 @@ Deno.test("nearest() finds the word behind a typing mistake", () => {
     ["maxconections", "maxConnections"],
     ["maxBodysize", "maxBodySize"],
     ["tsl", "tls"],
+    ["hostname", "host"],
+    ["maxBody", "maxBodySize"],
   ];
   for (const [word, meant] of cases) assertEquals(nearest(word, KNOWN), meant);
 });
 
 Deno.test("nearest() suggests nothing for a word that is far from all", () => {
-  for (const word of ["", "x", "backend", "timeout", "hots!!", "maxconnections".repeat(1000)]) {
+  for (const word of ["", "x", "ho", "max", "backend", "timeout", "hots!!", "maxconnections".repeat(1000)]) {
     assertEquals(nearest(word, KNOWN), undefined, word);
   }
   assertEquals(nearest("port", []), undefined);

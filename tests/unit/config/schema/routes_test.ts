@@ -128,7 +128,7 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   [{ pool: 5 }, "KEY.pool: got 5, want the name of a pool, or an object with a weight for each pool"],
   [
     { pool: "api", splitBy: "header" },
-    'KEY.splitBy: got "header", want "client", "request", "header:NAME" or "cookie:NAME"',
+    'KEY.splitBy: got "header", want "client", "request", "header:NAME" or "cookie:NAME"; did you mean "header:NAME"?',
   ],
   [{ redirect: "//evil" }, 'KEY.redirect: got "//evil", want a path, or http:// or https:// with a host'],
   [{ redirect: "{uri}" }, 'KEY.redirect: got "{uri}", want a path, or http:// or https:// with a host'],

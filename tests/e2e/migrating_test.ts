@@ -32,7 +32,7 @@ interface Answer {
 /** What each set-up must do, by the title of its section. */
 const CASES: Readonly<Record<string, (ask: Ask) => Promise<void>>> = {
   "Backends in turn": async (ask) => assertEquals(await counts(ask, 8), { one: 4, two: 4 }),
-  "Weights": async (ask) => assertEquals(await counts(ask, 8), { one: 6, two: 2 }),
+  "Weights": async (ask) => assertEquals(await counts(ask, 16), { one: 12, two: 4 }),
   "A backend that is down": async (ask) => assertEquals(await counts(ask, 8), { one: 8 }),
   "Sessions": async (ask) => {
     const first = await ask("/");

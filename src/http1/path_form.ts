@@ -62,6 +62,21 @@ export function looseForm(path: string): string {
   return isFolder && segments.length > 0 ? `${joined}/` : joined;
 }
 
+/**
+ * Whether backends that resolve dot segments could come to several paths, and so to others than the loose form. In
+ * `/public/a%2fb/../../admin`, whoever takes `%2f` for a slash goes two levels down before going two up. Whoever does not
+ * goes one down. The same holds for `\\` and `%5c`, for an empty segment, and for dot segments that only some see as such.
+ */
+export function resolvesInSeveralWays(path: string): boolean {
+  const segments = decoded(path).replaceAll("\\", "/").split("/");
+  if (!segments.some((segment) => withoutParameters(segment) === "..")) return false;
+  const last = segments.length - 1;
+  return path.includes("\\") || /%(?:2[ef]|5c)/i.test(path) ||
+    segments.some((segment, index) =>
+      segment === "" ? index > 0 && index < last : withoutParameters(segment) !== segment
+    );
+}
+
 /** Whether the path has an escaped NUL. Some backends end the path there. */
 export function holdsNul(path: string): boolean {
   return path.includes("%00");

@@ -1,7 +1,7 @@
 /** Finds the route of a request by its host and path. */
 
 import { HostTable } from "./host_table.ts";
-import { hasLooseForm, holdsNul, looseForm, pathEnd, plainForm } from "../http1/path_form.ts";
+import { hasLooseForm, holdsNul, looseForm, pathEnd, plainForm, resolvesInSeveralWays } from "../http1/path_form.ts";
 import { PathTree } from "./path_tree.ts";
 import { hostName, type HostPattern, type RouteKey } from "../config/routes/route_key.ts";
 
@@ -13,8 +13,12 @@ class HostRoutes<Route> {
   readonly #plain = new PathTree<Route>();
   /** The same keys in their loose form; where two of them have the same one, `AMBIGUOUS`. */
   readonly #loose = new PathTree<Route | typeof AMBIGUOUS>();
+  /** The route of all paths, where there is no other. Then it does not matter how a path is read. */
+  readonly #only: Route | undefined;
 
   constructor(routes: readonly (readonly [RouteKey, Route])[]) {
+    const [first] = routes;
+    this.#only = routes.length === 1 && first?.[0].isPrefix === true && first[0].path === "" ? first[1] : undefined;
     const loose = new Map<string, Route | typeof AMBIGUOUS>();
     for (const [{ path, isPrefix }, route] of routes) {
       if (isPrefix) this.#plain.addPrefix(path, route);
@@ -34,7 +38,9 @@ class HostRoutes<Route> {
     if (!hasLooseForm(target, end)) return this.#plain.find(target, end);
     const path = target.slice(0, end);
     const route = this.#plain.find(plainForm(path));
-    return holdsNul(path) || this.#loose.find(looseForm(path)) !== route ? AMBIGUOUS : route;
+    if (holdsNul(path)) return AMBIGUOUS;
+    if (this.#only !== undefined) return this.#only;
+    return this.#loose.find(looseForm(path)) !== route || resolvesInSeveralWays(path) ? AMBIGUOUS : route;
   }
 }
 

@@ -33,7 +33,7 @@ export interface FinishedRequest {
   readonly session: Backend | undefined;
   /** Bytes of the body that came from the client; `null`: not known. */
   readonly bytesIn: number | null;
-  /** By `performance.now()`. */
+  /** By `turnNow()`. */
   readonly startedAt: number;
 }
 

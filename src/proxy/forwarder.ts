@@ -7,6 +7,7 @@ import { messageOf, ProxyError } from "../errors.ts";
 import type { Backend, Lease } from "../pool/backend.ts";
 import { isWellFormedAuthority } from "./authority.ts";
 import type { Answer, Exchange, OwnAnswer } from "./exchange.ts";
+import { turnEpoch, turnNow } from "../net/turn_clock.ts";
 import { hostMissing, methodNotAllowed, noBackend, refused, stopping, unexpected } from "../failures.ts";
 import { forwardResponse } from "./headers.ts";
 import type { HeaderPair, RequestHead } from "./message.ts";
@@ -54,7 +55,7 @@ export class Forwarder {
     parts.recorder.started();
     const story = new Story(exchange, parts);
     story.refusal = this.#stopping ? stopping() : refusalOf(story);
-    story.pool?.countRequest();
+    story.pool?.countRequest(turnEpoch());
     exchange.keepTo(story.rules.limits);
     return story;
   }
@@ -116,10 +117,10 @@ async function forward(story: PooledStory): Promise<Ending> {
     let failure: ProxyError | undefined;
     tried.push(backend);
     try {
-      const attemptedAt = performance.now();
+      const attemptedAt = turnNow();
       const answer = await exchange.attempt(backend, story.backendTarget, story.headers);
       const { status } = answer;
-      answered(story, backend, status, performance.now() - attemptedAt);
+      answered(story, backend, status, turnNow() - attemptedAt);
       if (rules.retryStatuses.has(status) && allowsRetry(story, status)) {
         next = withinBudget(story, tryLease(story));
       }
@@ -145,7 +146,7 @@ async function forward(story: PooledStory): Promise<Ending> {
 }
 
 function answered(story: PooledStory, backend: Backend, status: number, latencyMs: number): void {
-  backend.answered(status, latencyMs);
+  backend.answered(status, latencyMs, turnEpoch());
   if (status >= 500) story.pool.passive.serverError(backend, status);
 }
 

@@ -8,6 +8,7 @@ import type { RequestMetrics, RetryReason } from "../memory/request_metrics.ts";
 import type { RequestTotals } from "../memory/request_totals.ts";
 import type { RouteCounts } from "../memory/route_counts.ts";
 import type { SlotUse } from "../memory/slots.ts";
+import { turnEpoch, turnNow } from "../net/turn_clock.ts";
 import type { AccessLog } from "./access_log.ts";
 import type { Ending, FinishedRequest, RefusedRequest } from "./ending.ts";
 
@@ -52,7 +53,7 @@ export class RequestRecorder {
   ended(finished: FinishedRequest, ending: Ending): void {
     const { session, bytesIn } = finished;
     const { status, backend, bytesOut, failure } = ending;
-    const durationMs = performance.now() - finished.startedAt;
+    const durationMs = turnNow() - finished.startedAt;
     this.#metrics.countRequest({ backend, status, durationMs, bytesIn, bytesOut });
     if (failure !== undefined) this.#metrics.countError(failure.code);
     if (session !== undefined && backend !== undefined) this.#metrics.countSticky(backend === session);
@@ -60,7 +61,7 @@ export class RequestRecorder {
     if (failed) this.#requests.countFailed();
     (finished.pool?.counts ?? this.#elsewhere).count(status, failed);
     const route = finished.route === undefined ? undefined : this.#routes[finished.route.number];
-    if (route !== undefined) this.#routeCounts.count(route, { status, failed, durationMs });
+    if (route !== undefined) this.#routeCounts.count(route, { status, failed, durationMs }, turnEpoch());
     this.#accessLog?.ended(finished, ending, durationMs);
     this.#requests.ended();
   }

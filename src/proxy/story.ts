@@ -4,6 +4,7 @@ import type { PickRequest } from "../balancing/strategy.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ProxyError } from "../errors.ts";
 import { NO_TICKET } from "../memory/waiting_line.ts";
+import { turnNow } from "../net/turn_clock.ts";
 import type { Exchange, OwnAnswer } from "./exchange.ts";
 import { type ForwardedRequest, forwardRequest, ruledRequest } from "./headers.ts";
 import type { HeaderPair, RequestHead } from "./message.ts";
@@ -35,8 +36,8 @@ export class Story implements PickRequest {
   backendTarget: string;
   /** The headers for the backend. */
   headers: HeaderPair[];
-  /** By `performance.now()`. */
-  readonly startedAt = performance.now();
+  /** By `turnNow()`. */
+  readonly startedAt = turnNow();
   readonly forwarded: ForwardedRequest;
   /** The backend that the client's session names, even if it can no longer serve. */
   session: Backend | undefined;

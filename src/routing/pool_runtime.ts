@@ -59,8 +59,8 @@ export class PoolRuntime {
   }
 
   /** Counts a request of the pool. The budget for retries is a share of these. */
-  countRequest(): void {
-    this.#budget.countRequest(Date.now());
+  countRequest(nowMs: number): void {
+    this.#budget.countRequest(nowMs);
   }
 
   /** Whether the budget has a retry left. */

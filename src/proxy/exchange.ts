@@ -21,14 +21,30 @@ export interface Exchange {
   readonly replayable: boolean;
   /** Called once, when it is known what the request goes by, and before the other methods. */
   keepTo(limits: Limits): void;
-  /**
-   * Sends the request to a backend. Resolves with the head of its answer. Rejects only with a `ProxyError`.
-   *
-   * @param target the target that the backend gets
-   */
-  attempt(backend: Backend, target: string, headers: HeaderPair[]): Promise<Answer>;
+  /** Sends the request to a backend. `listener` is told what comes of it. */
+  attempt(sent: SentRequest, listener: AttemptListener): void;
   /** Answers without a backend. Settles when the answer has been sent or the client has left. Never rejects. */
   answer(answer: OwnAnswer): Promise<void>;
+}
+
+/** One attempt: the backend, and what it gets beside the method and the body. */
+export interface SentRequest {
+  readonly backend: Backend;
+  readonly target: string;
+  readonly headers: readonly HeaderPair[];
+}
+
+/**
+ * Told what comes of an attempt: `answered` or `failed`; and after `Answer.relay`: `relayed` or `failed`. Each once.
+ * These are calls and not promises, because each promise on the way of a request costs more than the pick of a backend.
+ */
+export interface AttemptListener {
+  /** The head of the answer has arrived. */
+  answered(answer: Answer): void;
+  /** There is no answer, or it could not be begun. Anything but a `ProxyError` is a fault of the engine. */
+  failed(error: unknown): void;
+  /** The body of the answer has ended, has failed or was abandoned. */
+  relayed(relayed: Relayed): void;
 }
 
 /** An answer from roundhouse itself. */
@@ -44,8 +60,8 @@ export interface OwnAnswer {
 
 /** A backend's answer. Exactly one of its two methods must be called, once. */
 export interface Answer extends ResponseHead {
-  /** Forwards it to the client. Settles when the body has ended, has failed or was abandoned. Never rejects. */
-  relay(headers: HeaderPair[]): Promise<Relayed>;
+  /** Forwards it to the client. `listener` is told when that has ended. */
+  relay(headers: HeaderPair[], listener: AttemptListener): void;
   /** Drops it, because the client gets another answer. */
   discard(): void;
 }

@@ -8,7 +8,15 @@ import { configSchema } from "../../src/config/schema.ts";
 import type { Backend } from "../../src/pool/backend.ts";
 import type { ServerPool } from "../../src/pool/server_pool.ts";
 import { Memory } from "../../src/memory/memory.ts";
-import type { Answer, Exchange, Limits, OwnAnswer, Relayed } from "../../src/proxy/exchange.ts";
+import type {
+  Answer,
+  AttemptListener,
+  Exchange,
+  Limits,
+  OwnAnswer,
+  Relayed,
+  SentRequest,
+} from "../../src/proxy/exchange.ts";
 import { clientGone } from "../../src/failures.ts";
 import { ForwardedTrust } from "../../src/proxy/forwarded.ts";
 import { Forwarder } from "../../src/proxy/forwarder.ts";
@@ -71,7 +79,11 @@ export class FakeExchange implements Exchange {
     this.limits = limits;
   }
 
-  async attempt(backend: Backend, target: string, headers: HeaderPair[]): Promise<Answer> {
+  attempt(sent: SentRequest, listener: AttemptListener): void {
+    this.#ask(sent).then((answer) => listener.answered(answer), (error) => listener.failed(error));
+  }
+
+  async #ask({ backend, target, headers }: SentRequest): Promise<Answer> {
     assert(this.limits !== undefined);
     this.sent.push({ backend, target, headers });
     assertGreater(backend.currentConnections, 0, "it counts while it is there");
@@ -85,11 +97,11 @@ export class FakeExchange implements Exchange {
     return {
       status,
       headers: [],
-      relay: async (headers) => {
+      relay: async (headers, listener) => {
         await Promise.resolve();
         this.headers = headers;
         this.story.push(`relay ${status}`);
-        return { bytesOut: 0, failure: undefined, ...relayed };
+        listener.relayed({ bytesOut: 0, failure: undefined, ...relayed });
       },
       discard: () => void this.story.push(`discard ${status}`),
     };

@@ -1,6 +1,6 @@
 /** A backend's answer in engine `fetch`. It is handed to `Deno.serve`. */
 
-import type { Answer, Relayed } from "../../proxy/exchange.ts";
+import type { Answer, AttemptListener, Relayed } from "../../proxy/exchange.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import { forCompression } from "./compression.ts";
 import { relayBesideUpload } from "./early_response.ts";
@@ -69,7 +69,11 @@ export class FetchAnswer implements Answer {
     if (body !== null) this.#gathered = await gather(body, EARLY_PATIENCE_MS);
   }
 
-  async relay(headers: HeaderPair[]): Promise<Relayed> {
+  relay(headers: HeaderPair[], listener: AttemptListener): void {
+    this.#relay(headers).then((relayed) => listener.relayed(relayed), (error) => listener.failed(error));
+  }
+
+  async #relay(headers: HeaderPair[]): Promise<Relayed> {
     const { request, compresses, largeAnswers } = this.#owner;
     const { status } = this.#response;
     if (request.mayBeKeptHttp10 || request.secure) this.#gathered ??= await this.#gatherWhole();

@@ -3,7 +3,7 @@
 import { ProxyError } from "../../errors.ts";
 import type { Pace } from "../../net/pace.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Exchange, Limits, OwnAnswer } from "../../proxy/exchange.ts";
+import type { AttemptListener, Exchange, Limits, OwnAnswer, SentRequest } from "../../proxy/exchange.ts";
 import {
   bodyMalformed,
   bodyTooLarge,
@@ -14,7 +14,6 @@ import {
   responseTimeout,
 } from "../../failures.ts";
 import type { Forwarder } from "../../proxy/forwarder.ts";
-import type { HeaderPair } from "../../proxy/message.ts";
 import type { Uploads } from "../uploads.ts";
 import { type AnswerOwner, FetchAnswer } from "./answer.ts";
 import type { BackendClients } from "./backend_clients.ts";
@@ -133,7 +132,11 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     return this.#requestLimit?.signal;
   }
 
-  async attempt(backend: Backend, target: string, headers: HeaderPair[]): Promise<FetchAnswer> {
+  attempt(sent: SentRequest, listener: AttemptListener): void {
+    this.#ask(sent).then((answer) => listener.answered(answer), (error) => listener.failed(error));
+  }
+
+  async #ask({ backend, target, headers }: SentRequest): Promise<FetchAnswer> {
     if (this.brokenOff !== undefined) throw this.brokenOff;
     const { clients } = this.#context;
     const { method } = this.request;

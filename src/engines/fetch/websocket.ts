@@ -2,7 +2,15 @@
 
 import { messageOf, type ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { Answer, Exchange, Limits, OwnAnswer, Relayed } from "../../proxy/exchange.ts";
+import type {
+  Answer,
+  AttemptListener,
+  Exchange,
+  Limits,
+  OwnAnswer,
+  Relayed,
+  SentRequest,
+} from "../../proxy/exchange.ts";
 import { clientGone, malformedResponse, refused, responseTimeout } from "../../failures.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import { CLIENT_GONE } from "../../proxy/problem.ts";
@@ -33,10 +41,11 @@ class Handshake implements Answer {
 
   constructor(readonly exchange: WebSocketExchange, readonly status: number, readonly open?: OpenSocket) {}
 
-  relay(headers: HeaderPair[]): Promise<Relayed> {
-    return this.open === undefined
+  relay(headers: HeaderPair[], listener: AttemptListener): void {
+    const running = this.open === undefined
       ? this.exchange.passRefusal(this.status, headers)
       : this.exchange.bridge(this.open, headers);
+    running.then((relayed) => listener.relayed(relayed), (error) => listener.failed(error));
   }
 
   discard(): void {
@@ -68,7 +77,11 @@ export class WebSocketExchange implements Exchange {
     this.#deadlines = this.context.deadlines.for(timeouts);
   }
 
-  async attempt(backend: Backend, target: string, headers: HeaderPair[]): Promise<Handshake> {
+  attempt(sent: SentRequest, listener: AttemptListener): void {
+    this.#ask(sent).then((answer) => listener.answered(answer), (error) => listener.failed(error));
+  }
+
+  async #ask({ backend, target, headers }: SentRequest): Promise<Handshake> {
     this.#target = target;
     const attempt = new AbortController();
     const giveUp = () => attempt.abort();
@@ -146,7 +159,7 @@ export class WebSocketExchange implements Exchange {
   }
 
   /** Resolves with an open socket, or with the runtime's message if it did not open. */
-  #shakeHands(backend: Backend, headers: HeaderPair[], signal: AbortSignal): Promise<Handshake | string> {
+  #shakeHands(backend: Backend, headers: readonly HeaderPair[], signal: AbortSignal): Promise<Handshake | string> {
     const { promise, resolve } = Promise.withResolvers<Handshake | string>();
     const socket = this.#dial(backend, headers);
     const early: MessageEvent["data"][] = [];

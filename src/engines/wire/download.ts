@@ -31,6 +31,7 @@ export interface DownloadOptions {
 
 /** The owner of the download. */
 export interface DownloadListener {
+  downloadEnded(end: DownloadEnd): void;
   /** @param side the side that has moved no byte for `timeouts.idle` */
   downloadStuck(side: "client" | "backend"): void;
 }
@@ -75,30 +76,31 @@ export class Download extends Timed {
     return this.#reader.dataBytes;
   }
 
-  /** Sends the head and the whole body. Never rejects. */
-  run(head: string): Promise<DownloadEnd> {
+  /** Sends the head and the whole body. The listener is told when that has ended. */
+  run(head: string): void {
     const part = this.#nextPart();
-    if (part === undefined) return Promise.resolve("malformed");
+    if (part === undefined) return this.#listener.downloadEnded("malformed");
     this.begun = true;
     this.#waitForClient();
-    return this.#relay(this.#client.send(this.#inFront(head, part), this));
+    void this.#client.send(this.#inFront(head, part), this).then((sent) => this.#relay(sent));
   }
 
   timedOut(): void {
     this.#listener.downloadStuck(this.waitsForClient ? "client" : "backend");
   }
 
-  async #relay(begun: Promise<boolean>): Promise<DownloadEnd> {
-    if (!await begun) return "client_gone";
-    return this.#reader.done ? "whole" : await this.#relayLarge();
+  /** @param begun whether the client has taken the head, and what had arrived of the body with it */
+  #relay(begun: boolean): void {
+    if (begun && !this.#reader.done) void this.#relayMore();
+    else this.#listener.downloadEnded(begun ? "whole" : "client_gone");
   }
 
-  async #relayLarge(): Promise<DownloadEnd> {
+  async #relayMore(): Promise<void> {
     const { inlet } = this.#connection;
     if (this.#isLarge()) inlet.widen(this.#context.buffers);
     const end = await this.#relayRest();
     inlet.narrow(this.#context.buffers);
-    return end;
+    this.#listener.downloadEnded(end);
   }
 
   async #relayRest(): Promise<DownloadEnd> {

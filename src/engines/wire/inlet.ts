@@ -10,6 +10,12 @@ export interface InletListener {
   inletChanged(): void;
 }
 
+/** Waits for what arrives. */
+export interface InletWaiter {
+  /** More bytes have arrived, or the connection has ended. Called once for each wait. */
+  moreCame(): void;
+}
+
 /** Reads a connection into a buffer. Bytes from `start` to `end` are unread. */
 export class Inlet {
   bytes: Buffer;
@@ -26,7 +32,7 @@ export class Inlet {
   /** Its own buffer after the headroom. Nearly every read goes there. */
   readonly #front: Uint8Array;
   #reading = false;
-  #wake: (() => void) | undefined;
+  #waiter: InletWaiter | undefined;
 
   /**
    * @param size bytes of its own buffer, which stays as long as the connection
@@ -59,8 +65,13 @@ export class Inlet {
 
   /** Waits for more bytes, or for the end. The buffer must have room. */
   more(): Promise<void> {
+    return new Promise((resolve) => this.waitFor({ moreCame: resolve }));
+  }
+
+  /** Like `more`, for one who has a method for it, which costs less than a promise. */
+  waitFor(waiter: InletWaiter): void {
+    this.#waiter = waiter;
     this.read();
-    return new Promise((resolve) => this.#wake = resolve);
   }
 
   /** Makes room for at least one more byte. Doubles a full buffer. */
@@ -98,10 +109,10 @@ export class Inlet {
   };
 
   #notify(): void {
-    const wake = this.#wake;
-    if (wake === undefined) return this.#listener.inletChanged();
-    this.#wake = undefined;
-    wake();
+    const waiter = this.#waiter;
+    if (waiter === undefined) return this.#listener.inletChanged();
+    this.#waiter = undefined;
+    waiter.moreCame();
   }
 
   #moveToFront(): void {

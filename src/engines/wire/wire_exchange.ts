@@ -4,8 +4,7 @@ import { Buffer } from "node:buffer";
 import type { ProxyError } from "../../errors.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
 import type { Http1Response } from "../../http1/response_head.ts";
-import type { Backend } from "../../pool/backend.ts";
-import type { Answer, Exchange, Limits, OwnAnswer, Relayed } from "../../proxy/exchange.ts";
+import type { AttemptListener, Exchange, Limits, OwnAnswer, Relayed, SentRequest } from "../../proxy/exchange.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import type { WireAnswer } from "./backend/answer.ts";
@@ -39,7 +38,11 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   #uploading: boolean;
   #attempt: Attempt | undefined;
   #download: Download | undefined;
+  /** Told when the answer has been relayed. */
+  #listener: AttemptListener | undefined;
   #cancelled: Cancelled | undefined;
+  /** Whether the backend's connection can be used again after the answer. */
+  #reusable = false;
   /** Whether a 1xx of a backend was sent to the client. */
   #informed = false;
   #tunnelled = false;
@@ -84,16 +87,17 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     this.clocks.request?.start(this);
   }
 
-  attempt(backend: Backend, target: string, headers: HeaderPair[]): Promise<Answer> {
-    if (this.brokenOff !== undefined) return Promise.reject(this.brokenOff);
+  attempt(sent: SentRequest, listener: AttemptListener): void {
+    if (this.brokenOff !== undefined) return listener.failed(this.brokenOff);
     if (this.#uploading) this.upload ??= this.#newUpload();
-    this.#attempt = new Attempt(backend, { target, headers }, this.#context, this);
-    return this.#attempt.run();
+    this.#attempt = new Attempt(sent, listener, this.#context, this);
+    this.#attempt.run();
   }
 
-  relayAnswer(answer: WireAnswer, headers: HeaderPair[]): Promise<Relayed> {
+  relayAnswer(answer: WireAnswer, headers: HeaderPair[], listener: AttemptListener): void {
     const { head, connection } = answer;
-    if (head.status === 101) return this.#tunnel(answer, headers);
+    this.#listener = listener;
+    if (head.status === 101) return void this.#tunnel(answer, headers).then((relayed) => listener.relayed(relayed));
     this.keepsClient = this.#canKeepClient(head);
     const { minorVersion, method } = this.request;
     const transfer = transferOf(head, minorVersion);
@@ -103,7 +107,8 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     const download = new Download(connection, this.#client, options, this.#context, this);
     this.#download = download;
     const text = responseHead(head, headers, toldLength(head, method, transfer), this.#clientLines(), head);
-    return this.#finish(download, head, download.run(text));
+    this.#reusable = head.keepAlive && framing.kind !== "until-close";
+    download.run(text);
   }
 
   discardAnswer({ head }: WireAnswer): void {
@@ -162,6 +167,10 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     await this.#client.sendInTime(Buffer.from(head, "latin1"));
   }
 
+  downloadEnded(end: DownloadEnd): void {
+    if (this.#download !== undefined) this.#listener?.relayed(this.#relayed(this.#download, end));
+  }
+
   downloadStuck(side: "client" | "backend"): void {
     this.cancel(side === "client" ? "client_gone" : "idle_timeout");
   }
@@ -179,15 +188,10 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     return new Upload(this.request.framing, this.#client.inlet, this.#context, options);
   }
 
-  async #finish(download: Download, head: Http1Response, running: Promise<DownloadEnd>): Promise<Relayed> {
-    return this.#relayed(download, head, await running);
-  }
-
-  #relayed(download: Download, head: Http1Response, end: DownloadEnd): Relayed {
+  #relayed(download: Download, end: DownloadEnd): Relayed {
     download.stopClock();
     const failure = this.#failureOf(end, download.fault);
-    const reusable = failure === undefined && head.keepAlive && head.framing.kind !== "until-close";
-    this.#attempt?.release(reusable && !this.#uploading);
+    this.#attempt?.release(failure === undefined && this.#reusable && !this.#uploading);
     if (failure !== undefined || this.#uploading) this.keepsClient = false;
     if (!download.begun) return { bytesOut: 0, failure, unsaid: true };
     if (failure !== undefined) this.#client.close();

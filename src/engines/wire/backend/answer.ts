@@ -1,7 +1,7 @@
 /** A backend's answer, and the connection that its body arrives on. */
 
 import type { Http1Response } from "../../../http1/response_head.ts";
-import type { Answer, Relayed } from "../../../proxy/exchange.ts";
+import type { Answer, AttemptListener } from "../../../proxy/exchange.ts";
 import type { HeaderPair } from "../../../proxy/message.ts";
 import type { WireRequest } from "../request.ts";
 import type { BackendConnection } from "./backend_connection.ts";
@@ -10,7 +10,7 @@ import type { BackendConnection } from "./backend_connection.ts";
 export interface AnswerOwner {
   readonly request: WireRequest;
   /** Like `Answer.relay`. */
-  relayAnswer(answer: WireAnswer, headers: HeaderPair[]): Promise<Relayed>;
+  relayAnswer(answer: WireAnswer, headers: HeaderPair[], listener: AttemptListener): void;
   /** Like `Answer.discard`. */
   discardAnswer(answer: WireAnswer): void;
 }
@@ -32,8 +32,8 @@ export class WireAnswer implements Answer {
     this.#owner = owner;
   }
 
-  relay(headers: HeaderPair[]): Promise<Relayed> {
-    return this.#owner.relayAnswer(this, headers);
+  relay(headers: HeaderPair[], listener: AttemptListener): void {
+    this.#owner.relayAnswer(this, headers, listener);
   }
 
   discard(): void {

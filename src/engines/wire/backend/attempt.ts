@@ -7,6 +7,7 @@ import type { Http1Response } from "../../../http1/response_head.ts";
 import { encodeHead } from "../../../http1/writer.ts";
 import type { Backend } from "../../../pool/backend.ts";
 import { checkBelowBase } from "../../../proxy/base_path.ts";
+import type { AttemptListener, SentRequest } from "../../../proxy/exchange.ts";
 import type { HeaderPair } from "../../../proxy/message.ts";
 import { isSafe } from "../../../proxy/retry.ts";
 import type { Clocks } from "../clocks.ts";
@@ -16,14 +17,9 @@ import { requestHead } from "../heads.ts";
 import { protocolsOf } from "../request.ts";
 import { Timed } from "../timeouts.ts";
 import type { Upload } from "../upload.ts";
+import type { InletWaiter } from "../inlet.ts";
 import { type AnswerOwner, WireAnswer } from "./answer.ts";
 import type { BackendConnection } from "./backend_connection.ts";
-
-/** What the backend gets of a request, beside its method and body. */
-export interface SentRequest {
-  readonly target: string;
-  readonly headers: HeaderPair[];
-}
 
 /** The exchange that an attempt is made for. */
 export interface AttemptOwner extends AnswerOwner {
@@ -44,31 +40,52 @@ export interface AttemptOwner extends AnswerOwner {
  * Owns its connection until the answer's body has ended. The clock runs while connecting, and while waiting for the
  * answer's head.
  */
-export class Attempt extends Timed {
+export class Attempt extends Timed implements InletWaiter {
   /** Why it was given up; `undefined`: it was not. */
   givenUp: GivenUp | undefined;
-  readonly #backend: Backend;
   readonly #sent: SentRequest;
   readonly #context: WireContext;
   readonly #owner: AttemptOwner;
+  readonly #listener: AttemptListener;
   #dialing: AbortController | undefined;
   #connection: BackendConnection | undefined;
+  /** Whether the connection was idle before. */
+  #reused = false;
   /** Whether a 1xx has arrived: the backend has begun to answer. */
   #hinted = false;
   #answered = false;
 
-  constructor(backend: Backend, sent: SentRequest, context: WireContext, owner: AttemptOwner) {
+  /** @param listener told `answered`, or `failed` with a `ProxyError` */
+  constructor(sent: SentRequest, listener: AttemptListener, context: WireContext, owner: AttemptOwner) {
     super();
-    this.#backend = backend;
     this.#sent = sent;
+    this.#listener = listener;
     this.#context = context;
     this.#owner = owner;
   }
 
-  /** Sends the request. Resolves with the head of its answer. Rejects only with a `ProxyError`. Call it once. */
-  run(): Promise<WireAnswer> {
-    const connection = this.#context.backends.takeIdle(this.#backend, this.#isSafe);
-    return connection === undefined ? this.#runAnew() : this.#converse(connection, { reused: true });
+  /** Sends the request. The listener is told what comes of it. Call it once. */
+  run(): void {
+    const connection = this.#context.backends.takeIdle(this.#sent.backend, this.#isSafe);
+    if (connection === undefined) return void this.#runAnew();
+    this.#reused = true;
+    this.#converse(connection);
+  }
+
+  /** Reads on, until the answer's head is complete. */
+  moreCame(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return; // it waits only while it has one
+    let head: Http1Response | undefined;
+    try {
+      head = this.#readHead(connection);
+      if (head !== undefined && !isInformational(head)) this.#accept(head);
+    } catch (error) {
+      return this.#failed(connection, error);
+    }
+    if (head === undefined) connection.inlet.waitFor(this);
+    else if (isInformational(head)) void this.#passInformational(head).then(() => this.moreCame());
+    else this.#listener.answered(new WireAnswer(head, connection, this.#owner));
   }
 
   /** Ends the attempt at any point. Closes its connection, so that waiting for the backend ends. */
@@ -125,7 +142,7 @@ export class Attempt extends Timed {
     this.#dialing = new AbortController();
     this.#owner.clocks.connect.start(this);
     try {
-      const connection = await this.#context.backends.connect(this.#backend, this.#dialing.signal);
+      const connection = await this.#context.backends.connect(this.#sent.backend, this.#dialing.signal);
       this.givenUp = undefined; // the limit may have passed at the same moment; the connection counts
       return connection;
     } finally {
@@ -134,40 +151,33 @@ export class Attempt extends Timed {
     }
   }
 
-  async #runAnew(): Promise<WireAnswer> {
+  async #runAnew(): Promise<void> {
     let connection: BackendConnection;
+    this.#reused = false;
     try {
       connection = await this.#connect();
     } catch (error) {
-      throw this.#owner.explain(error);
+      return this.#listener.failed(this.#owner.explain(error));
     }
-    return await this.#converse(connection, { reused: false });
+    this.#converse(connection);
   }
 
-  /** Sends the request. Waits for the answer's head while the rest of the body is sent. */
-  async #converse(
-    connection: BackendConnection,
-    { reused }: { readonly reused: boolean },
-  ): Promise<WireAnswer> {
+  /** Sends the request. Reads the answer's head while the rest of the body is sent. */
+  #converse(connection: BackendConnection): void {
     this.#connection = connection;
     try {
       this.#send(connection);
-      let head = this.#readHead(connection);
-      while (head === undefined || isInformational(head)) {
-        await (head === undefined ? connection.inlet.more() : this.#passInformational(head));
-        head = this.#readHead(connection);
-      }
-      return this.#accepted(head, connection);
     } catch (error) {
-      return this.#failed(connection, reused && error instanceof NoAnswer, error);
+      return this.#failed(connection, error);
     }
+    this.moreCame();
   }
 
   #send(connection: BackendConnection): void {
     const { request, upload } = this.#owner;
     if (this.#owner.isBrokenOff) throw new NoAnswer();
-    const { target: sent, headers } = this.#sent;
-    const target = { method: request.method, target: targetFor(this.#backend, sent) };
+    const { backend, target: path, headers } = this.#sent;
+    const target = { method: request.method, target: targetFor(backend, path) };
     const lines = connectionLines(request.upgrade, takesTrailers(headers));
     const head = requestHead(target, headers, request.framing, lines, request.section);
     const { out } = connection;
@@ -199,26 +209,23 @@ export class Attempt extends Timed {
     await this.#owner.informationalCame(head);
   }
 
-  #accepted(head: Http1Response, connection: BackendConnection): WireAnswer {
+  #accept(head: Http1Response): void {
     this.stopClock();
     if (head.status === 101 && !isAsked(head.upgrade, this.#owner.request.upgrade)) {
       throw new MalformedMessage("a 101 that was not requested");
     }
     this.#answered = true;
-    return new WireAnswer(head, connection, this.#owner);
   }
 
-  /**
-   * @param stale whether the backend closed an idle connection at the moment of its reuse. That is not a failure: a new
-   * connection is made
-   */
-  #failed(connection: BackendConnection, stale: boolean, error: unknown): Promise<WireAnswer> {
+  #failed(connection: BackendConnection, error: unknown): void {
     this.stopClock();
     this.#connection = undefined;
     connection.close();
     const brokenOff = this.givenUp !== undefined || this.#owner.isBrokenOff;
-    if (!stale || brokenOff || !this.#isSafe) throw this.#owner.explain(error);
-    return this.#runAnew();
+    // The backend may close an idle connection at the moment of its reuse. That is not a failure.
+    const isStale = this.#reused && error instanceof NoAnswer;
+    if (isStale && !brokenOff && this.#isSafe) void this.#runAnew();
+    else this.#listener.failed(this.#owner.explain(error));
   }
 
   /** Whether the request changes nothing, so that the engine itself may send it again. */

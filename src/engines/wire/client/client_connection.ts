@@ -82,14 +82,11 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
     this.close();
   }
 
-  async send(bytes: Uint8Array, clock?: Timed): Promise<boolean> {
-    try {
-      await writeAll(this.link, bytes, clock);
-      return true;
-    } catch {
-      this.#exchange?.clientLeft();
-      return false;
-    }
+  send(bytes: Uint8Array, clock?: Timed): Promise<boolean> {
+    return this.link.write(bytes).then(
+      (written) => written === bytes.length || this.#sendRest(bytes.subarray(written), clock),
+      this.#notSent,
+    );
   }
 
   async sendInTime(bytes: Uint8Array): Promise<boolean> {
@@ -232,6 +229,21 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
     this.#context.onIdle?.();
     return true;
   }
+
+  async #sendRest(bytes: Uint8Array, clock: Timed | undefined): Promise<boolean> {
+    clock?.restartClock();
+    try {
+      await writeAll(this.link, bytes, clock);
+      return true;
+    } catch {
+      return this.#notSent();
+    }
+  }
+
+  readonly #notSent = (): boolean => {
+    this.#exchange?.clientLeft();
+    return false;
+  };
 
   async #refuse(error: ProxyError): Promise<void> {
     await this.answer(this.#context.forwarder.refuse(error, this.#address.peer), {

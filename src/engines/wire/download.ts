@@ -151,15 +151,12 @@ export class Download extends Timed {
 
   /** Puts the head before the part of the body that has arrived, so that one write sends both. */
   #inFront(head: string, part: Uint8Array): Uint8Array {
-    const { out, inlet, sending } = this.#connection;
-    const length = sending ? -1 : encodeHead(head, out); // `out` may hold bytes that are still being sent
-    if (length === -1) return Buffer.concat([Buffer.from(head, "latin1"), part]);
-    const front = out.subarray(0, length);
-    if (part.length === 0) return front;
-    const at = part.byteOffset - inlet.bytes.byteOffset - length;
-    if (part.buffer !== inlet.bytes.buffer || at < 0) return Buffer.concat([front, part]);
-    inlet.bytes.set(front, at);
-    return inlet.bytes.subarray(at, at + length + part.length);
+    const { bytes } = this.#connection.inlet;
+    const { length } = head;
+    const at = part.byteOffset - bytes.byteOffset - length;
+    if (part.buffer !== bytes.buffer || at < 0) return Buffer.concat([Buffer.from(head, "latin1"), part]);
+    encodeHead(head, bytes.subarray(at, at + length));
+    return bytes.subarray(at, at + length + part.length);
   }
 
   #isLarge(): boolean {

@@ -16,14 +16,18 @@ export function isWellFormedAuthority(text: string): boolean {
   return text.length - end <= 6; // a colon and at most five digits
 }
 
+const DOT = 0x2e;
+
+/** The other unreserved characters, escapes and sub-delimiters of RFC 3986. */
+const OTHERS = "-_~%!$&'()*+,;=";
+
 /** Returns where the host name ends: at the first character that can't be part of one. */
 function hostEnd(text: string): number {
   let index = 0;
   for (; index < text.length; index++) {
     const code = text.charCodeAt(index);
     const letter = (code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a;
-    // - . _ ~ % ! $ & ' ( ) * + , ; = are the unreserved characters, escapes and sub-delimiters of RFC 3986.
-    if (!letter && !isDigit(code) && !"-._~%!$&'()*+,;=".includes(text.charAt(index))) break;
+    if (!letter && !isDigit(code) && code !== DOT && !OTHERS.includes(text.charAt(index))) break;
   }
   return index;
 }

@@ -212,6 +212,7 @@ class RequestFields {
 
 /** Whether the client used HTTPS. If several proxies have made a list, its first entry is about the client. */
 function isHttps(protocol: string): boolean {
+  if (protocol === "http") return false; // the usual case
   const end = protocol.indexOf(",");
   return (end === -1 ? protocol : protocol.slice(0, end)).trim().toLowerCase() === "https";
 }

@@ -5,12 +5,13 @@ import type { ProxyError } from "../errors.ts";
 /** Methods that have the same effect when they are repeated (RFC 9110 §9.2.2), without TRACE. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
-/** Methods that change nothing (RFC 9110 §9.2.1), without TRACE. */
-const SAFE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
-
-/** Whether an engine may send a request with this method again without asking `mayRetry`, if it has no body. */
+/**
+ * Whether a method changes nothing (RFC 9110 §9.2.1; without TRACE). An engine may then send a request without a body
+ * again without asking `mayRetry`.
+ */
 export function isSafe(method: string): boolean {
-  return SAFE.has(method);
+  // Compared one by one: a set would need the hash of a string that was cut from a head just now.
+  return method === "GET" || method === "HEAD" || method === "OPTIONS";
 }
 
 /** What the decision depends on. */

@@ -1,5 +1,6 @@
 /** Ranges of IP addresses in CIDR notation (RFC 4632), and whether an address is in one of them. */
 
+import { Buffer } from "node:buffer";
 import ipaddr from "ipaddr.js";
 
 type Cidr = ReturnType<typeof ipaddr.parseCIDR>;
@@ -26,7 +27,7 @@ export class AddressRanges {
     if (verdict === undefined) {
       verdict = this.#matches(address);
       if (this.#verdicts.size >= VERDICTS_KEPT) this.#verdicts.clear();
-      this.#verdicts.set(address, verdict);
+      this.#verdicts.set(copyOf(address), verdict);
     }
     return verdict;
   }
@@ -36,4 +37,9 @@ export class AddressRanges {
     const parsed = ipaddr.process(address); // an IPv4 address in IPv6 clothes counts as IPv4
     return this.#ranges.some((range) => parsed.kind() === range[0].kind() && parsed.match(range));
   }
+}
+
+/** The same text in memory of its own. A part of a head would keep the whole head in memory. */
+function copyOf(address: string): string {
+  return Buffer.from(address, "latin1").toString("latin1");
 }

@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import ipaddr from "ipaddr.js";
 import { peerAddress } from "../../../src/net/peer.ts";
 import { ForwardedTrust } from "../../../src/proxy/forwarded.ts";
 
@@ -17,6 +19,17 @@ Deno.test("ForwardedTrust.client() takes ports and brackets, and no leading zero
       .map((entry) => [entry, "10.0.0.9"]),
   ];
   for (const [entry = "", client = ""] of cases) assertEquals(trust.client(entry, "10.0.0.9"), client, entry);
+});
+
+// Plain IPv4 addresses are read without the library, which is what decides about all others.
+Deno.test("ForwardedTrust.client() reads IPv4 addresses as the library does", () => {
+  const trust = new ForwardedTrust([]);
+  const part = fc.oneof(fc.nat(260).map(String), fc.constantFrom("", "00", "01", "1a", "-1"));
+  fc.assert(fc.property(fc.array(part, { minLength: 3, maxLength: 5 }), (parts) => {
+    const entry = parts.join(".");
+    const read = ipaddr.IPv4.isValidFourPartDecimal(entry) ? ipaddr.process(entry).toString() : "peer";
+    assertEquals(trust.client(entry, "peer"), read);
+  }));
 });
 
 Deno.test("peerAddress() knows an IPv4 client of an IPv6 listener as what it is", () => {

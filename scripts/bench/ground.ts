@@ -15,6 +15,8 @@ export interface Setup {
   readonly watchful?: boolean;
   /** How many pools with a route to each; default 0: one pool without routes. roundhouse only. */
   readonly pools?: number;
+  /** An access log, sessions in a cookie, and trust in the peer's headers about its client. */
+  readonly production?: boolean;
   /** The ports of its backends; default: those of the ground. */
   readonly backends?: readonly number[];
   /** Run the built file instead of the sources; roundhouse only. */
@@ -104,6 +106,7 @@ export class Ground implements AsyncDisposable {
       certificate: setup.secure === true ? this.certificate : undefined,
       watchful: setup.watchful === true,
       pools: setup.pools ?? 0,
+      production: setup.production === true,
       built: setup.built === true,
       signal: this.signal,
     });

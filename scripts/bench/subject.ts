@@ -17,6 +17,11 @@ export interface Site {
   readonly watchful: boolean;
   /** How many pools there are beside the usual one, each with a host of its own; roundhouse only. */
   readonly pools: number;
+  /**
+   * Whether it logs each request to stderr, keeps sessions in the cookie `session`, and trusts what 127.0.0.0/8 says
+   * about its clients; only for subjects with `sessions`.
+   */
+  readonly production: boolean;
   /** Whether `program` is roundhouse's built file. */
   readonly built: boolean;
   readonly signal: AbortSignal;
@@ -52,6 +57,8 @@ export interface Subject {
   readonly own: boolean;
   /** The path of the program to run; `undefined` when it is not there. */
   program(): string | undefined;
+  /** Whether it can keep sessions in a cookie. */
+  readonly sessions?: true;
   /** What to do when it is not there. */
   readonly remedy: string;
   /** Arguments that make the program print its version. */

@@ -12,6 +12,8 @@ interface Kind {
   readonly bodyBytes?: number;
   readonly headers?: readonly (readonly [name: string, value: string])[];
   readonly secure?: boolean;
+  /** Whether everything is switched on that a proxy usually has in production. */
+  readonly production?: boolean;
 }
 
 const connections = 64;
@@ -53,6 +55,22 @@ export const throughput: readonly Scenario[] = [
     headers: Array.from({ length: 40 }, (_, index) => [`X-Header-${index}`, `value ${index} of this request`] as const),
   }),
   scenario({
+    name: "production",
+    title: "As in production",
+    about: "GET requests of a browser behind another proxy, with an answer of 60 bytes: with `traceparent`, " +
+      "`X-Forwarded-For` and `-Proto` of a trusted peer, a session cookie and an access log. Sessions lead all requests " +
+      "to one backend. Programs without sessions in a cookie are left out.",
+    answer: answers.small,
+    headers: [
+      ["User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"],
+      ["Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
+      ["X-Forwarded-For", "203.0.113.7"],
+      ["X-Forwarded-Proto", "https"],
+      ["traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
+    ],
+    production: true,
+  }),
+  scenario({
     name: "connect",
     title: "A new connection for each request",
     about: "GET requests with `Connection: close` and an answer of 60 bytes.",
@@ -78,9 +96,12 @@ function scenario(kind: Kind): Scenario {
     chart: true,
     seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
     async measure(subject, ground) {
-      const running = await ground.running(subject, kind.secure === true ? { secure: true } : {});
-      await checkAnswer(running, kind, ground);
-      const request: WrkRequest = { ...kind, url: running.origin + kind.answer.path };
+      const { secure = false, production = false, headers = [] } = kind;
+      if (production && subject.sessions !== true) throw new Error("it keeps no sessions in a cookie");
+      const running = await ground.running(subject, { ...secure && { secure }, ...production && { production } });
+      const session = await checkAnswer(running, kind, ground);
+      const sent = session === undefined ? headers : [...headers, ["Cookie", session] as const];
+      const request: WrkRequest = { ...kind, headers: sent, url: running.origin + kind.answer.path };
       return await measureLoad(running, request, { connections, seconds: ground.pace.seconds }, ground);
     },
   };
@@ -112,8 +133,11 @@ export async function measureLoad(
   };
 }
 
-/** Throws unless the proxy forwards the whole response. The figures of error pages would be too good. */
-async function checkAnswer({ origin }: Running, kind: Kind, ground: Ground): Promise<void> {
+/**
+ * Throws unless the proxy forwards the whole response. The figures of error pages would be too good. Returns the cookie
+ * of the session, if there is one.
+ */
+async function checkAnswer({ origin }: Running, kind: Kind, ground: Ground): Promise<string | undefined> {
   const { path, bytes } = kind.answer;
   using client = Deno.createHttpClient({ caCerts: [await Deno.readTextFile(ground.certificate.cert)] });
   const response = await fetch(origin + path, {
@@ -126,4 +150,7 @@ async function checkAnswer({ origin }: Running, kind: Kind, ground: Ground): Pro
   if (response.status !== 200 || byteLength !== bytes) {
     throw new Error(`it answered ${response.status} with ${byteLength} bytes instead of ${bytes}`);
   }
+  const [cookie] = response.headers.getSetCookie();
+  if (kind.production === true && cookie === undefined) throw new Error("it set no cookie for the session");
+  return cookie?.split(";")[0];
 }

@@ -5,6 +5,7 @@ import { go } from "./go.ts";
 import { haproxy } from "./haproxy.ts";
 import { nginx } from "./nginx.ts";
 import { roundhouse } from "./roundhouse.ts";
+import { stub } from "./stub.ts";
 
 /** All of them. */
 export const subjects: readonly Subject[] = [
@@ -12,6 +13,7 @@ export const subjects: readonly Subject[] = [
   roundhouse("wire", 2),
   roundhouse("fetch", 1),
   roundhouse("fetch", 2),
+  stub,
   haproxy,
   nginx,
   caddy,

@@ -12,6 +12,7 @@ export function roundhouse(engine: "fetch" | "wire", workers: number, tree?: Sou
     name: `${engine}${workers === 1 ? "" : `-${workers}`}${suffix}`,
     title: `roundhouse ${engine}${workers === 1 ? "" : `, ${workers} workers`}${suffix}`,
     own: true,
+    sessions: true,
     program: () => Deno.execPath(),
     remedy: "it needs deno",
     versionArgs: ["run", "-P", main, "--version"],
@@ -26,19 +27,22 @@ export function roundhouse(engine: "fetch" | "wire", workers: number, tree?: Sou
 }
 
 function configuration(engine: string, workers: number, site: Site) {
-  const { port, backends, certificate, watchful, pools } = site;
+  const { port, backends, certificate, watchful, production, pools } = site;
   return {
     proxy: {
       host: "127.0.0.1",
       port,
       workers,
       ...(certificate === undefined ? {} : { tls: { cert: certificate.cert, key: certificate.key } }),
+      ...(production ? { trustForwarded: ["127.0.0.0/8"] } : {}),
     },
     admin: { host: "127.0.0.1", port: 0 },
     ...(pools > 0 ? {} : { backends: backends.map((backend) => `http://127.0.0.1:${backend}`) }),
     engine,
     health: !watchful ? { type: "none" } : pools > 0 ? {} : { path: "/name", interval: "1s" },
-    log: { level: "error" },
+    ...(production
+      ? { sticky: { by: "cookie", cookie: "session" }, log: { access: true } }
+      : { log: { level: "error" } }),
     ...(pools > 0 ? poolsAndRoutes(site) : {}),
   };
 }

@@ -86,7 +86,7 @@ export class Admission {
     while (this.#waiting.length > 0 && (this.#atWork < MOST_AT_WORK || this.#areFew)) {
       this.#waiting.shift()?.(this.begin());
     }
-    if (this.#waiting.length > 0) return;
+    if (this.#waiting.length > 0 || this.#timer === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }

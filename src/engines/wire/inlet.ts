@@ -43,7 +43,7 @@ export class Inlet {
     this.#listener = listener;
     this.#home = Buffer.allocUnsafeSlow(size);
     this.#headroom = headroom;
-    this.#front = this.#home.subarray(headroom);
+    this.#front = headroom === 0 ? this.#home : this.#home.subarray(headroom); // there are very many without headroom
     this.bytes = this.#home;
     this.start = this.end = headroom;
   }

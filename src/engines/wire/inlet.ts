@@ -80,10 +80,14 @@ export class Inlet {
     this.#moveTo(Buffer.allocUnsafeSlow(this.bytes.length * 2));
   }
 
-  /** Reads into a large buffer from now on, unless it does already. Unread bytes move there. */
-  widen(buffers: LargeBuffers): void {
-    if (this.#reading || this.bytes.length >= buffers.size) return;
-    this.#moveTo(buffers.take());
+  /**
+   * Reads into a large buffer from now on, unless it does already. Unread bytes move there.
+   *
+   * @param bytesLeft how much of the body is left
+   */
+  widen(buffers: LargeBuffers, bytesLeft = Infinity): void {
+    if (this.#reading || this.bytes.length >= buffers.sizeFor(bytesLeft)) return;
+    this.#moveTo(buffers.take(bytesLeft));
   }
 
   /** Goes back to its own buffer, if the unread bytes fit. */

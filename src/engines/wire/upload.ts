@@ -41,6 +41,8 @@ export class Upload extends Timed {
   readonly #inlet: Inlet;
   readonly #reader: BodyReader;
   readonly #context: WireContext;
+  /** The length of the body; `Infinity`: it is not known. */
+  readonly #bytes: number;
   readonly #maxBodyBytes: number;
   readonly #idle: TimeoutQueue;
   readonly #listener: UploadListener;
@@ -56,6 +58,7 @@ export class Upload extends Timed {
     super();
     this.#inlet = inlet;
     this.#reader = bodyReader(framing, context.maxHeaderBytes, limits.dropsRequestTrailer);
+    this.#bytes = framing.kind === "length" ? framing.bytes : Infinity;
     this.#context = context;
     this.#maxBodyBytes = limits.maxBodyBytes;
     this.#idle = idle;
@@ -123,7 +126,7 @@ export class Upload extends Timed {
 
   async #wait(): Promise<boolean> {
     const inlet = this.#inlet;
-    if (this.#touched) inlet.widen(this.#context.buffers);
+    if (this.#touched) inlet.widen(this.#context.buffers, this.#bytes - this.bytesIn);
     this.#idle.start(this.#clientClock);
     await inlet.more();
     this.#clientClock.stopClock();

@@ -129,3 +129,17 @@ Deno.test("Inlet gives a large buffer back only once what is unread fits its own
   assertEquals(Uint8Array.from(inlet.bytes.subarray(inlet.start, inlet.end)), Uint8Array.of(25, 26, 27, 28, 29));
   assertEquals(buffers.take() === large, true);
 });
+
+Deno.test("LargeBuffers lends what the rest of a body needs, and keeps what comes back", () => {
+  // With more uploads than buffers that are kept, each made a new one, and garbage was collected all the time.
+  const buffers = new LargeBuffers();
+  const lent = Array.from({ length: 100 }, () => buffers.take(62 * 1024));
+  assertEquals(new Set(lent.map(({ length }) => length)), new Set([64 * 1024]));
+  for (const buffer of lent) buffers.giveBack(buffer);
+  const again = Array.from({ length: 100 }, () => buffers.take(1));
+  assertEquals(new Set([...lent, ...again]).size, 100);
+  const large = buffers.take(64 * 1024 + 1);
+  assertEquals(large.length, 256 * 1024);
+  buffers.giveBack(large);
+  assertEquals(buffers.take() === large, true);
+});

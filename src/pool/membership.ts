@@ -59,7 +59,7 @@ export class UnknownBackendError extends Error {
 /** The pool has ended: the configuration no longer names it. */
 export class PoolEndedError extends UnknownBackendError {
   constructor() {
-    super("the pool has ended");
+    super("the configuration no longer has the pool");
   }
 }
 

@@ -4,7 +4,7 @@ import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { DeploymentEndedError, TrialsFailedError } from "../../pool/deployment.ts";
 import { DrainCalledOffError } from "../../pool/drain.ts";
-import { NotPersistedError, UnknownBackendError } from "../../pool/membership.ts";
+import { NotPersistedError, PoolEndedError, UnknownBackendError } from "../../pool/membership.ts";
 import { DuplicateBackendError, PoolFullError } from "../../pool/server_pool.ts";
 import { AdminError } from "../admin_error.ts";
 
@@ -16,6 +16,7 @@ export async function answered<T>(change: Promise<T>, log: Log): Promise<T> {
   try {
     return await change;
   } catch (error) {
+    if (error instanceof PoolEndedError) throw new AdminError(404, error.message);
     if (error instanceof UnknownBackendError) throw noSuchBackend();
     if (error instanceof TrialsFailedError) throw new AdminError(504, error.message, {}, { failed: error.failed });
     if (CONFLICTS.some((kind) => error instanceof kind)) throw new AdminError(409, messageOf(error));

@@ -6,12 +6,13 @@
  */
 
 import { FILES } from "../src/admin/dashboard/files.ts";
-import type { BackendStatus, Status } from "../src/admin/dashboard/status.d.ts";
+import type { BackendStatus, HistoryView, Status } from "../src/admin/dashboard/status.d.ts";
+import { HISTORY_SECONDS } from "../src/admin/history.ts";
 import { TestBrowser } from "../tests/support/browser.ts";
 
 const FOLDER = new URL("../docs/images/", import.meta.url);
 const START = Date.parse("2026-11-24T09:12:00Z");
-/** Each picture shows this second after the start. The page has been open for the five minutes before. */
+/** Each picture shows this second after the start. */
 const NOW = 5460;
 /** When the second backend dies, in pictures where it does. */
 const DEATH = NOW - 48;
@@ -23,13 +24,16 @@ interface Scene {
   readonly viewport: { readonly width: number; readonly height: number };
 }
 
-const DESKTOP = { width: 1320, height: 1040 };
+const DESKTOP = { width: 1320, height: 1060 };
 const SCENES: readonly Scene[] = [
   { name: "dashboard-light", hasFailure: false, colorScheme: "light", viewport: DESKTOP },
   { name: "dashboard-dark", hasFailure: false, colorScheme: "dark", viewport: DESKTOP },
   { name: "dashboard-failing", hasFailure: true, colorScheme: "light", viewport: DESKTOP },
   { name: "dashboard-phone", hasFailure: true, colorScheme: "dark", viewport: { width: 390, height: 844 } },
 ];
+
+/** Where the server would remember requests that failed: after the second backend has died. */
+const FAILED_AT = [DEATH, DEATH + 1];
 
 const URLS = ["http://10.0.4.11:9000", "http://10.0.4.12:9000", "http://10.0.4.13:9000", "http://10.0.9.20:9000"];
 
@@ -112,12 +116,31 @@ function backendStatus(
   };
 }
 
+/** What `GET /history` answers: the traffic of the last five minutes. */
+function history(hasFailure: boolean): HistoryView {
+  const first = NOW - HISTORY_SECONDS + 1;
+  const column = (value: (second: number) => number) =>
+    Array.from({ length: HISTORY_SECONDS }, (_, index) => value(first + index));
+  const failed = column((second) => hasFailure && FAILED_AT.includes(second) ? 1 : 0);
+  const total = {
+    requests: column(rate),
+    failed,
+    "4xx": column((second) => second % 4),
+    "5xx": failed,
+    failedAttempts: column((second) => hasFailure && second === DEATH ? 23 : 0),
+    active: column(() => 14),
+  };
+  const from = new Date(START + first * 1000).toISOString();
+  return { from, seconds: HISTORY_SECONDS, total, pools: { default: total }, routes: {} };
+}
+
 /** What the stream sends: the changes so far, then a status for each second. */
 function stream(hasFailure: boolean): string {
   const events: [name: string, data: unknown][] = [];
   const change = (name: string, index: number, second: number, reason: string) =>
     events.push([name, {
       backend: URLS[index],
+      pool: "default",
       reason,
       at: new Date(START + second * 1000).toISOString(),
       state: "active",
@@ -136,6 +159,8 @@ function serve(hasFailure: boolean): Deno.HttpServer<Deno.NetAddr> {
   const types: Record<string, string> = { js: "text/javascript", css: "text/css", svg: "image/svg+xml" };
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     const { pathname } = new URL(request.url);
+    if (pathname === "/history") return Response.json(history(hasFailure));
+    if (pathname === "/routes") return Response.json([]);
     if (pathname === "/events") return new Response(alive(stream(hasFailure)).pipeThrough(new TextEncoderStream()));
     const type = types[pathname.slice(pathname.lastIndexOf(".") + 1)] ?? "text/html";
     return new Response(FILES[pathname] ?? "", { headers: { "content-type": `${type}; charset=utf-8` } });
@@ -160,6 +185,7 @@ async function take(browser: TestBrowser, { name, hasFailure, colorScheme, viewp
     const options = { colorScheme, viewport, deviceScaleFactor: 1.5, reducedMotion: "reduce" } as const;
     const { page, complaints } = await browser.open(`http://127.0.0.1:${server.addr.port}`, options);
     await page.getByText("Live", { exact: true }).waitFor();
+    await page.locator("#tile-failed-label").getByText("5 min").waitFor();
     await page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame))");
     // The caret stays visible: hiding it would need a style of the tool.
     await page.screenshot({ path: new URL(`${name}.png`, FOLDER).pathname, caret: "initial" });

@@ -95,24 +95,38 @@ export class TrafficHistory {
   }
 
   /**
-   * The last five minutes, or as much as there is.
-   *
-   * @param only what to show beside the total, with or without traffic; `undefined`: all with traffic
+   * The last five minutes, or as much as there is: the total, and what is asked for, with or without traffic.
    */
-  view(only?: HistoryFilter): HistoryView {
-    const first = Math.max(this.#first, this.#last - HISTORY_SECONDS + 1);
-    const seconds = Math.max(0, this.#last - first + 1);
-    const series = (tracks: ReadonlyMap<string, { readonly track: Track }>, name: string | undefined) => {
-      const shown = [...tracks].filter(([each, { track }]) => only === undefined ? track.hasTraffic : each === name);
-      return Object.fromEntries(shown.map(([each, { track }]) => [each, track.series(first, seconds)]));
-    };
+  view({ pool, route }: HistoryFilter): HistoryView {
+    const { first, seconds, from } = this.#span();
+    const series = (name: string | undefined, followed: { readonly track: Track } | undefined) =>
+      name === undefined || followed === undefined ? {} : { [name]: followed.track.series(first, seconds) };
     return {
-      from: new Date(first * 1000).toISOString(),
+      from,
       seconds,
       total: this.#total.series(first, seconds),
-      pools: series(this.#pools, only?.pool),
-      routes: series(this.#routes, only?.route),
+      pools: series(pool, this.#pools.get(pool ?? "")),
+      routes: series(route, this.#routes.get(route ?? "")),
     };
+  }
+
+  /**
+   * The text of a `HistoryView` of all pools and routes with traffic. With thousands of them it is long: each piece takes
+   * less than a millisecond, and others may have a turn between two pieces. All pieces are of the same moment.
+   */
+  pieces(): Iterable<string> {
+    const { first, seconds, from } = this.#span();
+    const copies = (tracks: ReadonlyMap<string, { readonly track: Track }>) =>
+      Array.from(tracks).flatMap(([name, { track }]) => track.hasTraffic ? [[name, track.copy()] as const] : []);
+    const total = JSON.stringify(this.#total.series(first, seconds));
+    const head = `{"from":"${from}","seconds":${seconds},"total":${total}`;
+    return piecesOf(head, { pools: copies(this.#pools), routes: copies(this.#routes) }, first, seconds);
+  }
+
+  /** The seconds that are known. */
+  #span() {
+    const first = Math.max(this.#first, this.#last - HISTORY_SECONDS + 1);
+    return { first, seconds: Math.max(0, this.#last - first + 1), from: new Date(first * 1000).toISOString() };
   }
 
   #look(): void {
@@ -208,16 +222,48 @@ class Track {
     }
   }
 
+  /** As it is now. */
+  copy(): Track {
+    const copy = new Track();
+    copy.#rings = this.#rings?.slice();
+    return copy;
+  }
+
   series(first: number, seconds: number): Series {
-    const columns = COLUMNS.map((column, index) => [
-      column,
-      Array.from({ length: seconds }, (_, offset) => {
-        const value = this.#rings?.[index * HISTORY_SECONDS + (first + offset) % HISTORY_SECONDS] ?? 0;
-        return Math.round(value * 100) / 100;
-      }),
-    ]);
+    const columns = COLUMNS.map((column, index) => [column, this.#column(index, first, seconds)]);
     return Object.fromEntries(columns);
   }
+
+  #column(column: number, first: number, seconds: number): number[] {
+    const values = new Array<number>(seconds).fill(0);
+    if (this.#rings === undefined) return values;
+    const ring = column * HISTORY_SECONDS;
+    for (let offset = 0; offset < seconds; offset++) {
+      const value = this.#rings[ring + (first + offset) % HISTORY_SECONDS] ?? 0;
+      values[offset] = Math.round(value * 100) / 100;
+    }
+    return values;
+  }
+}
+
+/** The pieces of the text that begins with `head`. */
+function* piecesOf(
+  head: string,
+  groups: Readonly<Record<string, readonly (readonly [string, Track])[]>>,
+  first: number,
+  seconds: number,
+): Iterable<string> {
+  yield head;
+  for (const [group, tracks] of Object.entries(groups)) {
+    yield `,"${group}":{`;
+    let comma = "";
+    for (const [name, track] of tracks) {
+      yield `${comma}${JSON.stringify(name)}:${JSON.stringify(track.series(first, seconds))}`;
+      comma = ",";
+    }
+    yield "}";
+  }
+  yield "}";
 }
 
 const NO_ATTEMPTS = { failedAttempts: 0, active: 0 };

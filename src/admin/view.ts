@@ -53,11 +53,18 @@ function latencyView(backend: Backend): LatencyView {
 }
 
 /** A response with JSON. Status 200 and `application/json` unless `init` says otherwise. */
-export function answerJson(
-  value: unknown,
-  init: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
-): Response {
-  const body = new TextEncoder().encode(JSON.stringify(value));
+export function answerJson(value: unknown, init?: AnswerInit): Response {
+  return answerText(JSON.stringify(value), init);
+}
+
+interface AnswerInit {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** As `answerJson`, of a value that is text already. */
+export function answerText(json: string, init: AnswerInit = {}): Response {
+  const body = new TextEncoder().encode(json);
   const headers = {
     "content-type": "application/json",
     // A response to HEAD has headers only. Without this line its length would be 0.

@@ -3,12 +3,18 @@
 import { AdminError } from "../admin_error.ts";
 import type { Route } from "../guard.ts";
 import type { HistoryFilter, HistoryView } from "../history.ts";
-import { answerJson } from "../view.ts";
+import { answerJson, answerText } from "../view.ts";
 
 /** What this route shows. */
 export interface HistorySource {
-  readonly history: { view(only?: HistoryFilter): HistoryView };
+  readonly history: {
+    view(filter: HistoryFilter): HistoryView;
+    pieces(): Iterable<string>;
+  };
 }
+
+/** How long pieces of a long answer are put together before others get a turn. */
+const TURN_MS = 5;
 
 /** `/history`. */
 export function historyRoutes({ history }: HistorySource): readonly Route[] {
@@ -19,7 +25,7 @@ export function historyRoutes({ history }: HistorySource): readonly Route[] {
         query: ["pool", "route"],
         answer(context) {
           const { pool, route } = context.get("query");
-          if (pool === undefined && route === undefined) return answerJson(history.view());
+          if (pool === undefined && route === undefined) return whole(history);
           const view = history.view({ pool, route });
           if (pool !== undefined && view.pools[pool] === undefined) throw unknown("pool", pool);
           if (route !== undefined && view.routes[route] === undefined) throw unknown("route", route);
@@ -28,6 +34,18 @@ export function historyRoutes({ history }: HistorySource): readonly Route[] {
       },
     },
   }];
+}
+
+async function whole(history: HistorySource["history"]): Promise<Response> {
+  let text = "";
+  let turnBegan = performance.now();
+  for (const piece of history.pieces()) {
+    text += piece;
+    if (performance.now() - turnBegan < TURN_MS) continue;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    turnBegan = performance.now();
+  }
+  return answerText(text);
 }
 
 function unknown(what: string, name: string): AdminError {

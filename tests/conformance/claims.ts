@@ -183,7 +183,17 @@ export function testClaims(engine: EngineUnderTest): void {
       assertEquals(backend.last.target, "/a?b=c");
     }
     const before = backend.requests.length;
-    const malformed = ["ftp://evil.example/", "ws://x/", "httpx://x/", "https://u@x/", "*", "x*"];
+    const malformed = [
+      "ftp://evil.example/",
+      "ws://x/",
+      "httpx://x/",
+      "https://u@x/",
+      "*",
+      "x*",
+      "/x#y",
+      "/x?y#",
+      "http://x/#",
+    ];
     for (const target of malformed) {
       using client = await RawClient.connect(proxy.port);
       assertEquals((await ask(client, `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`)).status, 400, target);

@@ -62,11 +62,42 @@ export function testRoutes(engine: EngineUnderTest): void {
   const name = (what: string) => `${engine.name}: routes: ${what}`;
   testFinding(engine, name);
   testSpellings(engine, name);
+  testChosenByWhatGoesOn(engine, name);
   testOwnAnswers(engine, name);
   testUpgrades(engine, name);
 }
 
 type Name = (what: string) => string;
+
+// Engine `fetch` cut `#x` off a path, and wrote methods in capitals, after the route was chosen: `/admin#x` reached /admin,
+// and `post` a backend whose route refused POST.
+function testChosenByWhatGoesOn(engine: EngineUnderTest, name: Name): void {
+  Deno.test(name("the target and the method that choose are those that the backend gets"), async () => {
+    await using named = new NamedBackends();
+    await using proxy = await startProxy(engine, {
+      ...named.settings,
+      routes: {
+        "x/*": [{ when: { method: ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"] }, respond: 403 }, "api"],
+        "y/*": "default",
+        "y/admin/*": "api",
+        "y/v2/*": { pool: "default", stripPrefix: "/v2", addPrefix: "/base" },
+      },
+    });
+    for (const method of ["post", "Put", "delete", "options", "pOST"]) {
+      using client = await RawClient.connect(proxy.port);
+      const response = await ask(client, to("x", "/", { method, headers: "Content-Length: 0\r\n" }));
+      if (response.status === 403) continue;
+      assertEquals([reached(response), named.backends.api.last.method], ["api", method]);
+    }
+    const before = named.requests;
+    for (const target of ["/admin#x", "/admin#", "/#/../admin", "/v2/..#/"]) {
+      using client = await RawClient.connect(proxy.port);
+      assertEquals((await ask(client, to("y", target))).status, 400, target);
+    }
+    assertEquals(named.requests, before);
+    await proxy.idle();
+  });
+}
 
 function testFinding(engine: EngineUnderTest, name: Name): void {
   Deno.test(

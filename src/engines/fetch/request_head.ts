@@ -34,7 +34,8 @@ export interface FetchRequestHead extends RequestHead {
  * absolute-form target or `:scheme`
  */
 export function readHead(request: Request, peer: string, secure: boolean): FetchRequestHead {
-  const { url, method } = request;
+  const { url } = request;
+  const method = methodAt(request.method);
   const fields = new HeadFields();
   request.headers.forEach(takeField, fields); // iteration would make an object for each step
   const { headers, host, upgrade, bodySaid } = fields;
@@ -44,7 +45,8 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
   const authority = readAuthority(url, authorityAt, host);
   const rest = url.slice(authorityAt + authority.length);
   return {
-    malformed: authorityAt === 0 || (rest === "" && url.endsWith("*"))
+    // `fetch` cuts off what follows "#". A route would be chosen by another path than the one that goes on.
+    malformed: authorityAt === 0 || (rest === "" && url.endsWith("*")) || rest.includes("#")
       ? "The request target is malformed."
       : secure && host !== undefined && host !== authority && !isSameHost(host, authority)
       ? ":authority and Host differ."
@@ -66,6 +68,16 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
     mayBeKeptHttp10: fields.keepAlive && !fields.acceptsEncodings,
     tracedByRuntime: false,
   };
+}
+
+/** `fetch` sends these in upper case, however the client wrote them. */
+const UPPER_CASED = new Set(["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"]);
+
+/** The method as the backend will get it. With another one, a route's condition could be passed by. */
+function methodAt(method: string): string {
+  if (UPPER_CASED.has(method)) return method;
+  const upper = method.toUpperCase();
+  return UPPER_CASED.has(upper) ? upper : method;
 }
 
 /** Collects values from the headers, which are passed in one after the other. */

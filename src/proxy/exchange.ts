@@ -79,6 +79,8 @@ export interface RequestTimeouts {
 export interface Limits {
   /** Requests that go by the same ones have the same object. */
   readonly timeouts: RequestTimeouts;
+  /** Whether responses are compressed for clients that accept it. */
+  readonly compresses: boolean;
   /** The largest request body; `Infinity`: no limit. */
   readonly maxBodyBytes: number;
   /** Whether a trailer of the request with this name is dropped. */

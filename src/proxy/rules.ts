@@ -40,7 +40,8 @@ export interface ForwarderParts {
 
 /** Returns the rules of a configuration, for requests that no route says more about. */
 export function forwardingRules({ proxy, headers, retries, timeouts }: Config): ForwardingRules {
-  return rulesOf({ maxBodyBytes: proxy.maxBodyBytes, headers, retries, timeouts });
+  const { maxBodyBytes, compression } = proxy;
+  return rulesOf({ maxBodyBytes, compression, headers, retries, timeouts });
 }
 
 /**
@@ -62,6 +63,7 @@ export function forwardingRoutes(
 /** The settings that a route may have for itself. */
 interface RuleSettings {
   readonly maxBodyBytes: number | null;
+  readonly compression: boolean;
   readonly headers: Readonly<Record<"request" | "response", HeaderChanges>>;
   readonly retries: Pick<Config["retries"], "attempts" | "statuses">;
   readonly timeouts: RequestTimeouts;
@@ -72,7 +74,7 @@ interface HeaderChanges {
   readonly remove: readonly string[];
 }
 
-function rulesOf({ maxBodyBytes, headers, retries, timeouts }: RuleSettings): ForwardingRules {
+function rulesOf({ maxBodyBytes, compression, headers, retries, timeouts }: RuleSettings): ForwardingRules {
   const requestHeaders = headerRules(headers.request);
   const responseHeaders = headerRules(headers.response);
   return {
@@ -82,6 +84,7 @@ function rulesOf({ maxBodyBytes, headers, retries, timeouts }: RuleSettings): Fo
     retryStatuses: new Set(retries.statuses),
     limits: {
       timeouts,
+      compresses: compression,
       maxBodyBytes: maxBodyBytes ?? Infinity,
       dropsRequestTrailer: (name) => dropsRequestTrailer(name, requestHeaders),
       dropsResponseTrailer: (name) => dropsResponseTrailer(name, responseHeaders),
@@ -93,12 +96,14 @@ function rulesOf({ maxBodyBytes, headers, retries, timeouts }: RuleSettings): Fo
 function overridden(
   { proxy, headers, retries, timeouts }: Config,
   usual: ForwardingRules,
-  { maxBodyBytes, ...own }: RouteOverrides,
+  { maxBodyBytes, compression, ...own }: RouteOverrides,
 ): ForwardingRules {
   const { request, response } = own.headers ?? {};
-  if (maxBodyBytes === undefined && own.headers === null && own.retries === null && own.timeouts === null) return usual;
+  const inherits = maxBodyBytes === undefined && compression === undefined;
+  if (inherits && own.headers === null && own.retries === null && own.timeouts === null) return usual;
   return rulesOf({
     maxBodyBytes: maxBodyBytes === undefined ? proxy.maxBodyBytes : maxBodyBytes,
+    compression: compression ?? proxy.compression,
     headers: {
       request: overChanges(headers.request, request),
       response: overChanges(headers.response, response),

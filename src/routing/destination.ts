@@ -20,9 +20,10 @@ interface StickySide {
 
 /** Built once for a configuration. */
 export class Destination {
-  /** The only pool that takes requests; `undefined`: there are several. */
+  /** `undefined`: only one pool takes requests. */
+  readonly #split: Split<PoolSide> | undefined;
+  /** The pool that takes requests, if it is the only one. */
   readonly #only: PoolRuntime | undefined;
-  readonly #split: Split<PoolSide>;
   /** The sides whose sessions decide, in the order of the file. */
   readonly #sticky: readonly StickySide[];
 
@@ -36,9 +37,9 @@ export class Destination {
       if (pool === undefined) throw new Error(`there is no pool ${id}`);
       return { id, weight, pool };
     });
-    this.#split = new Split(by, sides);
-    const open = this.#split.sides;
-    this.#only = open.length === 1 ? open[0]?.pool : undefined;
+    const open = sides.filter(({ weight }) => weight > 0);
+    this.#split = open.length > 1 ? new Split(by, sides) : undefined;
+    this.#only = open.length > 1 ? undefined : open[0]?.pool;
     this.#sticky = open.flatMap(({ pool }) => {
       return pool.stickiness === undefined ? [] : [{ pool, stickiness: pool.stickiness }];
     });
@@ -49,7 +50,7 @@ export class Destination {
    * whether that backend still serves or not.
    */
   poolFor(request: RoutedRequest & StickyRequest): PoolRuntime | undefined {
-    if (this.#only !== undefined) return this.#only;
+    if (this.#split === undefined) return this.#only;
     for (const { pool, stickiness } of this.#sticky) {
       if (stickiness.peek(request) !== undefined) return pool;
     }

@@ -1,12 +1,15 @@
 /** What a route says for itself: prefixes, headers, limits, retries and sessions, over what the file says for all. */
 
+import { gunzipSync } from "node:zlib";
 import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
 import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
 import { echoOf, RecordingBackend, valuesOf } from "../support/raw_recorder.ts";
 import { waitFor } from "../support/wait.ts";
 import { webSocketHandshake } from "../support/raw_websocket.ts";
-import { ask, type EngineUnderTest, LIMIT_MS, startProxy } from "./engine_under_test.ts";
+import { ask, type EngineUnderTest, LIMIT_MS, startProxy, within } from "./engine_under_test.ts";
 import { NamedBackends, reached, to } from "./routes.ts";
+
+const TEXT = "compress me ".repeat(500);
 
 type Name = (what: string) => string;
 
@@ -16,6 +19,7 @@ export function testRouteRules(engine: EngineUnderTest): void {
   testHeadersAndLimits(engine, name);
   testTimes(engine, name);
   testSessions(engine, name);
+  testCompression(engine, name);
 }
 
 function testPrefixes(engine: EngineUnderTest, name: Name): void {
@@ -301,21 +305,90 @@ function testSessions(engine: EngineUnderTest, name: Name): void {
       await proxy.idle();
     },
   );
+}
 
-  if (!engine.deviations.compresses) return;
+function testCompression(engine: EngineUnderTest, name: Name): void {
+  if (!engine.deviations.compresses) return; // a configuration error there
 
   Deno.test(name("a fixed response is compressed where all are"), async () => {
-    const text = "compress me ".repeat(500);
     await using proxy = await startProxy(engine, {
       proxy: { compression: true },
-      routes: { "*/*": { respond: { body: text, headers: { ETag: '"v"' } } } },
+      routes: { "*/*": { respond: { body: TEXT, headers: { ETag: '"v"' } } } },
     });
     using client = await RawClient.connect(proxy.port);
     const packed = await ask(client, to("x", "/", { headers: "Accept-Encoding: gzip\r\n" }));
     assertEquals([packed.status, headerOf(packed, "content-encoding"), packed.complete], [200, "gzip", true]);
-    assertLess(packed.body.length, text.length / 2);
-    assertEquals(textOf(await ask(client, to("x", "/"))), text);
+    assertLess(packed.body.length, TEXT.length / 2);
+    assertEquals(textOf(await ask(client, to("x", "/"))), TEXT);
     client.close();
     await proxy.idle();
   });
+
+  /** Answers to targets that begin with a route's prefix; `/stream` sends its second part when it is told to. */
+  const compressible = (gate: Promise<void>) =>
+    new RecordingBackend(async (request, connection) => {
+      const head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
+      const about = `${head}ETag: "v"\r\nCache-Control: max-age=5\r\nContent-Length: ${TEXT.length}\r\n\r\n`;
+      if (request.method === "HEAD") return about;
+      if (valuesOf(request, "if-none-match").length > 0) return 'HTTP/1.1 304 Not Modified\r\nETag: "v"\r\n\r\n';
+      if (request.target.endsWith("/packed")) return `${head}Content-Encoding: x\r\nContent-Length: 3\r\n\r\nabc`;
+      if (request.target.endsWith("/picture")) return about.replace("text/plain", "image/png") + TEXT;
+      if (!request.target.endsWith("/stream")) return about + TEXT;
+      await connection.send(`${head}Transfer-Encoding: chunked\r\n\r\n6\r\nfirst \r\n`);
+      await gate;
+      return "6\r\nsecond\r\n0\r\n\r\n";
+    });
+
+  for (const compression of [false, true]) {
+    const [packed, plain] = ["/on", "/off"];
+
+    Deno.test(name(`a route's compression stands over proxy.compression: ${compression}`), async () => {
+      const gate = Promise.withResolvers<void>();
+      await using backend = compressible(gate.promise);
+      await using proxy = await startProxy(engine, {
+        backends: [backend.url],
+        proxy: { compression },
+        routes: {
+          "*/on/*": { pool: "default", ...!compression && { compression: true } },
+          "*/off/*": { pool: "default", ...compression && { compression: false } },
+        },
+      });
+      using client = await RawClient.connect(proxy.port);
+      const get = (target: string, headers: string, method = "GET") =>
+        ask(client, to("x", target, { method, headers }));
+      const gzip = "Accept-Encoding: gzip\r\n";
+      const whole = await get(`${packed}/text`, gzip);
+      assertEquals([headerOf(whole, "content-encoding"), whole.complete], ["gzip", true]);
+      assertEquals(gunzipSync(whole.body).toString(), TEXT);
+      assert(headerOf(whole, "vary")?.toLowerCase().includes("accept-encoding"));
+      assertEquals(headerOf(whole, "etag"), 'W/"v"');
+      const head = await get(`${packed}/text`, gzip, "HEAD");
+      assertEquals([head.status, head.body.length], [200, 0]);
+      assert([undefined, String(whole.body.length)].includes(headerOf(head, "content-length")));
+      assertEquals(headerOf(await get(`${packed}/text`, `${gzip}If-None-Match: W/"v"\r\n`), "etag"), 'W/"v"');
+      for (const accept of ["", "Accept-Encoding: identity\r\n", "Accept-Encoding: gzip;q=0\r\n"]) {
+        const answer = await get(`${packed}/text`, accept);
+        assertEquals([headerOf(answer, "content-encoding"), textOf(answer)], [undefined, TEXT], accept);
+      }
+      assertEquals(textOf(await get(`${packed}/packed`, gzip)), "abc");
+      assertEquals(textOf(await get(`${packed}/picture`, gzip)), TEXT);
+      const left = await get(`${plain}/text`, gzip);
+      assertEquals([headerOf(left, "content-encoding"), textOf(left)], [undefined, TEXT]);
+      assertEquals([headerOf(left, "etag"), headerOf(left, "content-length")], ['"v"', String(TEXT.length)]);
+      const cacheControl = compression ? "max-age=5, no-transform" : "max-age=5";
+      assertEquals(headerOf(left, "cache-control"), cacheControl, "the runtime needs this word");
+      client.close();
+
+      const streamed = await fetch(`${proxy.url}${packed}/stream`); // it unpacks what has come
+      const reader = streamed.body?.pipeThrough(new TextDecoderStream()).getReader();
+      let text = "";
+      const readMore = async () =>
+        text += (await within(reader?.read() ?? Promise.reject(), "a part of a stream")).value ?? "";
+      while (!text.includes("first ")) await readMore();
+      gate.resolve();
+      while (!text.includes("second")) await readMore();
+      await reader?.cancel();
+      await proxy.idle();
+    });
+  }
 }

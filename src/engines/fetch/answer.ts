@@ -2,9 +2,10 @@
 
 import type { Answer, AttemptListener, Relayed } from "../../proxy/exchange.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
-import { forCompression } from "./compression.ts";
+import { againstCompression, forCompression } from "./compression.ts";
 import { relayBesideUpload } from "./early_response.ts";
 import { brokenBody, gather, type Gathered, MOST_GATHERED_BYTES } from "./gather.ts";
+import { gzip, packingOf } from "./own_compression.ts";
 import type { LargeAnswers } from "./large_answers.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import type { RequestBody } from "./request_body.ts";
@@ -33,6 +34,8 @@ type Bytes = Uint8Array<ArrayBuffer>;
 export interface AnswerOwner {
   readonly request: FetchRequestHead;
   /** Whether the runtime compresses responses. */
+  readonly runtimeCompresses: boolean;
+  /** Whether this one is to be compressed. */
   readonly compresses: boolean;
   readonly largeAnswers: LargeAnswers;
   /** The request's body while it is still arriving. */
@@ -74,10 +77,10 @@ export class FetchAnswer implements Answer {
   }
 
   async #relay(headers: HeaderPair[]): Promise<Relayed> {
-    const { request, compresses, largeAnswers } = this.#owner;
+    const { request, largeAnswers } = this.#owner;
     const { status } = this.#response;
     if (request.mayBeKeptHttp10 || request.secure) this.#gathered ??= await this.#gatherWhole();
-    const said = compresses ? forCompression(request, status, headers) : headers;
+    const said = this.#compressed(headers);
     const turn = largeAnswers.turnFor(this.#bodyBytes);
     if (turn !== undefined) await turn;
     await this.#owner.respond(new Response(this.#bodyFor(said), { status: statusFor(status), headers: said }));
@@ -87,6 +90,19 @@ export class FetchAnswer implements Answer {
   discard(): void {
     const body = this.#gathered ?? this.#response.body;
     if (body instanceof ReadableStream) body.cancel().catch(() => {}); // it may have failed; nobody reads it
+  }
+
+  /** Returns the headers for the client. Compresses the body, if it is for us to do. */
+  #compressed(headers: HeaderPair[]): HeaderPair[] {
+    const { request, runtimeCompresses, compresses } = this.#owner;
+    if (runtimeCompresses) {
+      return compresses ? forCompression(request, this.status, headers) : againstCompression(request, headers);
+    }
+    if (!compresses) return headers; // the usual case
+    const packing = packingOf(request, this.status, headers);
+    const body = this.#gathered ?? this.#response.body;
+    if (packing.packs && body !== null) this.#gathered = gzip(body);
+    return packing.headers;
   }
 
   /** The length of the body that the runtime is going to move; `undefined`: unknown. */

@@ -46,6 +46,14 @@ export function forCompression(request: RequestHead, status: number, headers: He
   return spelled.filter(([name]) => !OF_THE_BYTES.has(name) && !(isHead && name === "content-length"));
 }
 
+/** Returns a response's headers with a word that keeps the runtime from compressing it. No other word does. */
+export function againstCompression(request: RequestHead, headers: HeaderPair[]): HeaderPair[] {
+  if (!acceptsCompression(request) || !mayBeCompressed(headers)) return headers;
+  const told = headers.filter(([name]) => name === "cache-control").map(([, value]) => value);
+  const kept = headers.filter(([name]) => name !== "cache-control");
+  return [...kept, ["cache-control", [...told, "no-transform"].join(", ")]];
+}
+
 /** Whether the runtime may compress for this client. */
 function acceptsCompression({ headers }: RequestHead): boolean {
   const accepted = valueOf(headers, "accept-encoding");
@@ -63,7 +71,7 @@ function notModified(request: RequestHead, headers: HeaderPair[]): HeaderPair[] 
 }
 
 /** Whether the runtime may compress the response. In doubt, returns true. */
-function mayBeCompressed(headers: readonly HeaderPair[]): boolean {
+export function mayBeCompressed(headers: readonly HeaderPair[]): boolean {
   let type: string | undefined;
   for (const [name, value] of headers) {
     switch (name) {

@@ -38,7 +38,7 @@ export interface FetchContext {
   /** The pace of all uploads. */
   readonly pace: Pace;
   /** Whether the runtime compresses responses. */
-  readonly compresses: boolean;
+  readonly runtimeCompresses: boolean;
   readonly largeAnswers: LargeAnswers;
   /** The open WebSockets. */
   readonly bridges: Set<Bridge>;
@@ -73,9 +73,10 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   #responseLimit: Moment | undefined;
   #connectLimit: Moment | undefined;
   #requestLimit: Moment | undefined;
-  // `keepTo` is called before everything that reads these two.
+  // `keepTo` is called before everything that reads these three.
   #deadlines!: RequestDeadlines;
   #maxBodyBytes = 0;
+  compresses = false;
   #uploading = false;
   /** Why `fetch` can't send the request; `undefined`: it can. */
   readonly #refusal: ProxyError | undefined;
@@ -102,7 +103,8 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     this.#clientSignal.addEventListener("abort", this);
   }
 
-  keepTo({ timeouts, maxBodyBytes }: Limits): void {
+  keepTo({ timeouts, maxBodyBytes, compresses }: Limits): void {
+    this.compresses = compresses;
     this.#deadlines = this.#context.deadlines.for(timeouts);
     this.#maxBodyBytes = maxBodyBytes;
     this.#requestLimit = this.#deadlines.request?.start(this);
@@ -116,8 +118,8 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     return this.#body?.replayable ?? true;
   }
 
-  get compresses(): boolean {
-    return this.#context.compresses;
+  get runtimeCompresses(): boolean {
+    return this.#context.runtimeCompresses;
   }
 
   get largeAnswers(): LargeAnswers {

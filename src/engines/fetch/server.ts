@@ -38,7 +38,7 @@ function serve(
     clients: new BackendClients(pools),
     pace,
     deadlines: new Deadlines(),
-    compresses: config.proxy.compression,
+    runtimeCompresses: config.proxy.compression,
     largeAnswers: new LargeAnswers(),
     bridges: new Set(),
     forwarder,

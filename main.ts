@@ -181,8 +181,13 @@ async function logged(reload: Promise<unknown>, log: Log): Promise<void> {
   }
 }
 
+/** A reader that has seen enough, such as `head`, is no failure. */
 function print(text: string): number {
-  writeOut(text);
+  try {
+    writeOut(text);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
   return 0;
 }
 

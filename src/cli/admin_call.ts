@@ -68,6 +68,11 @@ export function failureOf(adminUrl: string, answer: AdminAnswer): string {
   return `${adminUrl}: got status ${answer.status}${detail === undefined ? "" : `: ${detail.replaceAll("\n", "; ")}`}`;
 }
 
+/** Why an answer is useless: another server than roundhouse's admin API sent it. */
+export function notTheAdminApi(adminUrl: string): AdminCallError {
+  return new AdminCallError(`${adminUrl}: this is not the admin API of roundhouse`, false);
+}
+
 /** What the body of an error says. */
 export function detailOf({ body }: AdminAnswer): string | undefined {
   const { detail } = Object(body);

@@ -67,9 +67,9 @@ export const COMMANDS = {
   },
   reload: {
     usage: "roundhouse reload [--admin URL]",
-    about: "let a running roundhouse read its configuration again",
+    about: "make a running roundhouse read its configuration again",
     flags: ADMIN_FLAGS,
-    examples: [{ line: "roundhouse reload", about: "prints what has changed, and what needs a restart" }],
+    examples: [{ line: "roundhouse reload", about: "prints which backends have changed, and what needs a restart" }],
   },
   ready: {
     usage: "roundhouse ready [--admin URL]",

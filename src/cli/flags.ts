@@ -89,7 +89,7 @@ export const ADMIN_FLAGS: readonly Flag[] = [
 
 /** The options that every command takes. */
 export const COMMON_FLAGS: readonly Flag[] = [
-  { name: "help", short: "h", about: "print the help, after a command that of the command" },
+  { name: "help", short: "h", about: "print this help; with a command, the help of the command" },
   { name: "version", short: "V", about: "print the version" },
 ];
 

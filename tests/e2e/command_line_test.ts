@@ -57,6 +57,26 @@ Deno.test("-b HOST:PORT and --config - do what they seem to do", async () => {
   assertStringIncludes(checked.stdout, "http://127.0.0.1:9001");
 });
 
+Deno.test("reload and ready refuse the port of the proxy, whose backend answers 200", async () => {
+  // One who mixed up the two ports was told "ready" by a backend, and "undefined" by a reload with status 0.
+  await using backend = HttpBackend.named("one");
+  await using program = await Program.start(["-b", backend.url, ...ANY_PORTS]);
+  for (const command of ["reload", "ready", "top"]) {
+    const { code, stdout, stderr } = await runProgram([command, "--admin", new URL(program.url).host]);
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, /^http:\S+: this is not the admin API of roundhouse\n$/);
+  }
+});
+
+Deno.test("a reader that leaves early is no failure", async () => {
+  // "roundhouse schema | head -1" printed "Broken pipe (os error 32)".
+  const [executable, ...args] = commandLine(["schema"]);
+  const child = new Deno.Command(executable, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  await child.stdout.cancel();
+  const [{ code }, stderr] = await Promise.all([child.status, child.stderr.text()]);
+  assertEquals([code, stderr.includes("pipe")], [0, false]);
+});
+
 Deno.test("reload prints the report, or each error; ready tells whether requests can be served", async () => {
   await using one = HttpBackend.named("one");
   await using two = HttpBackend.named("two");

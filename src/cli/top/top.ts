@@ -2,7 +2,7 @@
 
 import { History } from "../../admin/dashboard/history.js";
 import type { RouteStatus, Status } from "../../admin/dashboard/status.d.ts";
-import { AdminCallError, type AdminTarget, callAdmin, failureOf } from "../admin_call.ts";
+import { AdminCallError, type AdminTarget, callAdmin, failureOf, notTheAdminApi } from "../admin_call.ts";
 import { writeOut } from "../output.ts";
 import { Screen } from "./screen.ts";
 import { screen } from "./lines.ts";
@@ -104,9 +104,7 @@ async function fetchStatus(target: AdminTarget): Promise<Status | undefined> {
   if (answer === undefined) return undefined;
   if (answer.status !== 200) throw new AdminCallError(failureOf(adminUrl, answer), answer.status >= 500);
   const { backends, startedAt } = Object(answer.body);
-  if (!Array.isArray(backends) || typeof startedAt !== "string") {
-    throw new AdminCallError(`${adminUrl}: this is not the admin API of roundhouse`, false);
-  }
+  if (!Array.isArray(backends) || typeof startedAt !== "string") throw notTheAdminApi(adminUrl);
   return answer.body as Status; // from the same version, or from one with the same fields
 }
 

@@ -65,7 +65,7 @@ Deno.test({
     await waitFor(() => lastFrame().includes("takes traffic"), { what: "the verdict", timeoutMs: 30_000 });
     for (const title of ["HEALTH", "REQ/S", "5XX", "FAILURES", "P95"]) assertStringIncludes(lastFrame(), title);
     await program[Symbol.asyncDispose]();
-    await waitFor(() => lastFrame().includes("Not connected: http"), { what: "the loss", timeoutMs: 30_000 });
+    await waitFor(() => lastFrame().includes("Not connected. Trying again…"), { what: "the loss", timeoutMs: 30_000 });
     assert(!lastFrame().includes("takes traffic"));
     await terminal.type("x");
     await terminal.type("q");

@@ -35,7 +35,7 @@ function totals({ status: { requests }, history, lost }: View): Line {
     `${formatRate(lost === undefined ? history.perSecond : null)} requests/s`,
     `${formatCount(requests.active)} in flight`,
     `${formatCount(requests.queued)} queued`,
-    `${formatCount(requests.total)} requests`,
+    countOf(requests.total, "request"),
     `${formatCount(requests.failed)} failed`,
     `${formatCount(requests.retried)} retried`,
   ];
@@ -47,7 +47,8 @@ function situation(view: View): Line[] {
   if (view.lost !== undefined) {
     const since = new Date(view.now).toTimeString().slice(0, 8);
     return [
-      [{ text: `Not connected: ${printable(view.lost)}. Trying again…`, style: "bad" }],
+      [{ text: "Not connected. Trying again…", style: "bad" }],
+      [{ text: `${GAP}${printable(view.lost)}` }],
       [{ text: `${GAP}What follows is from ${since}.`, style: "faint" }],
     ];
   }

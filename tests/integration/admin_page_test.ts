@@ -22,6 +22,7 @@ function withoutFigures(output: string): string {
   return output
     .replace(/"b-[0-9a-f]{12}"/g, '"b-…"')
     .replace(/"latencyMs":(?:null|\{[^}]*\})/g, '"latencyMs":…')
+    .replace(/"responses":\{[^}]*\}/g, '"responses":…')
     .replace(/"requests":\d+/g, '"requests":…');
 }
 

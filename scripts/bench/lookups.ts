@@ -38,7 +38,7 @@ function lookUp({ row, host, asked }: Kind, count: number): Decision {
   const keys = hosts.flatMap((index) => paths.map((path) => host(index) + path));
   const { routes } = configSchema.parse({ routes: Object.fromEntries(keys.map((key) => [key, { respond: 204 }])) });
   if (routes === null) throw new Error("there are no routes");
-  const table = new Routes({ routes, pools: new Map(), rulesFor: () => undefined });
+  const table = new Routes({ routes, pools: new Map(), rulesFor: () => undefined, readFile: () => undefined });
   const requests = Array.from({ length: requestCount }, (_, index) => {
     const path = paths[index % paths.length]?.replace("*", `orders/${index}?page=2`) ?? "/";
     return { authority: asked(index % hosts.length), request: supposedRequest(path) };

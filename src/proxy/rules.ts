@@ -4,6 +4,7 @@ import type { Config } from "../config/schema.ts";
 import type { RouteOverrides } from "../config/schema/routes.ts";
 import type { Log } from "../log.ts";
 import type { PoolRuntime } from "../routing/pool_runtime.ts";
+import type { ReadFile } from "../routing/own_response.ts";
 import { Routes } from "../routing/routes.ts";
 import type { Limits, RequestTimeouts } from "./exchange.ts";
 import type { ForwardedTrust } from "./forwarded.ts";
@@ -49,15 +50,17 @@ export function forwardingRules({ proxy, headers, retries, timeouts }: Config): 
  *
  * @param pools all pools of the configuration by name
  * @param usual the rules of the configuration
+ * @param readFile reads the files of responses
  */
 export function forwardingRoutes(
   config: Config,
   pools: ReadonlyMap<string, PoolRuntime>,
   usual: ForwardingRules,
+  readFile: ReadFile,
 ): Routes<ForwardingRules> | undefined {
   const { routes } = config;
   if (routes === null) return undefined;
-  return new Routes({ routes, pools, rulesFor: (entry) => overridden(config, usual, entry) });
+  return new Routes({ routes, pools, rulesFor: (entry) => overridden(config, usual, entry), readFile });
 }
 
 /** The settings that a route may have for itself. */

@@ -19,14 +19,40 @@ export interface OwnResponse {
 /** Returns the response to a request; `undefined`: it can't be given, because its file could not be read. */
 export type Responder = (request: RedirectedRequest) => OwnResponse | undefined;
 
+/** Returns the content of a file; `undefined`: it can't be read. */
+export type ReadFile = (path: string) => Uint8Array<ArrayBuffer> | undefined;
+
 const NO_BODY = new Uint8Array();
 
 /** Returns what answers the requests of an entry; `undefined`: a pool does. */
-export function responderFor({ redirect, status, respond }: RouteEntry): Responder | undefined {
+export function responderFor(
+  { redirect, status, respond }: RouteEntry,
+  read: ReadFile = readFile,
+): Responder | undefined {
   if (redirect !== null) return redirectTo(new Location(redirect), status);
   if (respond === null) return undefined;
-  const response = fixedResponse(respond);
+  const response = fixedResponse(respond, read);
   return () => response;
+}
+
+/**
+ * The files of one isolate. Moved weights make the routes anew, too, and then no check has said that the files are still
+ * there. A file that can't be read any more keeps the content that was read for the configuration before.
+ */
+export class ResponseFiles {
+  #contents: ReadonlyMap<string, Uint8Array<ArrayBuffer>> = new Map();
+
+  /** Returns what reads the files of the next configuration. */
+  next(): ReadFile {
+    const before = this.#contents;
+    const contents = new Map<string, Uint8Array<ArrayBuffer>>();
+    this.#contents = contents;
+    return (path) => {
+      const content = readFile(path) ?? before.get(path);
+      if (content !== undefined) contents.set(path, content);
+      return content;
+    };
+  }
 }
 
 function redirectTo(location: Location, status: number): Responder {
@@ -35,8 +61,11 @@ function redirectTo(location: Location, status: number): Responder {
 }
 
 /** Reads the file, so that requests never wait for it. */
-function fixedResponse({ status, body, file, contentType, headers }: Respond): OwnResponse | undefined {
-  const content = file === null ? new TextEncoder().encode(body ?? "") : readFile(file);
+function fixedResponse(
+  { status, body, file, contentType, headers }: Respond,
+  read: ReadFile,
+): OwnResponse | undefined {
+  const content = file === null ? new TextEncoder().encode(body ?? "") : read(file);
   if (content === undefined) return undefined;
   const own = Object.entries(headers).map(([name, value]): HeaderPair => [name.toLowerCase(), value]);
   const typed = own.some(([name]) => name === "content-type") || (body === null && file === null);

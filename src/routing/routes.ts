@@ -4,7 +4,7 @@ import { parseRouteKey } from "../config/routes/route_key.ts";
 import type { RouteEntry } from "../config/schema/routes.ts";
 import { Condition, type RoutedRequest } from "./condition.ts";
 import { Destination } from "./destination.ts";
-import { type Responder, responderFor } from "./own_response.ts";
+import { type ReadFile, type Responder, responderFor } from "./own_response.ts";
 import { type PathRewrite, pathRewrite } from "./path_rewrite.ts";
 import type { PoolRuntime } from "./pool_runtime.ts";
 import { AMBIGUOUS, RouteTable } from "./route_table.ts";
@@ -40,13 +40,15 @@ export interface RoutesOptions<Rules> {
   readonly routes: Readonly<Record<string, readonly RouteEntry[]>>;
   readonly pools: ReadonlyMap<string, PoolRuntime>;
   readonly rulesFor: (entry: RouteEntry) => Rules;
+  /** Reads the files of responses. */
+  readonly readFile: ReadFile;
 }
 
 /** An immutable snapshot of one configuration. */
 export class Routes<Rules> {
   readonly #table: RouteTable<readonly Route<Rules>[]>;
 
-  constructor({ routes, pools, rulesFor }: RoutesOptions<Rules>) {
+  constructor({ routes, pools, rulesFor, readFile }: RoutesOptions<Rules>) {
     let number = 0;
     this.#table = new RouteTable(
       Object.entries(routes).map(([key, entries]) => {
@@ -56,7 +58,7 @@ export class Routes<Rules> {
             identity: { ...identity, number: number++ },
             condition: entry.when === null ? undefined : new Condition(entry.when),
             destination: entry.pool === null ? undefined : new Destination(entry.pool, entry.splitBy, pools),
-            respond: responderFor(entry),
+            respond: responderFor(entry, readFile),
             rewrite: pathRewrite(entry),
             rules: rulesFor(entry),
           };

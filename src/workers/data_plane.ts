@@ -14,6 +14,7 @@ import { Forwarder } from "../proxy/forwarder.ts";
 import { RandomHex } from "../proxy/ids.ts";
 import { RequestRecorder } from "../proxy/record.ts";
 import { type ForwarderParts, forwardingRoutes, forwardingRules } from "../proxy/rules.ts";
+import { ResponseFiles } from "../routing/own_response.ts";
 import { PoolRuntime } from "../routing/pool_runtime.ts";
 import { routeLabels } from "../routing/routes.ts";
 import type { Securing } from "../tls/server_certificate.ts";
@@ -93,6 +94,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
  */
 function partsMaker({ memory, pools, log }: DataPlaneOptions): (config: Config) => ForwarderParts {
   const random = new RandomHex();
+  const files = new ResponseFiles();
   const queues = new WeakMap<ServerPool, RequestQueue>();
   const queueOf = (pool: ServerPool) => {
     let queue = queues.get(pool);
@@ -114,7 +116,7 @@ function partsMaker({ memory, pools, log }: DataPlaneOptions): (config: Config) 
     const rules = forwardingRules(config);
     return {
       route: { pool: usual, rules },
-      routes: forwardingRoutes(config, runtimes, rules),
+      routes: forwardingRoutes(config, runtimes, rules, files.next()),
       trust: new ForwardedTrust(config.proxy.trustForwarded),
       recorder: new RequestRecorder({
         memory,

@@ -174,3 +174,23 @@ Deno.test("PATCH /routes is written to the file first, and changes nothing if it
     await roundhouse.stop();
   }
 });
+
+// PATCH /routes read the files of all responses again. When one had been removed since the start, its maintenance page
+// became 500, though a reload that finds the file missing is refused and keeps the page.
+Deno.test("PATCH /routes keeps a response whose file is gone", async () => {
+  await using blue = HttpBackend.named("blue");
+  await using green = HttpBackend.named("green");
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, "back soon");
+  const settings = settingsOf(blue, green);
+  const routes = { ...settings.routes, "*/down": { respond: { status: 503, file } } };
+  await using proxy = await TestProxy.start({ ...settings, routes });
+  assertEquals(await ask(proxy.port, "/down"), "back soon");
+  await Deno.remove(file);
+  for (const green of [10, 20]) {
+    const moved = { route: "*/split/*", entry: 1, pool: { default: 90, green } };
+    assertEquals((await call(proxy.adminUrl, "PATCH", "/routes", moved)).status, 200);
+    await proxy.roundhouse.settled();
+    assertEquals(await ask(proxy.port, "/down"), "back soon");
+  }
+});

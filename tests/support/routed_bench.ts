@@ -98,7 +98,7 @@ export class RoutedBench implements Disposable {
     const rules = forwardingRules(config);
     return {
       route: { pool: usual, rules },
-      routes: forwardingRoutes(config, pools, rules),
+      routes: forwardingRoutes(config, pools, rules, () => undefined),
       trust: new ForwardedTrust(config.proxy.trustForwarded),
       recorder: new RequestRecorder({
         memory: this.memory,

@@ -4,8 +4,10 @@ import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import type { Context, MiddlewareHandler } from "hono";
+import type * as z from "zod";
 import { BrokenBody, type Incoming, type IncomingBody } from "../net/incoming.ts";
 import { AdminError } from "./admin_error.ts";
+import type { Description } from "./description.ts";
 
 /** What the guards pass on to routes. */
 export type AdminEnv = {
@@ -24,8 +26,10 @@ export type AdminContext = Context<AdminEnv>;
 /** One method of a route. */
 export interface Operation {
   readonly answer: (context: AdminContext) => Response | Promise<Response>;
+  /** For `GET /openapi.json`. */
+  readonly about: Description;
   /** The known query parameters; others are refused. Default: none. */
-  readonly query?: readonly string[];
+  readonly query?: z.ZodObject;
 }
 
 /** An entry of the route table: the methods of a path. GET includes HEAD. */
@@ -117,7 +121,8 @@ export function operationOf({ methods }: Route, method: string): Operation {
 }
 
 /** 400 for a query parameter that the operation does not know, or that is given twice. */
-export function queryOf(url: string, { query: known = [] }: Operation): Readonly<Record<string, string>> {
+export function queryOf(url: string, { query: schema }: Operation): Readonly<Record<string, string>> {
+  const known = Object.keys(schema?.shape ?? {});
   const start = url.indexOf("?");
   const query = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(start === -1 ? "" : url.slice(start))) {

@@ -1,35 +1,29 @@
 /** The traffic of the last five minutes, a second at a time: in total, of each pool and of each route. */
 
+import type * as z from "zod";
+import type { DeepReadonly } from "../config/fields.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { TrafficSums } from "../memory/pool_counts.ts";
 import type { SlotUse } from "../memory/slots.ts";
 import type { Clock } from "../net/clock.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
+import type { historyAnswer } from "./answers.ts";
 
 /** How far back the history goes. */
 export const HISTORY_SECONDS = 300;
 
 /** What is counted in a second. All but `active` are what happened in it. */
 const COUNTED = ["requests", "failed", "4xx", "5xx", "failedAttempts"] as const;
-const COLUMNS = [...COUNTED, "active"] as const;
+const COLUMNS = [...COUNTED, "active"] as const satisfies readonly (keyof Series)[];
 
 /** Totals so far, and requests in flight now. */
 type Totals = Record<typeof COLUMNS[number], number>;
 
-/** A column of seconds for each figure, oldest first. */
-export type Series = Readonly<Record<typeof COLUMNS[number], readonly number[]>>;
-
 /** The object of `GET /history`. */
-export interface HistoryView {
-  /** The beginning of the first second. ISO 8601. */
-  readonly from: string;
-  readonly seconds: number;
-  readonly total: Series;
-  /** Those with traffic in this time. */
-  readonly pools: Readonly<Record<string, Series>>;
-  /** By label. Those with traffic in this time, as far as they have counts of their own. */
-  readonly routes: Readonly<Record<string, Series>>;
-}
+export type HistoryView = DeepReadonly<z.output<typeof historyAnswer>>;
+
+/** A column of seconds for each figure, oldest first. */
+export type Series = HistoryView["total"];
 
 /** What to show beside the total. */
 export interface HistoryFilter {

@@ -1,9 +1,8 @@
 /** The result of a reload. */
 
-import type { Difference } from "../pool/change_queue.ts";
+import type * as z from "zod";
+import type { DeepReadonly } from "../config/fields.ts";
+import type { reloadAnswer } from "./answers.ts";
 
 /** The result of a reload, as `POST /reload` returns it. */
-export interface ReloadReport extends Difference {
-  /** The paths of changed settings that need a restart. */
-  readonly restartNeeded: readonly string[];
-}
+export type ReloadReport = DeepReadonly<z.output<typeof reloadAnswer>>;

@@ -30,6 +30,7 @@ import { historyRoutes, type HistorySource } from "./routes/history.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { poolRoutes } from "./routes/pools.ts";
 import { routeRoutes, type RoutesTarget } from "./routes/routes.ts";
+import { openApiRoutes } from "./routes/openapi.ts";
 import { reloadRoutes, type ReloadTarget } from "./routes/reload.ts";
 import { type Facts, statusRoutes } from "./routes/status.ts";
 
@@ -136,7 +137,7 @@ function slashed(target: string): string {
 
 /** Every route. A new resource needs one line here. Tests check every refusal on each route. */
 export function routeTable(options: AdminOptions): readonly Route[] {
-  return [
+  const table: readonly Route[] = [
     ...statusRoutes(options),
     ...poolRoutes(options),
     ...routeRoutes(options),
@@ -147,8 +148,10 @@ export function routeTable(options: AdminOptions): readonly Route[] {
     ...historyRoutes(options),
     ...metricsRoutes(options),
     ...reloadRoutes(options),
+    ...openApiRoutes({ version: options.version, hasToken: options.config.token !== null, routes: () => table }),
     ...dashboardRoutes(),
   ];
+  return table;
 }
 
 /** The checks, in this order: 403, 401, 404, 405, 415, 413, 400. */

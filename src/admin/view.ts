@@ -1,30 +1,12 @@
 /** How the admin API shows a backend, as JSON. */
 
-import type { Backend, BackendChange, CheckResult, Responses } from "../pool/backend.ts";
-import type { Percentiles } from "../memory/recent_times.ts";
-import type { BackendState } from "../memory/setting_cells.ts";
+import type * as z from "zod";
+import type { DeepReadonly } from "../config/fields.ts";
+import type { Backend } from "../pool/backend.ts";
+import type { backendAnswer } from "./answers.ts";
 
 /** A backend in `GET /status`, `GET /backends` and the responses to changes. Unknown values are `null`. */
-export interface BackendView {
-  readonly id: string;
-  readonly url: string;
-  readonly alive: boolean;
-  readonly state: BackendState;
-  readonly weight: number;
-  readonly backup: boolean;
-  readonly currentConnections: number;
-  readonly maxConnections: number | null;
-  readonly totalRequests: number;
-  readonly totalFailures: number;
-  /** Answers to attempts. */
-  readonly responses: Responses;
-  readonly latencyMs: LatencyView;
-  readonly lastCheck: CheckResult | null;
-  readonly lastChange: BackendChange | null;
-}
-
-/** Times to the response heads of the last minute; all are `null` without traffic in that time. */
-export type LatencyView = { readonly [figure in "ewma" | keyof Percentiles]: number | null };
+export type BackendView = DeepReadonly<z.output<typeof backendAnswer>>;
 
 /** The present values of a backend, in the order of the API documentation. */
 export function backendView(backend: Backend): BackendView {
@@ -47,7 +29,7 @@ export function backendView(backend: Backend): BackendView {
 }
 
 /** An average that the last minute has not confirmed is not shown as the present one. */
-function latencyView(backend: Backend): LatencyView {
+function latencyView(backend: Backend): BackendView["latencyMs"] {
   const recent = backend.recentLatency();
   return recent === null ? { ewma: null, p50: null, p95: null, p99: null } : { ewma: backend.latencyMs, ...recent };
 }

@@ -46,6 +46,7 @@ const ROUTES: readonly RouteRow[] = [
   { method: "GET", path: "/config", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/explain", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/history", allow: "GET, HEAD", ok: 200 },
+  { method: "GET", path: "/openapi.json", allow: "GET, HEAD", ok: 200 },
   { method: "GET", path: "/events", allow: "GET, HEAD", ok: 200, contentType: "text/event-stream" },
   { method: "GET", path: "/", allow: "GET, HEAD", open: true, ok: 200, contentType: "text/html; charset=utf-8" },
   {

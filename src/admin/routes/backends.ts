@@ -10,13 +10,15 @@ import type { BackendSettings } from "../../pool/backend.ts";
 import type { FindBackend } from "../../pool/membership.ts";
 import type { BackendPatch } from "../../pool/server_pool.ts";
 import { BACKEND_STATES } from "../../memory/setting_cells.ts";
+import { backendAnswer, deploymentAnswer } from "../answers.ts";
+import { type Description, jsonAnswer } from "../description.ts";
 import { NO_FIELDS, readFields } from "../fields.ts";
 import type { AdminContext, Route } from "../guard.ts";
 import { AdminError, invalidFields } from "../admin_error.ts";
 import { type AdminPool, type AdminPools, poolNamed } from "../admin_pool.ts";
 import { answerJson, backendView } from "../view.ts";
 import { answered, noSuchBackend } from "./change_errors.ts";
-import { deploy, type DeployTarget } from "./deploy.ts";
+import { deploy, deployment, type DeployTarget } from "./deploy.ts";
 
 /** What these routes change. */
 export interface BackendsTarget extends DeployTarget {
@@ -32,18 +34,62 @@ interface PoolTarget extends DeployTarget {
 /** The reason that pool events of this origin carry. */
 const REASON = "admin API";
 
-const newBackend = backendSpecSchema.omit({ tls: true });
+const newBackend = backendSpecSchema.omit({ tls: true }).meta({ title: "NewBackend" });
 
 const changes = z.strictObject({
   weight: backendFields.weight.exactOptional(),
   maxConnections: backendFields.maxConnections.exactOptional(),
   backup: backendFields.backup.exactOptional(),
   state: z.enum(BACKEND_STATES).exactOptional(),
-});
+}).meta({ title: "BackendChanges" });
 
-const names = z.strictObject({ url: backendFields.url.exactOptional(), id: z.string().exactOptional() });
-const namesAndChanges = names.extend(changes.shape);
-const drainable = z.object({ drain: duration(0).exactOptional() });
+const names = z.strictObject({ url: backendFields.url.exactOptional(), id: z.string().exactOptional() })
+  .meta({ title: "BackendName" });
+const namesAndChanges = names.extend(changes.shape).meta({ title: "NamedBackendChanges" });
+const drainable = z.object({ drain: duration(0).exactOptional().describe("How long it drains before it is removed") });
+
+const present = jsonAnswer(backendAnswer, "The backend");
+const removed = jsonAnswer(backendAnswer, "The backend as it was before it was removed");
+
+const ABOUT = {
+  list: {
+    summary: "All backends of the pool",
+    answers: [jsonAnswer(z.array(backendAnswer).meta({ title: "Backends" }), "The backends")],
+  },
+  add: {
+    summary: "Adds a backend; traffic reaches it at once",
+    body: newBackend,
+    answers: [jsonAnswer(backendAnswer, "The new backend; `Location` has its path", 201)],
+    refusals: [400, 409, 500],
+  },
+  deploy: {
+    summary: "A deployment: a whole new list, once every new backend has passed a check",
+    body: deployment,
+    answers: [jsonAnswer(deploymentAnswer, "What has been done, when those that left are removed")],
+    refusals: [400, 409, 500, 504],
+  },
+  changeNamed: {
+    summary: "Changes the backend that `url` or `id` names, all or nothing",
+    body: namesAndChanges,
+    answers: [present],
+    refusals: [400, 404, 500],
+  },
+  removeNamed: {
+    summary: "Removes the backend that `url` or `id` names, in the query or the body",
+    body: names,
+    bodyIsOptional: true,
+    answers: [removed],
+    refusals: [400, 404, 409, 500],
+  },
+  show: { summary: "One backend", answers: [present], refusals: [404] },
+  change: {
+    summary: "Changes a backend, all or nothing",
+    body: changes,
+    answers: [present],
+    refusals: [400, 404, 500],
+  },
+  remove: { summary: "Removes a backend", answers: [removed], refusals: [400, 404, 409, 500] },
+} as const satisfies Readonly<Record<string, Description>>;
 
 /** Names a backend by its normalised URL or by its id. */
 interface Name {
@@ -62,50 +108,60 @@ export function backendRoutes(target: BackendsTarget): readonly Route[] {
 }
 
 function routesBelow(prefix: string, target: PoolTarget): readonly Route[] {
-  const { poolOf } = target;
   return [
-    {
-      path: `${prefix}/backends`,
-      methods: {
-        GET: { answer: (context) => answerJson(poolOf(context).pool.backends.map(backendView)) },
-        POST: { answer: (context) => add(context, target) },
-        PUT: { answer: (context) => deploy(context, target, poolOf(context)) },
-        PATCH: {
-          answer: (context) => {
-            const { url, id, ...patch } = readFields(namesAndChanges, context.get("body"), "body");
-            return change(context, target, finderOf([{ url, id }]), patch);
-          },
-        },
-        DELETE: {
-          query: ["url", "id", "drain"],
-          answer: (context) => {
-            const { drain: _, ...query } = context.get("query");
-            const names = [readNames(query, "query"), readNames(context.get("body") ?? {}, "body")];
-            return remove(context, target, finderOf(names));
-          },
-        },
-      },
-    },
-    {
-      path: `${prefix}/backends/:id`,
-      methods: {
-        GET: { answer: (context) => answerJson(backendView(finderByPath(context)(poolOf(context).pool))) },
-        PATCH: {
-          answer: (context) => {
-            const patch = readFields(changes, context.get("body"), "body");
-            return change(context, target, finderByPath(context), patch);
-          },
-        },
-        DELETE: {
-          query: ["drain"],
-          answer: (context) => {
-            readFields(NO_FIELDS, context.get("body") ?? {}, "body");
-            return remove(context, target, finderByPath(context));
-          },
-        },
-      },
-    },
+    { path: `${prefix}/backends`, methods: listMethods(target) },
+    { path: `${prefix}/backends/:id`, methods: itemMethods(target) },
   ];
+}
+
+function listMethods(target: PoolTarget): Route["methods"] {
+  const { poolOf } = target;
+  return {
+    GET: { about: ABOUT.list, answer: (context) => answerJson(poolOf(context).pool.backends.map(backendView)) },
+    POST: { about: ABOUT.add, answer: (context) => add(context, target) },
+    PUT: { about: ABOUT.deploy, answer: (context) => deploy(context, target, poolOf(context)) },
+    PATCH: {
+      about: ABOUT.changeNamed,
+      answer: (context) => {
+        const { url, id, ...patch } = readFields(namesAndChanges, context.get("body"), "body");
+        return change(context, target, finderOf([{ url, id }]), patch);
+      },
+    },
+    DELETE: {
+      about: ABOUT.removeNamed,
+      query: names.extend(drainable.shape),
+      answer: (context) => {
+        const { drain: _, ...query } = context.get("query");
+        const named = [readNames(query, "query"), readNames(context.get("body") ?? {}, "body")];
+        return remove(context, target, finderOf(named));
+      },
+    },
+  };
+}
+
+function itemMethods(target: PoolTarget): Route["methods"] {
+  const { poolOf } = target;
+  return {
+    GET: {
+      about: ABOUT.show,
+      answer: (context) => answerJson(backendView(finderByPath(context)(poolOf(context).pool))),
+    },
+    PATCH: {
+      about: ABOUT.change,
+      answer: (context) => {
+        const patch = readFields(changes, context.get("body"), "body");
+        return change(context, target, finderByPath(context), patch);
+      },
+    },
+    DELETE: {
+      about: ABOUT.remove,
+      query: drainable,
+      answer: (context) => {
+        readFields(NO_FIELDS, context.get("body") ?? {}, "body");
+        return remove(context, target, finderByPath(context));
+      },
+    },
+  };
 }
 
 async function add(context: AdminContext, target: PoolTarget): Promise<Response> {

@@ -1,7 +1,8 @@
 /** The route that shows the configuration in use. */
 
-import type { Config } from "../../config/schema.ts";
+import { type Config, configSchema } from "../../config/schema.ts";
 import { showConfig } from "../../config/show.ts";
+import { jsonAnswer } from "../description.ts";
 import type { Route } from "../guard.ts";
 import { answerJson } from "../view.ts";
 
@@ -15,6 +16,14 @@ export interface ConfigSource {
 export function configRoutes({ configInForce }: ConfigSource): readonly Route[] {
   return [{
     path: "/config",
-    methods: { GET: { answer: () => answerJson(showConfig(configInForce())) } },
+    methods: {
+      GET: {
+        about: {
+          summary: "The configuration in use, in the form of the file, without secrets",
+          answers: [jsonAnswer(configSchema.meta({ title: "Configuration" }), "The configuration")],
+        },
+        answer: () => answerJson(showConfig(configInForce())),
+      },
+    },
   }];
 }

@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { FILES } from "../dashboard/files.ts";
+import type { Description } from "../description.ts";
 import type { AdminContext, Route } from "../guard.ts";
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
@@ -40,20 +41,31 @@ interface Served {
 export function dashboardRoutes(): readonly Route[] {
   return Object.entries(FILES).map(([path, text]): Route => {
     let served: Served | undefined;
+    const about: Description = {
+      summary: path === "/" ? "The dashboard, a web page" : "A file of the dashboard",
+      answers: [
+        { status: 200, summary: "The file", contentType: contentTypeOf(path) },
+        { status: 304, summary: "It is the one that the client has (`If-None-Match`)", contentType: null },
+      ],
+    };
     const answer = (context: AdminContext) => send(context, served ??= prepare(path, text));
-    return { path, needsNoToken: true, methods: { GET: { answer } } };
+    return { path, needsNoToken: true, methods: { GET: { about, answer } } };
   });
+}
+
+function contentTypeOf(path: string): string {
+  const extension = path === "/" ? "html" : path.slice(path.lastIndexOf(".") + 1);
+  return CONTENT_TYPES[extension] ?? "application/octet-stream";
 }
 
 function prepare(path: string, text: string): Served {
   const bytes = new TextEncoder().encode(text);
-  const extension = path === "/" ? "html" : path.slice(path.lastIndexOf(".") + 1);
   const etag = `"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`;
   return {
     bytes,
     // `no-cache`: the browser keeps it but asks each time, because another version of roundhouse may run now.
     headers: {
-      "content-type": CONTENT_TYPES[extension] ?? "application/octet-stream",
+      "content-type": contentTypeOf(path),
       "cache-control": "no-cache",
       etag,
       ...SECURITY,

@@ -33,11 +33,12 @@ const REASON = "deployment";
 /** How long new backends may take, and how long old ones drain, unless the request says otherwise. */
 const DEFAULT_MS = 30_000;
 
-const deployment = z.strictObject({
+/** The body of `PUT /backends`. */
+export const deployment = z.strictObject({
   backends: backendList.min(1, "at least one backend"),
   wait: duration(0).exactOptional(),
   drain: duration(0).exactOptional(),
-});
+}).meta({ title: "Deployment" });
 
 /** `PUT /backends`. Answers when the backends that left are removed. */
 export async function deploy(context: AdminContext, target: DeployTarget, pool: AdminPool): Promise<Response> {

@@ -16,7 +16,19 @@ const HEADERS = { "content-type": EVENT_STREAM, "cache-control": "no-store" };
 
 /** `/events`. */
 export function eventRoutes({ events }: EventsSource): readonly Route[] {
-  return [{ path: "/events", methods: { GET: { answer: (context) => stream(context, events) } } }];
+  return [{
+    path: "/events",
+    methods: {
+      GET: {
+        about: {
+          summary: "Every change when it happens, and the status each second; resumable by `Last-Event-ID`",
+          answers: [{ status: 200, summary: "Server-sent events, without an end", contentType: EVENT_STREAM }],
+          refusals: [503],
+        },
+        answer: (context) => stream(context, events),
+      },
+    },
+  }];
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The route that says which route and which backend a request would get, and why. */
 
 import ipaddr from "ipaddr.js";
+import * as z from "zod";
 import type { SupposedRequest } from "../../balancing/explain.ts";
 import { DEFAULT_POOL_NAME } from "../../config/pool_settings.ts";
 import { forwardingSettings, poolSettings } from "../../config/routes/inheritance.ts";
@@ -8,6 +9,7 @@ import type { Config } from "../../config/schema.ts";
 import { explainRoute, type SupposedRoutedRequest } from "../../routing/explain_route.ts";
 import { AdminError } from "../admin_error.ts";
 import { type AdminPools, poolNamed } from "../admin_pool.ts";
+import { jsonAnswer } from "../description.ts";
 import type { Route } from "../guard.ts";
 import { answerJson } from "../view.ts";
 
@@ -20,13 +22,36 @@ export interface ExplainTarget {
 
 type Query = Readonly<Record<string, string>>;
 
+const question = z.object({
+  url: z.string().exactOptional().describe("The URL that a client asks for. The routes are asked first"),
+  path: z.string().exactOptional().describe("Without `url`: path and query. One pool is asked, without its routes"),
+  pool: z.string().exactOptional().describe("Without `url`: the pool that is asked"),
+  ip: z.string().exactOptional().describe("The client's address"),
+  header: z.string().exactOptional().describe("One header, as `Name: value`"),
+  cookie: z.string().exactOptional().describe("The `Cookie` header"),
+  method: z.string().exactOptional().describe("The method; no strategy uses it, but routes may"),
+});
+
+/** What both kinds of answers have; docs/admin-api.md explains the rest. */
+const explanation = z.looseObject({
+  backend: z.object({ id: z.string(), url: z.string() }).nullable(),
+  reason: z.string(),
+  strategy: z.string().nullable(),
+  backends: z.array(z.looseObject({ id: z.string(), url: z.string(), eligible: z.boolean(), reason: z.string() })),
+}).meta({ title: "Explanation" });
+
 /** `/explain`. With `url`, the routes are asked first. With `path`, one pool is asked. */
 export function explainRoutes(target: ExplainTarget): readonly Route[] {
   return [{
     path: "/explain",
     methods: {
       GET: {
-        query: ["method", "url", "path", "pool", "ip", "header", "cookie"],
+        about: {
+          summary: "Which route and which backend a request would get, and why",
+          answers: [jsonAnswer(explanation, "The pick; with `url`, it begins with the routes")],
+          refusals: [400, 404],
+        },
+        query: question,
         answer(context) {
           const query = context.get("query");
           return answerJson(query["url"] === undefined ? explainPick(query, target) : explainUrl(query, target));

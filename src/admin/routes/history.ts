@@ -1,6 +1,9 @@
 /** The route that shows the traffic of the last five minutes. */
 
+import * as z from "zod";
 import { AdminError } from "../admin_error.ts";
+import { historyAnswer } from "../answers.ts";
+import { jsonAnswer } from "../description.ts";
 import type { Route } from "../guard.ts";
 import type { HistoryFilter, HistoryView } from "../history.ts";
 import { answerJson, answerText } from "../view.ts";
@@ -16,13 +19,23 @@ export interface HistorySource {
 /** How long pieces of a long answer are put together before others get a turn. */
 const TURN_MS = 5;
 
+const only = z.object({
+  pool: z.string().exactOptional().describe("Shows this pool only, with or without traffic"),
+  route: z.string().exactOptional().describe("Shows the route with this label only, with or without traffic"),
+});
+
 /** `/history`. */
 export function historyRoutes({ history }: HistorySource): readonly Route[] {
   return [{
     path: "/history",
     methods: {
       GET: {
-        query: ["pool", "route"],
+        about: {
+          summary: "The traffic of the last five minutes, a second at a time",
+          answers: [jsonAnswer(historyAnswer, "The traffic, oldest second first")],
+          refusals: [404],
+        },
+        query: only,
         answer(context) {
           const { pool, route } = context.get("query");
           if (pool === undefined && route === undefined) return whole(history);

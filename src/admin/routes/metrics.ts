@@ -8,7 +8,22 @@ const MANY_SAMPLES = 500;
 
 /** `/metrics`. */
 export function metricsRoutes(source: MetricsSource): readonly Route[] {
-  return [{ path: "/metrics", methods: { GET: { answer: () => exposition(source) } } }];
+  return [{
+    path: "/metrics",
+    methods: {
+      GET: {
+        about: {
+          summary: "Metrics for Prometheus",
+          answers: [{
+            status: 200,
+            summary: "Text format 0.0.4",
+            contentType: "text/plain; version=0.0.4; charset=utf-8",
+          }],
+        },
+        answer: () => exposition(source),
+      },
+    },
+  }];
 }
 
 /** Text format 0.0.4. */

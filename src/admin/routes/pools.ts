@@ -1,9 +1,12 @@
 /** The routes that show the pools. Their backends are in `backends.ts`. */
 
-import { formatStrategy } from "../../config/fields.ts";
+import type * as z from "zod";
+import { type DeepReadonly, formatStrategy } from "../../config/fields.ts";
 import { type AdminPool, type AdminPools, poolNamed } from "../admin_pool.ts";
+import { poolAnswer, poolsAnswer } from "../answers.ts";
+import { jsonAnswer } from "../description.ts";
 import type { AdminContext, Route } from "../guard.ts";
-import { answerJson, type BackendView, backendView } from "../view.ts";
+import { answerJson, backendView } from "../view.ts";
 
 /** What these routes show. */
 export interface PoolsSource {
@@ -11,31 +14,30 @@ export interface PoolsSource {
 }
 
 /** A pool, as `GET /status` shows it. */
-export interface PoolView {
-  readonly strategy: string;
-  readonly backends: readonly BackendView[];
-  readonly source: SourceView;
-}
-
-/** Where the backends of a pool come from. */
-interface SourceView {
-  /** `static`: from the configuration file and the admin API. */
-  readonly kind: "static";
-  readonly ok: boolean;
-  readonly lastSuccess: string | null;
-  readonly staleSince: string | null;
-  readonly error: string | null;
-}
+export type PoolView = DeepReadonly<z.output<typeof poolAnswer>>;
 
 /** `/pools` and `/pools/{pool}`. */
 export function poolRoutes({ pools }: PoolsSource): readonly Route[] {
   const named = (context: AdminContext) => poolNamed(pools, context.req.param("pool") ?? "");
   return [
-    { path: "/pools", methods: { GET: { answer: () => answerJson(poolsView(pools)) } } },
+    {
+      path: "/pools",
+      methods: {
+        GET: {
+          about: { summary: "All pools by name", answers: [jsonAnswer(poolsAnswer, "The pools")] },
+          answer: () => answerJson(poolsView(pools)),
+        },
+      },
+    },
     {
       path: "/pools/:pool",
       find: named,
-      methods: { GET: { answer: (context) => answerJson(poolView(named(context))) } },
+      methods: {
+        GET: {
+          about: { summary: "One pool", answers: [jsonAnswer(poolAnswer, "The pool")] },
+          answer: (context) => answerJson(poolView(named(context))),
+        },
+      },
     },
   ];
 }

@@ -1,6 +1,8 @@
 /** The route that reloads the configuration. */
 
 import { ConfigError } from "../../errors.ts";
+import { reloadAnswer } from "../answers.ts";
+import { jsonAnswer } from "../description.ts";
 import type { ReloadReport } from "../reload_report.ts";
 import { NO_FIELDS, readFields } from "../fields.ts";
 import type { Route } from "../guard.ts";
@@ -19,6 +21,11 @@ export function reloadRoutes({ reload }: ReloadTarget): readonly Route[] {
     path: "/reload",
     methods: {
       POST: {
+        about: {
+          summary: "Reads the configuration again; one with errors changes nothing",
+          answers: [jsonAnswer(reloadAnswer, "What has changed")],
+          refusals: [400],
+        },
         answer: async (context) => {
           readFields(NO_FIELDS, context.get("body") ?? {}, "body");
           try {

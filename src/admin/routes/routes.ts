@@ -2,7 +2,7 @@
 
 import * as z from "zod";
 import type { SplitChange } from "../../config/backend_change.ts";
-import { whole } from "../../config/fields.ts";
+import { type DeepReadonly, whole } from "../../config/fields.ts";
 import { inMatchOrder, leadsTo } from "../../config/routes/match_order.ts";
 import { SplitMismatchError, UnknownEntryError } from "../../config/routes/moved_split.ts";
 import type { Config } from "../../config/schema.ts";
@@ -10,12 +10,12 @@ import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import type { Memory } from "../../memory/memory.ts";
 import { OTHER_ROUTES, type RouteFigures } from "../../memory/route_counts.ts";
-import type { Percentiles } from "../../memory/recent_times.ts";
 import type { SlotUse } from "../../memory/slots.ts";
 import { peerAddress } from "../../net/peer.ts";
-import type { Responses } from "../../pool/backend.ts";
 import { identify } from "../../routing/routes.ts";
 import { AdminError } from "../admin_error.ts";
+import { routeAnswer } from "../answers.ts";
+import { jsonAnswer } from "../description.ts";
 import { readFields } from "../fields.ts";
 import type { AdminContext, Route } from "../guard.ts";
 import { answerJson } from "../view.ts";
@@ -39,35 +39,37 @@ export interface MovedSplit {
 }
 
 /** One entry of a route, in `GET /routes`. */
-export interface RouteView {
-  readonly route: string;
-  readonly entry: number;
-  readonly name: string | null;
-  /** As in metrics and logs. */
-  readonly label: string;
-  /** Where it leads. */
-  readonly to: string;
-  /** `null`: it is counted together with others, because there are too many. */
-  readonly requests: number | null;
-  readonly failed: number | null;
-  readonly responses: Responses | null;
-  /** Of the last minute. */
-  readonly latencyMs: Percentiles | null;
-}
+export type RouteView = DeepReadonly<z.output<typeof routeAnswer>>;
 
 const splitChange = z.strictObject({
   route: z.string("the key of a route"),
   entry: whole(0, Number.MAX_SAFE_INTEGER),
   pool: z.record(z.string(), whole(0, 1000)).refine((sides) => Object.keys(sides).length > 0, "at least one pool"),
-});
+}).meta({ title: "SplitChange" });
+
+const movedAnswer = routeAnswer.extend({ pool: z.record(z.string(), z.number()) }).meta({ title: "MovedSplit" });
 
 /** `/routes`. */
 export function routeRoutes(target: RoutesTarget): readonly Route[] {
   return [{
     path: "/routes",
     methods: {
-      GET: { answer: () => answerJson(routesView(target)) },
-      PATCH: { answer: (context) => moveSplit(context, target) },
+      GET: {
+        about: {
+          summary: "The entries of all routes in the order in which they are matched",
+          answers: [jsonAnswer(z.array(routeAnswer).meta({ title: "Routes" }), "The entries")],
+        },
+        answer: () => answerJson(routesView(target)),
+      },
+      PATCH: {
+        about: {
+          summary: "Moves the weights of a split",
+          body: splitChange,
+          answers: [jsonAnswer(movedAnswer, "The entry, with the weights of all sides")],
+          refusals: [400, 404, 500],
+        },
+        answer: (context) => moveSplit(context, target),
+      },
     },
   }];
 }

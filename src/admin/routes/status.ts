@@ -1,9 +1,13 @@
 /** The routes for the status, liveness and readiness. */
 
+import * as z from "zod";
 import { eligibleBackends } from "../../balancing/load_balancer.ts";
+import type { DeepReadonly } from "../../config/fields.ts";
 import { DEFAULT_POOL_NAME } from "../../config/pool_settings.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Memory } from "../../memory/memory.ts";
+import { statusAnswer } from "../answers.ts";
+import { jsonAnswer } from "../description.ts";
 import type { Route } from "../guard.ts";
 import { AdminError } from "../admin_error.ts";
 import type { AdminPools } from "../admin_pool.ts";
@@ -35,17 +39,56 @@ export interface StatusSource {
   readonly allAccepting: () => boolean;
 }
 
+const alive = z.object({ status: z.literal("ok") }).meta({ title: "Alive" });
+const ready = z.object({ status: z.literal("ready") }).meta({ title: "Ready" });
+
+/** The object of `GET /status`. */
+type StatusView = DeepReadonly<z.output<typeof statusAnswer>>;
+
 /** `GET /status`, `GET /healthz`, `GET /readyz`. */
 export function statusRoutes(source: StatusSource): readonly Route[] {
   return [
-    { path: "/status", methods: { GET: { answer: () => answerJson(statusView(source)) } } },
-    { path: "/healthz", needsNoToken: true, methods: { GET: { answer: () => answerJson({ status: "ok" }) } } },
-    { path: "/readyz", needsNoToken: true, methods: { GET: { answer: () => readiness(source) } } },
+    {
+      path: "/status",
+      methods: {
+        GET: {
+          about: {
+            summary: "Totals, and the state of every backend",
+            answers: [jsonAnswer(statusAnswer, "The status")],
+          },
+          answer: () => answerJson(statusView(source)),
+        },
+      },
+    },
+    {
+      path: "/healthz",
+      needsNoToken: true,
+      methods: {
+        GET: {
+          about: { summary: "Whether the process runs", answers: [jsonAnswer(alive, "It runs")] },
+          answer: () => answerJson({ status: "ok" } satisfies z.output<typeof alive>),
+        },
+      },
+    },
+    {
+      path: "/readyz",
+      needsNoToken: true,
+      methods: {
+        GET: {
+          about: {
+            summary: "Whether it can accept clients and a backend is eligible",
+            answers: [jsonAnswer(ready, "It is ready")],
+            refusals: [503],
+          },
+          answer: () => readiness(source),
+        },
+      },
+    },
   ];
 }
 
 /** The object of `GET /status`. */
-export function statusView({ pools, memory, version, startedAt, facts }: StatusSource) {
+export function statusView({ pools, memory, version, startedAt, facts }: StatusSource): StatusView {
   return {
     version,
     startedAt: startedAt.toISOString(),
@@ -64,7 +107,7 @@ function readiness({ pools, configInForce, isStopping, allAccepting }: StatusSou
   const names = poolsInUse(configInForce().routes);
   const isEligible = names.some((name) => eligibleBackends(pools.get(name)?.pool.backends ?? []).length > 0);
   if (names.length > 0 && !isEligible) throw new AdminError(503, "no backend is eligible");
-  return answerJson({ status: "ready" });
+  return answerJson({ status: "ready" } satisfies z.output<typeof ready>);
 }
 
 /** The pools that requests can go to. */

@@ -1,9 +1,11 @@
 // The admin API's checks by themselves: what counts as local, as the same origin, as a body.
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import * as z from "zod";
 import {
   isLocalAuthority,
   isSameOrigin,
+  type Operation,
   operationOf,
   queryOf,
   readJson,
@@ -56,12 +58,18 @@ Deno.test("isSameOrigin() wants the same host and port, whatever scheme and spel
   ) assertEquals(isSameOrigin(origin, authority), false, `${origin} to ${authority}`);
 });
 
-const operation = { answer: () => new Response() };
+const operation: Operation = {
+  about: { summary: "", answers: [{ status: 200, summary: "", contentType: null }] },
+  answer: () => new Response(),
+};
 
 Deno.test("operationOf() gives HEAD what GET has, and lists what there is for other methods", () => {
-  const route: Route = { path: "/x", methods: { GET: operation, DELETE: { ...operation, query: ["id"] } } };
+  const route: Route = {
+    path: "/x",
+    methods: { GET: operation, DELETE: { ...operation, query: z.object({ id: z.string() }) } },
+  };
   assertEquals(operationOf(route, "HEAD"), operation);
-  assertEquals(operationOf(route, "DELETE").query, ["id"]);
+  assertEquals(Object.keys(operationOf(route, "DELETE").query?.shape ?? {}), ["id"]);
   for (const method of ["POST", "get", "OPTIONS", "toString", "__proto__"]) {
     const problem = assertThrows(() => operationOf(route, method), AdminError);
     assertEquals([problem.status, problem.headers], [405, { allow: "GET, HEAD, DELETE" }]);
@@ -71,7 +79,7 @@ Deno.test("operationOf() gives HEAD what GET has, and lists what there is for ot
 });
 
 Deno.test("queryOf() decodes what the operation knows and refuses the rest", () => {
-  const known = { ...operation, query: ["url", "id"] };
+  const known = { ...operation, query: z.object({ url: z.string(), id: z.string() }) };
   assertEquals(queryOf("http://h/backends", known), {});
   assertEquals(queryOf("http://h/backends?", known), {});
   assertEquals(queryOf("http://h/backends?url=http%3A%2F%2Fa%3Fb", known), { url: "http://a?b" });

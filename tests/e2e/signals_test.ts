@@ -11,6 +11,8 @@ const BACKEND = ["-b", "http://10.0.0.1", ...ANY_PORTS];
 
 /** Whether a process has a handler for a signal, as Linux tells it. */
 function catches(pid: number, signal: number): boolean {
+  // Before the child becomes the program, it is a copy of this process, with this process's handlers.
+  if (!Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("main.ts")) return false;
   const [, mask = "0"] = Deno.readTextFileSync(`/proc/${pid}/status`).match(/^SigCgt:\s*([0-9a-f]+)$/m) ?? [];
   return (BigInt(`0x${mask}`) >> BigInt(signal - 1) & 1n) === 1n;
 }

@@ -3,7 +3,7 @@
 import { ERROR_CODES, type ErrorCode } from "../errors.ts";
 import type { Arena } from "./arena.ts";
 import { SLOTS, type SlotUse } from "./slots.ts";
-import { FIRST_CELL, type Histogram, HISTOGRAM_CELLS, Stripes } from "./stripes.ts";
+import { CLASS_CELLS, FIRST_CELL, type Histogram, HISTOGRAM_CELLS, Stripes } from "./stripes.ts";
 
 /** Why a request was tried again: the failure, or a status in `retries.statuses`. */
 export const RETRY_REASONS = [...ERROR_CODES, "status"] as const;
@@ -44,11 +44,9 @@ export interface RequestCount {
   readonly bytesOut: number | null;
 }
 
-const CLASSES = 9;
-
 // The cells of a backend's stripe.
 const CLASS = FIRST_CELL;
-const BYTES_IN = CLASS + CLASSES;
+const BYTES_IN = CLASS + CLASS_CELLS;
 const BYTES_OUT = BYTES_IN + 1;
 const DURATIONS = BYTES_OUT + 1;
 const ANSWER_CELLS = DURATIONS + HISTOGRAM_CELLS;
@@ -89,7 +87,7 @@ export class RequestMetrics {
     const answers = this.#answers;
     const stripe = answers.toWrite(backend ?? OWN);
     if (stripe === undefined) return;
-    answers.add(stripe + CLASS + Math.min(Math.max(Math.floor(status / 100), 1), CLASSES) - 1, 1);
+    answers.countStatus(stripe + CLASS, status);
     if (bytesIn !== null) answers.add(stripe + BYTES_IN, bytesIn);
     if (bytesOut !== null) answers.add(stripe + BYTES_OUT, bytesOut);
     if (status !== 101) answers.observe(stripe + DURATIONS, durationMs);
@@ -118,7 +116,7 @@ export class RequestMetrics {
     const answers = this.#answers;
     const stripes = answers.toRead(backend ?? OWN);
     return {
-      byClass: Array.from({ length: CLASSES }, (_, index) => answers.sum(stripes, CLASS + index)),
+      byClass: answers.byClass(stripes, CLASS),
       bytesIn: answers.sum(stripes, BYTES_IN),
       bytesOut: answers.sum(stripes, BYTES_OUT),
       durations: answers.histogram(stripes, DURATIONS),

@@ -12,7 +12,7 @@ import type { TrafficSums } from "./pool_counts.ts";
 import { type Percentiles, RecentTimes } from "./recent_times.ts";
 import { RoutePlaces } from "./route_places.ts";
 import { ROUTES, type SlotUse } from "./slots.ts";
-import { FIRST_CELL, type Histogram, HISTOGRAM_CELLS, Stripes } from "./stripes.ts";
+import { CLASS_CELLS, FIRST_CELL, type Histogram, HISTOGRAM_CELLS, Stripes } from "./stripes.ts";
 
 /** The place of all routes that have none of their own. */
 export const OTHER_ROUTES: SlotUse = { slot: ROUTES, generation: 0 };
@@ -36,11 +36,9 @@ export interface RouteCount {
   readonly durationMs: number;
 }
 
-const CLASSES = 9;
-
 // The cells of a stripe.
 const CLASS = FIRST_CELL;
-const FAILED = CLASS + CLASSES;
+const FAILED = CLASS + CLASS_CELLS;
 const DURATIONS = FAILED + 1;
 const CELLS = DURATIONS + HISTOGRAM_CELLS;
 
@@ -79,7 +77,7 @@ export class RouteCounts {
     const stripes = this.#stripes;
     const stripe = route === OTHER_ROUTES || this.#places.isLatest(route) ? stripes.toWrite(route) : undefined;
     if (stripe === undefined) return;
-    stripes.add(stripe + CLASS + Math.min(Math.max(Math.floor(status / 100), 1), CLASSES) - 1, 1);
+    stripes.countStatus(stripe + CLASS, status);
     if (failed) stripes.add(stripe + FAILED, 1);
     if (status === 101) return; // how long a tunnel lasts is no response time
     stripes.observe(stripe + DURATIONS, durationMs);
@@ -90,7 +88,7 @@ export class RouteCounts {
   sums(route: SlotUse): TrafficSums {
     const stripes = this.#stripes.toRead(route);
     let requests = 0;
-    for (let index = 0; index < CLASSES; index++) requests += this.#stripes.sum(stripes, CLASS + index);
+    for (let index = 0; index < CLASS_CELLS; index++) requests += this.#stripes.sum(stripes, CLASS + index);
     return {
       requests,
       failed: this.#stripes.sum(stripes, FAILED),
@@ -103,7 +101,7 @@ export class RouteCounts {
   figures(route: SlotUse, nowMs = Date.now()): RouteFigures {
     const stripes = this.#stripes.toRead(route);
     return {
-      byClass: Array.from({ length: CLASSES }, (_, index) => this.#stripes.sum(stripes, CLASS + index)),
+      byClass: this.#stripes.byClass(stripes, CLASS),
       failed: this.#stripes.sum(stripes, FAILED),
       durations: this.#stripes.histogram(stripes, DURATIONS),
       recent: this.#recent.percentiles([route.slot], nowMs),

@@ -17,6 +17,9 @@ const BUCKETS = BUCKET_BOUNDS_MS.length + 1;
 /** The cells of a histogram in a stripe: first the sum, then the buckets. */
 export const HISTOGRAM_CELLS = 1 + BUCKETS;
 
+/** The cells of counts by class of status in a stripe. */
+export const CLASS_CELLS = 9;
+
 /** Counts of times, by length. */
 export interface Histogram {
   /** One bucket for each bound, and one for longer times. The counts are not cumulative. */
@@ -71,6 +74,11 @@ export class Stripes {
     this.add(histogram + 1 + bucket, 1);
   }
 
+  /** Counts an answer in the counts by class of status that begin at this cell. */
+  countStatus(classes: number, status: number): void {
+    this.add(classes + Math.min(Math.max(Math.floor(status / 100), 1), CLASS_CELLS) - 1, 1);
+  }
+
   /** The beginnings of a place's stripes in all isolates, as far as they count this generation. */
   toRead({ slot, generation }: SlotUse): readonly number[] {
     return Array.from({ length: this.#isolates }, (_, isolate) => this.#stripe(slot, isolate))
@@ -80,6 +88,11 @@ export class Stripes {
   /** The sum of a cell over stripes. */
   sum(stripes: readonly number[], cell: number): number {
     return stripes.reduce((sum, stripe) => sum + (this.#cells[stripe + cell] ?? 0), 0);
+  }
+
+  /** Answers by the first digit of the status: 1 to 9 at index 0 to 8. */
+  byClass(stripes: readonly number[], cell: number): number[] {
+    return Array.from({ length: CLASS_CELLS }, (_, index) => this.sum(stripes, cell + index));
   }
 
   histogram(stripes: readonly number[], cell: number): Histogram {

@@ -4,7 +4,7 @@ import type { Clock } from "../../src/net/clock.ts";
 
 /** How a `waitFor` ends when the condition never holds. */
 export interface WaitOptions {
-  /** Default 5000. */
+  /** Default 20,000: only a failing test waits so long, and on a busy machine a step may take many seconds. */
   readonly timeoutMs?: number;
   /** What is waited for, as the failure names it. */
   readonly what: string;
@@ -13,7 +13,7 @@ export interface WaitOptions {
 /** Resolves once `condition` holds; fails, naming what was waited for, when it does not in time. */
 export async function waitFor(
   condition: () => boolean | Promise<boolean>,
-  { timeoutMs = 5000, what }: WaitOptions,
+  { timeoutMs = 20_000, what }: WaitOptions,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!await condition()) {

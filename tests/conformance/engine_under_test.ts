@@ -72,7 +72,7 @@ export function startProxy(engine: EngineUnderTest, settings: ConfigFile): Promi
 export const LIMIT_MS = 300;
 
 /** Whatever does not come within this time never will. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 30_000;
 
 /** The value of a promise that has to settle soon: a test that would hang fails and says at what. */
 export async function within<Value>(promise: Promise<Value>, what: string): Promise<Value> {

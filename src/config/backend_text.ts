@@ -44,8 +44,9 @@ export function withBackends(text: string, change: ChangeOfList, context: ListCo
 const { url: _, ...FIELD_DEFAULTS } = plainSpec(backendSpecSchema.parse({ url: "http://127.0.0.1" }));
 
 /** A copy with only the known keys, always in the same order. The backends of a pool have more keys. */
-function plainSpec({ url, weight, maxConnections, backup, tls: { ca, insecure } }: BackendSpec): BackendSpec {
-  return { url, weight, maxConnections, backup, tls: { ca, insecure } };
+function plainSpec({ url, weight, maxConnections, backup, tls }: BackendSpec): BackendSpec {
+  const { ca, insecure, serverName } = tls;
+  return { url, weight, maxConnections, backup, tls: { ca, insecure, serverName } };
 }
 
 /** The entries of a pool's list in the file, in its order, as the loader reads them. */

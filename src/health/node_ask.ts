@@ -1,5 +1,6 @@
 /**
- * HTTP requests that `fetch` refuses: over certificates that are not checked (`tls.insecure`), and to ports it blocks.
+ * HTTP requests that `fetch` refuses: over certificates that are not checked (`tls.insecure`) or have
+ * another name (`tls.serverName`), and to ports it blocks.
  */
 
 import * as http from "node:http";
@@ -17,6 +18,8 @@ export interface NodeRequest {
 export interface NodeTrust {
   /** Whether any certificate is accepted. */
   readonly insecure: boolean;
+  /** The name that the certificate must have; `null`: the host of the URL. */
+  readonly serverName: string | null;
   /** Authorities in addition to those of the runtime, in PEM. */
   readonly caCerts?: readonly string[];
 }
@@ -25,7 +28,7 @@ export interface NodeTrust {
 export function askThroughNode(
   url: string,
   { method = "GET", headers, signal }: NodeRequest,
-  { insecure, caCerts }: NodeTrust,
+  { insecure, serverName, caCerts }: NodeTrust,
 ): Promise<{ readonly status: number; readonly body: NonNullable<Response["body"]> }> {
   const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<typeof askThroughNode>>>();
   const options = {
@@ -38,6 +41,7 @@ export function askThroughNode(
     ? https.request(url, {
       ...options,
       rejectUnauthorized: !insecure,
+      ...(serverName === null ? {} : { servername: serverName }),
       ...(caCerts === undefined ? {} : { ca: [...rootCertificates, ...caCerts] }),
     })
     : http.request(url, options);

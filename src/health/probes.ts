@@ -79,6 +79,8 @@ function httpProbe(backend: CheckedServer, config: HealthConfig, clients: CheckC
   const { method, timeoutMs, body: wanted } = config;
   const url = checkUrl(backend, config);
   const headers = checkHeaders(config);
+  const host = namedHost(backend, url);
+  if (host !== undefined && !headers.has("host")) headers.set("host", host);
   const passing = passingStatuses(config);
   const asker = askerOf(backend, url, clients);
   return {
@@ -103,9 +105,11 @@ interface Asker {
 type Answer = Pick<Response, "status" | "body">;
 
 function askerOf({ tls }: CheckedServer, url: string, clients: CheckClients): Asker {
-  const insecure = tls.insecure && url.startsWith("https:");
-  if (insecure || isBlockedByFetch(backendPort(url))) {
-    const trust = { insecure, ...trustFor(tls) };
+  const isSecure = url.startsWith("https:");
+  const insecure = tls.insecure && isSecure;
+  const isNamed = tls.serverName !== null && isSecure;
+  if (insecure || isNamed || isBlockedByFetch(backendPort(url))) {
+    const trust = { insecure, serverName: tls.serverName, ...trustFor(tls) };
     // Imported only when needed: loading takes 20 ms.
     return {
       ask: async (...asked) => await (await import("./node_ask.ts")).askThroughNode(...asked, trust),
@@ -125,6 +129,14 @@ function checkUrl({ origin, basePath, hostname, port: ownPort }: CheckedServer, 
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   const url = new URL(`${isSecure ? "https" : "http"}://${host}:${health.port ?? ownPort}`);
   return url.origin + basePath + checkedPath(health);
+}
+
+/** The `Host` of a check over TLS whose server has another name than its address; `undefined`: the URL's. */
+function namedHost({ tls: { serverName } }: CheckedServer, url: string): string | undefined {
+  if (serverName === null || !url.startsWith("https:")) return undefined;
+  const name = serverName.includes(":") ? `[${serverName}]` : serverName;
+  const port = backendPort(url);
+  return port === 443 ? name : `${name}:${port}`;
 }
 
 function checkHeaders(config: HealthConfig): Headers {

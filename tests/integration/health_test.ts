@@ -216,7 +216,7 @@ Deno.test("health.tls checks an HTTPS backend's other port plainly, and the reve
   const ca = directory.write("ca.pem", authority.cert);
   await using secure = new HttpsBackend(await makePair({ authority }), () => new Response("secure"));
   await using plain = new HttpBackend(() => new Response("plain"), 0, "127.0.0.1");
-  const tls = { ca, insecure: false };
+  const tls = { ca, insecure: false, serverName: null };
   const securePort = Number(new URL(secure.url).port);
   const secureUrl = `https://localhost:${securePort}`;
   const cases: [url: string, health: HealthSettings, ok: boolean][] = [

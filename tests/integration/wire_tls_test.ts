@@ -382,6 +382,33 @@ Deno.test("a backend's certificate has to be its own; with tls.insecure any will
   await insecure.idle();
 });
 
+// Backends that DNS finds are addresses, and their certificates are for the name.
+Deno.test("tls.serverName is the name that the certificate must have and that is asked for, for checks too", async () => {
+  using directory = new TemporaryDirectory();
+  const authority = await makeAuthority();
+  const ca = directory.write("ca.crt", authority.cert);
+  const seen = new Set<string | null>();
+  await using named = new HttpsBackend(await makePair({ authority, name: "api.example" }), (request) => {
+    if (request.headers.get("user-agent") === "roundhouse health check") seen.add(request.headers.get("host"));
+    return new Response(request.headers.get("host"));
+  });
+  const settings = { passive: { connectFailures: 0 }, health: { type: "http", interval: 20, path: "/up" } } as const;
+  const tlsOf = { named: { ca, serverName: "api.example" }, other: { ca, serverName: "other.example" }, none: { ca } };
+  for (const [what, tls] of Object.entries(tlsOf)) {
+    await using proxy = await startWire({ ...settings, backends: [{ url: named.url, tls }] });
+    const wanted = what === "named";
+    await waitFor(() => proxy.backend(named.url).lastCheck?.ok === wanted, { what: `a check, ${what}` });
+    if (!wanted) assertMatch(String(proxy.backend(named.url).lastCheck?.error), /certificate/i);
+    using client = await RawClient.connect(proxy.port);
+    const answer = await ask(client, get("/"));
+    assertEquals(answer.status, wanted ? 200 : 503);
+    if (wanted) assertEquals(textOf(answer), "x", "the Host of a request is the client's");
+    client.close();
+    await proxy.idle();
+  }
+  assertEquals(seen, new Set([`api.example:${new URL(named.url).port}`]));
+});
+
 Deno.test("a backend that takes the connection and never shakes hands is a connect failure after timeouts.connect", async () => {
   // The limit closed a connection that TLS had taken over: an uncaught error, the end of the process.
   await using silent = new RawBackend((connection) => connection.toEnd());

@@ -18,6 +18,8 @@ export interface PairOptions {
   readonly authority?: Pair;
   /** Days from now until it ends; negative: it has expired. Default 90. */
   readonly days?: number;
+  /** The only name that it is for, in place of `localhost` and 127.0.0.1. */
+  readonly name?: string;
 }
 
 /** An authority that can sign others. */
@@ -33,8 +35,11 @@ export async function makeAuthority(name = "test authority"): Promise<Pair> {
   return { cert, key };
 }
 
-/** A server's certificate for `localhost` and 127.0.0.1. */
-export async function makePair({ authority, days = 90 }: PairOptions = {}): Promise<Pair> {
+/** A server's certificate, for `localhost` and 127.0.0.1 unless it has a name. */
+export async function makePair({ authority, days = 90, name }: PairOptions = {}): Promise<Pair> {
+  const altNames = name === undefined
+    ? [{ type: 2 as const, value: "localhost" }, { type: 7 as const, ip: "127.0.0.1" }]
+    : [{ type: 2 as const, value: name }];
   const { cert, private: key } = await generate([{ name: "commonName", value: "test server" }], {
     keyType: "ec",
     algorithm: "sha256",
@@ -42,7 +47,7 @@ export async function makePair({ authority, days = 90 }: PairOptions = {}): Prom
     notAfterDate: new Date(Date.now() + days * DAY_MS),
     extensions: [
       { name: "basicConstraints", cA: false, critical: true },
-      { name: "subjectAltName", altNames: [{ type: 2, value: "localhost" }, { type: 7, ip: "127.0.0.1" }] },
+      { name: "subjectAltName", altNames },
     ],
     ...(authority === undefined ? {} : { ca: authority }),
   });

@@ -7,7 +7,14 @@ import { Memory } from "../../src/memory/memory.ts";
 
 /** A backend as the configuration would describe it, with the usual defaults. */
 export function backendSpec(url: string, spec: Partial<BackendSpec> = {}): BackendSpec {
-  return { url, weight: 1, maxConnections: null, backup: false, tls: { ca: null, insecure: false }, ...spec };
+  return {
+    url,
+    weight: 1,
+    maxConnections: null,
+    backup: false,
+    tls: { ca: null, insecure: false, serverName: null },
+    ...spec,
+  };
 }
 
 /** The pools of an isolate. */

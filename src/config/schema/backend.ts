@@ -1,7 +1,7 @@
 /** `backends`: what the configuration file and the admin API may say of one backend. */
 import * as z from "zod";
 import { MAX_BACKENDS } from "../backend_limit.ts";
-import { backendUrl, type DeepReadonly, filePath, flag, maxConnections, weight } from "../fields.ts";
+import { backendUrl, type DeepReadonly, filePath, flag, host, maxConnections, weight } from "../fields.ts";
 import { bareSetting, section, setting } from "../setting.ts";
 
 /** What a request to the admin API may say of a backend, each field without a default: for POST and PATCH bodies. */
@@ -21,6 +21,16 @@ const backendTls = z.strictObject({
     engine: "wire",
     more: "The log warns of it. Whoever gets in between reads and changes everything.",
   }),
+  serverName: setting(
+    host.nullable(),
+    null,
+    "The name that the backend's certificate must have, and that is asked for (SNI). `null`: the host of the URL.",
+    {
+      engine: "wire",
+      more: "For a backend that is named by its address. Health checks over TLS send it as their `Host`, unless " +
+        "`health.headers` sets one. The `Host` of requests is the client's.",
+    },
+  ),
 });
 
 /** A backend as an object of the file; the admin API's POST body is this without `tls`. */

@@ -126,8 +126,20 @@ Deno.test("configSchema reads every setting in every form", () => {
     },
     admin: { host: "::1", port: 9, token: "secret", persist: true },
     backends: [
-      { url: "http://localhost", weight: 1, maxConnections: null, backup: false, tls: { ca: null, insecure: false } },
-      { url: "https://b/base", weight: 2, maxConnections: 100, backup: true, tls: { ca: "ca.pem", insecure: true } },
+      {
+        url: "http://localhost",
+        weight: 1,
+        maxConnections: null,
+        backup: false,
+        tls: { ca: null, insecure: false, serverName: null },
+      },
+      {
+        url: "https://b/base",
+        weight: 2,
+        maxConnections: 100,
+        backup: true,
+        tls: { ca: "ca.pem", insecure: true, serverName: null },
+      },
     ],
     strategy: { kind: "header-hash", header: "x-user" },
     sticky: { by: "ip", timeoutMs: 5_184_000_000 },

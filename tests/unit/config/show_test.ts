@@ -74,7 +74,7 @@ Deno.test("showConfig() spells what has several forms", () => {
     weight: 1,
     maxConnections: null,
     backup: false,
-    tls: { ca: null, insecure: false },
+    tls: { ca: null, insecure: false, serverName: null },
   });
   assertEquals(at(config, "strategy"), "header-hash:x-user");
   assertEquals(at(config, "sticky"), {
@@ -191,7 +191,11 @@ const configFile: fc.Arbitrary<ConfigFile> = some({
       weight: fc.integer({ min: 0, max: 256 }),
       maxConnections: fc.option(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
       backup: fc.boolean(),
-      tls: some({ ca: fc.constantFrom(null, "ca.pem"), insecure: fc.boolean() }),
+      tls: some({
+        ca: fc.constantFrom(null, "ca.pem"),
+        insecure: fc.boolean(),
+        serverName: fc.constantFrom(null, "a.example"),
+      }),
     }, { requiredKeys: ["url"] }),
   )),
   strategy: fc.constantFrom("round-robin", "least-connections", "ip-hash", "least-latency", "header-hash:X-User"),

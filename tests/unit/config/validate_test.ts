@@ -307,7 +307,12 @@ Deno.test("validateConfig() takes a default written out for not written at all",
   const settings = {
     proxy: { maxConnections: 10_000, maxHeaderSize: 65_536, tls: null, workers: 1, maxBodySize: "unlimited" },
     timeouts: { idle: "1m", header: 10_000, keepAlive: "1m15s", request: 0 },
-    backends: [{ url: "http://a", backup: false, maxConnections: null, tls: { ca: null, insecure: false } }],
+    backends: [{
+      url: "http://a",
+      backup: false,
+      maxConnections: null,
+      tls: { ca: null, insecure: false, serverName: null },
+    }],
     passive: { serverErrors: 0, window: "10s", ejectFor: "10s", maxEjected: 1 },
   };
   assertEquals(linesOf(settings), []);

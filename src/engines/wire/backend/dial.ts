@@ -25,7 +25,7 @@ async function shakeHands(connection: Deno.TcpConn, { hostname, tls }: Backend, 
   const giveUp = () => closeQuietly(secured ?? connection);
   signal.addEventListener("abort", giveUp);
   try {
-    secured = await Deno.startTls(connection, { hostname, ...trustFor(tls) });
+    secured = await Deno.startTls(connection, { hostname: tls.serverName ?? hostname, ...trustFor(tls) });
     signal.throwIfAborted();
     await secured.handshake();
     return secured;

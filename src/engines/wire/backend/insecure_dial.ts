@@ -6,9 +6,14 @@ import type { Link } from "../link.ts";
 import { NodeLink } from "../node_link.ts";
 
 /** Accepts any certificate. Rejects if `signal` fires first. */
-export function dialInsecurely({ hostname, port }: Backend, signal: AbortSignal): Promise<Link> {
+export function dialInsecurely({ hostname, port, tls }: Backend, signal: AbortSignal): Promise<Link> {
   const { promise, resolve, reject } = Promise.withResolvers<Link>();
-  const socket = connect({ host: hostname, port, rejectUnauthorized: false });
+  const socket = connect({
+    host: hostname,
+    port,
+    rejectUnauthorized: false,
+    ...(tls.serverName === null ? {} : { servername: tls.serverName }),
+  });
   socket.allowHalfOpen = true; // one side of a tunnel may end before the other
   const giveUp = () => {
     socket.destroy();

@@ -5,6 +5,7 @@ export const ERROR_CODES = [
   "bad_request", // the request is malformed: 400
   "no_route", // no route takes the request: 404
   "method_not_allowed", // CONNECT and TRACE: 405
+  "denied", // `deny` or `allow` of the route or of all: 403
   "head_too_large", // over `proxy.maxHeaderSize` or 128 fields: 431
   "head_timeout", // the client took too long to send a request's head: 408
   "body_timeout", // the client's body has stood still for `timeouts.idle`: 408
@@ -48,6 +49,23 @@ export class ProxyError extends Error {
     this.code = options.code;
     this.side = options.side;
     this.requestSent = options.requestSent;
+  }
+}
+
+/**
+ * The guards that may stand before a route, by the names of their settings and in the order in which they are asked.
+ * `src/guards/` has what each name stands for.
+ */
+export const GUARD_NAMES = ["deny", "allow"] as const;
+export type GuardName = (typeof GUARD_NAMES)[number];
+
+/** A guard refuses the request. That is its purpose, so it counts as nobody's failure. */
+export class GuardRefusal extends ProxyError {
+  readonly guard: GuardName;
+
+  constructor(guard: GuardName, code: ErrorCode, message: string) {
+    super(message, { code, side: "client", requestSent: false });
+    this.guard = guard;
   }
 }
 

@@ -1,6 +1,6 @@
 /** All failures of a request, each with its code, its side, and whether the request was sent. */
 
-import { ProxyError } from "./errors.ts";
+import { type GuardName, GuardRefusal, ProxyError } from "./errors.ts";
 
 // --- The client's side: these never count against a backend -----------------------------------------------------
 
@@ -20,6 +20,11 @@ export function refused(
 /** No route takes the request. */
 export function noRoute(): ProxyError {
   return new ProxyError("no route takes the request", { code: "no_route", side: "client", requestSent: false });
+}
+
+/** The client's address is in `deny`, or not in `allow`. */
+export function denied(guard: GuardName): GuardRefusal {
+  return new GuardRefusal(guard, "denied", "the client's address is not allowed");
 }
 
 export function methodNotAllowed(method: string): ProxyError {

@@ -4,8 +4,11 @@ import { cpuUsage, memoryUsage } from "node:process";
 import type { Backend } from "../pool/backend.ts";
 import type { AnswerCounts } from "../memory/request_metrics.ts";
 import type { Memory } from "../memory/memory.ts";
-import { OTHER_ROUTES, type RouteCounts, type RouteFigures } from "../memory/route_counts.ts";
+import type { Config } from "../config/schema.ts";
+import { GUARD_NAMES, type GuardName } from "../errors.ts";
+import { NO_ROUTE, OTHER_ROUTES, type RouteCounts, type RouteFigures } from "../memory/route_counts.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
+import type { SlotUse } from "../memory/slots.ts";
 import { BACKEND_STATES } from "../memory/setting_cells.ts";
 import { BUCKET_BOUNDS_MS, type Histogram } from "../memory/stripes.ts";
 import { routeLabels } from "../routing/routes.ts";
@@ -46,6 +49,9 @@ export interface Family {
 /** The label `route` of all routes without counts of their own. A key has a slash. */
 const REST = "other";
 
+/** The label `route` of requests that no route decides about. */
+const NO_KEY = "none";
+
 /** The label `backend` of responses that roundhouse made itself. */
 const NO_BACKEND = "none";
 
@@ -58,6 +64,7 @@ export function metricFamilies(source: MetricsSource): Family[] {
     ...answerFamilies(source),
     ...requestFamilies(source),
     ...routeFamilies(source),
+    refusals(source),
     ...backendFamilies(source),
     ...processFamilies(source),
   ];
@@ -147,6 +154,32 @@ function routeSeries(counts: RouteCounts, labels: readonly string[]): [Sample["l
   );
   if (places.includes(OTHER_ROUTES)) series.push([{ route: REST }, counts.figures(OTHER_ROUTES)]);
   return series;
+}
+
+/** Requests that guards have refused. */
+function refusals({ configInForce, memory: { routes: counts } }: MetricsSource): Family {
+  const config = configInForce();
+  const labels = routeLabels(config.routes);
+  const places = new Map<string, SlotUse>([[NO_KEY, NO_ROUTE]]);
+  counts.find(labels).forEach((place, index) => places.set(place === OTHER_ROUTES ? REST : labels[index] ?? "", place));
+  const guarded = guardedRoutes(config);
+  return counter(
+    "roundhouse_refused_total",
+    "Requests that a guard has refused, by route; route none: no route decides about them.",
+    Array.from(places).flatMap(([route, place]) =>
+      GUARD_NAMES.map((guard) => ({ labels: { route, guard }, value: counts.refused(place, guard) }))
+    ).filter(({ labels: { route, guard }, value }) => value > 0 || guarded(route, guard)),
+  );
+}
+
+/** Tells which guards a route has. Their series are there from the start, so that `rate()` sees the first refusal. */
+function guardedRoutes(config: Config): (route: string, guard: GuardName) => boolean {
+  const entries = Object.values(config.routes ?? {}).flat();
+  const byLabel = new Map(routeLabels(config.routes).map((label, index) => [label, entries[index]]));
+  return (route, guard) => {
+    const own = byLabel.get(route)?.[guard];
+    return (route === NO_KEY || byLabel.has(route)) && (own === undefined ? config[guard] : own) !== null;
+  };
 }
 
 /** Totals of requests, errors, retries, queue and sessions. */

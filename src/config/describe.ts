@@ -1,5 +1,7 @@
 /** The summary of a configuration that `roundhouse check` prints. */
+import { GUARD_NAMES } from "../errors.ts";
 import { checkedPath, passingStatuses } from "./checked.ts";
+import { describeGuards } from "./guards.ts";
 import { formatStatuses, formatStrategy } from "./fields.ts";
 import type { BackendSpec, Config, HealthConfig } from "./schema.ts";
 import type { PoolSettings } from "./pool_settings.ts";
@@ -27,11 +29,18 @@ export function describeConfig(config: Config): string[] {
       `at most ${retries.attempts} for a request, ${Math.round(retries.budget * 1000) / 10}% of all requests`,
     ],
     ["body size", proxy.maxBodyBytes === null ? "unlimited" : `at most ${formatSize(proxy.maxBodyBytes)}`],
+    ...describeAll(config),
     ["log", `${log.level} and up as ${log.format}${describeAccess(log.access)}`],
     ...Object.entries(config.pools).flatMap(([name, pool]) => describePool(name, pool)),
     ...config.routes === null ? [] : listed("routes", describeRoutes(config.routes)),
   ];
   return lines.map(([name, text]) => `${name.padEnd(9)}  ${text}`);
+}
+
+/** A line for the guards of all requests, if there are any. */
+function describeAll(config: Config): Line[] {
+  const given = GUARD_NAMES.filter((name) => config[name] !== null).map((name) => [name, config[name]]);
+  return given.length === 0 ? [] : [["guards", describeGuards(Object.fromEntries(given)).join(", ")]];
 }
 
 function describeAccess(access: Config["log"]["access"]): string {

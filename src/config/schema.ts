@@ -4,6 +4,7 @@ import type { DeepReadonly } from "./fields.ts";
 import { admin } from "./schema/admin.ts";
 import { backends } from "./schema/backend.ts";
 import { sticky, strategy } from "./schema/balancing.ts";
+import { guards } from "./schema/guards.ts";
 import { headers } from "./schema/headers.ts";
 import { health, passive } from "./schema/health.ts";
 import { log } from "./schema/log.ts";
@@ -34,6 +35,7 @@ const file = z.strictObject({
   retries: section(retries, "When a request is tried on another backend."),
   queue: section(queue, "Where requests wait while every eligible backend is at its maxConnections."),
   headers: section(headers, "Headers set and removed on the way."),
+  ...guards,
   log: section(log, "What is logged."),
   pools,
   routes,

@@ -7,6 +7,7 @@
  * isolates look the places up when they get the configuration.
  */
 
+import { GUARD_NAMES, type GuardName } from "../errors.ts";
 import type { Arena } from "./arena.ts";
 import type { TrafficSums } from "./pool_counts.ts";
 import { type Percentiles, RecentTimes } from "./recent_times.ts";
@@ -16,6 +17,11 @@ import { CLASS_CELLS, FIRST_CELL, type Histogram, HISTOGRAM_CELLS, Stripes } fro
 
 /** The place of all routes that have none of their own. */
 export const OTHER_ROUTES: SlotUse = { slot: ROUTES, generation: 0 };
+
+/** The place of requests that no route decides about. Only what guards refuse is counted there. */
+export const NO_ROUTE: SlotUse = { slot: ROUTES + 1, generation: 0 };
+
+const PLACES = ROUTES + 2;
 
 /** Counts of the requests of one route, or of `OTHER_ROUTES`. */
 export interface RouteFigures {
@@ -40,7 +46,8 @@ export interface RouteCount {
 const CLASS = FIRST_CELL;
 const FAILED = CLASS + CLASS_CELLS;
 const DURATIONS = FAILED + 1;
-const CELLS = DURATIONS + HISTOGRAM_CELLS;
+const REFUSED = DURATIONS + HISTOGRAM_CELLS; // one cell for each guard
+const CELLS = REFUSED + GUARD_NAMES.length;
 
 /** One isolate's view of the counts. */
 export class RouteCounts {
@@ -49,12 +56,12 @@ export class RouteCounts {
   readonly #recent: RecentTimes;
 
   static lines(isolates: number): number {
-    return RoutePlaces.lines + Stripes.lines(isolates, ROUTES + 1, CELLS) + RecentTimes.lines(ROUTES + 1);
+    return RoutePlaces.lines + Stripes.lines(isolates, PLACES, CELLS) + RecentTimes.lines(ROUTES + 1);
   }
 
   constructor(arena: Arena) {
     this.#places = new RoutePlaces(arena);
-    this.#stripes = new Stripes(arena, ROUTES + 1, CELLS);
+    this.#stripes = new Stripes(arena, PLACES, CELLS);
     this.#recent = new RecentTimes(arena, ROUTES + 1);
   }
 
@@ -75,13 +82,28 @@ export class RouteCounts {
   /** Counts a request. Call it once, when the request has ended. */
   count(route: SlotUse, { status, failed, durationMs }: RouteCount, nowMs = Date.now()): void {
     const stripes = this.#stripes;
-    const stripe = route === OTHER_ROUTES || this.#places.isLatest(route) ? stripes.toWrite(route) : undefined;
+    const stripe = this.#toWrite(route);
     if (stripe === undefined) return;
     stripes.countStatus(stripe + CLASS, status);
     if (failed) stripes.add(stripe + FAILED, 1);
     if (status === 101) return; // how long a tunnel lasts is no response time
     stripes.observe(stripe + DURATIONS, durationMs);
     this.#recent.record(route.slot, durationMs, nowMs);
+  }
+
+  /** Counts a request that a guard has refused. */
+  countRefusal(route: SlotUse, guard: GuardName): void {
+    const stripe = this.#toWrite(route);
+    if (stripe !== undefined) this.#stripes.add(stripe + REFUSED + GUARD_NAMES.indexOf(guard), 1);
+  }
+
+  /** Requests that a guard has refused, of all isolates. */
+  refused(route: SlotUse, guard: GuardName): number {
+    return this.#stripes.sum(this.#stripes.toRead(route), REFUSED + GUARD_NAMES.indexOf(guard));
+  }
+
+  #toWrite(route: SlotUse): number | undefined {
+    return route.slot >= ROUTES || this.#places.isLatest(route) ? this.#stripes.toWrite(route) : undefined;
   }
 
   /** Those of the counts of a route that the history keeps, of all isolates. */

@@ -1,5 +1,6 @@
 /** The access log: a line for each request when it has ended. */
 
+import { GuardRefusal } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { REQUEST } from "../log_format.ts";
 import type { Ending, FinishedRequest, RefusedRequest } from "./ending.ts";
@@ -45,6 +46,7 @@ export class AccessLog {
       pool: pool?.name ?? null,
       ...this.#withReferer && { referer: withoutQuery(valueOf(request.headers, "referer")) },
       ...failure && { error: failure.code },
+      ...failure instanceof GuardRefusal && { refusedBy: failure.guard },
     });
   }
 

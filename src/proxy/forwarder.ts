@@ -75,11 +75,20 @@ export class Forwarder {
 
 /** Why a request is refused before a backend is chosen; `undefined`: it is not. */
 function refusalOf(story: Story): ProxyError | undefined {
+  const refusal = ruleRefusal(story); // also finds out which guards there are
+  const guarded = story.rules.guards?.check(story);
+  if (guarded === undefined) return refusal ?? (story.goesToPool() ? bodyRefusal(story) : undefined);
+  story.pool = undefined;
+  return guarded;
+}
+
+/** Why the proxy itself or the routes refuse a request; `undefined`: they do not. */
+function ruleRefusal(story: Story): ProxyError | undefined {
   const { method, authority } = story.request;
   if (method === "CONNECT" || method === "TRACE") return methodNotAllowed(method);
   if (authority === undefined) return hostMissing();
   if (!isWellFormedAuthority(authority)) return refused("bad_request", "The Host header is malformed.");
-  return chooseRoute(story, authority) ?? (story.goesToPool() ? bodyRefusal(story) : undefined);
+  return chooseRoute(story, authority);
 }
 
 /** Brings one request to its end. */

@@ -23,6 +23,7 @@ interface Answer {
 const ANSWERS: Readonly<Record<ErrorCode, Answer>> = {
   bad_request: { status: 400, title: "Bad Request" },
   no_route: { status: 404, title: "Not Found", detail: "No route takes this request." },
+  denied: { status: 403, title: "Forbidden", detail: "Requests from this address are not allowed." },
   method_not_allowed: { status: 405, title: "Method Not Allowed" },
   head_timeout: { status: 408, title: "Request Timeout" },
   body_timeout: { status: 408, title: "Request Timeout" },

@@ -2,11 +2,12 @@
  * Records each request once, when it has ended: in the counts behind `/status` and `/metrics`, and in the access log.
  */
 
+import { GuardRefusal } from "../errors.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { PoolCounts } from "../memory/pool_counts.ts";
 import type { RequestMetrics, RetryReason } from "../memory/request_metrics.ts";
 import type { RequestTotals } from "../memory/request_totals.ts";
-import type { RouteCounts } from "../memory/route_counts.ts";
+import { NO_ROUTE, type RouteCounts } from "../memory/route_counts.ts";
 import type { SlotUse } from "../memory/slots.ts";
 import { turnEpoch, turnNow } from "../net/turn_clock.ts";
 import type { AccessLog } from "./access_log.ts";
@@ -62,6 +63,7 @@ export class RequestRecorder {
     (finished.pool?.counts ?? this.#elsewhere).count(status, failed);
     const route = finished.route === undefined ? undefined : this.#routes[finished.route.number];
     if (route !== undefined) this.#routeCounts.count(route, { status, failed, durationMs }, turnEpoch());
+    if (failure instanceof GuardRefusal) this.#routeCounts.countRefusal(route ?? NO_ROUTE, failure.guard);
     this.#accessLog?.ended(finished, ending, durationMs);
     this.#requests.ended();
   }
@@ -80,6 +82,7 @@ export class RequestRecorder {
 
 /** Whether roundhouse itself answered with 5xx, or had to cut the answer. It is not a failure if the client left. */
 function isFailed({ status, backend, failure }: Ending): boolean {
-  if (failure === undefined) return false; // also where a route says itself that the answer is 503
+  // A route may say itself that the answer is 503, and a guard does what it is there for.
+  if (failure === undefined || failure instanceof GuardRefusal) return false;
   return backend === undefined ? status >= 500 : failure.side !== "client";
 }

@@ -6,9 +6,8 @@ import type { RoutedRequest } from "../routing/condition.ts";
 import { AMBIGUOUS } from "../routing/route_table.ts";
 import type { Route, Routes } from "../routing/routes.ts";
 import type { OwnAnswer } from "./exchange.ts";
-import { isClaim } from "./headers.ts";
 import type { ForwardingRules } from "./rules.ts";
-import { type Story, valueOf } from "./story.ts";
+import type { Story } from "./story.ts";
 
 /**
  * Finds what a request comes to: the pool, the answer, the rules and what the backend gets. Returns why it is refused;
@@ -76,6 +75,6 @@ class RoutedView implements RoutedRequest {
   }
 
   header(name: string): string | undefined {
-    return isClaim(name) ? valueOf(name, this.#story.forwarded.headers) : this.#story.header(name);
+    return this.#story.believed(name);
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Config } from "../config/schema.ts";
 import type { RouteOverrides } from "../config/schema/routes.ts";
+import { Guards } from "../guards/guards.ts";
 import type { Log } from "../log.ts";
 import type { PoolRuntime } from "../routing/pool_runtime.ts";
 import type { ReadFile } from "../routing/own_response.ts";
@@ -19,6 +20,8 @@ export interface ForwardingRules {
   readonly maxRetries: number;
   readonly retryStatuses: ReadonlySet<number>;
   readonly limits: Limits;
+  /** `undefined`: every request may go on. */
+  readonly guards: Guards | undefined;
 }
 
 /** The pool that requests go to if there are no routes, and the rules for those that no route decides about. */
@@ -40,9 +43,10 @@ export interface ForwarderParts {
 }
 
 /** Returns the rules of a configuration, for requests that no route says more about. */
-export function forwardingRules({ proxy, headers, retries, timeouts }: Config): ForwardingRules {
+export function forwardingRules(config: Config): ForwardingRules {
+  const { proxy, headers, retries, timeouts } = config;
   const { maxBodyBytes, compression } = proxy;
-  return rulesOf({ maxBodyBytes, compression, headers, retries, timeouts });
+  return rulesOf({ maxBodyBytes, compression, headers, retries, timeouts }, Guards.forAll(config));
 }
 
 /**
@@ -77,7 +81,10 @@ interface HeaderChanges {
   readonly remove: readonly string[];
 }
 
-function rulesOf({ maxBodyBytes, compression, headers, retries, timeouts }: RuleSettings): ForwardingRules {
+function rulesOf(
+  { maxBodyBytes, compression, headers, retries, timeouts }: RuleSettings,
+  guards: Guards | undefined,
+): ForwardingRules {
   const requestHeaders = headerRules(headers.request);
   const responseHeaders = headerRules(headers.response);
   return {
@@ -92,6 +99,7 @@ function rulesOf({ maxBodyBytes, compression, headers, retries, timeouts }: Rule
       dropsRequestTrailer: (name) => dropsRequestTrailer(name, requestHeaders),
       dropsResponseTrailer: (name) => dropsResponseTrailer(name, responseHeaders),
     },
+    guards,
   };
 }
 
@@ -103,7 +111,10 @@ function overridden(
 ): ForwardingRules {
   const { request, response } = own.headers ?? {};
   const inherits = maxBodyBytes === undefined && compression === undefined;
-  if (inherits && own.headers === null && own.retries === null && own.timeouts === null) return usual;
+  const guards = Guards.forEntry(usual.guards, own);
+  if (inherits && own.headers === null && own.retries === null && own.timeouts === null) {
+    return guards === usual.guards ? usual : { ...usual, guards };
+  }
   return rulesOf({
     maxBodyBytes: maxBodyBytes === undefined ? proxy.maxBodyBytes : maxBodyBytes,
     compression: compression ?? proxy.compression,
@@ -113,7 +124,7 @@ function overridden(
     },
     retries: over(retries, own.retries),
     timeouts: own.timeouts === null ? timeouts : over(timeouts, own.timeouts),
-  });
+  }, guards);
 }
 
 /** The settings of the top level, with those that an entry has in their place. */

@@ -3,10 +3,11 @@
 import type { PickRequest } from "../balancing/strategy.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ProxyError } from "../errors.ts";
+import type { GuardedRequest } from "../guards/guard.ts";
 import { NO_TICKET } from "../memory/waiting_line.ts";
 import { turnNow } from "../net/turn_clock.ts";
 import type { Exchange, OwnAnswer } from "./exchange.ts";
-import { type ForwardedRequest, forwardRequest, ruledRequest } from "./headers.ts";
+import { type ForwardedRequest, forwardRequest, isClaim, ruledRequest } from "./headers.ts";
 import type { HeaderPair, RequestHead } from "./message.ts";
 import type { PoolRuntime } from "../routing/pool_runtime.ts";
 import type { RouteIdentity } from "../routing/routes.ts";
@@ -17,8 +18,8 @@ export interface PooledStory extends Story {
   readonly pool: PoolRuntime;
 }
 
-/** Strategies see it as a `PickRequest`, sessions as a `StickyRequest`. */
-export class Story implements PickRequest {
+/** Strategies see it as a `PickRequest`, sessions as a `StickyRequest`, guards as a `GuardedRequest`. */
+export class Story implements PickRequest, GuardedRequest {
   readonly exchange: Exchange;
   // All that follows from the configuration comes from the one that was in force when the request began. A reload does not
   // change it.
@@ -87,6 +88,11 @@ export class Story implements PickRequest {
 
   header(name: string): string | undefined {
     return valueOf(name, this.exchange.request.headers);
+  }
+
+  /** The value of a header, without what the client claims and nobody trusts. */
+  believed(name: string): string | undefined {
+    return isClaim(name) ? valueOf(name, this.forwarded.headers) : this.header(name);
   }
 
   /**

@@ -5,6 +5,7 @@ import { testClaims } from "./claims.ts";
 import { testCompression } from "./compression.ts";
 import { testCounts } from "./counts.ts";
 import type { EngineUnderTest } from "./engine_under_test.ts";
+import { testGuards } from "./guards.ts";
 import { testHeaders } from "./headers.ts";
 import { testLeaving } from "./leaving.ts";
 import { testPassiveHealth } from "./passive.ts";
@@ -36,4 +37,5 @@ export function testConformance(engine: EngineUnderTest): void {
   testCounts(engine);
   testRoutes(engine);
   testRouteRules(engine);
+  testGuards(engine);
 }

@@ -11,7 +11,7 @@ import { commandLine, Program } from "../support/program.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { waitFor } from "../support/wait.ts";
 
-const PAGES = ["docs/routing.md"];
+const PAGES = ["docs/guards.md", "docs/routing.md"];
 const ANY_PORTS = ["--host", "127.0.0.1", "-p", "0", "--admin-port", "0"];
 const COMMANDS = ["sh", "curl", "jq"];
 

@@ -23,7 +23,7 @@ const ROOMS = `
   proxy:     config http1 memory net pool balancing health guards routing
   engines:   config http1 net tls pool proxy
   workers:   config memory net tls pool balancing health sources guards routing proxy engines
-  admin:     config memory net tls pool balancing health sources routing
+  admin:     config memory net tls pool balancing health sources guards routing
   control:   config memory net tls pool balancing health sources routing proxy workers admin
   cli:       config admin/dashboard control
 `;

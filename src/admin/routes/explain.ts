@@ -6,6 +6,7 @@ import type { SupposedRequest } from "../../balancing/explain.ts";
 import { DEFAULT_POOL_NAME } from "../../config/pool_settings.ts";
 import { forwardingSettings, poolSettings } from "../../config/routes/inheritance.ts";
 import type { Config } from "../../config/schema.ts";
+import { type ExplainedGuard, explainGuards } from "../../guards/explain.ts";
 import { explainRoute, type SupposedRoutedRequest } from "../../routing/explain_route.ts";
 import { AdminError } from "../admin_error.ts";
 import { type AdminPools, poolNamed } from "../admin_pool.ts";
@@ -99,17 +100,27 @@ function explainUrl(query: Query, { pools, configInForce }: ExplainTarget): unkn
     (name) => pools.get(name)?.sessionOf(supposed) !== undefined,
   );
   const { pool, route } = explained;
-  const pick = pool === null ? undefined : pools.get(pool)?.explain(supposed);
+  const entry = route === null ? undefined : config.routes?.[route.key]?.[route.entry];
+  const guards = explainGuards(config, entry, { client, believed: request.header });
+  const pick = refusal(guards) ?? (pool === null ? undefined : pools.get(pool)?.explain(supposed));
   return {
     request: { method, url, client },
     ...explained,
+    guards,
     settings: pool === null ? null : {
       ...forwardingSettings(config, route === null ? undefined : [route.key, route.entry]),
       ...poolSettings(config, pool),
     },
-    ...pick ??
-      { backend: null, reason: explained.answer?.reason ?? "there is no such pool", strategy: null, backends: [] },
+    ...pick ?? { ...NO_BACKEND, reason: explained.answer?.reason ?? "there is no such pool" },
   };
+}
+
+const NO_BACKEND = { backend: null, strategy: null, backends: [] } as const;
+
+/** What stands in place of the pick where a guard would refuse the request. */
+function refusal(guards: readonly ExplainedGuard[]) {
+  const refusing = guards.find(({ refuses }) => refuses);
+  return refusing && { ...NO_BACKEND, reason: `${refusing.guard} refuses it: ${refusing.reason}` };
 }
 
 /** The parts of a URL, as a client would send them. Nothing is normalised, because the spelling may decide. */

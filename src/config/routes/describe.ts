@@ -1,6 +1,7 @@
 /** Routes for people: what `roundhouse routes` and `roundhouse check` print. */
 import type { RouteEntry } from "../schema/routes.ts";
 import type { When } from "../schema/when.ts";
+import { describeGuards } from "../guards.ts";
 import { HIDDEN, isSecret } from "../secrets.ts";
 import type { Path } from "../setting_path.ts";
 import { inMatchOrder, leadsTo } from "./match_order.ts";
@@ -23,6 +24,7 @@ function aboutEntry(key: string, entry: RouteEntry, index: number): string {
     ...when === null ? [] : [`when ${conditions(when, ["routes", key, index, "when"]).join(" and ")}`],
     ...stripPrefix === null ? [] : [`strips ${stripPrefix}`],
     ...addPrefix === null ? [] : [`adds ${addPrefix}`],
+    ...describeGuards(entry),
   ].join(", ");
 }
 

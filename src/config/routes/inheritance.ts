@@ -1,5 +1,6 @@
 /** The settings that count for an entry of a route, and where each of them comes from. */
 
+import { GUARD_NAMES } from "../../errors.ts";
 import { DEFAULT_POOL_NAME, poolPath } from "../pool_settings.ts";
 import type { Config } from "../schema.ts";
 import { showConfig } from "../show.ts";
@@ -22,6 +23,7 @@ const OF_ENTRY: readonly (readonly [own: Path, top: Path])[] = [
   ["retries", "statuses"],
   ["headers", "request", "remove"],
   ["headers", "response", "remove"],
+  ...GUARD_NAMES.map((name) => [name]),
 ].map((path) => [path, path] as const);
 
 const OF_PROXY = [
@@ -68,7 +70,7 @@ export function forwardingSettings(config: Config, entry: readonly [key: string,
 }
 
 /** Settings of an entry for which `null` is a value of its own. */
-const NULLABLE: ReadonlySet<string> = new Set(["maxBodySize"]);
+const NULLABLE: ReadonlySet<string> = new Set(["maxBodySize", ...GUARD_NAMES]);
 
 /** The settings of a pool. What is the same at the top level counts as inherited. */
 export function poolSettings(config: Config, name: string): SettingsInForce {

@@ -1,10 +1,12 @@
 /** `routes`: which requests go to which pool, are redirected, or are answered here. */
 import * as z from "zod";
+import { GUARD_NAMES, type GuardName } from "../../errors.ts";
 import { plainForm } from "../../http1/path_form.ts";
 import { Location, MalformedLocation } from "../routes/location.ts";
 import { hasDotSegment, MalformedKey, parseRouteKey } from "../routes/route_key.ts";
 import { type DeepReadonly, text, whole } from "../fields.ts";
 import { bareSetting, inUnits, orDefaults, override, overrides } from "../setting.ts";
+import { guardsOfRoute } from "./guards.ts";
 import { headers } from "./headers.ts";
 import { proxy } from "./proxy.ts";
 import { type Respond, respond } from "./respond.ts";
@@ -134,6 +136,7 @@ const entryKeys = z.strictObject({
   ),
   addPrefix: bareSetting(prefix.optional(), "What is put before the path, after cutting."),
   ...overridesOfRoute,
+  ...guardsOfRoute,
 });
 
 type EntryKeys = z.output<typeof entryKeys>;
@@ -143,6 +146,7 @@ export interface RouteOverrides extends
   DeepReadonly<
     & { readonly [Key in "timeouts" | "retries" | "headers"]: NonNullable<EntryKeys[Key]> | null }
     & { maxBodyBytes?: number | null; compression?: boolean }
+    & Pick<EntryKeys, GuardName>
   > {}
 
 const ACTIONS = ["pool", "redirect", "respond"] as const;
@@ -189,7 +193,7 @@ function toEntry({ maxBodySize, ...written }: EntryKeys): RouteEntry {
     retries: written.retries ?? null,
     headers: written.headers ?? null,
     ...maxBodySize === undefined ? {} : { maxBodyBytes: maxBodySize },
-    ...written.compression === undefined ? {} : { compression: written.compression },
+    ...given(written, ["compression", ...GUARD_NAMES]),
   } as RouteEntry;
 }
 
@@ -198,12 +202,17 @@ function fromEntry({ pool, splitBy, status, maxBodyBytes, ...entry }: RouteEntry
   const [only] = sides;
   const isOne = sides.length === 1 && only?.[1] === 1;
   return withoutNulls({
-    ...entry,
+    ...entry, // `null` in place of a guard says that there is none
     pool: isOne ? only[0] : pool,
     splitBy: pool === null || splitBy.kind === DEFAULT_SPLIT_BY.kind ? null : splitBy,
     status: entry.redirect === null ? null : status,
     ...maxBodyBytes === undefined ? {} : { maxBodySize: maxBodyBytes },
-  }, ["maxBodySize"]) as EntryKeys;
+  }, ["maxBodySize", ...GUARD_NAMES]) as EntryKeys;
+}
+
+/** Those of the settings that are there. */
+function given(settings: EntryKeys, keys: readonly (keyof EntryKeys)[]): object {
+  return Object.fromEntries(keys.flatMap((key) => settings[key] === undefined ? [] : [[key, settings[key]]]));
 }
 
 function withoutNulls(value: object, except: readonly string[] = []): object {

@@ -49,6 +49,8 @@ const EVERYTHING: ConfigFile = {
     request: { set: { "X-A": "a\té" }, remove: ["X-B"] },
     response: { set: { Server: "" }, remove: [] },
   },
+  deny: ["203.0.113.0/24"],
+  allow: ["10.0.0.0/8", "::1"],
   log: { level: "debug", format: "json", access: true },
 };
 
@@ -102,6 +104,8 @@ Deno.test("configSchema gives every setting its default", () => {
     retries: { attempts: 2, budget: 0.2, statuses: [] },
     queue: { size: 1024, timeoutMs: 1000, holdMs: 3000 },
     headers: { request: { set: {}, remove: [] }, response: { set: {}, remove: [] } },
+    deny: null,
+    allow: null,
     log: { level: "info", format: "text", access: false },
     pools: {},
     routes: null,
@@ -170,6 +174,8 @@ Deno.test("configSchema reads every setting in every form", () => {
       request: { set: { "X-A": "a\té" }, remove: ["X-B"] },
       response: { set: { Server: "" }, remove: [] },
     },
+    deny: ["203.0.113.0/24"],
+    allow: ["10.0.0.0/8", "::1"],
     log: { level: "debug", format: "json", access: true },
     pools: {},
     routes: null,

@@ -55,6 +55,8 @@ Deno.test("showConfig() has every setting in the file's words", () => {
     retries: { attempts: 2, budget: 0.2, statuses: [] },
     queue: { size: 1024, timeout: "1s", hold: "3s" },
     headers: { request: { set: {}, remove: [] }, response: { set: {}, remove: [] } },
+    deny: null,
+    allow: null,
     log: { level: "info", format: "text", access: false },
   });
 });
@@ -249,6 +251,8 @@ const configFile: fc.Arbitrary<ConfigFile> = some({
   }),
   queue: some({ size: fc.integer({ min: 0, max: 1_000_000 }), timeout: duration(0), hold: duration(0) }),
   headers: some({ request: changes, response: changes }),
+  deny: fc.option(fc.array(fc.constantFrom("10.0.0.0/8", "::1"))),
+  allow: fc.option(fc.array(fc.constantFrom("10.0.0.0/8", "::1"))),
   log: some({
     level: fc.constantFrom("debug" as const, "info" as const, "warn" as const, "error" as const),
     format: fc.constantFrom("text" as const, "json" as const),

@@ -5,6 +5,7 @@ import { problemFor } from "../../../src/proxy/problem.ts";
 const STATUSES: Record<ErrorCode, number> = {
   bad_request: 400,
   no_route: 404,
+  denied: 403,
   method_not_allowed: 405,
   body_too_large: 413,
   head_too_large: 431,

@@ -1,0 +1,25 @@
+/** What guards mean, in words, for `roundhouse check` and `roundhouse routes`. */
+import { GUARD_NAMES, type GuardName } from "../errors.ts";
+import type { Config } from "./schema.ts";
+
+type Settings = Pick<Config, GuardName>;
+
+const WORDS: { readonly [Name in GuardName]: (setting: NonNullable<Settings[Name]>) => string } = {
+  deny: (ranges) => `denies ${counted(ranges)}`,
+  allow: (ranges) => `allows ${counted(ranges)} only`,
+};
+
+/** Words for each guard that is given: here, not where it is inherited from. */
+export function describeGuards(given: { readonly [Name in GuardName]?: Settings[Name] | undefined }): string[] {
+  return GUARD_NAMES.flatMap((name) => words(name, given));
+}
+
+function words<Name extends GuardName>(name: Name, given: { readonly [Key in Name]?: Settings[Key] | undefined }) {
+  const setting: Settings[Name] | undefined = given[name];
+  if (setting === undefined) return [];
+  return setting === null ? [`no ${name}`] : [WORDS[name](setting)];
+}
+
+function counted(ranges: readonly string[]): string {
+  return ranges.length === 1 ? String(ranges[0]) : `${ranges.length} ranges`;
+}

@@ -1,0 +1,23 @@
+/** Tells what the guards would do with a request. Spends nothing. */
+
+import type { Config } from "../config/schema.ts";
+import type { GuardName } from "../errors.ts";
+import type { GuardedRequest } from "./guard.ts";
+import { type GuardOverrides, Guards } from "./guards.ts";
+
+/** What one guard would do. */
+export interface ExplainedGuard {
+  readonly guard: GuardName;
+  readonly refuses: boolean;
+  readonly reason: string;
+}
+
+/** @param entry the entry of the request's route; `undefined`: no route takes it */
+export function explainGuards(
+  config: Config,
+  entry: GuardOverrides | undefined,
+  request: GuardedRequest,
+): ExplainedGuard[] {
+  const verdicts = Guards.forEntry(Guards.forAll(config), entry ?? {})?.explain(request) ?? [];
+  return verdicts.map(([guard, { refusal, reason }]) => ({ guard, refuses: refusal !== undefined, reason }));
+}

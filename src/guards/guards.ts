@@ -1,0 +1,68 @@
+/** The guards that requests have to pass, in their order. */
+
+import type { Config } from "../config/schema.ts";
+import { GUARD_NAMES, type GuardName, type GuardRefusal } from "../errors.ts";
+import { allow, deny } from "./addresses.ts";
+import type { Guard, GuardedRequest, GuardVerdict } from "./guard.ts";
+
+/** How guards are configured. `null`: there is none. */
+export type GuardSettings = Pick<Config, GuardName>;
+
+/** How an entry of a route changes that for itself. `undefined`: what holds for all requests, with the same counts. */
+export type GuardOverrides = { readonly [Name in GuardName]?: GuardSettings[Name] | undefined };
+
+/** What each guard is made by. */
+const FACTORIES: { readonly [Name in GuardName]: (setting: NonNullable<GuardSettings[Name]>) => Guard } = {
+  deny,
+  allow,
+};
+
+type Named = readonly [name: GuardName, guard: Guard];
+
+/** One set for all requests, and one for each entry with guards of its own. */
+export class Guards {
+  readonly #named: readonly Named[];
+  readonly #guards: readonly Guard[];
+
+  /** The guards for all requests; `undefined`: there are none. */
+  static forAll(settings: GuardSettings): Guards | undefined {
+    return Guards.#of(GUARD_NAMES.flatMap((name) => made(name, settings)));
+  }
+
+  /** The guards for the requests of an entry. */
+  static forEntry(all: Guards | undefined, own: GuardOverrides): Guards | undefined {
+    if (GUARD_NAMES.every((name) => own[name] === undefined)) return all;
+    const inherited = all === undefined ? [] : all.#named;
+    return Guards.#of(GUARD_NAMES.flatMap((name) => {
+      return own[name] === undefined ? inherited.filter((one) => one[0] === name) : made(name, own);
+    }));
+  }
+
+  static #of(named: readonly Named[]): Guards | undefined {
+    return named.length === 0 ? undefined : new Guards(named);
+  }
+
+  private constructor(named: readonly Named[]) {
+    this.#named = named;
+    this.#guards = named.map(([, guard]) => guard);
+  }
+
+  /** Asks one guard after the other. Returns why the first of them refuses the request; `undefined`: it may go on. */
+  check(request: GuardedRequest): GuardRefusal | undefined {
+    for (const guard of this.#guards) {
+      const refusal = guard.check(request);
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
+  }
+
+  /** Tells what each guard would do, and spends nothing. */
+  explain(request: GuardedRequest): (readonly [GuardName, GuardVerdict])[] {
+    return this.#named.map(([name, guard]) => [name, guard.explain(request)]);
+  }
+}
+
+function made<Name extends GuardName>(name: Name, settings: GuardOverrides): Named[] {
+  const setting = settings[name] ?? null;
+  return setting === null ? [] : [[name, FACTORIES[name](setting)]];
+}

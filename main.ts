@@ -18,7 +18,7 @@ import { Signals } from "./src/control/signals.ts";
 import { runTop } from "./src/cli/top/top.ts";
 import { checkCertificateFiles } from "./src/tls/check.ts";
 import { BUILD, VERSION } from "./src/version.ts";
-import { watchFile } from "./src/control/watch.ts";
+import { watchFile } from "./src/sources/watch.ts";
 import { WORKER_URL } from "./src/workers/worker_url.ts";
 
 /** Variables that would redirect the runtime's own sockets: `fetch` obeys the first three, `Deno.serve` the last. */

@@ -15,6 +15,18 @@ export function readRegularFile(path: string): string {
   return Deno.readTextFileSync(path);
 }
 
+/**
+ * As `readRegularFile`, of a file that may be on a slow disk. Other work goes on meanwhile.
+ *
+ * @throws {NotRegularFileError} also for a file with more bytes than the limit; what `stop` was fired with
+ */
+export async function readRegularFileWithin(path: string, limitBytes: number, stop: AbortSignal): Promise<string> {
+  const info = await Deno.stat(path);
+  if (!info.isFile) throw new NotRegularFileError(`${kindOf(info)}, want a regular file`);
+  if (info.size > limitBytes) throw new NotRegularFileError(`it has ${info.size} bytes, want at most ${limitBytes}`);
+  return await Deno.readTextFile(path, { signal: stop });
+}
+
 /** @throws {NotRegularFileError} for anything but a regular file, or a link to one; the runtime's errors */
 export function mustBeRegular(path: string): void {
   const info = Deno.statSync(path);

@@ -57,7 +57,9 @@ function nameOf({ path }: Pick<Setting, "path">): string {
 }
 
 function table(settings: readonly Setting[]): string[] {
-  return ["| setting | type | default | meaning |", "| --- | --- | --- | --- |", ...settings.map(row)];
+  // Several kinds of `discover` have the same setting.
+  const rows = new Set(settings.map(row));
+  return ["| setting | type | default | meaning |", "| --- | --- | --- | --- |", ...rows];
 }
 
 function row(setting: Setting): string {

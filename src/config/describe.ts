@@ -6,6 +6,7 @@ import { formatStatuses, formatStrategy } from "./fields.ts";
 import type { BackendSpec, Config, HealthConfig } from "./schema.ts";
 import type { PoolSettings } from "./pool_settings.ts";
 import { describeRoutes } from "./routes/describe.ts";
+import { describeDiscover } from "./schema/discover.ts";
 import { formatDuration, formatSize } from "./units.ts";
 
 /** What a configuration means, for people: a few short lines, without secrets. */
@@ -14,7 +15,7 @@ export function describeConfig(config: Config): string[] {
   const lines: readonly Line[] = [
     ["proxy", listenUrl(proxy.tls === null ? "http" : "https", proxy.host, proxy.port)],
     ["admin", `${listenUrl("http", admin.host, admin.port)}, ${admin.token === null ? "no token" : "with a token"}`],
-    ...listed("backends", config.backends.map(describeBackend)),
+    ...describeBackends(config),
     ["strategy", describeStrategy(config)],
     ["engine", `${config.engine}, ${proxy.workers === "auto" ? "a worker per core" : count(proxy.workers, "worker")}`],
     ["health", describeHealth(config.health)],
@@ -55,10 +56,16 @@ function listed(name: string, lines: readonly string[]): Line[] {
   return [[name, lines.length === 0 ? "none" : String(lines.length)], ...lines.map((line): Line => ["", line])];
 }
 
+function describeBackends({ backends, discover }: PoolSettings): Line[] {
+  if (discover === null) return listed("backends", backends.map(describeBackend));
+  const kept = `an empty list counts after ${formatDuration(discover.keepForMs)}`;
+  return [["backends", `from ${describeDiscover(discover)}, ${kept}, drained ${formatDuration(discover.drainMs)}`]];
+}
+
 function describePool(name: string, pool: PoolSettings): Line[] {
   return [
     ["pool", name],
-    ...listed("backends", pool.backends.map(describeBackend)),
+    ...describeBackends(pool),
     ["strategy", describeStrategy(pool)],
     ["health", describeHealth(pool.health)],
   ];

@@ -59,7 +59,7 @@ function toDiagnostics(issue: Issue, raw: unknown, above: Path): Diagnostic[] {
     case "unrecognized_keys":
       return issue.keys.map((key) => ({ path: [...path, key], text: unknownSetting(key, issue.message) }));
     case "invalid_union": {
-      const form = intendedForm(issue.errors);
+      const form = intendedForm(issue.errors, valueAt(raw, path));
       if (form !== undefined) return form.flatMap((inner) => toDiagnostics(inner, raw, path));
       return [{ path, text: `got ${got()}, want ${issue.message}${nearestWord(valueAt(raw, path), issue.message)}` }];
     }
@@ -79,17 +79,31 @@ function toDiagnostics(issue: Issue, raw: unknown, above: Path): Diagnostic[] {
 
 /** Says which of the words in `want` is probably meant. Examples have capitals or digits. */
 function nearestWord(value: unknown, want: string): string {
-  if (typeof value !== "string") return "";
-  const meant = nearest(value, Array.from(want.matchAll(/"([a-z][a-zA-Z:-]*)"/g), ([, word = ""]) => word));
+  const words = Array.from(want.matchAll(/"([a-z][a-zA-Z:-]*)"/g), ([, word = ""]) => word);
+  const given = typeof value === "string" ? [value] : isPlainObject(value) ? Object.keys(value) : [];
+  const meant = given.filter((word) => !words.includes(word)).map((word) => nearest(word, words))
+    .find((word) => word !== undefined);
   return meant === undefined ? "" : `; did you mean ${JSON.stringify(meant)}?`;
 }
 
-/** Of the forms that a setting takes, the one that has the type of the value, if it is exactly one. */
-function intendedForm(forms: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
+function isPlainObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Of the forms that a setting takes, the one that has the type of the value, if it is exactly one. Of several kinds of
+ * object, it is the one whose keys are all there.
+ */
+function intendedForm(forms: readonly (readonly Issue[])[], value: unknown): readonly Issue[] | undefined {
   const ofRightType = forms.filter((issues) =>
     !issues.some(({ code, path }) => path.length === 0 && (code === "invalid_type" || code === "invalid_value"))
   );
-  return ofRightType.length === 1 ? ofRightType[0] : undefined;
+  const complete = ofRightType.length < 2
+    ? ofRightType
+    : ofRightType.filter((issues) =>
+      !issues.some(({ path }) => path.length === 1 && valueAt(value, path.map(String)) === undefined)
+    );
+  return complete.length === 1 ? complete[0] : undefined;
 }
 
 /** What a value should have been, where the schema gives no text of its own. */

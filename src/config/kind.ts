@@ -38,7 +38,7 @@ function alternatives(kind: z.core.$ZodType): string[] {
   if (kind instanceof z.ZodPrefault || kind instanceof z.ZodOptional) return alternatives(kind.unwrap());
   if (kind instanceof z.ZodNullable) return [...alternatives(kind.unwrap()), "`null`"];
   if (kind instanceof z.ZodPipe) return alternatives(kind.in);
-  if (kind instanceof z.ZodUnion) return kind.options.flatMap((option) => alternatives(option));
+  if (kind instanceof z.ZodUnion) return [...new Set(kind.options.flatMap((option) => alternatives(option)))];
   if (kind instanceof z.ZodLiteral) return [...kind.values].map(code);
   if (kind instanceof z.ZodEnum) return kind.options.map(code);
   if (kind instanceof z.ZodBoolean) return ["`true`", "`false`"];

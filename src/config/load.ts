@@ -125,6 +125,8 @@ function reasonOf(error: unknown): string {
 function override(raw: unknown, { flags, env }: LoadOptions): Origin[] {
   const candidates: readonly (readonly [string, Path, unknown])[] = [
     ["--backend", ["backends"], flags.backends?.length === 0 ? undefined : flags.backends],
+    // Beside it, `discover` would be an error.
+    ["--backend", ["discover"], flags.backends?.length === 0 || flags.backends === undefined ? undefined : null],
     ["--host", ["proxy", "host"], flags.host],
     ["--port", ["proxy", "port"], flags.port],
     ["--workers", ["proxy", "workers"], flags.workers],

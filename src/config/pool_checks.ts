@@ -34,7 +34,7 @@ export function brokenPoolRules(config: Config, context: PoolCheckContext): Diag
 
 /** The rules within one pool. Paths begin there. */
 function ownRules(pool: PoolSettings): Diagnostic[] {
-  return [...bodyOfHead(pool), ...insecureNone(pool)];
+  return [...bodyOfHead(pool), ...insecureNone(pool), ...twoOrigins(pool)];
 }
 
 /** The backends that are in the list already. */
@@ -64,6 +64,12 @@ function bodyOfHead({ health }: PoolSettings): Diagnostic[] {
     path: ["health", "body"],
     text: "can't be checked with health.method HEAD: a response to HEAD has no body",
   }];
+}
+
+/** It would be unclear who decides which backends there are. */
+function twoOrigins({ backends, discover }: PoolSettings): Diagnostic[] {
+  if (discover === null || backends.length === 0) return [];
+  return [{ path: ["discover"], text: `want either "backends" or "discover", not both` }];
 }
 
 /** Browsers drop such a cookie. */
@@ -119,7 +125,12 @@ function isBelow(path: string, outer: string): boolean {
 }
 
 /** What is allowed in a pool but probably not intended. `share`: the requests that may come to it. */
-export function poolDoubts(name: string, { backends }: PoolSettings, share: "all" | "some" | "none"): string[] {
+export function poolDoubts(
+  name: string,
+  { backends, discover }: PoolSettings,
+  share: "all" | "some" | "none",
+): string[] {
+  if (discover !== null) return [];
   const path = formatPath([...poolPath(name), "backends"]);
   if (backends.length === 0) {
     if (share === "none") return [];

@@ -7,7 +7,10 @@ import type { Path } from "./setting_path.ts";
 export const DEFAULT_POOL_NAME = "default";
 
 /** The settings that are a pool's own. The whole configuration has those of the pool `default`. */
-export type PoolSettings = Pick<Config, "backends" | "strategy" | "sticky" | "health" | "passive" | "queue">;
+export type PoolSettings = Pick<
+  Config,
+  "backends" | "discover" | "strategy" | "sticky" | "health" | "passive" | "queue"
+>;
 
 /** All pools: `default`, then the others in the order of the file. */
 export function poolsOf(config: Config): ReadonlyMap<string, PoolSettings> {

@@ -5,6 +5,7 @@ import { admin } from "./schema/admin.ts";
 import { backends } from "./schema/backend.ts";
 import { sticky, strategy } from "./schema/balancing.ts";
 import { guards } from "./schema/guards.ts";
+import { discover } from "./schema/discover.ts";
 import { headers } from "./schema/headers.ts";
 import { health, passive } from "./schema/health.ts";
 import { log } from "./schema/log.ts";
@@ -16,6 +17,7 @@ import { timeouts } from "./schema/timeouts.ts";
 import { ENGINES, section, setting } from "./setting.ts";
 
 export { normaliseBackendUrl } from "./backend_url.ts";
+export type { Discover } from "./schema/discover.ts";
 export type { StrategyConfig } from "./fields.ts";
 export { backendFields, backendList, type BackendSpec, backendSpecSchema } from "./schema/backend.ts";
 
@@ -26,6 +28,7 @@ const file = z.strictObject({
   proxy: section(proxy, "The server that forwards requests."),
   admin: section(admin, "The server that shows and changes the pool."),
   backends,
+  discover,
   strategy,
   sticky,
   engine: setting(z.enum(ENGINES), "fetch", "How bytes move between clients and backends.", { restart: true }),

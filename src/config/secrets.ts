@@ -1,13 +1,10 @@
 /** Hides secret settings, which the schema names, in error lines and in `GET /config`. */
 import { configSchema } from "./schema.ts";
+import { HIDDEN, SECRET_NAME, withoutSecretParameters } from "./secret_parameters.ts";
 import { covers, settingsOf } from "./setting.ts";
 import type { Path } from "./setting_path.ts";
 
-/** Stands in place of a secret. */
-export const HIDDEN = "***";
-
 const SETTINGS = settingsOf(configSchema).filter(({ secret }) => secret !== undefined);
-const SECRET_NAME = /auth|cookie|token|secret|passw|credential|signature|session|key/i;
 
 /** Whether error lines hide the value at a path. */
 export function isSecret(path: Path): boolean {
@@ -38,13 +35,4 @@ export function withoutSecrets(value: unknown, path: Path = []): unknown {
 
 function secretSettingAt(path: Path) {
   return SETTINGS.find((setting) => covers(setting, path));
-}
-
-function withoutSecretParameters(target: string): string {
-  const start = target.indexOf("?") + 1;
-  if (start === 0) return target;
-  const query = target.slice(start).replace(/([^&=]+)=[^&]*/g, (parameter, name) => {
-    return SECRET_NAME.test(name) ? `${name}=${HIDDEN}` : parameter;
-  });
-  return target.slice(0, start) + query;
 }

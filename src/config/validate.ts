@@ -104,8 +104,15 @@ function takeOut(working: unknown, diagnostics: readonly Diagnostic[]): void {
     if (isBackend && (path.length === list + 1 || path[list + 1] === "url")) {
       // A placeholder keeps the positions of the backends after it.
       setAt(working, path.slice(0, list + 1), `http://bad-backend-${path[list]}.invalid`);
-    } else remove(working, path[0] === "routes" ? path.slice(0, 2) : path, isBackend ? list + 1 : 0);
+    } else remove(working, wholeOf(path), isBackend ? list + 1 : 0);
   }
+}
+
+/** What is taken out together. Without one of its keys, a route or `discover` would be wrong for another reason. */
+function wholeOf(path: Path): Path {
+  if (path[0] === "routes") return path.slice(0, 2);
+  const owner = path[0] === "pools" ? 2 : 0;
+  return path[owner] === "discover" ? path.slice(0, owner + 1) : path;
 }
 
 /** How long the path to the list of backends is, if the path leads into one. */

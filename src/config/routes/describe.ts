@@ -2,7 +2,8 @@
 import type { RouteEntry } from "../schema/routes.ts";
 import type { When } from "../schema/when.ts";
 import { describeGuards } from "../guards.ts";
-import { HIDDEN, isSecret } from "../secrets.ts";
+import { HIDDEN } from "../secret_parameters.ts";
+import { isSecret } from "../secrets.ts";
 import type { Path } from "../setting_path.ts";
 import { inMatchOrder, leadsTo } from "./match_order.ts";
 

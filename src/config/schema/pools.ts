@@ -4,6 +4,7 @@ import { cookieName, text } from "../fields.ts";
 import { bareSetting, inUnits, orDefaults, override, overrides, setting } from "../setting.ts";
 import { backendList } from "./backend.ts";
 import { type Sticky, stickyKeys, strategy, toSticky } from "./balancing.ts";
+import { discover } from "./discover.ts";
 import { health, passive } from "./health.ts";
 import { queue } from "./retries.ts";
 
@@ -24,6 +25,7 @@ const pool = z.strictObject({
     "The pool's servers. Each is a URL, or an object with the keys of a backend.",
     { more: "The same URL in two pools is two backends, each with its own health, counts and id." },
   ),
+  discover,
   strategy: override(strategy),
   sticky: inUnits(stickyOverrides).nullable().optional().meta({
     description:
@@ -53,6 +55,7 @@ type WrittenPool = z.output<typeof pool>;
 /** All settings of a pool, inherited ones among them. */
 export interface ResolvedPool {
   readonly backends: z.output<typeof backendList>;
+  readonly discover: z.output<typeof discover>;
   readonly strategy: z.output<typeof strategy>;
   readonly sticky: Sticky | null;
   readonly health: z.output<typeof health>;
@@ -61,9 +64,14 @@ export interface ResolvedPool {
 }
 
 /** Puts what the top level says where a pool says nothing. */
-export function withInherited(name: string, own: WrittenPool, top: Omit<ResolvedPool, "backends">): ResolvedPool {
+export function withInherited(
+  name: string,
+  own: WrittenPool,
+  top: Omit<ResolvedPool, "backends" | "discover">,
+): ResolvedPool {
   return {
     backends: own.backends,
+    discover: own.discover,
     strategy: own.strategy ?? top.strategy,
     sticky: own.sticky === undefined ? inheritedSessions(name, top.sticky) : ownSessions(name, own.sticky),
     health: over(top.health, own.health),

@@ -4,6 +4,7 @@
  */
 
 import * as z from "zod";
+import { DISCOVER_KINDS } from "../config/schema/discover.ts";
 import { ENGINES } from "../config/setting.ts";
 import { BACKEND_STATES } from "../memory/setting_cells.ts";
 
@@ -45,9 +46,9 @@ export const backendAnswer = z.object({
 export const poolAnswer = z.object({
   strategy: z.string(),
   backends: z.array(backendAnswer),
-  /** Where its backends come from. `static`: from the configuration file and the admin API. */
+  /** Where its backends come from. Without `discover` it is `static`: from the configuration file and the admin API. */
   source: z.object({
-    kind: z.literal("static"),
+    kind: z.enum(["static", ...DISCOVER_KINDS]),
     ok: z.boolean(),
     lastSuccess: time.nullable(),
     staleSince: time.nullable(),

@@ -83,6 +83,11 @@ export class EventFeed {
     this.#publish("fail-open", { pool, active, at: new Date().toISOString() });
   }
 
+  /** Sends that the source of a pool's backends has begun to fail, or is back. */
+  sourceChanged(pool: string, fields: Readonly<Record<string, unknown>>, ok: boolean): void {
+    this.#publish(ok ? "discovery-recovered" : "discovery-failed", { pool, ...fields, at: new Date().toISOString() });
+  }
+
   /** Sends that a split has other weights. */
   splitMoved(split: Readonly<Record<string, unknown>>): void {
     this.#publish("route-changed", { ...split, at: new Date().toISOString() });

@@ -7,18 +7,18 @@ import type { Memory } from "../memory/memory.ts";
 import type { Config } from "../config/schema.ts";
 import { GUARD_NAMES, type GuardName } from "../errors.ts";
 import { NO_ROUTE, OTHER_ROUTES, type RouteCounts, type RouteFigures } from "../memory/route_counts.ts";
-import type { ServerPool } from "../pool/server_pool.ts";
 import type { SlotUse } from "../memory/slots.ts";
 import { BACKEND_STATES } from "../memory/setting_cells.ts";
-import { BUCKET_BOUNDS_MS, type Histogram } from "../memory/stripes.ts";
 import { routeLabels } from "../routing/routes.ts";
+import type { AdminPool } from "./admin_pool.ts";
+import { counter, type Family, gauge, histogram, type Sample, single } from "./metric_family.ts";
 import type { ConfigSource } from "./routes/config.ts";
 import type { Facts } from "./routes/status.ts";
 
 /** Where the values come from. */
 export interface MetricsSource extends ConfigSource {
   /** The pools of the configuration in force. */
-  readonly pools: { all(): readonly { readonly pool: ServerPool }[] };
+  readonly pools: { all(): readonly Pick<AdminPool, "pool" | "source">[] };
   /** Has the counts of the process. */
   readonly memory: Memory;
   readonly version: string;
@@ -26,24 +26,6 @@ export interface MetricsSource extends ConfigSource {
   readonly facts: () => Facts;
   /** How many isolates have ended and were replaced. */
   readonly workerRestarts: () => number;
-}
-
-/** One line of the output. */
-export interface Sample {
-  readonly labels: Readonly<Record<string, string | number>>;
-  readonly value: number;
-  /** The name with a suffix, if it differs from that of the family. */
-  readonly metricName?: string;
-}
-
-/** A metric with all its label values, in the form that `prom-client` takes from other processes. */
-export interface Family {
-  readonly name: string;
-  readonly help: string;
-  readonly type: "counter" | "gauge" | "histogram";
-  /** Each sample occurs once. */
-  readonly aggregator: "first";
-  readonly values: readonly Sample[];
 }
 
 /** The label `route` of all routes without counts of their own. A key has a slash. */
@@ -66,6 +48,7 @@ export function metricFamilies(source: MetricsSource): Family[] {
     ...routeFamilies(source),
     refusals(source),
     ...backendFamilies(source),
+    ...discoveryFamilies(source),
     ...processFamilies(source),
   ];
 }
@@ -293,6 +276,17 @@ function named(name: string): string {
   return `roundhouse_backend_${name}`;
 }
 
+/** Sources of backends, if there are any. */
+function discoveryFamilies({ pools }: MetricsSource): Family[] {
+  const values = pools.all().flatMap(({ pool: { name }, source }) =>
+    source === undefined ? [] : [{ labels: { pool: name }, value: source.ok ? 1 : 0 }]
+  );
+  if (values.length === 0) return [];
+  return [
+    gauge("roundhouse_discovery_up", "1: the last answer of the source of a pool's backends could be used.", values),
+  ];
+}
+
 /** The process, with the names that the client libraries of Prometheus use. */
 function processFamilies({ version, facts, startedAt, workerRestarts }: MetricsSource): Family[] {
   const { engine, strategy, workers } = facts();
@@ -309,37 +303,4 @@ function processFamilies({ version, facts, startedAt, workerRestarts }: MetricsS
     single("gauge", "process_heap_bytes", "JavaScript heap in use by the main isolate.", heapUsed),
     single("gauge", "process_start_time_seconds", "Start, since the Unix epoch.", startedAt.getTime() / 1000),
   ];
-}
-
-function counter(name: string, help: string, values: readonly Sample[]): Family {
-  return { name, help, type: "counter", aggregator: "first", values };
-}
-
-function gauge(name: string, help: string, values: readonly Sample[]): Family {
-  return { name, help, type: "gauge", aggregator: "first", values };
-}
-
-function single(type: "counter" | "gauge", name: string, help: string, value: number): Family {
-  return { name, help, type, aggregator: "first", values: [{ labels: {}, value }] };
-}
-
-function histogram(
-  name: string,
-  help: string,
-  histograms: readonly (readonly [labels: Sample["labels"], histogram: Histogram])[],
-): Family {
-  const values = histograms.flatMap(([labels, { buckets, sumMs }]) => {
-    let total = 0;
-    const cumulative = buckets.map((count, index): Sample => {
-      const bound = BUCKET_BOUNDS_MS[index];
-      const le = bound === undefined ? "+Inf" : bound / 1000;
-      return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: total += count };
-    });
-    return [
-      ...cumulative,
-      { metricName: `${name}_sum`, labels, value: sumMs / 1000 },
-      { metricName: `${name}_count`, labels, value: total },
-    ];
-  });
-  return { name, help, type: "histogram", aggregator: "first", values };
 }

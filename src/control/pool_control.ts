@@ -4,6 +4,7 @@ import { explain, type Explanation, type SupposedRequest } from "../balancing/ex
 import { stickiness } from "../balancing/sticky.ts";
 import type { BackendChange } from "../config/backend_change.ts";
 import { type PoolSettings, startsUp } from "../config/pool_settings.ts";
+import type { BackendSpec } from "../config/schema.ts";
 import type { CheckClients } from "../health/check_clients.ts";
 import type { CheckGate } from "../health/check_gate.ts";
 import { FailOpen } from "../health/fail_open.ts";
@@ -11,6 +12,7 @@ import { HealthMonitor } from "../health/monitor.ts";
 import { PassiveHealth } from "../health/passive.ts";
 import { passiveLimits } from "../health/passive_rule.ts";
 import { tryOut } from "../health/trial.ts";
+import { describeDiscover } from "../config/schema/discover.ts";
 import type { Log } from "../log.ts";
 import type { PoolMemory } from "../memory/memory.ts";
 import { SessionTable } from "../memory/session_table.ts";
@@ -19,6 +21,9 @@ import type { Backend } from "../pool/backend.ts";
 import type { ChangeQueue, Difference, Lists, WantedBackends } from "../pool/change_queue.ts";
 import { Membership } from "../pool/membership.ts";
 import { type PoolEvent, ServerPool } from "../pool/server_pool.ts";
+import { sourceOf } from "../sources/registry.ts";
+import { Discovery, type SourceStatus } from "./discovery.ts";
+import { type Limits, mustBeServable } from "./servable.ts";
 
 /** What a `PoolControl` needs. */
 export interface PoolControlOptions {
@@ -35,6 +40,8 @@ export interface PoolControlOptions {
   readonly clients: CheckClients;
   /** Writes a change to the configuration file, if changes are to be kept. Rejects when it can't. */
   readonly persist: (change: BackendChange) => Promise<void>;
+  /** What decides which of the backends that are discovered can be used. */
+  readonly limits: () => Limits;
   readonly listener: PoolListener;
 }
 
@@ -43,6 +50,8 @@ export interface PoolListener {
   poolChanged(event: PoolEvent): void;
   /** Backends begin to serve although all are down (`health.failOpen`), or this has ended. */
   failingOpen(active: boolean): void;
+  /** The source of the pool's backends has begun to fail, or is back. */
+  sourceChanged(status: SourceStatus): void;
 }
 
 /** Why the configuration is put in force. */
@@ -70,6 +79,11 @@ export class PoolControl {
   #sessions: SessionTable | undefined;
   /** `undefined` until the pool has its first backends. */
   #monitor: HealthMonitor | undefined;
+  /** Finds the backends, if the configuration does not list them. */
+  #discovery: Discovery | undefined;
+  /** Earlier ones that end. */
+  readonly #ending = new Set<Promise<void>>();
+  #opened = false;
 
   constructor(options: PoolControlOptions) {
     const { name, memory, config, clock, changes, gate, clients, persist, listener } = options;
@@ -111,17 +125,34 @@ export class PoolControl {
     return this.#sessions;
   }
 
+  /** The state of its source; `undefined`: the backends come from the file and the admin API. */
+  get source(): SourceStatus | undefined {
+    return this.#discovery?.status;
+  }
+
+  /** Whether it is there since the start, and has had no answer of its source yet. */
+  get awaitsSource(): boolean {
+    return this.#discovery?.isAwaited === true;
+  }
+
+  /** Settles when the first answer of the source is in force. */
+  async discovered(): Promise<void> {
+    await this.#discovery?.answered;
+  }
+
   /** Adds the first backends and begins to check them. There must be room. */
-  begin(lists: Lists, { config: { health }, backends }: PreparedPool): Difference {
+  begin(lists: Lists, { config: { health, discover }, backends }: PreparedPool): Difference {
     const { log, clock, gate, clients } = this.#options;
     const difference = lists.replace(backends);
     // Made after the first backends, so that these have no slow start: all of them are equally new.
     this.#monitor = new HealthMonitor({ pool: this.pool, config: health, log, clock, gate, clients });
+    this.#discover(discover);
     return difference;
   }
 
   /** Requests can arrive from now on. The time for which they wait for the first backend begins. */
   opened(): void {
+    this.#opened = true;
     for (const backend of this.pool.backends) if (!backend.alive) backend.noteDownSince(Date.now());
     this.pool.shared.cells.bumpEpoch();
   }
@@ -129,7 +160,9 @@ export class PoolControl {
   /** Makes all that the start or a reload needs. Changes nothing yet. */
   prepare(config: PoolSettings, { reason, newAuthorities }: Occasion): PreparedPool {
     const { pool } = this;
-    const backends = { pool, specs: config.backends, up: startsUp(config), reason, newAuthorities };
+    // Backends that are there serve until a source has said which there are.
+    const specs = config.discover === null ? config.backends : pool.backends.map(({ spec }) => spec);
+    const backends = { pool, specs, up: startsUp(config), reason, newAuthorities };
     return { config, sessions: sessionsFor(config, this), backends };
   }
 
@@ -148,6 +181,7 @@ export class PoolControl {
   /** The second half of a reload, after all isolates that forward were told the settings. There must be room. */
   replace(lists: Lists, { config, backends }: PreparedPool): Difference {
     const difference = lists.replace(backends);
+    this.#discover(config.discover);
     this.membership.takeBack(config.backends, backends.reason);
     this.#monitor?.configure(config.health);
     return difference;
@@ -170,12 +204,50 @@ export class PoolControl {
     lists.replace({ pool: this.pool, specs: [], up: true, reason });
   }
 
-  /** Ends checks and timers of ejections. The state of each backend stays as it is. */
+  /** Ends the source. The backends stay. */
+  endDiscovery(): void {
+    const ending = this.#discovery?.stop();
+    if (ending === undefined) return;
+    this.#discovery = undefined;
+    this.#ending.add(ending);
+    ending.finally(() => this.#ending.delete(ending));
+  }
+
+  /** Ends the source, checks and timers of ejections. The state of each backend stays as it is. */
   async stop(): Promise<void> {
-    await this.membership.endDeployment("roundhouse is stopping");
+    this.endDiscovery();
+    await Promise.all([...this.#ending, this.membership.stop()]);
     await this.#monitor?.stop();
     this.passive.stop();
     this.#failOpen.stop();
+  }
+
+  /** Uses the source that the configuration names. One that runs already goes on, and so does its list. */
+  #discover(discover: PoolSettings["discover"]): void {
+    this.membership.setSource(discover === null ? undefined : describeDiscover(discover));
+    if (discover !== null && this.#discovery?.fits(discover)) return this.#discovery.configure(discover);
+    this.endDiscovery();
+    if (discover === null) return;
+    const { clock, log, limits, listener } = this.#options;
+    this.#discovery = new Discovery({
+      discover,
+      source: sourceOf(discover, { clock, random: Math.random, log }),
+      clock,
+      mustServe: (backends) => mustBeServable(backends, limits()),
+      follow: (backends, drainMs) => this.#follow(backends, drainMs),
+      isAwaited: !this.#opened,
+      changed: (status) => listener.sourceChanged(status),
+    });
+  }
+
+  #follow(backends: readonly BackendSpec[], drainMs: number): Promise<void> {
+    const { health } = this.#config;
+    return this.membership.follow(backends, {
+      drainMs: () => drainMs,
+      checked: health.type !== "none",
+      startsUp: startsUp(this.#config),
+      reason: "discovery",
+    });
   }
 }
 

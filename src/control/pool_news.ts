@@ -3,6 +3,7 @@
 import type { EventFeed } from "../admin/event_feed.ts";
 import type { Log } from "../log.ts";
 import type { PoolEvent } from "../pool/server_pool.ts";
+import type { SourceStatus } from "./discovery.ts";
 import type { PoolListener } from "./pool_control.ts";
 
 const MESSAGES = {
@@ -40,5 +41,12 @@ export class PoolNews implements PoolListener {
     if (active) this.#log.warn("fail open", { pool, reason: "all backends are down, so all of them serve" });
     else this.#log.info("fail open ended", { pool, reason: "a backend is up again, or no backend may serve" });
     this.#events.failingOpen(pool, active);
+  }
+
+  sourceChanged({ kind, ok, error }: SourceStatus): void {
+    const pool = this.#pool;
+    if (ok) this.#log.info("discovery recovered", { pool, source: kind });
+    else this.#log.warn("discovery failed", { pool, source: kind, error, reason: "the last list stays" });
+    this.#events.sourceChanged(pool, { source: kind, error }, ok);
   }
 }

@@ -16,6 +16,7 @@ import { ServerPools } from "../pool/server_pools.ts";
 import type { ServedPools } from "../workers/served_pool.ts";
 import { type Occasion, PoolControl, type PoolListener, type PreparedPool } from "./pool_control.ts";
 import { Retirement } from "./retirement.ts";
+import type { Limits } from "./servable.ts";
 
 /** What `Pools` needs. */
 export interface PoolsOptions {
@@ -27,6 +28,8 @@ export interface PoolsOptions {
   readonly changes: ChangeQueue;
   /** Writes a change of a pool to the configuration file, if changes are to be kept. Rejects when it can't. */
   readonly persist: (change: FileChange) => Promise<void>;
+  /** What decides which of the backends that are discovered can be used. */
+  readonly limits: () => Limits;
   /** Makes the listener of a pool. */
   readonly listenerOf: (pool: string) => PoolListener;
 }
@@ -91,6 +94,11 @@ export class Pools implements ServedPools<PoolControl> {
       const prepared = await this.prepare(lists, config, { reason: "configured", newAuthorities: new Set() });
       this.configure(lists, prepared);
     });
+  }
+
+  /** Settles when the first answers of all sources are in force. */
+  async discovered(): Promise<void> {
+    await Promise.all(this.all().map((pool) => pool.discovered()));
   }
 
   /** Requests can arrive from now on. The time for which they wait for the first backend begins. */
@@ -180,7 +188,7 @@ export class Pools implements ServedPools<PoolControl> {
   }
 
   #make(name: string, config: PoolSettings): PoolControl {
-    const { memory, log, clock, changes, persist, listenerOf } = this.#options;
+    const { memory, log, clock, changes, persist, limits, listenerOf } = this.#options;
     return new PoolControl({
       name,
       memory: name === DEFAULT_POOL_NAME ? memory.pool(DEFAULT_POOL) : memory.takePool(),
@@ -191,6 +199,7 @@ export class Pools implements ServedPools<PoolControl> {
       gate: this.#gate,
       clients: this.#clients,
       persist: (change) => persist({ kind: "backends", pool: name, change }),
+      limits,
       listener: listenerOf(name),
     });
   }

@@ -40,6 +40,7 @@ export class Retirement {
   constructor(options: RetirementOptions) {
     this.#options = options;
     options.pool.membership.end();
+    options.pool.endDiscovery();
     this.done = this.#run();
   }
 

@@ -28,9 +28,13 @@ import { PoolNews } from "./pool_news.ts";
 import { Pools, type PoolsOptions } from "./pools.ts";
 import { type RedirectServer, startRedirect } from "./redirect.ts";
 import { Reloads } from "./reload.ts";
+import type { OwnAddress } from "./servable.ts";
 
 /** How long it may take to tell open connections that they end, and to cut them. */
 const GOODBYE_LIMIT_MS = 1000;
+
+/** How long a start waits for the first answers of the sources of backends. */
+const DISCOVERED_WITHIN_MS = 5000;
 
 export interface RoundhouseOptions {
   readonly config: Config;
@@ -86,6 +90,7 @@ export class Roundhouse {
     const roundhouse = new Roundhouse(options, authorities, certificates);
     try {
       await roundhouse.pools.start();
+      await settlesWithin(roundhouse.pools.discovered(), DISCOVERED_WITHIN_MS);
       await roundhouse.#startServers(options.workerUrl);
     } catch (error) {
       await roundhouse.stop();
@@ -139,8 +144,16 @@ export class Roundhouse {
       clock,
       changes: this.#changes,
       persist: (change) => this.#persist(change),
+      limits: () => ({ engine: config.engine, own: this.#ownAddresses() }),
       listenerOf: (pool) => new PoolNews(pool, log, this.#events),
     };
+  }
+
+  /** Where roundhouse can be reached, as far as is known. */
+  #ownAddresses(): OwnAddress[] {
+    const { proxy, admin } = this.#options.config;
+    const ports = [[proxy, this.#dataPlane?.address], [admin, this.#adminServer?.address]] as const;
+    return ports.map(([{ host, port }, bound]) => ({ host, port: bound?.port ?? port }));
   }
 
   #adminParts(workers: number): Omit<AdminOptions, "config" | "timeouts"> {

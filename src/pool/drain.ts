@@ -39,15 +39,16 @@ export class Drain {
     return this.before.state === "active" ? { state: "draining" } : {};
   }
 
-  /**
-   * Settles when no request is left, the time is over, the drain was called off, or the backend was removed otherwise.
-   */
-  async ended(): Promise<void> {
+  /** Whether no request is left, the time is over, the drain was called off, or the backend was removed otherwise. */
+  get isOver(): boolean {
     const { backend } = this;
-    while (
-      backend.inPool && this.#calledOffBecause === undefined && backend.currentConnections > 0 &&
-      performance.now() < this.#deadline
-    ) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    return !backend.inPool || this.#calledOffBecause !== undefined || backend.currentConnections === 0 ||
+      performance.now() >= this.#deadline;
+  }
+
+  /** Settles when it is over. */
+  async ended(): Promise<void> {
+    while (!this.isOver) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 
   /** Calls the drain off, because the backend is to serve. `why`: what happened to it. */

@@ -6,6 +6,7 @@ import type { Backend, BackendSettings } from "./backend.ts";
 import type { ChangeQueue, Difference, Lists, WantedBackends } from "./change_queue.ts";
 import { type Deployed, Deployment, type DeploymentOptions, type Trial } from "./deployment.ts";
 import { Drain } from "./drain.ts";
+import { Following, type FollowOptions, FollowsSourceError } from "./following.ts";
 import type { BackendPatch, ServerPool } from "./server_pool.ts";
 
 /** What a `Membership` needs. */
@@ -77,6 +78,9 @@ export class Membership {
   readonly #changes: ChangeQueue;
   readonly #trial: Trial;
   readonly #drains = new Set<Drain>();
+  readonly #following: Following;
+  /** Where the list comes from, if it does not come from the file and the admin API. */
+  #source: string | undefined;
   #ended = false;
   /** The one whose list is not in force yet. */
   #deployment: Deployment | undefined;
@@ -87,6 +91,18 @@ export class Membership {
     this.#changes = changes;
     this.#persist = persist;
     this.#trial = trial;
+    this.#following = new Following(pool, changes);
+  }
+
+  /** From now on, the list comes from this source, or from the file and the admin API. Must run in its turn. */
+  setSource(source: string | undefined): void {
+    this.#source = source;
+    if (source !== undefined) this.#deployment?.end("a reload has given the pool a source");
+  }
+
+  /** Makes the list what the source says. @throws {PoolFullError} when there is no room */
+  follow(specs: readonly BackendSpec[], options: FollowOptions): Promise<void> {
+    return this.#run((lists) => this.#following.follow(lists, specs, options));
   }
 
   /** Refuses all later changes, because the pool ends. */
@@ -113,6 +129,7 @@ export class Membership {
    */
   async add(spec: BackendSpec, reason: string): Promise<Backend> {
     const backend = await this.#run(async () => {
+      this.#mustOwnList();
       this.#pool.mustTake(spec.url);
       await this.#save({ kind: "add", spec });
       return this.#pool.add(spec, reason);
@@ -129,6 +146,9 @@ export class Membership {
   change(find: FindBackend, patch: BackendPatch, reason: string): Promise<Changed> {
     return this.#run(async () => {
       const backend = find(this.#pool);
+      if (this.#source !== undefined && patch.state === "active" && this.#following.isLeaving(backend)) {
+        throw new FollowsSourceError(`${this.#source} no longer has ${backend.url}`);
+      }
       const before = backend.settings;
       const { state, ...fields } = patch; // the operator's state is not in the file
       const drains = state === "active" ? this.#drainsOf(backend) : [];
@@ -136,6 +156,7 @@ export class Membership {
       if (drains.some(({ byList }) => byList)) await this.#save({ kind: "add", spec: { ...backend.spec, ...fields } });
       else if (Object.keys(fields).length > 0) await this.#save({ kind: "change", url: backend.url, fields });
       for (const drain of drains) drain.callOff("was set to active again");
+      if (this.#source !== undefined) this.#following.keep(backend.url, fields);
       const differs = this.#pool.update(backend, patch, reason);
       return { backend, before, after: differs ? backend.settings : null };
     });
@@ -182,6 +203,7 @@ export class Membership {
   async deploy(options: DeploymentOptions): Promise<Deployed> {
     const { specs, reason, drainMs, begun, switched } = options;
     const deployment = await this.#run(async (lists) => {
+      this.#mustOwnList();
       await lists.makeRoom([{ pool: this.#pool, specs }]);
       return this.#beginDeployment(options);
     });
@@ -210,11 +232,21 @@ export class Membership {
     await this.#trials.catch(() => {}); // whoever asked for the deployment gets the error
   }
 
-  /** A new list has backends that an earlier deployment is about to remove. They stay, and serve again. */
+  /** Ends all that runs by itself. Backends stay as they are. */
+  async stop(): Promise<void> {
+    await Promise.all([this.endDeployment("roundhouse is stopping"), this.#following.stop()]);
+  }
+
+  /**
+   * A new list has backends that an earlier deployment, or the last list of a source, is about to remove. They stay,
+   * and serve again.
+   */
   takeBack(specs: readonly BackendSpec[], reason: string): void {
     const wanted = new Set(specs.map(({ url }) => url));
     const drains = [...this.#drains].filter(({ byList, backend }) => byList && wanted.has(backend.url));
-    this.#pool.updateAll(drains.map(({ backend }) => [backend, this.#callOff(backend)]), reason);
+    const taken = drains.map(({ backend }) => [backend, this.#callOff(backend)] as const);
+    if (this.#source === undefined) taken.push(...this.#following.handOver(wanted));
+    this.#pool.updateAll(taken, reason);
   }
 
   #beginDeployment(options: DeploymentOptions): Deployment {
@@ -262,8 +294,14 @@ export class Membership {
     });
   }
 
+  #mustOwnList(): void {
+    if (this.#source === undefined) return;
+    throw new FollowsSourceError(`the pool's backends come from ${this.#source}, so they are added and removed there`);
+  }
+
   #beginDrain(find: FindBackend, limitMs: number, reason: string): Promise<Drain> {
     return this.#run(() => {
+      this.#mustOwnList();
       const drain = new Drain(find(this.#pool), { limitMs, byList: false });
       this.#pool.update(drain.backend, drain.patch, reason);
       this.#drains.add(drain);
@@ -276,6 +314,7 @@ export class Membership {
     drain: Drain | undefined,
     { reason, describe }: RemovalOptions<T>,
   ): Promise<Removed<T>> {
+    this.#mustOwnList();
     drain?.mustBeOn();
     if (!backend.inPool) throw new UnknownBackendError("the pool has no such backend");
     await this.#save({ kind: "remove", url: backend.url });

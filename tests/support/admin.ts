@@ -72,6 +72,8 @@ export class TestAdmin implements AsyncDisposable {
       config: { strategy: { kind: "round-robin" } },
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
       sessionOf: () => undefined,
+      source: undefined,
+      awaitsSource: false,
     };
     const status = {
       pool: this.pool,

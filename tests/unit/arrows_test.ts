@@ -165,7 +165,13 @@ Deno.test("nobody but its membership and the queue of changes changes who is in 
   }
   assertEquals(
     writers,
-    new Set(["pool/change_queue.ts", "pool/deployment.ts", "pool/membership.ts", "workers/following_pool.ts"]),
+    new Set([
+      "pool/change_queue.ts",
+      "pool/deployment.ts",
+      "pool/following.ts",
+      "pool/membership.ts",
+      "workers/following_pool.ts",
+    ]),
   );
 });
 

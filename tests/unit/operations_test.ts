@@ -13,8 +13,10 @@ const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 
 const memory = Memory.allocate();
 
+const source = { kind: "file", ok: true, lastSuccess: null, staleSince: null, error: null } as const;
+
 const families = metricFamilies({
-  pools: { all: () => [{ pool: new ServerPool(memory.pool(0)) }] },
+  pools: { all: () => [{ pool: new ServerPool(memory.pool(0)), source }] },
   configInForce: () => configSchema.parse({ routes: { "*/*": "default" } }),
   memory,
   version: "",

@@ -4,12 +4,19 @@ import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { DeploymentEndedError, TrialsFailedError } from "../../pool/deployment.ts";
 import { DrainCalledOffError } from "../../pool/drain.ts";
+import { FollowsSourceError } from "../../pool/following.ts";
 import { NotPersistedError, PoolEndedError, UnknownBackendError } from "../../pool/membership.ts";
 import { DuplicateBackendError, PoolFullError } from "../../pool/server_pool.ts";
 import { AdminError } from "../admin_error.ts";
 
 /** Errors that mean that the present state of the pool does not allow the change. */
-const CONFLICTS = [DuplicateBackendError, PoolFullError, DrainCalledOffError, DeploymentEndedError];
+const CONFLICTS = [
+  DuplicateBackendError,
+  PoolFullError,
+  DrainCalledOffError,
+  DeploymentEndedError,
+  FollowsSourceError,
+];
 
 /** Turns the errors of a change into refusals of the admin API. */
 export async function answered<T>(change: Promise<T>, log: Log): Promise<T> {

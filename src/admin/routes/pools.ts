@@ -2,7 +2,7 @@
 
 import type * as z from "zod";
 import { type DeepReadonly, formatStrategy } from "../../config/fields.ts";
-import { type AdminPool, type AdminPools, poolNamed } from "../admin_pool.ts";
+import { type AdminPool, type AdminPools, poolNamed, type SourceState } from "../admin_pool.ts";
 import { poolAnswer, poolsAnswer } from "../answers.ts";
 import { jsonAnswer } from "../description.ts";
 import type { AdminContext, Route } from "../guard.ts";
@@ -47,10 +47,20 @@ export function poolsView(pools: AdminPools): Readonly<Record<string, PoolView>>
   return Object.fromEntries(pools.all().map((pool) => [pool.name, poolView(pool)]));
 }
 
-function poolView({ pool, config }: AdminPool): PoolView {
+function poolView({ pool, config, source }: AdminPool): PoolView {
   return {
     strategy: formatStrategy(config.strategy),
     backends: pool.backends.map(backendView),
-    source: { kind: "static", ok: true, lastSuccess: null, staleSince: null, error: null },
+    source: sourceView(source),
+  };
+}
+
+function sourceView(source: SourceState | undefined): PoolView["source"] {
+  if (source === undefined) return { kind: "static", ok: true, lastSuccess: null, staleSince: null, error: null };
+  const { lastSuccess, staleSince } = source;
+  return {
+    ...source,
+    lastSuccess: lastSuccess?.toISOString() ?? null,
+    staleSince: staleSince?.toISOString() ?? null,
   };
 }

@@ -104,6 +104,8 @@ export function statusView({ pools, memory, version, startedAt, facts }: StatusS
 function readiness({ pools, configInForce, isStopping, allAccepting }: StatusSource): Response {
   if (isStopping()) throw new AdminError(503, "roundhouse is stopping");
   if (!allAccepting()) throw new AdminError(503, "a listener can't accept clients");
+  const awaited = pools.all().find(({ awaitsSource }) => awaitsSource);
+  if (awaited !== undefined) throw new AdminError(503, `no list of the backends of pool ${awaited.name} yet`);
   const names = poolsInUse(configInForce().routes);
   const isEligible = names.some((name) => eligibleBackends(pools.get(name)?.pool.backends ?? []).length > 0);
   if (names.length > 0 && !isEligible) throw new AdminError(503, "no backend is eligible");

@@ -21,6 +21,7 @@ Deno.test("showConfig() has every setting in the file's words", () => {
     },
     admin: { host: "127.0.0.1", port: 8081, token: null, persist: false },
     backends: [],
+    discover: null,
     strategy: "round-robin",
     sticky: null,
     engine: "fetch",

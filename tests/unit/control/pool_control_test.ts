@@ -33,9 +33,11 @@ class Pools implements AsyncDisposable {
       gate: this.#gate,
       clients: new CheckClients(),
       persist: () => Promise.resolve(),
+      limits: () => ({ engine: "fetch", own: [] }),
       listener: {
         poolChanged: ({ type, backend }) => this.told.push(`${name}: ${type} ${backend.url}`),
         failingOpen: (active) => this.told.push(`${name}: ${active ? "fails open" : "no longer fails open"}`),
+        sourceChanged: ({ ok }) => this.told.push(`${name}: source ${ok ? "recovered" : "failed"}`),
       },
     });
     this.#pools.push(pool);

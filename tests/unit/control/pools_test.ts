@@ -39,9 +39,11 @@ class Bench implements AsyncDisposable {
       clock: systemClock,
       changes: this.changes,
       persist: () => Promise.resolve(),
+      limits: () => ({ engine: "fetch", own: [] }),
       listenerOf: (name) => ({
         poolChanged: ({ type, backend }) => this.told.push(`${name}: ${type} ${backend.url}`),
         failingOpen: () => {},
+        sourceChanged: () => {},
       }),
     });
     this.pools.serverPools.subscribe({ poolChanged: () => {}, poolLeft: ({ name }) => this.told.push(`${name} left`) });

@@ -1,0 +1,57 @@
+/** Refuses backends that a source has found and that no configuration file could contain either. */
+
+import { backendPort, isBlockedByFetch } from "../config/backend_url.ts";
+import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
+import { engineMismatches } from "../config/engine_limits.ts";
+import { type BackendSpec, type Config, configSchema } from "../config/schema.ts";
+import { formatPath } from "../config/setting_path.ts";
+import { PLAIN_TLS } from "../sources/backend_list.ts";
+import { SourceError } from "../sources/source.ts";
+import { readAuthorities } from "../tls/authorities.ts";
+import { isOwnHost } from "./own_host.ts";
+
+/** An address that roundhouse listens on. */
+export interface OwnAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What decides which backends a pool can have. */
+export interface Limits {
+  readonly engine: Config["engine"];
+  readonly own: readonly OwnAddress[];
+}
+
+/**
+ * @throws {SourceError} for a backend that occurs twice, that is roundhouse itself, or that the engine can't reach
+ * @throws {ConfigError} when a file of authorities can't be read
+ */
+export function mustBeServable(backends: readonly BackendSpec[], { engine, own }: Limits): void {
+  const urls = new Set<string>();
+  for (const backend of backends) {
+    const { url, tls } = backend;
+    if (urls.has(url)) throw new SourceError(`${url}: is there twice`);
+    urls.add(url);
+    const port = backendPort(url);
+    if (own.some((address) => address.port === port && isOwnHost(hostOf(url), address.host))) {
+      throw new SourceError(`${url}: is an address of this roundhouse, so requests would come back to it`);
+    }
+    if (engine === "fetch" && isBlockedByFetch(port)) {
+      throw new SourceError(`${url}: port ${port} is blocked by engine "fetch"`);
+    }
+    if (tls !== PLAIN_TLS) mustSupport(backend, engine);
+  }
+  const trusting = backends.filter(({ tls }) => tls.ca !== null);
+  if (trusting.length > 0) readAuthorities(new Map([[DEFAULT_POOL_NAME, { backends: trusting }]]));
+}
+
+/** Refuses settings of one backend that only another engine has. */
+function mustSupport(backend: BackendSpec, engine: Config["engine"]): void {
+  const config: Config = { ...configSchema.parse({ engine }), backends: [backend] };
+  const [first] = engineMismatches(config).filter(({ path }) => path[0] === "backends");
+  if (first !== undefined) throw new SourceError(`${backend.url}: ${formatPath(first.path.slice(2))}: ${first.text}`);
+}
+
+function hostOf(url: string): string {
+  return new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
+}

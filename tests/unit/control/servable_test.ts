@@ -1,0 +1,47 @@
+// Sources can name anything. What would loop, or what the engine can't reach, is refused with the whole list.
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { isOwnHost } from "../../../src/control/own_host.ts";
+import { type Limits, mustBeServable } from "../../../src/control/servable.ts";
+import { backendSpec } from "../../support/pool.ts";
+
+const OWN = [{ host: "0.0.0.0", port: 8080 }, { host: "127.0.0.1", port: 8081 }];
+
+function errorOf(url: string, limits: Partial<Limits> = {}, spec = {}): string {
+  const backends = [backendSpec("http://10.0.0.1"), backendSpec(url, spec)];
+  return assertThrows(() => mustBeServable(backends, { engine: "fetch", own: OWN, ...limits }), Error).message;
+}
+
+Deno.test("mustBeServable() refuses roundhouse's own addresses, repetitions and what the engine can't reach", () => {
+  const itself = "is an address of this roundhouse, so requests would come back to it";
+  for (const host of ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "127.9.9.9", "[::ffff:127.0.0.1]"]) {
+    assertEquals(errorOf(`http://${host}:8080`), `http://${host}:8080: ${itself}`);
+  }
+  assertEquals(errorOf("http://localhost:8081/base"), `http://localhost:8081/base: ${itself}`);
+  assertEquals(errorOf("http://10.0.0.1"), "http://10.0.0.1: is there twice");
+  assertEquals(errorOf("http://a:6000"), `http://a:6000: port 6000 is blocked by engine "fetch"`);
+  const insecure = { tls: { ca: null, insecure: true, serverName: null } };
+  assertEquals(
+    errorOf("https://a", {}, insecure),
+    `https://a: tls.insecure: not supported by engine "fetch", use engine "wire"`,
+  );
+  const missing = errorOf("https://a", { engine: "wire" }, {
+    tls: { ca: "/nowhere/ca.pem", insecure: false, serverName: null },
+  });
+  assertEquals(missing.includes("/nowhere/ca.pem"), true, missing);
+});
+
+Deno.test("mustBeServable() takes everything else", () => {
+  mustBeServable([], { engine: "fetch", own: OWN });
+  const others = ["http://127.0.0.1:8082", "http://127.0.0.2:8081", "http://192.0.2.1:8080", "http://example.com:8080"];
+  mustBeServable(others.map((url) => backendSpec(url)), { engine: "fetch", own: OWN });
+  const insecure = backendSpec("https://a:6000", { tls: { ca: null, insecure: true, serverName: null } });
+  mustBeServable([insecure], { engine: "wire", own: OWN });
+});
+
+Deno.test("isOwnHost() knows the addresses of this machine where a server listens on all of them", () => {
+  const addresses = Deno.networkInterfaces().map(({ address }) => address).filter((address) => !address.includes("%"));
+  assertEquals(addresses.filter((address) => !isOwnHost(address, "0.0.0.0")), []);
+  assertEquals([isOwnHost("a.example", "a.example"), isOwnHost("a.example", "0.0.0.0")], [true, false]);
+  assertEquals(isOwnHost("192.0.2.1", "10.0.0.1"), false);
+});

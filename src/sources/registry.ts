@@ -3,6 +3,8 @@
 import type { Discover } from "../config/schema/discover.ts";
 import type { Log } from "../log.ts";
 import type { Clock } from "../net/clock.ts";
+import { DockerSource } from "./docker/docker.ts";
+import { EtcdSource } from "./etcd/etcd.ts";
 import { FileSource } from "./file.ts";
 import { HttpSource } from "./http.ts";
 import type { BackendSource } from "./source.ts";
@@ -22,5 +24,9 @@ export function sourceOf(discover: Discover, context: SourceContext): BackendSou
       return new FileSource(discover, context);
     case "http":
       return new HttpSource(discover, context);
+    case "docker":
+      return new DockerSource(discover, context);
+    case "etcd":
+      return new EtcdSource(discover, context);
   }
 }

@@ -35,14 +35,16 @@ export class Told implements SourceReport, AsyncDisposable {
   }
 
   /** Waits until the last word is a failure with this text, and returns it. */
-  async fails(text = ""): Promise<string> {
-    await this.#waitFor((last) => typeof last === "string" && last.includes(text), `a failure with "${text}"`);
+  async fails(text: string | RegExp = ""): Promise<string> {
+    const isMeant = (said: string) => typeof text === "string" ? said.includes(text) : text.test(said);
+    const failed = (last: unknown) => typeof last === "string" && isMeant(last.replace(/^failed: /, ""));
+    await this.#waitFor(failed, `a failure with ${text}`);
     return this.failures.at(-1) ?? "";
   }
 
   async #waitFor(condition: (last: string[] | string | undefined) => boolean, what: string): Promise<void> {
     try {
-      await waitFor(() => condition(this.all.at(-1)), { what, timeoutMs: 20_000 });
+      await waitFor(() => condition(this.all.at(-1)), { what, timeoutMs: 60_000 });
     } catch (error) {
       throw new Error(`${messageOf(error)}; the last word was ${JSON.stringify(this.all.at(-1))}`);
     }

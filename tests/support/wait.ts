@@ -1,6 +1,6 @@
 /** Waits for a condition with a deadline, or on a clock that the test moves. */
 
-import type { Clock } from "../../src/net/clock.ts";
+import { type Clock, systemClock } from "../../src/net/clock.ts";
 
 /** How a `waitFor` ends when the condition never holds. */
 export interface WaitOptions {
@@ -26,6 +26,12 @@ export async function waitFor(
 export function settle(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
+
+/** The real time, but with far longer limits, so that they do not pass on a busy machine. Pauses are as they are. */
+export const patientClock: Clock = {
+  now: () => Date.now(),
+  after: (ms, callback) => systemClock.after(ms < 5000 ? ms : Math.min(ms * 20, 1e9), callback),
+};
 
 interface Alarm {
   readonly at: number;

@@ -1,6 +1,7 @@
 // The files of deploy/: what whoever copies them relies on.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { validateConfig } from "../../src/config/validate.ts";
 
 const read = (path: string) => Deno.readTextFileSync(new URL(`../../${path}`, import.meta.url));
 
@@ -48,4 +49,27 @@ Deno.test("the Dockerfile builds from pinned images and from what it may see", (
   const copied = Array.from(text.matchAll(/^COPY (?!--)(.+) \S+$/gm), ([, names = ""]) => names.split(" ")).flat();
   const seen = read("deploy/Dockerfile.dockerignore").trim().split("\n");
   assertEquals(seen.sort(), ["*", ...copied.map((name) => `!${name}`)].sort());
+});
+
+Deno.test("the compose file keeps Docker's socket from the program that clients talk to", () => {
+  const [services = "", rest = ""] = read("deploy/compose.yaml").split(/^networks:$/m);
+  const service = new Map(
+    services.split(/^ {2}(?=[a-z-]+:$)/m).map((text) => [/^[a-z-]+/.exec(text)?.[0] ?? "", text] as const),
+  );
+  const withSocket = [...service].filter(([, text]) => text.includes("docker.sock:")).map(([name]) => name);
+  assertEquals(withSocket, ["docker-socket-proxy"]);
+  assertMatch(service.get("docker-socket-proxy") ?? "", /environment: \{ CONTAINERS: 1, EVENTS: 1, POST: 0 \}/);
+  // Nothing but roundhouse is in the network of the proxy, and only the port of the proxy's clients is published.
+  const inside = [...service].filter(([, text]) => /networks: \[.*docker\]/.test(text)).map(([name]) => name);
+  assertEquals(inside, ["roundhouse", "docker-socket-proxy"]);
+  assertEquals(Array.from(services.matchAll(/ports: (.*)$/gm), ([, ports]) => ports), [`["8080:8080"]`]);
+  const images = Array.from(services.matchAll(/image: (\S+)$/gm), ([, image = ""]) => image);
+  for (const image of images) assertMatch(image, /:v?\d+\.\d+\.\d+$/);
+  // What the label and the network are called in the configuration is what they are called above it.
+  const { config, warnings } = validateConfig(JSON.parse(rest.slice(rest.indexOf("{\n"))));
+  const { discover } = config;
+  assert(discover?.kind === "docker");
+  assertEquals(warnings, []);
+  assertMatch(service.get("app") ?? "", new RegExp(`labels: \\{ ${discover.label}: ${discover.value} \\}`));
+  assertMatch(rest, new RegExp(`app: \\{ name: ${discover.network} \\}`));
 });

@@ -1,5 +1,7 @@
 /** `discover`: where the backends of a pool come from, if the file does not list them. */
 import * as z from "zod";
+import { docker } from "../discover/docker.ts";
+import { etcd } from "../discover/etcd.ts";
 import { file } from "../discover/file.ts";
 import { http } from "../discover/http.ts";
 import type { DiscoverKind } from "../discover/kind.ts";
@@ -8,7 +10,7 @@ import { nearest } from "../nearest.ts";
 import { setting } from "../setting.ts";
 
 /** Every kind, in the order of the documentation. A new kind needs a line here, and one in `sources/registry.ts`. */
-const KINDS = [file, http] as const;
+const KINDS = [file, http, docker, etcd] as const;
 
 type AnyForm = (typeof KINDS)[number]["form"];
 

@@ -7,6 +7,7 @@ import { DockerSource } from "./docker/docker.ts";
 import { EtcdSource } from "./etcd/etcd.ts";
 import { FileSource } from "./file.ts";
 import { HttpSource } from "./http.ts";
+import { KubernetesSource } from "./kubernetes/kubernetes.ts";
 import type { BackendSource } from "./source.ts";
 
 /** What sources work with. */
@@ -28,5 +29,7 @@ export function sourceOf(discover: Discover, context: SourceContext): BackendSou
       return new DockerSource(discover, context);
     case "etcd":
       return new EtcdSource(discover, context);
+    case "kubernetes":
+      return new KubernetesSource(discover, context);
   }
 }

@@ -5,12 +5,13 @@ import { etcd } from "../discover/etcd.ts";
 import { file } from "../discover/file.ts";
 import { http } from "../discover/http.ts";
 import type { DiscoverKind } from "../discover/kind.ts";
+import { kubernetes } from "../discover/kubernetes.ts";
 import type { DeepReadonly } from "../fields.ts";
 import { nearest } from "../nearest.ts";
 import { setting } from "../setting.ts";
 
 /** Every kind, in the order of the documentation. A new kind needs a line here, and one in `sources/registry.ts`. */
-const KINDS = [file, http, docker, etcd] as const;
+const KINDS = [file, http, kubernetes, docker, etcd] as const;
 
 type AnyForm = (typeof KINDS)[number]["form"];
 

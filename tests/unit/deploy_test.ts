@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { validateConfig } from "../../src/config/validate.ts";
+import { loadConfig } from "../../src/config/load.ts";
 
 const read = (path: string) => Deno.readTextFileSync(new URL(`../../${path}`, import.meta.url));
 
@@ -19,8 +20,18 @@ Deno.test("the Kubernetes manifest holds no token, and keeps the admin port from
   // A token that stands in the file is the token of everybody who applies it unchanged.
   const documents = read("deploy/kubernetes.yaml").split(/^---$/m);
   const kinds = documents.map((text) => /^kind: (\w+)$/m.exec(text)?.[1]);
-  assertEquals(kinds, ["ConfigMap", "Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"]);
-  const [config = "", deployment = "", service = "", , policy = ""] = documents;
+  assertEquals(kinds, [
+    "ServiceAccount",
+    "Role",
+    "RoleBinding",
+    "ConfigMap",
+    "Deployment",
+    "Service",
+    "PodDisruptionBudget",
+    "NetworkPolicy",
+  ]);
+  const of = (kind: string) => documents[kinds.indexOf(kind)] ?? "";
+  const [config, deployment, service, policy] = [of("ConfigMap"), of("Deployment"), of("Service"), of("NetworkPolicy")];
   assertMatch(config, /"token": "\$\{ROUNDHOUSE_ADMIN_TOKEN\}"/);
   assertMatch(deployment, /secretKeyRef: \{ name: roundhouse, key: admin-token \}/);
   assertEquals(/optional/.test(deployment), false, "no pod may start without the Secret");
@@ -35,6 +46,32 @@ Deno.test("the Kubernetes manifest holds no token, and keeps the admin port from
   ]);
   assertMatch(deployment, /prometheus\.io\/port: "8081"/);
   assertMatch(policy, /- ports: \[\{ port: http \}\]\n {4}- ports: \[\{ port: admin \}\]\n {6}from:/);
+});
+
+Deno.test("the Kubernetes manifest lets roundhouse watch the endpoints that its configuration names, and nothing else", () => {
+  const text = read("deploy/kubernetes.yaml");
+  const [account = "", role = "", binding = "", configMap = "", deployment = ""] = text.split(/^---$/m);
+  const env = new Map([["NAMESPACE", "shop"], ["ROUNDHOUSE_ADMIN_TOKEN", "abc"]]);
+  const [, config = ""] = configMap.split("  config.json: |\n");
+  const { config: { discover, backends } } = loadConfig({
+    path: "config.json",
+    flags: {},
+    env: (name) => env.get(name),
+    readFile: () => config,
+    readStdin: () => "",
+  });
+  assert(discover?.kind === "kubernetes");
+  assertEquals([discover.namespace, discover.port, discover.api, backends], ["shop", "http", null, []]);
+  assertMatch(deployment, /- name: NAMESPACE\n +valueFrom: \{ fieldRef: \{ fieldPath: metadata\.namespace \} \}/);
+  assert(role.endsWith(
+    `rules:\n  - apiGroups: ["discovery.k8s.io"]\n    resources: ["endpointslices"]\n    verbs: ["get", "list", "watch"]\n`,
+  ));
+  assertMatch(binding, /roleRef: \{.* kind: Role, name: roundhouse \}\n/);
+  assert(binding.endsWith("subjects:\n  - { kind: ServiceAccount, name: roundhouse }\n"));
+  // Without the token, the API server does not say where the backends are.
+  assertMatch(account, /automountServiceAccountToken: false/);
+  assertMatch(deployment, /serviceAccountName: roundhouse\n +automountServiceAccountToken: true/);
+  assert(deployment.includes("\n  replicas: 2\n"));
 });
 
 Deno.test("the Dockerfile builds from pinned images and from what it may see", () => {

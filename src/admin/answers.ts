@@ -6,7 +6,7 @@
 import * as z from "zod";
 import { DISCOVER_KINDS } from "../config/schema/discover.ts";
 import { ENGINES } from "../config/setting.ts";
-import { BACKEND_STATES } from "../memory/setting_cells.ts";
+import { BACKEND_STATES } from "../config/backend_change.ts";
 
 const count = z.int().min(0);
 const time = z.string().meta({ format: "date-time" });

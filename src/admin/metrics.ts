@@ -1,6 +1,7 @@
 /** The metrics of `GET /metrics`, as families of samples. The route writes them as text. */
 
 import { cpuUsage, memoryUsage } from "node:process";
+import { BACKEND_STATES } from "../config/backend_change.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { AnswerCounts } from "../memory/request_metrics.ts";
 import type { Memory } from "../memory/memory.ts";
@@ -8,7 +9,6 @@ import type { Config } from "../config/schema.ts";
 import { GUARD_NAMES, type GuardName } from "../errors.ts";
 import { NO_ROUTE, OTHER_ROUTES, type RouteCounts, type RouteFigures } from "../memory/route_counts.ts";
 import type { SlotUse } from "../memory/slots.ts";
-import { BACKEND_STATES } from "../memory/setting_cells.ts";
 import { routeLabels } from "../routing/routes.ts";
 import type { AdminPool } from "./admin_pool.ts";
 import { counter, type Family, gauge, histogram, type Sample, single } from "./metric_family.ts";

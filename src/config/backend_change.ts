@@ -7,17 +7,49 @@ import type { BackendSpec } from "./schema.ts";
 /** What an operator may change about a backend of the list. Absent fields stay as they are. */
 export type ChangedFields = Partial<Pick<BackendSpec, "weight" | "maxConnections" | "backup">>;
 
+/** The states that an operator can set, in the order of their numbers in shared memory. */
+export const BACKEND_STATES = ["active", "draining", "disabled"] as const;
+export type BackendState = (typeof BACKEND_STATES)[number];
+
+/** A change of a pool's list. The file contains neither states nor drains. */
 export type BackendChange =
   | { readonly kind: "add"; readonly spec: BackendSpec }
-  | { readonly kind: "change"; readonly url: string; readonly fields: ChangedFields }
-  | { readonly kind: "remove"; readonly url: string }
-  /** The whole list becomes this one. */
-  | { readonly kind: "replace"; readonly specs: readonly BackendSpec[] };
+  | {
+    readonly kind: "change";
+    readonly url: string;
+    readonly fields: ChangedFields;
+    /** Absent: it stays as it is. */
+    readonly state?: BackendState;
+  }
+  | {
+    readonly kind: "remove";
+    readonly url: string;
+    /** How long it drains from now on. Absent: it is removed at once, or has drained. */
+    readonly drainMs?: number;
+  }
+  | {
+    /** The whole list becomes this one. */
+    readonly kind: "replace";
+    readonly specs: readonly BackendSpec[];
+    /** How long those that leave drain from now on. */
+    readonly drainMs: number;
+  };
 
 /** A change that is kept in the configuration file. */
-export type FileChange =
-  | { readonly kind: "backends"; readonly pool: string; readonly change: BackendChange }
-  | SplitChange;
+export type FileChange = PoolChange | SplitChange;
+
+/** A change of the list of one pool. */
+export interface PoolChange {
+  readonly kind: "backends";
+  readonly pool: string;
+  readonly change: BackendChange;
+}
+
+/** Whether the file can contain a change. It does not contain the operator's state. */
+export function fitsFile(change: FileChange): boolean {
+  if (change.kind === "split" || change.change.kind !== "change") return true;
+  return Object.keys(change.change.fields).length > 0;
+}
 
 /** Other weights for the sides of a split. */
 export interface SplitChange {

@@ -2,7 +2,6 @@
 
 import { explain, type Explanation, type SupposedRequest } from "../balancing/explain.ts";
 import { stickiness } from "../balancing/sticky.ts";
-import type { BackendChange } from "../config/backend_change.ts";
 import { type PoolSettings, startsUp } from "../config/pool_settings.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { CheckClients } from "../health/check_clients.ts";
@@ -19,6 +18,7 @@ import { SessionTable } from "../memory/session_table.ts";
 import type { Clock } from "../net/clock.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ChangeQueue, Difference, Lists, WantedBackends } from "../pool/change_queue.ts";
+import type { Persist } from "../pool/keeping.ts";
 import { Membership } from "../pool/membership.ts";
 import { type PoolEvent, ServerPool } from "../pool/server_pool.ts";
 import { sourceOf } from "../sources/registry.ts";
@@ -38,8 +38,8 @@ export interface PoolControlOptions {
   readonly gate: CheckGate;
   /** For the checks of all pools. */
   readonly clients: CheckClients;
-  /** Writes a change to the configuration file, if changes are to be kept. Rejects when it can't. */
-  readonly persist: (change: BackendChange) => Promise<void>;
+  /** Keeps a change, if changes are kept. Rejects when it can't. */
+  readonly persist: Persist;
   /** What decides which of the backends that are discovered can be used. */
   readonly limits: () => Limits;
   readonly listener: PoolListener;

@@ -1,6 +1,6 @@
 /** All pools in the control plane: begins, changes and ends them as the configuration says. */
 
-import type { FileChange } from "../config/backend_change.ts";
+import type { PoolChange } from "../config/backend_change.ts";
 import { DEFAULT_POOL_NAME, type PoolSettings, poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
@@ -11,6 +11,7 @@ import type { Memory } from "../memory/memory.ts";
 import { DEFAULT_POOL } from "../memory/slots.ts";
 import type { Clock } from "../net/clock.ts";
 import type { ChangeQueue, Difference, Lists } from "../pool/change_queue.ts";
+import type { ChangeOptions } from "../pool/keeping.ts";
 import { PoolFullError } from "../pool/server_pool.ts";
 import { ServerPools } from "../pool/server_pools.ts";
 import type { ServedPools } from "../workers/served_pool.ts";
@@ -26,8 +27,8 @@ export interface PoolsOptions {
   readonly clock: Clock;
   /** The queue of the changes of all pools. */
   readonly changes: ChangeQueue;
-  /** Writes a change of a pool to the configuration file, if changes are to be kept. Rejects when it can't. */
-  readonly persist: (change: FileChange) => Promise<void>;
+  /** Keeps a change of a pool, if changes are kept. Rejects when it can't. */
+  readonly persist: (change: PoolChange, options: ChangeOptions) => Promise<void>;
   /** What decides which of the backends that are discovered can be used. */
   readonly limits: () => Limits;
   /** Makes the listener of a pool. */
@@ -198,7 +199,7 @@ export class Pools implements ServedPools<PoolControl> {
       changes,
       gate: this.#gate,
       clients: this.#clients,
-      persist: (change) => persist({ kind: "backends", pool: name, change }),
+      persist: (change, options) => persist({ kind: "backends", pool: name, change }, options),
       limits,
       listener: listenerOf(name),
     });

@@ -11,7 +11,6 @@ import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
 import type { Clock } from "../net/clock.ts";
 import type { ChangeQueue, Lists } from "../pool/change_queue.ts";
-import { NotPersistedError } from "../pool/membership.ts";
 import { type Authorities, changedAuthorities, readAuthorities } from "../tls/authorities.ts";
 import { checkCertificateFiles } from "../tls/check.ts";
 import type { CertificateStore } from "../tls/store.ts";
@@ -88,11 +87,7 @@ export class Reloads {
     const weightsIn = ({ routes }: Config) => routes?.[change.route]?.[change.entry]?.pool ?? {};
     const moved = await changes.run(async () => {
       const [before, after] = [this.#config, withMovedSplit(this.#config, change)];
-      await persist({ kind: "split", ...change }).catch((error: unknown) => {
-        throw new NotPersistedError("the configuration file could not be written; nothing has changed", {
-          cause: error,
-        });
-      });
+      await persist({ kind: "split", ...change });
       this.#config = after;
       configureServers(after);
       return { before: weightsIn(before), after: weightsIn(after) };

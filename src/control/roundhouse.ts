@@ -5,7 +5,7 @@ import { TrafficHistory } from "../admin/history.ts";
 import type { ReloadReport } from "../admin/reload_report.ts";
 import { statusView } from "../admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, startAdminServer } from "../admin/server.ts";
-import type { FileChange } from "../config/backend_change.ts";
+import { type FileChange, fitsFile } from "../config/backend_change.ts";
 import { formatStrategy } from "../config/fields.ts";
 import { poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
@@ -16,6 +16,7 @@ import type { SlotUse } from "../memory/slots.ts";
 import { type Clock, systemClock } from "../net/clock.ts";
 import { Listeners } from "../net/listeners.ts";
 import { ChangeQueue } from "../pool/change_queue.ts";
+import { NotPersistedError } from "../pool/keeping.ts";
 import { routeLabels } from "../routing/routes.ts";
 import { settlesWithin } from "../settles_within.ts";
 import { type Authorities, readAuthorities } from "../tls/authorities.ts";
@@ -185,7 +186,10 @@ export class Roundhouse {
 
   /** Keeps a change in the file, with `admin.persist`. */
   async #persist(change: FileChange): Promise<void> {
-    if (this.#reloads.config.admin.persist) await this.#options.save?.(change);
+    if (!this.#reloads.config.admin.persist || !fitsFile(change)) return;
+    await this.#options.save?.(change).catch((error: unknown) => {
+      throw new NotPersistedError(error);
+    });
   }
 
   async #startServers(workerUrl: URL): Promise<void> {

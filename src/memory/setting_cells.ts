@@ -3,12 +3,9 @@
  * half a cache line: only the control plane writes here, and rarely.
  */
 
+import { BACKEND_STATES, type BackendState } from "../config/backend_change.ts";
 import { type Arena, LINE_WORDS, linesFor } from "./arena.ts";
 import { SLOTS } from "./slots.ts";
-
-/** The states that an operator can set, in the order of the stored numbers. The admin API uses the same names. */
-export const BACKEND_STATES = ["active", "draining", "disabled"] as const;
-export type BackendState = (typeof BACKEND_STATES)[number];
 
 /** Slow start raises a backend's weight in this many steps. */
 export const FULL_RAMP = 10;

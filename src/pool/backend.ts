@@ -1,6 +1,7 @@
 /** One server that requests are forwarded to. Both planes use this class. */
 
 import { createHash } from "node:crypto";
+import type { BackendState } from "../config/backend_change.ts";
 import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { AnswerCells } from "../memory/answer_cells.ts";
@@ -8,7 +9,7 @@ import { ANSWER_CLASSES, type ConnectionCells } from "../memory/connection_cells
 import type { HealthCells } from "../memory/health_cells.ts";
 import type { PoolMemory } from "../memory/memory.ts";
 import type { Percentiles, RecentTimes } from "../memory/recent_times.ts";
-import type { BackendState, SettingCells } from "../memory/setting_cells.ts";
+import type { SettingCells } from "../memory/setting_cells.ts";
 import { type BackendAddress, backendAddress } from "./backend_address.ts";
 
 /** The result of a health check, as `GET /status` shows it. */

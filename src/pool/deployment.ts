@@ -3,6 +3,7 @@
 import type { BackendSpec } from "../config/schema.ts";
 import type { Backend } from "./backend.ts";
 import { compare } from "./change_queue.ts";
+import type { ChangeOptions } from "./keeping.ts";
 import type { BackendPatch, PoolEvent, ServerPool } from "./server_pool.ts";
 
 /**
@@ -12,7 +13,7 @@ import type { BackendPatch, PoolEvent, ServerPool } from "./server_pool.ts";
 export type Trial = (spec: BackendSpec, stopped: AbortSignal) => Promise<string | null>;
 
 /** What a deployment is to do. */
-export interface DeploymentOptions {
+export interface DeploymentOptions extends ChangeOptions {
   /** The new list. No URL may occur twice. */
   readonly specs: readonly BackendSpec[];
   /** How long the new backends may take to pass a check. */

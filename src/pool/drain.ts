@@ -14,7 +14,7 @@ const LOOK_MS = 10;
 /** How a backend is drained. */
 export interface DrainOptions {
   readonly limitMs: number;
-  /** Whether a new list of backends has left this one out. A later list may take it back. */
+  /** Whether the list that is kept no longer has this backend. A later list may take it back. */
   readonly byList: boolean;
 }
 
@@ -54,6 +54,11 @@ export class Drain {
   /** Calls the drain off, because the backend is to serve. `why`: what happened to it. */
   callOff(why: string): void {
     this.#calledOffBecause ??= why;
+  }
+
+  /** Whether it was not called off. */
+  get isOn(): boolean {
+    return this.#calledOffBecause === undefined;
   }
 
   /** @throws {DrainCalledOffError} when the drain was called off */

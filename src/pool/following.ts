@@ -1,8 +1,7 @@
 /** A pool whose list comes from a source: makes the list what the source says, and sees off the backends that have gone. */
 
-import type { ChangedFields } from "../config/backend_change.ts";
+import type { BackendState, ChangedFields } from "../config/backend_change.ts";
 import type { BackendSpec } from "../config/schema.ts";
-import type { BackendState } from "../memory/setting_cells.ts";
 import type { Backend } from "./backend.ts";
 import { type ChangeQueue, compare, type Lists } from "./change_queue.ts";
 import { Drain } from "./drain.ts";

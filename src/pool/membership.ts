@@ -1,24 +1,27 @@
 /** Makes all changes of the list of backends of a pool, for all callers. */
 
-import type { BackendChange } from "../config/backend_change.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { Backend, BackendSettings } from "./backend.ts";
 import type { ChangeQueue, Difference, Lists, WantedBackends } from "./change_queue.ts";
 import { type Deployed, Deployment, type DeploymentOptions, type Trial } from "./deployment.ts";
 import { Drain } from "./drain.ts";
 import { Following, type FollowOptions, FollowsSourceError } from "./following.ts";
+import type { ChangeOptions, Persist } from "./keeping.ts";
 import type { BackendPatch, ServerPool } from "./server_pool.ts";
+import { SharedList } from "./shared_list.ts";
 
 /** What a `Membership` needs. */
 export interface MembershipOptions {
   readonly pool: ServerPool;
   /** The queue of all pools. */
   readonly changes: ChangeQueue;
+  /** Called before a change. When it rejects, the pool does not change. */
+  readonly persist: Persist;
   /**
-   * Called before a change, to write it into the configuration file if changes are to be kept. When it rejects, the
-   * pool does not change.
+   * Whether other replicas share the list. A removal is kept before its drain then, so that they drain at the same
+   * time. Default: it is kept after it.
    */
-  readonly persist: (change: BackendChange) => Promise<void>;
+  readonly shared?: boolean;
   /** Checks the new backends of a deployment. */
   readonly trial: Trial;
 }
@@ -32,7 +35,7 @@ export interface Changed {
 }
 
 /** How a backend is removed. */
-export interface RemovalOptions<T> {
+export interface RemovalOptions<T> extends ChangeOptions {
   /** How long the backend may drain; `undefined`: it is removed at once. */
   readonly drainMs: number | undefined;
   readonly reason: string;
@@ -45,11 +48,6 @@ export interface Removed<T> {
   readonly before: BackendSettings;
   /** What `describe` returned. */
   readonly description: T;
-}
-
-/** The configuration file could not be written. Nothing has changed. */
-export class NotPersistedError extends Error {
-  override readonly name = "NotPersistedError";
 }
 
 /** The pool does not have such a backend, or no longer has it. */
@@ -69,12 +67,16 @@ export type FindBackend = (pool: ServerPool) => Backend;
 
 /**
  * Makes every change of a pool's list: for the admin API, for reloads and for the watched file. The changes of all
- * pools run one after the other. A change is written to the file before it is made in the pool. A new owner of lists
+ * pools run one after the other. A change is kept before it is made in the pool: in the file, or in the store that the
+ * replicas share. Each change rejects with what `persist` rejects with; nothing has changed then. A new owner of lists
  * calls `apply`.
  */
 export class Membership {
+  /** Takes over what other replicas have changed. */
+  readonly sharedList: SharedList;
   readonly #pool: ServerPool;
   readonly #persist: MembershipOptions["persist"];
+  readonly #shared: boolean;
   readonly #changes: ChangeQueue;
   readonly #trial: Trial;
   readonly #drains = new Set<Drain>();
@@ -86,10 +88,12 @@ export class Membership {
   #deployment: Deployment | undefined;
   #trials: Promise<unknown> = Promise.resolve();
 
-  constructor({ pool, changes, persist, trial }: MembershipOptions) {
+  constructor({ pool, changes, persist, trial, shared = false }: MembershipOptions) {
     this.#pool = pool;
     this.#changes = changes;
     this.#persist = persist;
+    this.#shared = shared;
+    this.sharedList = new SharedList({ pool, changes, drains: this.#drains });
     this.#trial = trial;
     this.#following = new Following(pool, changes);
   }
@@ -125,13 +129,12 @@ export class Membership {
    *
    * @throws {DuplicateBackendError} when the pool has one with the same URL
    * @throws {PoolFullError} when there is no room
-   * @throws {NotPersistedError} when the file can't be written
    */
-  async add(spec: BackendSpec, reason: string): Promise<Backend> {
+  async add(spec: BackendSpec, reason: string, options: ChangeOptions = {}): Promise<Backend> {
     const backend = await this.#run(async () => {
       this.#mustOwnList();
       this.#pool.mustTake(spec.url);
-      await this.#save({ kind: "add", spec });
+      await this.#persist({ kind: "add", spec }, options);
       return this.#pool.add(spec, reason);
     });
     await this.#changes.settled();
@@ -139,24 +142,29 @@ export class Membership {
   }
 
   /**
-   * Changes a backend completely or not at all. Setting its state to active calls off a drain.
-   *
-   * @throws {NotPersistedError} when the file can't be written. Also throws what `find` throws
+   * Changes a backend completely or not at all. Setting its state to active calls off a drain. Also throws what `find`
+   * throws.
    */
-  change(find: FindBackend, patch: BackendPatch, reason: string): Promise<Changed> {
+  change(find: FindBackend, patch: BackendPatch, reason: string, options: ChangeOptions = {}): Promise<Changed> {
     return this.#run(async () => {
       const backend = find(this.#pool);
       if (this.#source !== undefined && patch.state === "active" && this.#following.isLeaving(backend)) {
         throw new FollowsSourceError(`${this.#source} no longer has ${backend.url}`);
       }
       const before = backend.settings;
-      const { state, ...fields } = patch; // the operator's state is not in the file
+      const { state, ...fields } = patch;
       const drains = state === "active" ? this.#drainsOf(backend) : [];
-      // The file does not have a backend any more that a deployment drains.
-      if (drains.some(({ byList }) => byList)) await this.#save({ kind: "add", spec: { ...backend.spec, ...fields } });
-      else if (Object.keys(fields).length > 0) await this.#save({ kind: "change", url: backend.url, fields });
+      // The list that is kept no longer has such a backend.
+      const isLeaving = this.#drainsOf(backend).some(({ byList }) => byList);
+      if (!isLeaving && Object.keys(patch).length > 0) {
+        const stateToo = state === undefined ? {} : { state };
+        await this.#persist({ kind: "change", url: backend.url, fields, ...stateToo }, options);
+      } else if (isLeaving && state === "active") {
+        await this.#persist({ kind: "add", spec: { ...backend.spec, ...fields } }, options);
+      }
       for (const drain of drains) drain.callOff("was set to active again");
-      if (this.#source !== undefined) this.#following.keep(backend.url, fields);
+      // What replicas share is laid over each list that is found.
+      if (this.#source !== undefined && !this.#shared) this.#following.keep(backend.url, fields);
       const differs = this.#pool.update(backend, patch, reason);
       return { backend, before, after: differs ? backend.settings : null };
     });
@@ -168,13 +176,11 @@ export class Membership {
    * soon after.
    *
    * @throws {DrainCalledOffError} when the backend was set to active again before the drain had ended
-   * @throws {UnknownBackendError} when it was removed otherwise in the meantime
-   * @throws {NotPersistedError} when the file can't be written. The state is then as before. Also throws what `find`
-   * throws
+   * @throws {UnknownBackendError} when it was removed otherwise in the meantime. Also throws what `find` throws
    */
   async remove<T>(find: FindBackend, removal: RemovalOptions<T>): Promise<Removed<T>> {
     const { drainMs, reason } = removal;
-    const drain = drainMs === undefined ? undefined : await this.#beginDrain(find, drainMs, reason);
+    const drain = drainMs === undefined ? undefined : await this.#beginDrain(find, drainMs, removal);
     try {
       await drain?.ended();
       const removed = await this.#run(() => this.#remove(drain?.backend ?? find(this.#pool), drain, removal));
@@ -197,14 +203,13 @@ export class Membership {
    * @throws {DeploymentEndedError} when the pool has changed, when another deployment has begun, or when whoever asked
    * has left, all before the switch
    * @throws {PoolFullError} when there is no room
-   * @throws {NotPersistedError} when the file can't be written
    * @throws {DrainCalledOffError} when the pool has switched, but a backend that left was to serve again
    */
   async deploy(options: DeploymentOptions): Promise<Deployed> {
-    const { specs, reason, drainMs, begun, switched } = options;
+    const { reason, begun, switched } = options;
     const deployment = await this.#run(async (lists) => {
       this.#mustOwnList();
-      await lists.makeRoom([{ pool: this.#pool, specs }]);
+      await lists.makeRoom([{ pool: this.#pool, specs: options.specs }]);
       return this.#beginDeployment(options);
     });
     const drains: Drain[] = [];
@@ -212,7 +217,7 @@ export class Membership {
       begun?.(deployment.fresh);
       this.#trials = deployment.tryOut(this.#trial);
       await this.#trials;
-      const lists = await this.#run((lists) => this.#switch(deployment, { specs, drainMs, drains, lists }));
+      const lists = await this.#run((lists) => this.#switch(deployment, { ...options, drains, lists }));
       await this.#changes.settled();
       switched?.(lists);
       const ends = await Promise.allSettled(drains.map((drain) => this.#leave(drain, reason)));
@@ -234,7 +239,8 @@ export class Membership {
 
   /** Ends all that runs by itself. Backends stay as they are. */
   async stop(): Promise<void> {
-    await Promise.all([this.endDeployment("roundhouse is stopping"), this.#following.stop()]);
+    const ends = [this.endDeployment("roundhouse is stopping"), this.#following.stop(), this.sharedList.stop()];
+    await Promise.all(ends);
   }
 
   /**
@@ -258,13 +264,13 @@ export class Membership {
 
   async #switch(
     deployment: Deployment,
-    { specs, drainMs, drains, lists }: Pick<DeploymentOptions, "specs" | "drainMs"> & { drains: Drain[]; lists: Lists },
+    { specs, drainMs, local = false, drains, lists }: DeploymentOptions & { drains: Drain[]; lists: Lists },
   ): Promise<Deployed> {
     await lists.makeRoom([{ pool: this.#pool, specs }]);
     deployment.mustGoOn();
     deployment.close();
     this.#deployment = undefined;
-    await this.#save({ kind: "replace", specs });
+    await this.#persist({ kind: "replace", specs, drainMs }, { local });
     return await deployment.switch({
       settled: () => this.#changes.settled(),
       takeBack: (backend) => this.#callOff(backend),
@@ -299,10 +305,11 @@ export class Membership {
     throw new FollowsSourceError(`the pool's backends come from ${this.#source}, so they are added and removed there`);
   }
 
-  #beginDrain(find: FindBackend, limitMs: number, reason: string): Promise<Drain> {
-    return this.#run(() => {
+  #beginDrain<T>(find: FindBackend, drainMs: number, { reason, local = false }: RemovalOptions<T>): Promise<Drain> {
+    return this.#run(async () => {
       this.#mustOwnList();
-      const drain = new Drain(find(this.#pool), { limitMs, byList: false });
+      const drain = new Drain(find(this.#pool), { limitMs: drainMs, byList: this.#shared });
+      if (drain.byList) await this.#persist({ kind: "remove", url: drain.backend.url, drainMs }, { local });
       this.#pool.update(drain.backend, drain.patch, reason);
       this.#drains.add(drain);
       return drain;
@@ -312,19 +319,19 @@ export class Membership {
   async #remove<T>(
     backend: Backend,
     drain: Drain | undefined,
-    { reason, describe }: RemovalOptions<T>,
+    { reason, describe, local = false }: RemovalOptions<T>,
   ): Promise<Removed<T>> {
     this.#mustOwnList();
     drain?.mustBeOn();
     if (!backend.inPool) throw new UnknownBackendError("the pool has no such backend");
-    await this.#save({ kind: "remove", url: backend.url });
+    if (drain?.byList !== true) await this.#persist({ kind: "remove", url: backend.url }, { local });
     const removed = { before: drain?.before ?? backend.settings, description: describe(backend) };
     this.#pool.remove(backend, reason, { drained: drain !== undefined });
     return removed;
   }
 
   #drainsOf(backend: Backend): readonly Drain[] {
-    return [...this.#drains].filter((drain) => drain.backend === backend);
+    return [...this.#drains].filter((drain) => drain.backend === backend && drain.isOn);
   }
 
   /** Calls off all drains of a backend that a new list has. Returns the change that makes it serve again. */
@@ -333,14 +340,5 @@ export class Membership {
     const restoring = drains.map((drain) => drain.restoring);
     for (const drain of drains) drain.callOff("is in a new list");
     return restoring.find(({ state }) => state !== undefined) ?? {};
-  }
-
-  async #save(change: BackendChange): Promise<void> {
-    try {
-      await this.#persist(change);
-    } catch (error) {
-      const what = "the configuration file could not be written; nothing has changed";
-      throw new NotPersistedError(what, { cause: error });
-    }
   }
 }

@@ -1,10 +1,10 @@
 /** The backends of a pool. Tells listeners about every change of the list, and of health and state. */
 
+import type { BackendState } from "../config/backend_change.ts";
 import { MAX_BACKENDS } from "../config/backend_limit.ts";
 import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { PoolMemory } from "../memory/memory.ts";
-import type { BackendState } from "../memory/setting_cells.ts";
 import type { SlotAllotment } from "../memory/slot_allotment.ts";
 import { Backend } from "./backend.ts";
 

@@ -13,6 +13,7 @@ import { configSchema } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
 import type { Backend } from "../../src/pool/backend.ts";
 import { ChangeQueue } from "../../src/pool/change_queue.ts";
+import { NotPersistedError } from "../../src/pool/keeping.ts";
 import { Membership, type MembershipOptions } from "../../src/pool/membership.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { Memory } from "../../src/memory/memory.ts";
@@ -68,7 +69,12 @@ export class TestAdmin implements AsyncDisposable {
     const defaultPool: AdminPool = {
       name: "default",
       pool: this.pool,
-      membership: new Membership({ pool: this.pool, changes, persist, trial }),
+      membership: new Membership({
+        pool: this.pool,
+        changes,
+        persist: (...args) => persist(...args).catch(notPersisted),
+        trial,
+      }),
       config: { strategy: { kind: "round-robin" } },
       explain: (request) => explain(this.pool, { kind: "round-robin" }, undefined, request),
       sessionOf: () => undefined,
@@ -152,4 +158,8 @@ export class TestAdmin implements AsyncDisposable {
     this.events.close();
     await this.server.stop();
   }
+}
+
+function notPersisted(error: unknown): never {
+  throw new NotPersistedError(error);
 }

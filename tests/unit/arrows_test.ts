@@ -170,6 +170,7 @@ Deno.test("nobody but its membership and the queue of changes changes who is in 
       "pool/deployment.ts",
       "pool/following.ts",
       "pool/membership.ts",
+      "pool/shared_list.ts",
       "workers/following_pool.ts",
     ]),
   );

@@ -9,7 +9,7 @@ import { peerAddress } from "../../net/peer.ts";
 import type { BackendSettings } from "../../pool/backend.ts";
 import type { FindBackend } from "../../pool/membership.ts";
 import type { BackendPatch } from "../../pool/server_pool.ts";
-import { BACKEND_STATES } from "../../memory/setting_cells.ts";
+import { BACKEND_STATES } from "../../config/backend_change.ts";
 import { backendAnswer, deploymentAnswer } from "../answers.ts";
 import { type Description, jsonAnswer } from "../description.ts";
 import { NO_FIELDS, readFields } from "../fields.ts";

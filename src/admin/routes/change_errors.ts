@@ -5,7 +5,8 @@ import type { Log } from "../../log.ts";
 import { DeploymentEndedError, TrialsFailedError } from "../../pool/deployment.ts";
 import { DrainCalledOffError } from "../../pool/drain.ts";
 import { FollowsSourceError } from "../../pool/following.ts";
-import { NotPersistedError, PoolEndedError, UnknownBackendError } from "../../pool/membership.ts";
+import { NotPersistedError } from "../../pool/keeping.ts";
+import { PoolEndedError, UnknownBackendError } from "../../pool/membership.ts";
 import { DuplicateBackendError, PoolFullError } from "../../pool/server_pool.ts";
 import { AdminError } from "../admin_error.ts";
 

@@ -498,7 +498,7 @@ Deno.test("ConfigPersistence.save() replaces the whole list, and keeps the entri
       `{ "backends": ["http://a", /* b */ { "url": "http://\${HOST}", "weight": 9 }] } // end`,
     );
     const specs = [spec("http://c"), spec({ url: "http://b", weight: 2 })];
-    await new ConfigPersistence({ path, env }).save(inDefault({ kind: "replace", specs }));
+    await new ConfigPersistence({ path, env }).save(inDefault({ kind: "replace", specs, drainMs: 0 }));
     assertEquals(
       await Deno.readTextFile(path),
       `{ "backends": ["http://c", /* b */ { "url": "http://\${HOST}", "weight": 2 }] } // end`,

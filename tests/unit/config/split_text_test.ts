@@ -103,7 +103,7 @@ Deno.test("ConfigPersistence.save() keeps changes of a pool and of a split, one 
     await Promise.all([
       persistence.save({ kind: "backends", pool: "p", change: { kind: "add", spec } }),
       persistence.save({ kind: "split", route: "*/*", entry: 0, weights: { p: 1, q: 2 } }),
-      persistence.save({ kind: "backends", pool: "q", change: { kind: "replace", specs: [spec] } }),
+      persistence.save({ kind: "backends", pool: "q", change: { kind: "replace", specs: [spec], drainMs: 0 } }),
       persistence.save({ kind: "backends", pool: "p", change: { kind: "remove", url: "http://a" } }),
     ]);
     assertEquals(

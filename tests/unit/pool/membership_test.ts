@@ -2,12 +2,13 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
-import { afterChange } from "../../../src/config/backend_change.ts";
+import { afterChange, type BackendChange } from "../../../src/config/backend_change.ts";
 import { MAX_BACKENDS } from "../../../src/config/backend_limit.ts";
 import type { BackendSpec } from "../../../src/config/schema.ts";
 import { DrainCalledOffError } from "../../../src/pool/drain.ts";
 import { ChangeQueue } from "../../../src/pool/change_queue.ts";
-import { Membership, type MembershipOptions, NotPersistedError } from "../../../src/pool/membership.ts";
+import { type ChangeOptions, NotPersistedError } from "../../../src/pool/keeping.ts";
+import { Membership, type MembershipOptions } from "../../../src/pool/membership.ts";
 import { DuplicateBackendError, PoolFullError, ServerPool } from "../../../src/pool/server_pool.ts";
 import { Memory, type PoolMemory } from "../../../src/memory/memory.ts";
 import { backendSpec, poolOf } from "../../support/pool.ts";
@@ -124,7 +125,7 @@ Deno.test("Membership makes any changes one after the other: the file and the po
 Deno.test("Membership changes nothing when the file can't be written", async () => {
   const pool = poolOf([1]);
   const changes = new ChangeQueue(() => Promise.resolve());
-  const membership = membershipOf(pool, { changes, persist: () => Promise.reject(new Error("read-only")) });
+  const membership = membershipOf(pool, { changes, persist: () => Promise.reject(new NotPersistedError("read-only")) });
   const [url = ""] = urlsOf(pool);
   await assertRejects(() => membership.add(backendSpec("http://a"), "test"), NotPersistedError, "nothing has changed");
   await assertRejects(() => membership.change(find(url), { weight: 5, state: "disabled" }, "test"), NotPersistedError);
@@ -190,4 +191,53 @@ Deno.test("Membership.change() to active calls off a drain, even when the backen
   await assertRejects(() => removal, DrainCalledOffError, "was set to active again, so it is not removed");
   assertEquals([backend.inPool, backend.state], [true, "draining"]);
   lease?.release();
+});
+
+/** A pool of two backends whose changes are kept where other replicas see them. */
+function sharedPool() {
+  const pool = poolOf([1, 1]);
+  const kept: (BackendChange & ChangeOptions)[] = [];
+  const persist: MembershipOptions["persist"] = (change, { local }) =>
+    Promise.resolve(void kept.push({ ...change, ...(local === true ? { local } : {}) }));
+  const [one = "", two = ""] = urlsOf(pool);
+  return { pool, kept, one, two, membership: membershipOf(pool, { persist, shared: true }) };
+}
+
+Deno.test("Membership keeps the operator's state, and nothing of a change that changes nothing", async () => {
+  const { kept, one, membership } = sharedPool();
+  await membership.change(find(one), { state: "disabled" }, "test");
+  await membership.change(find(one), { weight: 3, state: "active" }, "test", { local: true });
+  await membership.change(find(one), {}, "test");
+  assertEquals(kept, [
+    { kind: "change", url: one, fields: {}, state: "disabled" },
+    { kind: "change", url: one, fields: { weight: 3 }, state: "active", local: true },
+  ]);
+});
+
+Deno.test("Membership keeps a removal before its drain where others are to drain likewise, and its end again when it is called off", async () => {
+  const { pool, kept, one, two, membership } = sharedPool();
+  const removal = { drainMs: 60_000, reason: "test", describe: () => {} };
+  await membership.remove(find(one), removal);
+  assertEquals([kept, urlsOf(pool)], [[{ kind: "remove", url: one, drainMs: 60_000 }], [two]]);
+
+  const busy = find(two)(pool);
+  const lease = busy.lease();
+  const removed = membership.remove(find(two), removal).catch((error: Error) => error.name);
+  await waitFor(() => busy.state === "draining", { what: "the drain" });
+  await membership.change(find(two), { state: "active" }, "test");
+  assertEquals([await removed, kept.slice(1), urlsOf(pool)], [
+    "DrainCalledOffError",
+    [{ kind: "remove", url: two, drainMs: 60_000 }, { kind: "add", spec: backendSpec(two) }],
+    [two],
+  ]);
+  lease?.release();
+});
+
+Deno.test("Membership drains nothing when the removal can't be kept", async () => {
+  const pool = poolOf([1]);
+  const membership = membershipOf(pool, { shared: true, persist: () => Promise.reject(new Error("away")) });
+  const [url = ""] = urlsOf(pool);
+  const removal = { drainMs: 60_000, reason: "test", describe: () => {} };
+  await assertRejects(() => membership.remove(find(url), removal), Error, "away");
+  assertEquals(pool.backends.map(({ url, state }) => [url, state]), [[url, "active"]]);
 });

@@ -18,7 +18,7 @@ function errorsOf(text: string): readonly string[] {
 }
 
 Deno.test("every configuration that the pages show is accepted", () => {
-  for (const page of ["README.md", "docs/configuration.md", "docs/guards.md"]) {
+  for (const page of ["README.md", "docs/configuration.md", "docs/discovery.md", "docs/guards.md"]) {
     const configs = configsOf(readPage(page));
     assert(configs.length > 0, page);
     for (const config of configs) assertEquals(errorsOf(config), [], config);

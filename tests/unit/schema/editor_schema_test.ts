@@ -17,9 +17,8 @@ function accepts(text: string): boolean {
 }
 
 Deno.test("config.schema.json accepts every configuration that the pages show", () => {
-  const shown = ["README.md", "docs/configuration.md", "docs/guards.md", "docs/routing.md"].flatMap((page) =>
-    configsOf(readPage(page))
-  );
+  const shown = ["README.md", "docs/configuration.md", "docs/discovery.md", "docs/guards.md", "docs/routing.md"]
+    .flatMap((page) => configsOf(readPage(page)));
   assertEquals(shown.filter((config) => !accepts(config)), []);
 });
 

@@ -14,7 +14,7 @@ export interface DiscoveryOptions {
   readonly discover: Discover;
   readonly source: BackendSource;
   readonly clock: Clock;
-  /** Throws an error with one line when the pool can't have these backends. */
+  /** Throws an error with one line when the pool can't have these backends, which are new or different. */
   readonly mustServe: (backends: readonly BackendSpec[]) => void;
   /** Makes the pool's list this one. Rejects when it can't. */
   readonly follow: (backends: readonly BackendSpec[], drainMs: number) => Promise<void>;
@@ -117,7 +117,7 @@ export class Discovery {
     if (this.#stopping.signal.aborted) return;
     const backends = inUse(found);
     try {
-      if (!this.#isInForce(backends)) this.#options.mustServe(backends);
+      this.#options.mustServe(this.#unchecked(backends));
     } catch (error) {
       return this.#failed(messageOf(error));
     }
@@ -190,10 +190,18 @@ export class Discovery {
     this.#cancelEmpty = undefined;
   }
 
+  /** The backends that the pool does not have so far. All of them when two have the same URL. */
+  #unchecked(backends: readonly BackendSpec[]): readonly BackendSpec[] {
+    const urls = new Set(backends.map(({ url }) => url));
+    return urls.size < backends.length ? backends : backends.filter((spec) => !this.#has(spec));
+  }
+
+  #has(spec: BackendSpec): boolean {
+    return isSame(spec, this.#inForce?.get(spec.url));
+  }
+
   #isInForce(backends: readonly BackendSpec[]): boolean {
-    const inForce = this.#inForce;
-    return inForce !== undefined && inForce.size === backends.length &&
-      backends.every((spec) => isSame(spec, inForce.get(spec.url)));
+    return this.#inForce?.size === backends.length && backends.every((spec) => this.#has(spec));
   }
 }
 

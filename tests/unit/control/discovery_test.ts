@@ -35,6 +35,8 @@ class Bench implements AsyncDisposable {
   /** The lists that were put in force. */
   readonly lists: string[] = [];
   readonly news: string[] = [];
+  /** The backends of each list that were checked. */
+  readonly checked: string[] = [];
   readonly discovery: Discovery;
   /** Called for each list that is put in force. */
   following: (backends: readonly BackendSpec[]) => Promise<void> = () => Promise.resolve();
@@ -45,6 +47,7 @@ class Bench implements AsyncDisposable {
       source: this.source,
       clock: this.clock,
       mustServe: (backends) => {
+        this.checked.push(backends.map(({ url }) => url.slice("http://".length)).join());
         if (backends.some(({ url }) => url === "http://itself")) throw new Error("http://itself: is itself");
       },
       follow: async (backends) => {
@@ -220,4 +223,16 @@ Deno.test("Discovery after any story has the last list that was found, unless it
     }),
     { numRuns: 50 },
   );
+});
+
+Deno.test("Discovery checks what is new or different in a list, and all of it when a backend is there twice", async () => {
+  // Two thousand backends were checked anew ten times a second, when one of them had changed.
+  await using bench = new Bench();
+  for (const list of [["a", "b"], ["a", "b"], ["b", "c", "a"], ["a", "a", "c"]]) {
+    bench.source.found(...list.map((name) => `http://${name}`));
+    await settle();
+  }
+  bench.source.report.found([{ spec: { ...backendSpec("http://a"), weight: 7 } }, { spec: backendSpec("http://b") }]);
+  await settle();
+  assertEquals(bench.checked, ["a,b", "", "c", "a,a,c", "a"]);
 });

@@ -119,8 +119,10 @@ Deno.test({ name: "etcd: a user with a password, whose token ends with a restart
 });
 
 for (const engine of ["fetch", "wire"] as const) {
-  const name = `${engine}: backends come and go by etcd, which is killed, frozen and restarted: no request fails`;
-  Deno.test({ name, ignore }, async () => {
+  Deno.test({
+    name: `${engine}: backends come and go by etcd, which is killed, frozen and restarted: no request fails`,
+    ignore,
+  }, async () => {
     const backends = ["a", "b", "c", "d"].map((name) => HttpBackend.named(name));
     await using etcd = await EtcdServer.start();
     const change = async (wanted: readonly HttpBackend[]) => {

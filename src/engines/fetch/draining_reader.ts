@@ -1,7 +1,7 @@
 /** Reads chunked request bodies over HTTP/1.1. Reads all chunks that have arrived at once. */
 
-import type { Pace } from "../../net/pace.ts";
 import { type BodyReader, Compactor } from "./chunk_reader.ts";
+import type { UploadPace } from "./upload_pace.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -19,7 +19,7 @@ const FRAMING_BYTES = 32;
 /** How many bytes are returned at once. */
 const BLOCK_BYTES = 65_536;
 
-/** After a turn with more reads than this, others get as much time as the turn took. */
+/** After a turn with more reads than this, the next one is a long turn (`LongTurns`). */
 const MANY_READS = 1000;
 
 /**
@@ -60,7 +60,7 @@ export class ChunksTooSmall extends Error {
  */
 export class DrainingReader implements BodyReader {
   readonly #source: ReadableStreamBYOBReader;
-  readonly #pace: Pace;
+  readonly #pace: UploadPace;
   readonly #secure: boolean;
   readonly #compactor = new Compactor();
   readonly #full: Bytes[] = [];
@@ -72,11 +72,11 @@ export class DrainingReader implements BodyReader {
   #ended = false;
   #failure: unknown;
   #arrived: (() => void) | undefined;
-  #endRest: (() => void) | undefined;
+  /** Ends the wait for a long turn. */
+  #ownTurn: (() => void) | undefined;
+  #withdrawn = false;
   /** Bytes of the current chunk so far, as far as that can be known. */
   #chunkBytes = 0;
-  /** How long the last turn took. */
-  #busyMs = 0;
   #turnReads = 0;
   #turnAt = 0;
   #batchAt = 0;
@@ -85,7 +85,7 @@ export class DrainingReader implements BodyReader {
   #slowBatches = 0;
 
   /** @param secure whether the body arrives over TLS */
-  constructor(source: ReadableStreamBYOBReader, pace: Pace, secure: boolean) {
+  constructor(source: ReadableStreamBYOBReader, pace: UploadPace, secure: boolean) {
     this.#source = source;
     this.#pace = pace;
     this.#secure = secure;
@@ -101,7 +101,10 @@ export class DrainingReader implements BodyReader {
   async cancel(reason?: unknown): Promise<void> {
     this.#draining = false;
     this.#ended = true;
-    this.#endRest?.();
+    if (this.#ownTurn !== undefined && this.#pace.longTurns.withdraw(this.#ownTurn)) {
+      this.#withdrawn = true;
+      this.#ownTurn();
+    }
     await this.#source.cancel(reason);
   }
 
@@ -110,32 +113,44 @@ export class DrainingReader implements BodyReader {
   }
 
   async #drain(): Promise<void> {
-    const pause = this.#pace.pause();
+    const pause = this.#pace.relays.pause();
     if (pause !== undefined) await pause;
-    if (this.#turnReads > MANY_READS) await this.#rest(this.#busyMs);
     if (this.#ended) return; // in the meantime, by a read that was running
-    this.#draining = true;
+    const isLong = this.#turnReads > MANY_READS;
     this.#turnReads = 0;
-    this.#startTurn();
-    if (!this.#reading) this.#readOn();
+    this.#readAll(!isLong);
     if (!this.#hasSome && !this.#ended) {
       await new Promise<void>((resolve) => this.#arrived = resolve);
       this.#startTurn();
     }
-    const begun = performance.now();
-    await new Promise<void>((resolve) => setImmediate(resolve)); // by then, all reads that need not wait have ended
-    this.#draining = false;
-    this.#busyMs = performance.now() - begun;
+    if (!isLong) await this.#endOfTurn();
+    else if (!this.#ended) await this.#longTurn();
   }
 
-  #rest(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#endRest = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  /** Waits with what has arrived first: a client that sends nothing would let all others wait for its turn's end. */
+  async #longTurn(): Promise<void> {
+    const { longTurns } = this.#pace;
+    await new Promise<void>((resolve) => longTurns.take(this.#ownTurn = resolve));
+    this.#ownTurn = undefined;
+    if (this.#withdrawn) return;
+    const begun = performance.now();
+    if (!this.#ended) {
+      this.#readAll(true);
+      await this.#endOfTurn();
+    }
+    longTurns.end(performance.now() - begun);
+  }
+
+  async #endOfTurn(): Promise<void> {
+    await new Promise<void>((resolve) => setImmediate(resolve)); // by then, all reads that need not wait have ended
+    this.#draining = false;
+  }
+
+  /** Begins to read: one chunk, or (`draining`) all that has arrived. */
+  #readAll(draining: boolean): void {
+    this.#draining = draining;
+    this.#startTurn();
+    if (!this.#reading) this.#readOn();
   }
 
   #startTurn(): void {

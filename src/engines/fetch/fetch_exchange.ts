@@ -1,7 +1,6 @@
 /** One exchange of engine `fetch`: `Deno.serve` receives the request, and `fetch` sends it to a backend. */
 
 import { ProxyError } from "../../errors.ts";
-import type { Pace } from "../../net/pace.ts";
 import type { Backend } from "../../pool/backend.ts";
 import type { AttemptListener, Exchange, Limits, OwnAnswer, SentRequest } from "../../proxy/exchange.ts";
 import {
@@ -27,6 +26,7 @@ import { ownResponse } from "./own_response.ts";
 import { brokenBody, CUT_ON_PURPOSE } from "./gather.ts";
 import { isReachable } from "./reachable.ts";
 import type { LargeAnswers } from "./large_answers.ts";
+import type { UploadPace } from "./upload_pace.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
 import { urlFor } from "./target_url.ts";
@@ -36,7 +36,7 @@ export interface FetchContext {
   readonly deadlines: Deadlines;
   readonly clients: BackendClients;
   /** The pace of all uploads. */
-  readonly pace: Pace;
+  readonly pace: UploadPace;
   /** Whether the runtime compresses responses. */
   readonly runtimeCompresses: boolean;
   readonly largeAnswers: LargeAnswers;

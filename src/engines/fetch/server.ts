@@ -4,7 +4,6 @@ import { messageOf } from "../../errors.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { LastingServer } from "../../net/lasting_server.ts";
 import { LISTEN_QUEUE } from "../../net/listen_queue.ts";
-import { Pace } from "../../net/pace.ts";
 import { peerAddress } from "../../net/peer.ts";
 import { Uploads } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
@@ -15,13 +14,14 @@ import { LargeAnswers } from "./large_answers.ts";
 import { type FetchRequestHead, readHead } from "./request_head.ts";
 import { runtimePropagates, withRuntimeTrace } from "./runtime_trace.ts";
 import { settleBody } from "./settle_body.ts";
+import { UploadPace } from "./upload_pace.ts";
 import { WebSocketExchange } from "./websocket.ts";
 
 type Respond = (response: Response) => void;
 
 /** Starts `Deno.serve`; see `EngineFactory`. */
 export async function startFetchEngine(options: EngineOptions): Promise<Engine> {
-  const pace = await Pace.start();
+  const pace = await UploadPace.start();
   try {
     return serve(options, pace);
   } catch (error) {
@@ -32,7 +32,7 @@ export async function startFetchEngine(options: EngineOptions): Promise<Engine> 
 
 function serve(
   { config, pools, forwarder, certificate, reusePort, log, acceptingChanged }: EngineOptions,
-  pace: Pace,
+  pace: UploadPace,
 ): Engine {
   const context: FetchContext = {
     clients: new BackendClients(pools),

@@ -1,9 +1,9 @@
 /** Handles request bodies that may have arrived over HTTP/2. The runtime does not tell HTTP/2 from HTTP/1.1. */
 
-import type { Pace } from "../../net/pace.ts";
 import { bodyReader } from "./body_reader.ts";
 import type { BodyReader } from "./chunk_reader.ts";
 import type { FetchRequestHead } from "./request_head.ts";
+import type { UploadPace } from "./upload_pace.ts";
 
 /**
  * Whether to wait for the body's first byte before the request goes on. Not needed for POST over TLS, which nearly
@@ -18,7 +18,7 @@ function isLookedInto({ method, bodyUnsaid, secure }: FetchRequestHead): boolean
  * methods, this waits for the first byte or the end. Otherwise each DELETE or preflight request would reach the backend
  * with an empty chunked body, and could not be tried again.
  */
-export async function settleBody(head: FetchRequestHead, request: Request, pace: Pace) {
+export async function settleBody(head: FetchRequestHead, request: Request, pace: UploadPace) {
   if (request.body === null) return { head: { ...head, bodyBytes: 0 }, request };
   const whole = new WholeBody(bodyReader(head, request.body, pace), head.bodyBytes, request.signal);
   if (isLookedInto(head) && await whole.isEmpty()) return { head: { ...head, bodyBytes: 0 }, request };

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { ChunksTooSmall, DrainingReader } from "../../../../src/engines/fetch/draining_reader.ts";
+import { UploadPace } from "../../../../src/engines/fetch/upload_pace.ts";
 import { Pace } from "../../../../src/net/pace.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -41,7 +42,7 @@ async function readAll(reader: DrainingReader): Promise<Bytes[]> {
 }
 
 Deno.test("DrainingReader reads all that there is in few blocks, and overwrites nothing that it has handed out", async () => {
-  using pace = new Pace(undefined);
+  using pace = new UploadPace(new Pace(undefined));
   const chunks = fc.array(fc.array(fc.nat(255), { minLength: 1, maxLength: 9000 }), { maxLength: 40 });
   await fc.assert(
     fc.asyncProperty(chunks, fc.boolean(), async (chunks, secure) => {
@@ -56,7 +57,7 @@ Deno.test("DrainingReader reads all that there is in few blocks, and overwrites 
 
 Deno.test("DrainingReader takes chunks that are larger than its blocks", async () => {
   // Over TLS its view grew to more than a block, which could not hold what one read gave: the program ended.
-  using pace = new Pace(undefined);
+  using pace = new UploadPace(new Pace(undefined));
   const chunks = [100_000, 5, 200_000, 65_536, 65_568, 65_600].map((length, index) => Array(length).fill(index));
   for (const secure of [false, true]) {
     const blocks = await readAll(new DrainingReader(source(chunks), pace, secure));
@@ -65,7 +66,7 @@ Deno.test("DrainingReader takes chunks that are larger than its blocks", async (
 });
 
 Deno.test("DrainingReader hands out what has come without waiting for more", async () => {
-  using pace = new Pace(undefined);
+  using pace = new UploadPace(new Pace(undefined));
   const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
   const waiting = [...gates];
   const gated = new DrainingReader(source([[1], [2]], { beforeEach: () => waiting.shift()?.promise }), pace, false);
@@ -83,11 +84,12 @@ Deno.test("DrainingReader knows the end of a body that came while it paused", as
   const end = Promise.withResolvers<void>();
   const pauses = [undefined, Promise.withResolvers<void>()] as const;
   const waiting = [...pauses];
-  using pace = new class extends Pace {
+  const relays = new class extends Pace {
     override pause(): Promise<void> | undefined {
       return waiting.shift()?.promise;
     }
   }(undefined);
+  using pace = new UploadPace(relays);
   let reads = 0;
   const beforeEach = () => reads++ === 0 ? undefined : end.promise;
   const reader = new DrainingReader(source([[1]], { beforeEach }), pace, false);
@@ -100,14 +102,14 @@ Deno.test("DrainingReader knows the end of a body that came while it paused", as
 });
 
 Deno.test("DrainingReader fails behind what came before the failure, and each time", async () => {
-  using pace = new Pace(undefined);
+  using pace = new UploadPace(new Pace(undefined));
   const reader = new DrainingReader(source([[1], [2]], { failure: new Error("broken off") }), pace, false);
   assertEquals(await reader.read(), Uint8Array.of(1, 2));
   for (let time = 0; time < 2; time++) await assertRejects(() => reader.read(), Error, "broken off");
 });
 
 Deno.test("DrainingReader gives up a body whose small chunks take ever longer, and no other", async () => {
-  using pace = new Pace(undefined);
+  using pace = new UploadPace(new Pace(undefined));
   const slow = (ms: number) => () => {
     for (const until = performance.now() + ms; performance.now() < until;);
   };
@@ -123,7 +125,7 @@ Deno.test("DrainingReader gives up a body whose small chunks take ever longer, a
 
 Deno.test("DrainingReader lets no body hold the isolate for most of a second", async () => {
   // The limit was 1.5 s: beside uploads of chunks of one byte, other clients waited for more than a second.
-  using pace = new Pace(undefined);
+  using pace = new UploadPace(new Pace(undefined));
   const beforeEach = () => {
     for (const until = performance.now() + 0.5; performance.now() < until;);
   };
@@ -132,9 +134,53 @@ Deno.test("DrainingReader lets no body hold the isolate for most of a second", a
 });
 
 Deno.test("DrainingReader gives up what is left", async () => {
-  using pace = new Pace(undefined);
+  using pace = new UploadPace(new Pace(undefined));
   const cancelled = Promise.withResolvers<unknown>();
   const stream = new ReadableStream<Bytes>({ type: "bytes", cancel: cancelled.resolve });
   await new DrainingReader(stream.getReader({ mode: "byob" }), pace, true).cancel("enough");
   assertEquals(await cancelled.promise, "enough");
+});
+
+const MANY = Array.from({ length: 6000 }, () => [1]);
+
+/** Gives so many chunks in a turn that the next one is a long turn. */
+function manyAtOnce(): ReadableStreamBYOBReader {
+  let reads = 0;
+  const beforeEach = () => ++reads % 1500 === 0 ? new Promise<void>((resolve) => setTimeout(resolve, 0)) : undefined;
+  return source(MANY, { beforeEach });
+}
+
+Deno.test("DrainingReader: two uploads in small chunks have their long turns one after the other", async () => {
+  // While one rested, the other one ran: a new client of the admin API waited for nearly two seconds.
+  using pace = new UploadPace(new Pace(undefined));
+  let [running, most] = [0, 0];
+  const { longTurns } = pace;
+  const [take, end] = [longTurns.take.bind(longTurns), longTurns.end.bind(longTurns)];
+  longTurns.take = (begin) =>
+    take(() => {
+      most = Math.max(most, ++running);
+      begin();
+    });
+  longTurns.end = (tookMs) => {
+    running--;
+    end(tookMs);
+  };
+  const uploads = [1, 2, 3].map(() => readAll(new DrainingReader(manyAtOnce(), pace, false)));
+  for (const blocks of await Promise.all(uploads)) assertEquals(Buffer.concat(blocks).length, MANY.length);
+  assertEquals([running, most], [0, 1]);
+});
+
+Deno.test("DrainingReader: a cancelled upload gives up its place", async () => {
+  using pace = new UploadPace(new Pace(undefined));
+  const reader = new DrainingReader(manyAtOnce(), pace, false);
+  await reader.read();
+  let isTurn = false;
+  pace.longTurns.take(() => isTurn = true);
+  assertEquals(isTurn, true); // and it lasts
+  const waiting = reader.read();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  await reader.cancel();
+  await waiting;
+  pace.longTurns.end(0);
+  await new Promise<void>((resolve) => pace.longTurns.take(resolve));
 });

@@ -15,8 +15,11 @@ const REPEAT_MS = 25;
 /** After this time, a request tries again backends that refuse connections while no check marks them down. */
 const REFUSED_MS = 250;
 
-/** How long a request that may not go to another backend waits for the news that all backends are lost. */
-const DOUBT_MS = 300;
+/**
+ * How long a request that may not go to another backend waits for the news that all backends are lost. The checks come
+ * every 250 ms meanwhile. One of them may be late on a busy machine, which is nobody's failure.
+ */
+const DOUBT_MS = 1000;
 
 const NONE: readonly number[] = [];
 

@@ -9,6 +9,7 @@ const SECRETS: Readonly<Record<NonNullable<Setting["secret"]>, string>> = {
   "whole": "Errors and `GET /config` never show it.",
   "by-name": "Errors and `GET /config` hide values whose names look like those of secrets.",
   "in-query": "`GET /config` hides query parameters whose names look like those of secrets.",
+  "in-url": "Errors and `GET /config` never show its user and password.",
 };
 
 // What a pool or a route has in place of a setting of the top level stands in that setting's table. The settings of a

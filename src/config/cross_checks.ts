@@ -19,6 +19,7 @@ export function brokenRules(config: Config, context: CheckContext): Diagnostic[]
     ...brokenPoolRules(config, context),
     ...openAdmin(config),
     ...uselessPersist(config, context),
+    ...twoKeepers(config),
     ...sharedPorts(config, context),
     ...brokenRouteRules(config, context),
   ];
@@ -62,6 +63,15 @@ function uselessPersist({ admin }: Config, { hasFile, nameOf }: CheckContext): D
   return [{
     path,
     text: `got true, want the backends in the file: ${backends} would replace them at the next start`,
+  }];
+}
+
+/** A change is kept in one place: in the file of one replica, or in the store of all. */
+function twoKeepers({ admin, cluster }: Config): Diagnostic[] {
+  if (!admin.persist || cluster === null) return [];
+  return [{
+    path: ["admin", "persist"],
+    text: "got true, want false beside cluster, which keeps changes for all replicas",
   }];
 }
 

@@ -4,6 +4,7 @@ import * as z from "zod";
 import { ConfigError } from "../errors.ts";
 import { BACKEND_URL_PATTERN, BACKEND_URL_WANTED, normaliseBackendUrl } from "./backend_url.ts";
 import { withUnit } from "./kind.ts";
+import { parseRedisUrl, REDIS_URL_WANTED } from "./redis_url.ts";
 import {
   DURATION_PATTERN,
   formatDuration,
@@ -123,6 +124,9 @@ export const backendUrl = z.codec(text(BACKEND_URL_PATTERN, BACKEND_URL_WANTED),
   },
   encode: (url) => url,
 });
+
+/** The URL of a Redis. It may hold a password. */
+export const redisUrl = z.string(REDIS_URL_WANTED).refine((url) => parseRedisUrl(url) !== undefined, REDIS_URL_WANTED);
 
 /** A backend's weight. With 0 it takes no new traffic, except from sticky sessions. */
 export const weight = whole(0, 256);

@@ -4,6 +4,7 @@ import type { DeepReadonly } from "./fields.ts";
 import { admin } from "./schema/admin.ts";
 import { backends } from "./schema/backend.ts";
 import { sticky, strategy } from "./schema/balancing.ts";
+import { cluster } from "./schema/cluster.ts";
 import { guards } from "./schema/guards.ts";
 import { discover } from "./schema/discover.ts";
 import { headers } from "./schema/headers.ts";
@@ -40,6 +41,7 @@ const file = z.strictObject({
   headers: section(headers, "Headers set and removed on the way."),
   ...guards,
   log: section(log, "What is logged."),
+  cluster,
   pools,
   routes,
 });

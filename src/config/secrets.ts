@@ -8,6 +8,10 @@ const SETTINGS = settingsOf(configSchema).filter(({ secret }) => secret !== unde
 
 /** Whether error lines hide the value at a path. */
 export function isSecret(path: Path): boolean {
+  return isHidden(path) || secretSettingAt(path)?.secret === "in-url";
+}
+
+function isHidden(path: Path): boolean {
   const setting = secretSettingAt(path);
   if (setting?.secret !== "by-name") return setting?.secret === "whole";
   // A value in place of the map itself may be a whole header line.
@@ -22,15 +26,21 @@ export function withoutSecrets(value: unknown, path: Path = []): unknown {
     return Object.fromEntries(present.map(([key, inner]) => [key, withoutSecrets(inner, [...path, key])]));
   }
   if (typeof value !== "string") return value;
-  if (isSecret(path)) return HIDDEN;
+  if (isHidden(path)) return HIDDEN;
   switch (secretSettingAt(path)?.secret) {
     case "by-name":
-      return value.replace(/\/\/[^\s/?#]*@/g, `//${HIDDEN}@`);
+    case "in-url":
+      return withoutCredentials(value);
     case "in-query":
       return withoutSecretParameters(value);
     default:
       return value;
   }
+}
+
+/** A URL, or a text with URLs in it, without their users and passwords. */
+export function withoutCredentials(text: string): string {
+  return text.replace(/\/\/[^\s/?#]*@/g, `//${HIDDEN}@`);
 }
 
 function secretSettingAt(path: Path) {

@@ -18,9 +18,9 @@ export interface Particulars {
   readonly restart?: true | "presence";
   /**
    * What error lines and `GET /config` hide: all of it, the values of entries whose names look like those of secrets,
-   * or such parameters of its query.
+   * such parameters of its query, or the user and password of a URL. Error lines hide all of such a URL.
    */
-  readonly secret?: "whole" | "by-name" | "in-query";
+  readonly secret?: "whole" | "by-name" | "in-query" | "in-url";
   /** What the page of settings says after `about`, in Markdown. Links start at `docs/`. */
   readonly more?: string;
 }

@@ -6,8 +6,9 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import type { Config } from "../config/schema.ts";
 import { ConfigError, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { stateDirectory } from "../state_directory.ts";
 import { certificatesIn, PemError, readFile } from "./pem.ts";
-import { selfSignedCertificate, serves, stateDirectory } from "./self_signed.ts";
+import { selfSignedCertificate, serves } from "./self_signed.ts";
 import type { ServerCertificate } from "./server_certificate.ts";
 
 /** The configuration of HTTPS for clients. */

@@ -29,20 +29,6 @@ const BACKDATED_MS = 3_600_000;
 const RENEWAL_DAYS = 30;
 
 /**
- * Returns the folder for state: systemd's `STATE_DIRECTORY`, or else `roundhouse` in the user's state folder.
- *
- * @param env reads an environment variable
- */
-export function stateDirectory(env: (name: string) => string | undefined): string | undefined {
-  const [given] = (env("STATE_DIRECTORY") ?? "").split(":"); // systemd joins several by colons
-  if (given) return given;
-  const stateHome = env("XDG_STATE_HOME");
-  if (stateHome?.startsWith("/")) return `${stateHome}/roundhouse`; // the XDG standard ignores relative paths
-  const home = env("HOME");
-  return home ? `${home}/.local/state/roundhouse` : undefined;
-}
-
-/**
  * Returns the certificate kept in the directory, if it has the same names and lasts. Otherwise makes one and keeps it.
  */
 export async function selfSignedCertificate(options: SelfSignedOptions): Promise<ServerCertificate> {
@@ -69,7 +55,7 @@ export async function selfSignedCertificate(options: SelfSignedOptions): Promise
  */
 function keepingPlace({ directory, log }: SelfSignedOptions): string | undefined {
   if (directory === undefined) {
-    notKept(log, undefined, "none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set");
+    notKept(log, undefined, "none of ROUNDHOUSE_STATE_DIR, STATE_DIRECTORY, XDG_STATE_HOME and HOME is set");
     return undefined;
   }
   const place = `${directory}/tls`;

@@ -53,6 +53,7 @@ const EVERYTHING: ConfigFile = {
   deny: ["203.0.113.0/24"],
   allow: ["10.0.0.0/8", "::1"],
   log: { level: "debug", format: "json", access: true },
+  cluster: { redis: "rediss://user:secret@redis.internal:6380/2", prefix: "shop" },
 };
 
 Deno.test("configSchema gives every setting its default", () => {
@@ -109,6 +110,7 @@ Deno.test("configSchema gives every setting its default", () => {
     deny: null,
     allow: null,
     log: { level: "info", format: "text", access: false },
+    cluster: null,
     pools: {},
     routes: null,
   };
@@ -180,6 +182,7 @@ Deno.test("configSchema reads every setting in every form", () => {
     deny: ["203.0.113.0/24"],
     allow: ["10.0.0.0/8", "::1"],
     log: { level: "debug", format: "json", access: true },
+    cluster: { redis: "rediss://user:secret@redis.internal:6380/2", prefix: "shop" },
     pools: {},
     routes: null,
   });

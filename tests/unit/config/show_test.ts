@@ -59,6 +59,7 @@ Deno.test("showConfig() has every setting in the file's words", () => {
     deny: null,
     allow: null,
     log: { level: "info", format: "text", access: false },
+    cluster: null,
   });
 });
 

@@ -80,6 +80,18 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   ],
   [{ admin: { port: 8080 } }, "admin.port: got 8080, want another port than proxy.port"],
   [{ admin: { persist: true } }, "admin.persist: got true, want a configuration file to write to"],
+  [
+    { cluster: { prefix: "a" } },
+    'cluster.redis: got nothing, want a URL such as "redis://HOST:6379" or "rediss://USER:PASSWORD@HOST:6379/0"',
+  ],
+  [
+    { cluster: { redis: "http://a:secret@b" } },
+    'cluster.redis: got a value that is not shown, want a URL such as "redis://HOST:6379" or "rediss://USER:PASSWORD@HOST:6379/0"',
+  ],
+  [
+    { cluster: { redis: "redis://a", prefix: "a b" } },
+    'cluster.prefix: got "a b", want 1 to 64 letters, digits, dots, dashes and underscores',
+  ],
   [{ backends: {} }, "backends: got an empty object, want a list"],
   [{ backends: [5] }, 'backends[0]: got 5, want a URL, or an object with "url"'],
   [{ backends: [null] }, 'backends[0]: got null, want a URL, or an object with "url"'],
@@ -228,6 +240,13 @@ Deno.test("validateConfig() lets changes be kept only where there is a file", ()
   assertEquals(linesOf(raw, { hasFile: true }).includes(line), false);
 });
 
+Deno.test("validateConfig() lets changes be kept in one place: the file, or the store of the cluster", () => {
+  const line = "admin.persist: got true, want false beside cluster, which keeps changes for all replicas";
+  const cluster = { redis: "redis://redis" };
+  assertEquals(linesOf({ admin: { persist: true }, cluster }, { hasFile: true }).includes(line), true);
+  assertEquals(linesOf({ admin: { persist: false }, cluster }).includes(line), false);
+});
+
 Deno.test("validateConfig() never shows a secret", () => {
   const secret = "hunter2";
   const headers = {
@@ -240,6 +259,7 @@ Deno.test("validateConfig() never shows a secret", () => {
     { admin: { token: `${secret} x` } },
     { admin: { token: [secret] } },
     { admin: { token: { a: secret } } },
+    { cluster: { redis: `redis://:${secret}@host:0x` } },
     { health: { headers } },
     { headers: { request: { set: headers } } },
     { headers: { response: { set: `Set-Cookie: ${secret}` } } },

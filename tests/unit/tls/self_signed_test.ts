@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { X509Certificate } from "node:crypto";
-import { selfSignedCertificate, stateDirectory } from "../../../src/tls/self_signed.ts";
+import { selfSignedCertificate } from "../../../src/tls/self_signed.ts";
 import { TemporaryDirectory } from "../../support/certificates.ts";
 import { RecordingLog } from "../../support/log.ts";
 
@@ -87,15 +87,4 @@ Deno.test({
       "writing there is not permitted (--allow-write)",
     ]);
   },
-});
-
-Deno.test("stateDirectory() is systemd's, else the user's, else none", () => {
-  const cases: [Record<string, string>, string | undefined][] = [
-    [{ STATE_DIRECTORY: "/var/lib/roundhouse", HOME: "/home/a" }, "/var/lib/roundhouse"],
-    [{ STATE_DIRECTORY: "/var/lib/a:/var/lib/b" }, "/var/lib/a"],
-    [{ STATE_DIRECTORY: "", XDG_STATE_HOME: "/state", HOME: "/home/a" }, "/state/roundhouse"],
-    [{ XDG_STATE_HOME: "relative", HOME: "/home/a" }, "/home/a/.local/state/roundhouse"],
-    [{ XDG_STATE_HOME: "" }, undefined],
-  ];
-  for (const [env, expected] of cases) assertEquals(stateDirectory((name) => env[name]), expected);
 });

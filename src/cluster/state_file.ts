@@ -1,0 +1,122 @@
+/** Keeps the last state of the cluster in a file, for a start without the store. */
+
+import { createHash } from "node:crypto";
+import * as z from "zod";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { readRegularFile } from "../regular_file.ts";
+import { type ChangeDocument, EMPTY, fieldsOf, readDocument } from "./document.ts";
+import { type Entry, entryText, parseEntry } from "./entry.ts";
+
+/** What is kept. */
+export interface KeptState {
+  readonly document: ChangeDocument;
+  /** The changes of this replica alone, by `entryKey`. */
+  readonly local: ReadonlyMap<string, Entry>;
+}
+
+/** Whose state it is. */
+export interface StateFileOptions {
+  /** The folder for state. `undefined`: there is none. */
+  readonly directory: string | undefined;
+  /** Tells one cluster and replica from others that use the same folder. */
+  readonly owner: string;
+  readonly log: Log;
+}
+
+const NOTHING: KeptState = { document: EMPTY, local: new Map() };
+
+const contents = z.strictObject({
+  document: z.record(z.string(), z.string()).nullable(),
+  local: z.record(z.string(), z.string()),
+});
+
+export class StateFile {
+  readonly #directory: string | undefined;
+  readonly #path: string | undefined;
+  readonly #log: Log;
+  #waiting: KeptState | undefined;
+  #writing: Promise<void> | undefined;
+  #warned = false;
+
+  constructor({ directory, owner, log }: StateFileOptions) {
+    this.#log = log;
+    if (directory === undefined) {
+      this.#warn("none of ROUNDHOUSE_STATE_DIR, STATE_DIRECTORY, XDG_STATE_HOME and HOME is set");
+      return;
+    }
+    const digest = createHash("sha256").update(owner).digest("hex").slice(0, 12);
+    this.#directory = `${directory}/cluster`;
+    const path = `${this.#directory}/${digest}.json`;
+    // Checked first, because the runtime would ask for the permission on the terminal.
+    if (Deno.permissions.querySync({ name: "write", path }).state === "granted") this.#path = path;
+    else this.#warn("writing there is not permitted (--allow-write)");
+  }
+
+  /** The state of the last run. A damaged file counts as none. */
+  read(): KeptState {
+    if (this.#path === undefined) return NOTHING;
+    try {
+      const { document, local } = contents.parse(JSON.parse(readRegularFile(this.#path)));
+      return {
+        document: document === null ? EMPTY : readDocument(new Map(Object.entries(document))),
+        local: new Map(Object.entries(local).map(([key, text]) => [key, parseEntry(key, text)])),
+      };
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) {
+        this.#log.warn("cluster state not used", { path: this.#path, reason: messageOf(error) });
+      }
+      return NOTHING;
+    }
+  }
+
+  /** Writes a state soon. Of several, only the last one is written. */
+  keep(state: KeptState): void {
+    if (this.#path === undefined) return;
+    this.#waiting = state;
+    this.#writing ??= this.#write(this.#path).finally(() => this.#writing = undefined);
+  }
+
+  /** Resolves when the last state is written. */
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+
+  async #write(path: string): Promise<void> {
+    for (let state = this.#waiting; state !== undefined; state = this.#waiting) {
+      this.#waiting = undefined;
+      try {
+        await this.#replace(path, textOf(state));
+      } catch (error) {
+        this.#warn(messageOf(error));
+      }
+    }
+  }
+
+  /** Replaced whole or not at all, so that a crash leaves the state before. */
+  async #replace(path: string, text: string): Promise<void> {
+    if (this.#directory !== undefined) await Deno.mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    const temporary = `${path}.${Deno.pid}.tmp`;
+    try {
+      await Deno.writeTextFile(temporary, text, { mode: 0o600 });
+      await Deno.rename(temporary, path);
+    } catch (error) {
+      await Deno.remove(temporary).catch(() => {});
+      throw error;
+    }
+  }
+
+  #warn(reason: string): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    const consequence = "a start without the store does not know the changes";
+    this.#log.warn("cluster state not kept", { directory: this.#directory, reason, consequence });
+  }
+}
+
+function textOf({ document, local }: KeptState): string {
+  return JSON.stringify({
+    document: document.line === "" ? null : Object.fromEntries(fieldsOf(document)),
+    local: Object.fromEntries(Array.from(local, ([key, entry]) => [key, entryText(entry)])),
+  });
+}

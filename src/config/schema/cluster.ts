@@ -1,0 +1,23 @@
+/** `cluster`: several roundhouses that act as one. */
+import * as z from "zod";
+import { redisUrl, text } from "../fields.ts";
+import { bareSetting, setting } from "../setting.ts";
+
+const keys = z.strictObject({
+  redis: bareSetting(redisUrl, "The Redis or Valkey that the replicas share.", {
+    secret: "in-url",
+    more: "`redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS. Without a port: 6379.",
+  }),
+  prefix: setting(
+    text(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 letters, digits, dots, dashes and underscores"),
+    "roundhouse",
+    "What the names of its keys begin with. Replicas that act as one have the same.",
+  ),
+});
+
+export const cluster = setting(
+  keys.nullable(),
+  null,
+  "Several roundhouses that act as one: an object with `redis`. `null`: this one is alone.",
+  { restart: true },
+);

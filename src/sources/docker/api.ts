@@ -136,6 +136,8 @@ export class EventStream implements Disposable {
 
   [Symbol.dispose](): void {
     this.#asking[Symbol.dispose]();
+    // Nobody reads it if the first list has failed. Then the end of the request does not reach it.
+    if (this.#body?.locked === false) this.#body.cancel().catch(() => {});
   }
 }
 

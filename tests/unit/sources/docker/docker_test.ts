@@ -121,6 +121,16 @@ Deno.test("docker: an API that stands still is a failure after its limit, and no
   await source.finds("http://172.18.0.2:8080", "http://172.18.0.3:8080");
 });
 
+Deno.test("docker: when the list fails, the stream of events that was opened before it is closed", async () => {
+  // A connection stayed open for each try: nobody had begun to read it, so the end of its request may not have reached it.
+  await using docker = new DockerStandIn();
+  docker.lie = (path) => path === "/events" ? undefined : new Response("no", { status: 500 });
+  await using source = watching(docker);
+  await waitFor(() => source.failures.length >= 3, { what: "three tries" });
+  await source.stop();
+  await waitFor(() => docker.streams === 0, { what: "the end of all streams" });
+});
+
 Deno.test("docker: a missing socket is a failure, and is looked for again", async () => {
   let host = "";
   {

@@ -15,6 +15,13 @@ interface Key {
   readonly revision: number;
 }
 
+/** What a watch tells that begins with an earlier revision. */
+interface Happened {
+  readonly key: string;
+  readonly event: object;
+  readonly revision: number;
+}
+
 interface Watch {
   readonly key: string;
   readonly end: string;
@@ -35,6 +42,7 @@ export class EtcdStandIn implements AsyncDisposable {
   /** Requests without such a token are refused. */
   login: { readonly user: string; readonly password: string; token: string } | null = null;
   readonly #keys = new Map<string, Key>();
+  readonly #history: Happened[] = [];
   readonly #watches = new Set<Watch>();
   readonly #thawing: (() => void)[] = [];
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
@@ -58,12 +66,12 @@ export class EtcdStandIn implements AsyncDisposable {
 
   put(key: string, value: string): void {
     this.#keys.set(key, { value, revision: ++this.revision });
-    this.#send(key, { kv: { ...keyValue(key, { value, revision: this.revision }) } });
+    this.#happened(key, { kv: { ...keyValue(key, { value, revision: this.revision }) } });
   }
 
   delete(key: string): void {
     this.#keys.delete(key);
-    this.#send(key, { type: "DELETE", kv: { key: btoa(key), mod_revision: String(++this.revision) } });
+    this.#happened(key, { type: "DELETE", kv: { key: btoa(key), mod_revision: String(++this.revision) } });
   }
 
   /** Sends a line to every watch. */
@@ -80,6 +88,7 @@ export class EtcdStandIn implements AsyncDisposable {
   /** Loses everything, as a server with a new data folder does. */
   forget(): void {
     this.#keys.clear();
+    this.#history.length = 0;
     this.revision = 1;
   }
 
@@ -143,9 +152,9 @@ export class EtcdStandIn implements AsyncDisposable {
       start: (stream) => {
         watch = { key: atob(key ?? ""), end: atob(range_end ?? ""), stream };
         stream.enqueue(bytesOf({ result: { header: this.#header(), created: true } }));
-        for (const [key, held] of this.#keys) {
-          if (held.revision < from || key < watch.key || key >= watch.end || this.isSilent) continue;
-          stream.enqueue(bytesOf({ result: { header: this.#header(), events: [{ kv: keyValue(key, held) }] } }));
+        for (const { key, event, revision } of this.#history) {
+          if (revision < from || key < watch.key || key >= watch.end || this.isSilent) continue;
+          stream.enqueue(bytesOf({ result: { header: this.#header(), events: [event] } }));
         }
         this.#watches.add(watch);
       },
@@ -156,7 +165,8 @@ export class EtcdStandIn implements AsyncDisposable {
     return new Response(body);
   }
 
-  #send(key: string, event: object): void {
+  #happened(key: string, event: object): void {
+    this.#history.push({ key, event, revision: this.revision });
     if (this.isSilent) return;
     for (const { stream, ...watch } of this.#watches) {
       if (key >= watch.key && key < watch.end) {

@@ -86,10 +86,10 @@ class EtcdSession implements Disposable {
 
   async #watch(stop: AbortSignal): Promise<never> {
     const watch = this.#gateway.watch(this.#range, this.#table.revision + 1, stop);
-    for await (const { revision, changes } of watch) {
+    for await (const changes of watch) {
       this.#news++;
       if (changes.length === 0) continue;
-      this.#table.apply(changes, revision);
+      this.#table.apply(changes);
       this.#cancelTelling ??= this.#context.clock.after(GATHER_MS, () => this.#tell());
     }
     throw new LostError("the watch has ended");

@@ -30,12 +30,6 @@ export interface KeyRange {
   readonly end: string;
 }
 
-/** What a watch brings: changes, or only the revision up to which there are none. */
-export interface WatchNews {
-  readonly revision: number;
-  readonly changes: readonly KeyChange[];
-}
-
 // The gateway writes 64-bit integers as text, and leaves out what is zero, empty or false.
 const int64 = z.string("a number as text").regex(/^\d{1,15}$/, "a number as text").transform(Number);
 const header = z.object({ revision: int64.default(0) });
@@ -45,7 +39,6 @@ const rangeAnswer = z.object({ header, kvs: z.array(keyValue).default([]), count
 
 const watchAnswer = z.object({
   result: z.object({
-    header,
     created: z.boolean().default(false),
     canceled: z.boolean().default(false),
     cancel_reason: z.string().default(""),
@@ -100,7 +93,7 @@ export class EtcdGateway implements Disposable {
    * @throws {LostError} when it has ended, was cut off, or can't begin there any more
    * @throws {SourceError} when it is refused, or brings what can't be believed
    */
-  async *watch({ key, end }: KeyRange, from: number, stop: AbortSignal): AsyncGenerator<WatchNews, never> {
+  async *watch({ key, end }: KeyRange, from: number, stop: AbortSignal): AsyncGenerator<readonly KeyChange[], never> {
     using asking = new Asking({ clock: this.#clock, limitMs: ANSWER_LIMIT_MS }, stop);
     const create = { key, range_end: end, start_revision: String(from), progress_notify: true };
     const response = await this.#ask("/v3/watch", { create_request: create }, asking);
@@ -113,9 +106,9 @@ export class EtcdGateway implements Disposable {
     };
     if (response.body === null) throw new LostError("the watch has no body");
     for await (const value of jsonLines(response.body, limits)) {
-      const news = readNews(value);
-      if (news.created) asking.mayLast();
-      yield news;
+      const { created, changes } = readNews(value);
+      if (created) asking.mayLast();
+      yield changes;
     }
     throw new LostError("the watch has ended");
   }
@@ -185,13 +178,14 @@ function toKey({ key, mod_revision, value }: z.output<typeof keyValue>) {
   return { key, revision: mod_revision, value };
 }
 
-function readNews(value: unknown): WatchNews & { readonly created: boolean } {
+function readNews(value: unknown): { readonly created: boolean; readonly changes: readonly KeyChange[] } {
   const { result, error } = readAnswer(watchAnswer, value, "the watch");
   if (result === undefined) throw new SourceError(`the watch: ${oneLine(error?.message ?? "") || "want a result"}`);
   if (result.compact_revision > 0) throw new LostError("the revision to watch from has been compacted");
   if (result.canceled) throw new SourceError(`the watch was cancelled: ${oneLine(result.cancel_reason)}`);
   const changes = result.events.map(({ type, kv }) => type === "PUT" ? toKey(kv) : { ...toKey(kv), value: null });
-  return { revision: result.header.revision, changes, created: result.created };
+  // The revision in the header is that of the store. Changes before it may be yet to come, in the next response.
+  return { created: result.created, changes };
 }
 
 async function refusalOf(response: Response, stop: AbortSignal): Promise<SourceError> {

@@ -63,19 +63,18 @@ export class KeyTable {
   }
 
   /**
-   * Takes over what has changed up to a revision. What the table has already changes nothing.
+   * Takes over what has changed, one revision after the other. What the table has already changes nothing.
    *
    * @throws {SourceError} when there are too many keys, or keys that were not asked for
    */
-  apply(changes: readonly KeyChange[], revision: number): void {
+  apply(changes: readonly KeyChange[]): void {
     for (const { key, revision, value } of changes) {
       if (revision <= this.#revision) continue;
       if (value === null) this.#entries.delete(key);
       else this.#entries.set(this.#checked(key), this.#entryOf(key, { revision, value }));
     }
     if (this.#entries.size > MAX_BACKENDS) throw tooMany(this.#entries.size);
-    const last = changes.reduce((last, change) => Math.max(last, change.revision), revision);
-    this.#revision = Math.max(this.#revision, last);
+    this.#revision = changes.reduce((last, { revision }) => Math.max(last, revision), this.#revision);
   }
 
   /** Whether it holds what the store holds. */

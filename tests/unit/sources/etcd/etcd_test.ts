@@ -125,6 +125,24 @@ Deno.test("etcd: a watch that is cut off is opened anew, with what has changed m
   assertEquals(source.failures, []);
 });
 
+Deno.test("etcd: a watch that catches up in several responses loses none of them", async () => {
+  // Each of them says the revision of the store, not how far it has come. Changes in the later ones were passed over.
+  await using etcd = new EtcdStandIn();
+  const change = (number: number) => ({
+    kv: { key: btoa(`/api/${number}`), mod_revision: String(number), value: btoa(`http://10.0.0.${number}:8080`) },
+  });
+  const results = [{ created: true }, { events: [change(2)] }, { events: [change(3)] }]
+    .map((result) => `${JSON.stringify({ result: { header: { revision: "2000" }, ...result } })}\n`);
+  etcd.lie = ({ path }) => {
+    if (path !== "/v3/watch") return undefined;
+    const start = (stream: ReadableStreamDefaultController<string>) => results.forEach((line) => stream.enqueue(line));
+    return new Response(new ReadableStream({ start }).pipeThrough(new TextEncoderStream()));
+  };
+  await using source = watching(etcd);
+  await source.finds("http://10.0.0.2:8080", "http://10.0.0.3:8080");
+  assertEquals([source.failures, etcd.asked("/v3/kv/range")], [[], 1]);
+});
+
 Deno.test("etcd: a watch that brings nothing is found out, and opened anew", async () => {
   const clock = new ManualClock();
   await using etcd = new EtcdStandIn();

@@ -2,6 +2,9 @@
 
 import { OWN_HOST } from "./own_host.ts";
 
+/** Where the server listens. */
+export type RelayTarget = Deno.ConnectOptions | Deno.UnixConnectOptions;
+
 interface Pair {
   readonly ends: readonly [Deno.Conn, Deno.Conn];
   isLost: boolean;
@@ -12,12 +15,12 @@ export class Relay implements AsyncDisposable {
   readonly port: number;
   /** Connections that were made through it. */
   connections = 0;
-  readonly #target: Deno.ConnectOptions;
+  readonly #target: RelayTarget;
   readonly #listener: Deno.TcpListener;
   readonly #pairs = new Set<Pair>();
   readonly #running: Promise<void>;
 
-  constructor(target: Deno.ConnectOptions) {
+  constructor(target: RelayTarget) {
     this.#target = target;
     this.#listener = Deno.listen({ hostname: OWN_HOST, port: 0 });
     this.port = this.#listener.addr.port;
@@ -60,7 +63,7 @@ export class Relay implements AsyncDisposable {
     this.connections++;
     let server: Deno.Conn;
     try {
-      server = await Deno.connect(this.#target);
+      server = await connect(this.#target);
     } catch {
       return client.close(); // as if it had not been made
     }
@@ -70,6 +73,10 @@ export class Relay implements AsyncDisposable {
     this.#pairs.delete(pair);
     closeBoth(pair);
   }
+}
+
+function connect(target: RelayTarget): Promise<Deno.Conn> {
+  return "path" in target ? Deno.connect(target) : Deno.connect(target);
 }
 
 /** A lost connection stays as it is, whatever happens on the other side, until it is cut. */

@@ -1,5 +1,6 @@
 /** Settings that work with only one engine, and backends that only one engine can reach. */
 import { backendPort, isBlockedByFetch } from "./backend_url.ts";
+import { isAddress } from "./discover/host_name.ts";
 import { type Config, configSchema } from "./schema.ts";
 import { poolPath, poolsOf } from "./pool_settings.ts";
 import { settingsOf, valuesOf } from "./setting.ts";
@@ -20,7 +21,17 @@ export function engineMismatches(config: Config): Diagnostic[] {
         text: `not supported by engine "${config.engine}", use engine "${setting.engine}"`,
       }))
   );
-  return config.engine === "fetch" ? [...unsupported, ...blockedBackends(config)] : unsupported;
+  return config.engine === "fetch" ? [...unsupported, ...blockedBackends(config), ...namedByDns(config)] : unsupported;
+}
+
+/** Only `wire` can ask an address for the certificate of a name. */
+function namedByDns(config: Config): Diagnostic[] {
+  return Array.from(poolsOf(config)).flatMap(([name, { discover }]) => {
+    if (discover === null || discover.kind !== "dns" && discover.kind !== "srv") return [];
+    const isNamed = discover.scheme === "https" && !(discover.kind === "dns" && isAddress(discover.host));
+    const text = `"https" by name is not supported by engine "fetch", use engine "wire"`;
+    return isNamed ? [{ path: [...poolPath(name), "discover", "scheme"], text }] : [];
+  });
 }
 
 function blockedBackends(config: Config): Diagnostic[] {

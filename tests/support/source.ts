@@ -42,6 +42,15 @@ export class Told implements SourceReport, AsyncDisposable {
     return this.failures.at(-1) ?? "";
   }
 
+  /** Waits until so many words are told, and returns the last of them. */
+  async word(count: number): Promise<string[] | string> {
+    await waitFor(() => this.all.length >= count, {
+      what: `word ${count} of ${JSON.stringify(this.all)}`,
+      timeoutMs: 20_000,
+    });
+    return this.all[count - 1] ?? [];
+  }
+
   async #waitFor(condition: (last: string[] | string | undefined) => boolean, what: string): Promise<void> {
     try {
       await waitFor(() => condition(this.all.at(-1)), { what, timeoutMs: 60_000 });

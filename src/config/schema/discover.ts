@@ -1,17 +1,19 @@
 /** `discover`: where the backends of a pool come from, if the file does not list them. */
 import * as z from "zod";
+import { dns } from "../discover/dns.ts";
 import { docker } from "../discover/docker.ts";
 import { etcd } from "../discover/etcd.ts";
 import { file } from "../discover/file.ts";
 import { http } from "../discover/http.ts";
 import type { DiscoverKind } from "../discover/kind.ts";
 import { kubernetes } from "../discover/kubernetes.ts";
+import { srv } from "../discover/srv.ts";
 import type { DeepReadonly } from "../fields.ts";
 import { nearest } from "../nearest.ts";
 import { setting } from "../setting.ts";
 
 /** Every kind, in the order of the documentation. A new kind needs a line here, and one in `sources/registry.ts`. */
-const KINDS = [file, http, kubernetes, docker, etcd] as const;
+const KINDS = [dns, srv, file, http, kubernetes, docker, etcd] as const;
 
 type AnyForm = (typeof KINDS)[number]["form"];
 

@@ -56,7 +56,7 @@ Deno.test("an error in discover names the place, what is wanted, and what was pr
     assertEquals(errorOf(written).endsWith(end), true, errorOf(written));
   }
   for (const wrong of [7, [], {}, "nothing", { file: "a", http: "http://a" }]) {
-    assertEquals(errorOf(wrong).includes(`want "file:PATH", `), true, errorOf(wrong));
+    assertEquals(errorOf(wrong).includes(`"file:PATH", `), true, errorOf(wrong));
   }
 });
 
@@ -75,4 +75,66 @@ Deno.test("discover beside backends in one pool is an error, and -b stands in fo
     readStdin: () => "",
   });
   assertEquals([config.discover, config.backends.map(({ url }) => url)], [null, ["http://b"]]);
+});
+
+const BY_NAME = { scheme: "http", server: null, refreshMs: null, keepForMs: 30_000, drainMs: 30_000 } as const;
+
+Deno.test("discover by DNS: a name and a port, an address, or a name with SRV records", () => {
+  assertEquals(read("dns:API.Internal:8080"), { kind: "dns", host: "api.internal", port: 8080, ...BY_NAME });
+  assertEquals(read("dns:[fd00::1]:80"), { kind: "dns", host: "fd00::1", port: 80, ...BY_NAME });
+  assertEquals(read("dns:my_app.:80"), { kind: "dns", host: "my_app.", port: 80, ...BY_NAME });
+  assertEquals(read({ dns: "a", port: 1, server: "[::1]:53", refresh: "2s", keepFor: "1m", drain: 0 }), {
+    kind: "dns",
+    host: "a",
+    port: 1,
+    scheme: "http",
+    server: "[::1]:53",
+    refreshMs: 2000,
+    keepForMs: 60_000,
+    drainMs: 0,
+  });
+  assertEquals(read("srv:_http._tcp.api.internal"), { kind: "srv", name: "_http._tcp.api.internal", ...BY_NAME });
+  const { config } = validateConfig({ discover: "dns:[::1]:80", pools: { b: { discover: "srv:b" } } });
+  assertEquals(configSchema.parse(writtenConfig(config)), config);
+  assertEquals(describeConfig(config).filter((line) => line.startsWith("backends")), [
+    "backends   from dns:[::1]:80, an empty list counts after 30s, drained 30s",
+    "backends   from srv:b, an empty list counts after 30s, drained 30s",
+  ]);
+});
+
+Deno.test("discover by DNS refuses what can't be asked for", () => {
+  for (
+    const text of [
+      "dns:",
+      "dns:a",
+      "dns:a:",
+      "dns:a:0",
+      "dns:a:65536",
+      "dns::80",
+      "dns:a b:80",
+      "dns:a..b:80",
+      "dns:::1:80",
+    ]
+  ) {
+    const line = errorOf(text);
+    assertEquals(line.startsWith(`discover: got ${JSON.stringify(text)}, want "dns:HOST:PORT"`), true, line);
+  }
+  assertEquals(errorOf(`srv:${"a".repeat(64)}`).endsWith(`want "srv:NAME"`), true);
+  assertEquals(errorOf({ dns: "a", port: 0 }), "discover.port: got 0, want a whole number from 1 to 65535");
+  for (const server of ["10.0.0.1", "dns.test:53", "10.0.0.1:0", "::1:53", "[10.0.0.1:53"]) {
+    const wanted = `want an IP address and a port, such as "10.0.0.2:53"`;
+    assertEquals(errorOf({ srv: "a", server }), `discover.server: got ${JSON.stringify(server)}, ${wanted}`);
+  }
+});
+
+// Under `fetch` a certificate can't be for another name than that of the URL, which is an address here.
+Deno.test("discover by DNS with https wants engine wire", () => {
+  for (const discover of [{ srv: "a", scheme: "https" }, { dns: "a", port: 443, scheme: "https" }]) {
+    const line = `scheme: "https" by name is not supported by engine "fetch", use engine "wire"`;
+    assertEquals(errorOf(discover), `discover.${line}`);
+    const inPool = () => validateConfig({ pools: { p: { discover } } });
+    assertEquals(assertThrows(inPool, ConfigError).message, `pools.p.discover.${line}`);
+    assertEquals(validateConfig({ engine: "wire", discover }).config.engine, "wire");
+  }
+  assertEquals(validateConfig({ discover: { dns: "10.0.0.1", port: 443, scheme: "https" } }).config.engine, "fetch");
 });

@@ -2,6 +2,7 @@
 
 import { splitHostPort } from "../../config/discover/host_name.ts";
 import type { Clock } from "../../net/clock.ts";
+import { usableAddress } from "./addresses.ts";
 import { addressesInHosts } from "./hosts_file.ts";
 import { type KnownAddresses, KnownNames, type KnownRecords } from "./known_names.ts";
 import { RESOLVER_DEFAULTS, type ResolverConfig } from "./resolv_conf.ts";
@@ -37,10 +38,15 @@ export class Lookups {
     return this.#only === undefined ? this.#files.resolverConfig(stop) : Promise.resolve(this.#only);
   }
 
-  /** The addresses of a name as it was written. Never rejects. */
+  /**
+   * The addresses of a name as it was written.
+   *
+   * @throws {SourceError} when the file of hosts has an address that no backend can have
+   */
   async addresses(written: string, stop: AbortSignal): Promise<KnownAddresses> {
     if (this.#only === undefined) {
-      const items = addressesInHosts(await this.#files.hosts(stop), written);
+      const addresses = addressesInHosts(await this.#files.hosts(stop), written);
+      const items = addresses.map((address) => usableAddress(address, this.#files.paths.hosts));
       if (items.length > 0) return { items, ttlS: HOSTS_TTL_S, noSuchName: false, problem: null };
     }
     const config = await this.config(stop);

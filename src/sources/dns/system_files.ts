@@ -15,10 +15,12 @@ const PATHS: SystemPaths = { resolvConf: "/etc/resolv.conf", hosts: "/etc/hosts"
 const MOST_BYTES = 8 * 1024 * 1024;
 
 export class SystemFiles {
+  readonly paths: SystemPaths;
   readonly #resolvConf: KeptFile<ResolverConfig>;
   readonly #hosts: KeptFile<string>;
 
   constructor(paths: SystemPaths = PATHS) {
+    this.paths = paths;
     this.#resolvConf = new KeptFile(paths.resolvConf, RESOLVER_DEFAULTS, readResolvConf);
     this.#hosts = new KeptFile(paths.hosts, "", (text) => text);
   }

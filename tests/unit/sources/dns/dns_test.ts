@@ -197,6 +197,8 @@ Deno.test("/etc/hosts counts before DNS, unless a server is named", async () => 
   assertEquals(await bench.source.word(1), ["http://10.0.0.9"]);
   directory.write("hosts", "10.0.0.10 api.test");
   assertEquals(await bench.after(5000), ["http://10.0.0.10"]);
+  directory.write("hosts", "0.0.0.0 api.test"); // as lists of blocked names have it
+  assertEquals(await bench.after(5000), `failed: ${paths.hosts}: got the address "0.0.0.0", want that of a machine`);
   await using server = new DnsServer(zone([a("10.0.0.1")]));
   await using named = new Bench({ server: server.address }, { paths });
   assertEquals(await named.source.word(1), ["http://10.0.0.1"]);

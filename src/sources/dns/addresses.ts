@@ -14,7 +14,7 @@ const UNUSABLE: ReadonlySet<string> = new Set(["unspecified", "broadcast", "mult
  * @param asked what it is an answer to, for the error
  * @throws {SourceError} when no backend can have it
  */
-export function usableAddress(text: string, asked = ""): string {
+export function usableAddress(text: string, asked: string): string {
   const address = ipaddr.process(text);
   if (UNUSABLE.has(address.range())) {
     throw new SourceError(`${asked}: got the address ${show(text, [])}, want that of a machine`);

@@ -16,6 +16,8 @@ export class DnsSource implements BackendSource {
   readonly #discover: Omit<DnsDiscover, "kind">;
   readonly #context: DnsContext;
   readonly #lookups: Lookups;
+  /** By address, so that those that stay cost nothing. */
+  #found: ReadonlyMap<string, FoundBackend> = new Map();
 
   constructor(discover: Omit<DnsDiscover, "kind">, context: DnsContext) {
     this.#discover = discover;
@@ -41,7 +43,11 @@ export class DnsSource implements BackendSource {
   #backends(addresses: readonly string[]): readonly FoundBackend[] {
     const { host, port, scheme } = this.#discover;
     refuseTooMany(addresses.length);
-    return addresses.map((address) => ({ spec: specOf({ scheme, address, port, name: host }) }));
+    this.#found = new Map(addresses.map((address) => {
+      const found = this.#found.get(address) ?? { spec: specOf({ scheme, address, port, name: host }) };
+      return [address, found];
+    }));
+    return [...this.#found.values()];
   }
 }
 

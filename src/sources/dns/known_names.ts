@@ -55,9 +55,9 @@ export class KnownNames {
         return { ...answer, items: [], additionals: [], problem: null };
       }
       const { records, additionals, ttlS } = answer;
-      for (const { type, data } of records) if (type === "A" || type === "AAAA") usableAddress(data, key);
-      this.#last.set(key, records);
-      return { items: records, additionals, ttlS, noSuchName: false, problem: null };
+      const items = records.map((record) => usable(record, key));
+      this.#last.set(key, items);
+      return { items, additionals, ttlS, noSuchName: false, problem: null };
     } catch (error) {
       const items = this.#last.get(key) ?? [];
       return { items, additionals: [], ttlS: undefined, noSuchName: false, problem: messageOf(error) };
@@ -82,13 +82,20 @@ export class KnownNames {
     return bothFamilies(found);
   }
 
-  /** Takes up what a server has said of a name without being asked. */
-  learn(name: string, records: readonly DnsRecord[]): void {
+  /**
+   * Takes up the addresses that a server has told of a name without being asked.
+   *
+   * @throws {SourceError} when no backend can have one of them
+   */
+  learn(name: string, addresses: readonly DnsRecord[]): KnownAddresses {
+    const items = addresses.map((record) => usable(record, name));
     for (const type of FAMILIES) {
       const key = keyOf({ name, type });
       this.#asked.add(key);
-      this.#last.set(key, records.filter((record) => record.type === type));
+      this.#last.set(key, items.filter((record) => record.type === type));
     }
+    const ttlS = shortest(items.map(({ ttlS }) => ttlS));
+    return bothFamilies([{ items, additionals: [], ttlS, noSuchName: false, problem: null }]);
   }
 
   /** Forgets names that nobody has asked for since the last call. */
@@ -108,7 +115,7 @@ export class KnownNames {
  */
 function bothFamilies(found: readonly KnownRecords[]): KnownAddresses {
   const failed = found.filter(({ problem }) => problem !== null);
-  const items = [...new Set(found.flatMap(({ items }) => items).map(({ data }) => usableAddress(String(data))))].sort();
+  const items = [...new Set(found.flatMap(({ items }) => items.map(({ data }) => String(data))))].sort();
   const matters = items.length === 0 || failed.some(({ items }) => items.length > 0);
   return {
     items,
@@ -116,6 +123,12 @@ function bothFamilies(found: readonly KnownRecords[]): KnownAddresses {
     noSuchName: found.every(({ noSuchName }) => noSuchName),
     problem: failed.length > 0 && matters ? failed.map(({ problem }) => problem).join("; ") : null,
   };
+}
+
+/** An address in its one spelling; other records as they are. */
+function usable(record: DnsRecord, asked: string): DnsRecord {
+  if (record.type !== "A" && record.type !== "AAAA") return record;
+  return { ...record, data: usableAddress(record.data, asked) };
 }
 
 /** The shortest of the times that are known. */

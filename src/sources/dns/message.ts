@@ -27,7 +27,7 @@ export type DnsRecord =
     | { readonly type: "SOA"; readonly data: { readonly minimum: number } }
   );
 
-/** A message without its records, which are read when they are needed. */
+/** A message. Its records are read when they are first needed. */
 export interface DnsMessage {
   readonly id: number;
   readonly isAnswer: boolean;
@@ -89,6 +89,7 @@ export function readMessage(bytes: Uint8Array): DnsMessage {
   const flags = buffer.readUInt16BE(2);
   if ((flags & FLAGS.opcode) !== 0) throw malformed("it answers no question");
   const { questions, end } = readQuestions(buffer);
+  let records: DnsRecords | undefined;
   return {
     id: buffer.readUInt16BE(0),
     isAnswer: (flags & FLAGS.answer) !== 0,
@@ -97,7 +98,7 @@ export function readMessage(bytes: Uint8Array): DnsMessage {
     recursive: (flags & FLAGS.recursive) !== 0,
     code: flags & FLAGS.code,
     question: questions.length === 1 ? questions[0] : undefined,
-    records: () => readRecords(buffer, end),
+    records: () => records ??= readRecords(buffer, end),
   };
 }
 

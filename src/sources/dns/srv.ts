@@ -3,7 +3,6 @@
 import type { SrvDiscover } from "../../config/discover/srv.ts";
 import { isHostName } from "../../config/discover/host_name.ts";
 import { show } from "../../config/diagnostics.ts";
-import { usableAddress } from "./addresses.ts";
 import type { DnsContext } from "./dns.ts";
 import { type Finding, follow } from "./following.ts";
 import { type KnownAddresses, shortest } from "./known_names.ts";
@@ -61,18 +60,9 @@ export class SrvSource implements BackendSource {
     const found = new Map<string, KnownAddresses>();
     const work = async () => {
       for (let target = left.pop(); target !== undefined; target = left.pop()) {
-        const records = given.get(target);
-        if (records === undefined) found.set(target, await known.addresses(target, config, stop));
-        else {
-          const items = [...new Set(records.map(({ data }) => usableAddress(data, target)))];
-          known.learn(target, records);
-          found.set(target, {
-            items,
-            ttlS: shortest(records.map(({ ttlS }) => ttlS)),
-            noSuchName: false,
-            problem: null,
-          });
-        }
+        const told = given.get(target);
+        const addresses = told === undefined ? await known.addresses(target, config, stop) : known.learn(target, told);
+        found.set(target, addresses);
       }
     };
     await Promise.all(Array.from({ length: AT_A_TIME }, work));
@@ -124,8 +114,6 @@ function servicesOf(records: readonly DnsRecord[]): ServiceRecord[] {
   });
 }
 
-function isAddressRecord(
-  record: DnsRecord,
-): record is DnsRecord & { readonly type: "A" | "AAAA"; readonly data: string } {
-  return record.type === "A" || record.type === "AAAA";
+function isAddressRecord({ type }: DnsRecord): boolean {
+  return type === "A" || type === "AAAA";
 }

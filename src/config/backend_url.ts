@@ -28,9 +28,10 @@ export function withoutCredentials(text: string): string {
 
 /** The port that a normalised backend URL leads to, 1 to 65535. */
 export function backendPort(url: string): number {
-  const { port, protocol } = new URL(url);
-  if (port !== "") return Number(port);
-  return protocol === "https:" ? 443 : 80;
+  // Several times as fast as a URL object. A list of thousands may change many times a second.
+  const [, scheme, port] = /^(https?):\/\/(?:\[[^\]]*\]|[^:/]*)(?::(\d+))?/.exec(url) ?? [];
+  if (port !== undefined) return Number(port);
+  return scheme === "https" ? 443 : 80;
 }
 
 // The "bad ports" of the Fetch standard (https://fetch.spec.whatwg.org/#port-blocking): `fetch` throws for them.

@@ -17,7 +17,7 @@ export interface DiscoveryOptions {
   /** Throws an error with one line when the pool can't have these backends, which are new or different. */
   readonly mustServe: (backends: readonly BackendSpec[]) => void;
   /** Makes the pool's list this one. Rejects when it can't. */
-  readonly follow: (backends: readonly BackendSpec[], drainMs: number) => Promise<void>;
+  readonly follow: (backends: readonly BackendSpec[], drainMs: number, stop: AbortSignal) => Promise<void>;
   /** Whether `/readyz` waits for its first answer, because it is there since the start. */
   readonly isAwaited: boolean;
   /** The source has begun to fail, or is back. */
@@ -159,7 +159,7 @@ export class Discovery {
     try {
       while (this.#wanted !== undefined && !this.#isInForce(this.#wanted)) {
         const wanted = this.#wanted;
-        await this.#options.follow(wanted, this.#discover.drainMs);
+        await this.#options.follow(wanted, this.#discover.drainMs, this.#stopping.signal);
         this.#inForce = new Map(wanted.map((spec) => [spec.url, spec]));
       }
       this.#succeeded();

@@ -1,6 +1,5 @@
 /** Whether a host name leads to an address that this process listens on. */
 
-import { networkInterfaces } from "node:os";
 import ipaddr from "ipaddr.js";
 
 /**
@@ -13,7 +12,7 @@ export function isOwnHost(host: string, listening: string): boolean {
   if (asked === own) return true;
   if (ipaddr.parse(own).range() !== "unspecified") return false;
   const range = ipaddr.parse(asked).range();
-  return range === "loopback" || range === "unspecified" || interfaceAddresses().includes(asked);
+  return range === "loopback" || range === "unspecified" || isOfThisMachine(asked);
 }
 
 function addressOf(host: string): string | undefined {
@@ -21,13 +20,12 @@ function addressOf(host: string): string | undefined {
   return ipaddr.isValid(host) ? ipaddr.process(host).toString() : undefined;
 }
 
-/** Without the permission to ask for them, there are none. */
-function interfaceAddresses(): string[] {
+/** Only an address of this machine can be listened on. Asking for its interfaces would need another permission. */
+function isOfThisMachine(address: string): boolean {
   try {
-    return Object.values(networkInterfaces()).flatMap((addresses = []) =>
-      addresses.map(({ address }) => ipaddr.process(address.replace(/%.*$/, "")).toString())
-    );
+    Deno.listen({ hostname: address, port: 0 }).close();
+    return true;
   } catch {
-    return [];
+    return false;
   }
 }

@@ -234,19 +234,20 @@ export class PoolControl {
       source: sourceOf(discover, { clock, random: Math.random, log }),
       clock,
       mustServe: (backends) => mustBeServable(backends, limits()),
-      follow: (backends, drainMs) => this.#follow(backends, drainMs),
+      follow: (backends, drainMs, stop) => this.#follow(backends, drainMs, stop),
       isAwaited: !this.#opened,
       changed: (status) => listener.sourceChanged(status),
     });
   }
 
-  #follow(backends: readonly BackendSpec[], drainMs: number): Promise<void> {
+  #follow(backends: readonly BackendSpec[], drainMs: number, stop: AbortSignal): Promise<void> {
     const { health } = this.#config;
     return this.membership.follow(backends, {
       drainMs: () => drainMs,
       checked: health.type !== "none",
       startsUp: startsUp(this.#config),
       reason: "discovery",
+      stop,
     });
   }
 }

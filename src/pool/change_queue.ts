@@ -134,6 +134,6 @@ export function compare({ pool, specs, newAuthorities = new Set() }: WantedList)
  * Whether a backend stays. A backend with other TLS settings, or with a changed file of authorities, is a new backend.
  */
 function keeps({ tls }: Backend, spec: BackendSpec, newAuthorities: ReadonlySet<string>): boolean {
-  if (JSON.stringify(spec.tls) !== JSON.stringify(tls)) return false;
+  if (spec.tls !== tls && JSON.stringify(spec.tls) !== JSON.stringify(tls)) return false;
   return tls.ca === null || !newAuthorities.has(tls.ca);
 }

@@ -23,6 +23,8 @@ export interface FollowOptions {
   /** Whether new backends count as up before a check has passed, where no other one takes traffic. */
   readonly startsUp: boolean;
   readonly reason: string;
+  /** Fires when the list has another owner. It then changes nothing, also if its turn has yet to come. */
+  readonly stop?: AbortSignal;
 }
 
 /** How often to look whether the last requests of backends that have gone have ended. */
@@ -59,6 +61,7 @@ export class Following {
    * @throws {PoolFullError} when there is no room. Nothing has changed then
    */
   async follow(lists: Lists, specs: readonly BackendSpec[], options: FollowOptions): Promise<void> {
+    if (options.stop?.aborted === true) return;
     const pool = this.#pool;
     const { gone, kept, fresh } = compare({ pool, specs });
     const wanted = new Set(specs.map(({ url }) => url));

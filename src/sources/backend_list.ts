@@ -22,29 +22,40 @@ const TARGET_WANTED = `HOST:PORT, such as "10.0.0.1:8080"`;
  *
  * @throws {SourceError} with the place of the first error, such as `[3].weight`
  */
-export function readBackendList(value: unknown): BackendSpec[] {
-  if (!Array.isArray(value)) throw new SourceError(`got ${show(value, [])}, want a list`);
-  const found = new FoundOnce();
-  for (const [index, entry] of value.entries()) {
-    if (isGroup(entry)) readGroup(entry, [index], found);
-    else found.add(readBackend(entry, [index]), [index]);
-  }
-  return found.backends;
+export function readBackendList(value: unknown): readonly BackendSpec[] {
+  return readList(value, new Map()).backends;
 }
 
-/** Reads the same list again and again. A text that has not changed costs nothing. */
+/** Reads the same list again and again. A text that has not changed costs nothing, and an entry of it little. */
 export class ListReader {
   #text: string | undefined;
+  #entries: ReadonlyMap<string, BackendSpec> = new Map();
   #found: readonly FoundBackend[] = [];
 
   /** @throws {SourceError} when it is no JSON, or no list of backends. The next call begins from scratch */
   read(text: string): readonly FoundBackend[] {
     if (text === this.#text) return this.#found;
     this.#text = undefined;
-    this.#found = readBackendList(parse(text)).map((spec) => ({ spec }));
+    const { backends, entries } = readList(parse(text), this.#entries);
+    this.#entries = entries;
+    this.#found = backends.map((spec) => ({ spec }));
     this.#text = text;
     return this.#found;
   }
+}
+
+/** @param known entries that were read before, by their text */
+function readList(value: unknown, known: ReadonlyMap<string, BackendSpec>): FoundOnce {
+  if (!Array.isArray(value)) throw new SourceError(`got ${show(value, [])}, want a list`);
+  const found = new FoundOnce(known);
+  for (const [index, entry] of value.entries()) {
+    if (isGroup(entry)) readGroup(entry, [index], found);
+    else {
+      const text = typeof entry === "string" ? entry : JSON.stringify(entry);
+      found.add(text, [index], (path) => readBackend(entry, path));
+    }
+  }
+  return found;
 }
 
 function parse(text: string): unknown {
@@ -64,7 +75,7 @@ export function readBackend(entry: unknown, path: Path = []): BackendSpec {
   if (typeof entry === "string") return plainBackend(readUrl(entry, path, BACKEND_URL_WANTED));
   if (!isObject(entry)) throw refusal(path, `got ${show(entry, [])}, want ${ENTRY_WANTED}`);
   const reading = readWith(backendSpecSchema, entry);
-  if (reading.ok) return reading.value;
+  if (reading.ok) return withSharedTls(reading.value);
   const [first] = reading.diagnostics;
   throw refusal([...path, ...first?.path ?? []], first?.text ?? `want ${ENTRY_WANTED}`);
 }
@@ -77,12 +88,27 @@ export function plainBackend(url: string, weight = 1, backup = false): BackendSp
 /** How TLS is checked where nothing is said. */
 export const PLAIN_TLS: BackendSpec["tls"] = backendSpecSchema.parse({ url: "http://127.0.0.1" }).tls;
 
+/** Most say nothing of TLS. The same object for all of these is compared at no cost. */
+function withSharedTls(spec: BackendSpec): BackendSpec {
+  return JSON.stringify(spec.tls) === JSON.stringify(PLAIN_TLS) ? { ...spec, tls: PLAIN_TLS } : spec;
+}
+
 /** The backends found so far, each of them once. */
 class FoundOnce {
   readonly backends: BackendSpec[] = [];
+  /** By their text. */
+  readonly entries = new Map<string, BackendSpec>();
+  readonly #known: ReadonlyMap<string, BackendSpec>;
   readonly #places = new Map<string, Path>();
 
-  add(spec: BackendSpec, path: Path): void {
+  constructor(known: ReadonlyMap<string, BackendSpec>) {
+    this.#known = known;
+  }
+
+  /** Adds an entry. It is read only if it is not known. */
+  add(text: string, path: Path, read: (path: Path) => BackendSpec): void {
+    const spec = this.#known.get(text) ?? read(path);
+    this.entries.set(text, spec);
     if (this.backends.length >= MAX_BACKENDS) throw new SourceError(`got more, want at most ${MAX_BACKENDS} backends`);
     const earlier = this.#places.get(spec.url);
     if (earlier !== undefined) throw refusal(path, `same backend as ${formatPath(earlier)} (${spec.url})`);
@@ -98,7 +124,7 @@ function readGroup({ targets, labels }: Group, path: Path, found: FoundOnce): vo
     const place = [...path, "targets", index];
     if (typeof target !== "string") throw refusal(place, `got ${show(target, [])}, want ${TARGET_WANTED}`);
     const url = target.includes("/") ? "" : `${scheme}://${target}`;
-    found.add(plainBackend(readUrl(url, place, TARGET_WANTED, target)), place);
+    found.add(url, place, () => plainBackend(readUrl(url, place, TARGET_WANTED, target)));
   }
 }
 

@@ -72,7 +72,7 @@ const ABOUT = {
     summary: "Changes the backend that `url` or `id` names, all or nothing",
     body: namesAndChanges,
     answers: [present],
-    refusals: [400, 404, 500],
+    refusals: [400, 404, 409, 500],
   },
   removeNamed: {
     summary: "Removes the backend that `url` or `id` names, in the query or the body",
@@ -86,7 +86,7 @@ const ABOUT = {
     summary: "Changes a backend, all or nothing",
     body: changes,
     answers: [present],
-    refusals: [400, 404, 500],
+    refusals: [400, 404, 409, 500],
   },
   remove: { summary: "Removes a backend", answers: [removed], refusals: [400, 404, 409, 500] },
 } as const satisfies Readonly<Record<string, Description>>;

@@ -10,7 +10,9 @@ import { Memory } from "../../../src/memory/memory.ts";
 import { systemClock } from "../../../src/net/clock.ts";
 import { ChangeQueue } from "../../../src/pool/change_queue.ts";
 import { PoolFullError } from "../../../src/pool/server_pool.ts";
+import { BackendFile } from "../../support/backend_file.ts";
 import { RecordingLog } from "../../support/log.ts";
+import { waitFor } from "../../support/wait.ts";
 
 const NO_CHECKS = { health: { type: "none" } } as const satisfies ConfigFile;
 
@@ -110,4 +112,21 @@ Deno.test("PoolControl.prepare() changes nothing: a reload that one pool has no 
   await pools.reload([[one, next], [two, NO_CHECKS]]);
   assertEquals([urlsOf(one), urlsOf(two)], [["http://127.0.0.1:2"], []]);
   assertEquals(one.sessions === sessions, false, "sessions last for another time now");
+});
+
+Deno.test("a list that waits for its turn while a reload gives the pool another owner changes nothing", async () => {
+  await using pools = new Pools();
+  await using file = await BackendFile.create(["http://found"]);
+  const pool = await pools.add("default", { ...NO_CHECKS, discover: file.discover });
+  const urls = () => pool.pool.backends.map(({ url }) => url);
+  await waitFor(() => urls().join() === "http://found", { what: "the first list" });
+  const gate = Promise.withResolvers<void>();
+  const blocked = pools.changes.run(() => gate.promise);
+  const reloaded = pools.reload([[pool, { ...NO_CHECKS, backends: ["http://own"] }]]);
+  await file.write(["http://late"]);
+  await new Promise((resolve) => setTimeout(resolve, 300)); // so that the late list waits behind the reload
+  gate.resolve();
+  await Promise.all([blocked, reloaded]);
+  await pools.changes.idle();
+  assertEquals(urls(), ["http://own"]);
 });

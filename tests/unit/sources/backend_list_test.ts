@@ -84,3 +84,19 @@ Deno.test("ListReader does not read the same text twice, but reads a text again 
   }
   assertEquals(reader.read(`["http://a"]`), first);
 });
+
+Deno.test("ListReader reads only the entries of a text that are new, and the others are the very same", () => {
+  const reader = new ListReader();
+  const specs = (list: readonly unknown[]) => reader.read(JSON.stringify(list)).map(({ spec }) => spec);
+  const [a, b, c] = specs(["http://a", { url: "http://b", weight: 2 }, { targets: ["c"] }]);
+  const [c2, d, b2, a2] = specs([{ targets: ["c", "d"] }, { url: "http://b", weight: 2 }, "http://a"]);
+  assert(a === a2 && b === b2 && c === c2);
+  assertEquals(d, backendSpec("http://d"));
+  assertEquals(specs([{ url: "http://b", weight: 3 }]), [backendSpec("http://b", { weight: 3 })]);
+  assertThrows(() => reader.read(`["http://a", "http://a"]`), SourceError, "same backend");
+  assertThrows(
+    () => reader.read(`[{ "targets": ["a", "b/c"] }, { "targets": ["", ""] }]`),
+    SourceError,
+    "[0].targets[1]",
+  );
+});

@@ -6,13 +6,21 @@ import { LostError } from "./json_lines.ts";
 import { pause, Pauses } from "./pauses.ts";
 import { SourceError, type SourceReport } from "./source.ts";
 
-/** A session that has lasted so long was a success. The next failure begins with the shortest pause. */
+/** A session that has lasted so long after its first list was a success. A failure after it is the first one. */
 const STEADY_MS = 10_000;
 
 /** What sessions are held with. */
 export interface SessionContext {
   readonly clock: Clock;
   readonly random: () => number;
+}
+
+/** What sessions are kept with. */
+export interface SessionOptions extends SessionContext {
+  /** At least one. */
+  readonly servers: readonly string[];
+  readonly report: SourceReport;
+  readonly stop: AbortSignal;
 }
 
 /**
@@ -25,15 +33,10 @@ export type HoldSession = (server: string, answered: () => void, stop: AbortSign
 /**
  * Holds one session after the other until `stop` fires. A failure is reported when every server has failed in turn;
  * until then the next one is tried at once. Never rejects.
- *
- * @param servers at least one
  */
 export async function keepSessions(
-  servers: readonly string[],
-  { clock, random }: SessionContext,
   hold: HoldSession,
-  report: SourceReport,
-  stop: AbortSignal,
+  { servers, clock, random, report, stop }: SessionOptions,
 ): Promise<void> {
   const pauses = new Pauses(random);
   let failures = 0;
@@ -41,13 +44,13 @@ export async function keepSessions(
     const server = servers[turn % servers.length] ?? "";
     let answeredAtMs: number | undefined;
     try {
-      await hold(server, () => {
-        answeredAtMs = clock.now();
-        failures = 0;
-      }, stop);
+      await hold(server, () => answeredAtMs = clock.now(), stop);
     } catch (error) {
       if (stop.aborted) return;
-      if (answeredAtMs !== undefined && clock.now() - answeredAtMs >= STEADY_MS) pauses.reset();
+      if (answeredAtMs !== undefined && clock.now() - answeredAtMs >= STEADY_MS) {
+        pauses.reset();
+        failures = 0;
+      }
       if (answeredAtMs === undefined || !(error instanceof LostError)) {
         turn++;
         if (++failures < servers.length) continue;

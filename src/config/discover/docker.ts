@@ -20,6 +20,9 @@ export interface DockerDiscover extends DiscoverCommon {
 const CONTAINERS_WANTED = `LABEL=VALUE:PORT, such as "roundhouse.pool=api:8080"`;
 const CONTAINERS = /^([^=\0]+)=([^\0]*):([1-9]\d{0,4})$/;
 
+/** Where Docker's API may be. */
+export const DOCKER_HOST = /^(unix:\/\/\/[^\0]+|tcp:\/\/[^\s/\\?#@]+:[1-9]\d{0,4}\/?)$/;
+
 const HOST_WANTED = `"unix:///PATH", "tcp://HOST:PORT", or null`;
 
 const keys = inUnits(
@@ -30,7 +33,7 @@ const keys = inUnits(
     ),
     scheme: setting(z.enum(["http", "https"]), "http", "What the containers speak."),
     host: setting(
-      text(/^(unix:\/\/\/[^\0]+|tcp:\/\/[^\s/\\?#@]+:[1-9]\d{0,4}\/?)$/, HOST_WANTED).nullable(),
+      text(DOCKER_HOST, HOST_WANTED).nullable(),
       null,
       "Where Docker's API is. `null`: what `DOCKER_HOST` says, or else `unix:///var/run/docker.sock`.",
     ),

@@ -1,9 +1,9 @@
 /** Backends from Docker: running containers with a label. Listed anew whenever an event says that they may have changed. */
 
-import type { DockerDiscover } from "../../config/discover/docker.ts";
+import { DOCKER_HOST, type DockerDiscover } from "../../config/discover/docker.ts";
 import { LostError } from "../json_lines.ts";
 import { jittered, pause } from "../pauses.ts";
-import { keepSessions, type SessionContext, together } from "../sessions.ts";
+import { type HoldSession, keepSessions, type SessionContext, together } from "../sessions.ts";
 import { type BackendSource, SourceError, type SourceReport } from "../source.ts";
 import { DockerApi, type EventStream } from "./api.ts";
 import { readContainers } from "./containers.ts";
@@ -37,16 +37,20 @@ export class DockerSource implements BackendSource {
 
   async run(report: SourceReport, stop: AbortSignal): Promise<void> {
     const host = this.#settings.host ?? (Deno.env.get("DOCKER_HOST") || USUAL_HOST);
-    await keepSessions(
-      [host],
-      this.#context,
-      async (host, answered, stop) => {
-        using api = new DockerApi(host, this.#context.clock);
-        return await new DockerSession(api, this.#settings, report, this.#context).hold(answered, stop);
-      },
-      report,
-      stop,
-    );
+    const hold: HoldSession = async (host, answered, stop) => {
+      if (this.#settings.host === null) mustBeSpoken(host);
+      using api = new DockerApi(host, this.#context.clock);
+      return await new DockerSession(api, this.#settings, report, this.#context).hold(answered, stop);
+    };
+    await keepSessions(hold, { ...this.#context, servers: [host], report, stop });
+  }
+}
+
+/** @throws {SourceError} when the environment asks for what only Docker's own client can do */
+function mustBeSpoken(host: string): void {
+  if (!DOCKER_HOST.test(host)) throw new SourceError(`want "unix:///PATH" or "tcp://HOST:PORT" as DOCKER_HOST`);
+  if (host.startsWith("tcp:") && Deno.env.get("DOCKER_TLS_VERIFY")) {
+    throw new SourceError("DOCKER_TLS_VERIFY is set, but TLS to Docker's API is not supported");
   }
 }
 

@@ -4,7 +4,7 @@ import type { EtcdDiscover } from "../../config/discover/etcd.ts";
 import { MAX_BACKENDS } from "../../config/backend_limit.ts";
 import { LostError } from "../json_lines.ts";
 import { jittered, pause } from "../pauses.ts";
-import { keepSessions, type SessionContext, together } from "../sessions.ts";
+import { type HoldSession, keepSessions, type SessionContext, together } from "../sessions.ts";
 import { type BackendSource, SourceError, type SourceReport } from "../source.ts";
 import { EtcdGateway, type KeyRange } from "./gateway.ts";
 import { KeyTable } from "./key_table.ts";
@@ -33,17 +33,12 @@ export class EtcdSource implements BackendSource {
   async run(report: SourceReport, stop: AbortSignal): Promise<void> {
     const { prefix, endpoints, user, password } = this.#settings;
     const credentials = user === null || password === null ? null : { user, password };
-    await keepSessions(
-      endpoints,
-      this.#context,
-      async (endpoint, answered, stop) => {
-        using gateway = new EtcdGateway(endpoint, credentials, this.#context.clock);
-        using session = new EtcdSession(gateway, prefix, report, this.#context);
-        return await session.hold(answered, stop);
-      },
-      report,
-      stop,
-    );
+    const hold: HoldSession = async (endpoint, answered, stop) => {
+      using gateway = new EtcdGateway(endpoint, credentials, this.#context.clock);
+      using session = new EtcdSession(gateway, prefix, report, this.#context);
+      return await session.hold(answered, stop);
+    };
+    await keepSessions(hold, { ...this.#context, servers: endpoints, report, stop });
   }
 }
 

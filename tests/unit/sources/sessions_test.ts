@@ -3,26 +3,20 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { LostError } from "../../../src/sources/json_lines.ts";
 import { type HoldSession, keepSessions, together } from "../../../src/sources/sessions.ts";
+import { pause } from "../../../src/sources/pauses.ts";
 import { SourceError } from "../../../src/sources/source.ts";
 import { ManualClock, settle } from "../../support/wait.ts";
 
 /** Keeps sessions until a time is over. Returns who was tried when, in milliseconds, and what failed. */
-async function tried(servers: readonly string[], ms: number, hold: HoldSession) {
-  const clock = new ManualClock();
+async function tried(servers: readonly string[], ms: number, hold: HoldSession, clock = new ManualClock()) {
   const begin = clock.now();
   const stop = new AbortController();
   const [turns, failures]: [string[], string[]] = [[], []];
   const report = { found: () => {}, failed: (error: string) => void failures.push(error) };
-  const running = keepSessions(
-    servers,
-    { clock, random: () => 0.5 },
-    (server, answered, stop) => {
-      turns.push(`${server} ${clock.now() - begin}`);
-      return hold(server, answered, stop);
-    },
-    report,
-    stop.signal,
-  );
+  const running = keepSessions((server, answered, stop) => {
+    turns.push(`${server} ${clock.now() - begin}`);
+    return hold(server, answered, stop);
+  }, { servers, clock, random: () => 0.5, report, stop: stop.signal });
   await clock.advance(ms);
   stop.abort();
   await running;
@@ -53,6 +47,42 @@ Deno.test("keepSessions() goes on to the next server when one fails within a ses
     return await new Promise<never>((_, reject) => stop.addEventListener("abort", () => reject(new Error("stopped"))));
   });
   assertEquals([turns, failures], [["a 0", "b 0"], []]);
+});
+
+Deno.test("keepSessions() pauses between servers that all answer and then fail", async () => {
+  // Each first answer made the failures begin anew, so that the servers were tried in turn without any pause.
+  const { turns, failures } = await tried(["a", "b"], 1000, (_, answered) => {
+    answered();
+    return Promise.reject(new SourceError("no watch"));
+  });
+  assertEquals(turns, ["a 0", "b 0", "a 250", "b 750"]);
+  assertEquals(failures, ["b: no watch", "a: no watch", "b: no watch"]);
+});
+
+Deno.test("keepSessions() takes the failure after a session that lasted as the first one", async () => {
+  const clock = new ManualClock();
+  let sessions = 0;
+  const { turns, failures } = await tried(["a", "b"], 20_000, async (_, answered, stop) => {
+    if (++sessions === 5) {
+      answered();
+      await pause(10_000, clock, stop);
+    }
+    throw new SourceError("no");
+  }, clock);
+  assertEquals(turns, [
+    "a 0",
+    "b 0",
+    "a 250",
+    "b 750",
+    "a 1750",
+    "b 11750",
+    "a 12000",
+    "b 12500",
+    "a 13500",
+    "b 15500",
+    "a 19500",
+  ]);
+  assertEquals(failures.length, 9, "all but the first of each row");
 });
 
 Deno.test("keepSessions() counts a session that was lost before any list as a failure", async () => {

@@ -142,6 +142,29 @@ Deno.test("docker: a missing socket is a failure, and is looked for again", asyn
   assertEquals(source.lists, []);
 });
 
+Deno.test("docker: without a host in the settings, DOCKER_HOST says where the API is", async () => {
+  await using docker = new DockerStandIn();
+  docker.set("web-1", at("172.18.0.2"));
+  const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY"] as const;
+  const before = names.map((name) => Deno.env.get(name));
+  const set = (name: string, value = "") => value === "" ? Deno.env.delete(name) : Deno.env.set(name, value);
+  try {
+    set("DOCKER_TLS_VERIFY");
+    set("DOCKER_HOST", docker.host);
+    await using source = watching({ host: null });
+    await source.finds("http://172.18.0.2:8080");
+    set("DOCKER_HOST", "ssh://somewhere");
+    await using foreign = watching({ host: null });
+    await foreign.fails(/^ssh:\/\/somewhere: want "unix:\/\/\/PATH" or "tcp:\/\/HOST:PORT" as DOCKER_HOST$/);
+    set("DOCKER_HOST", "tcp://127.0.0.1:2376");
+    set("DOCKER_TLS_VERIFY", "1");
+    await using secured = watching({ host: null });
+    await secured.fails(/DOCKER_TLS_VERIFY is set, but TLS to Docker's API is not supported$/);
+  } finally {
+    names.forEach((name, index) => set(name, before[index]));
+  }
+});
+
 const LISTS: readonly (readonly [string, () => Response, RegExp])[] = [
   ["no JSON", () => new Response("<html>"), /got "<html>", want JSON$/],
   [

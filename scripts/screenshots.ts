@@ -91,6 +91,7 @@ function backendStatus(
   const isBackup = index === 3;
   const at = (seconds: number) => new Date(START + seconds * 1000).toISOString();
   const checkedAt = second - (second + index) % 5;
+  const perSecond = !alive || isBackup ? 0 : index === 2 ? 40 : 20;
   return {
     id: `b-${index}`,
     url,
@@ -103,6 +104,7 @@ function backendStatus(
     totalRequests: totals[index] ?? 0,
     totalFailures: failures[index] ?? 0,
     responses: { "2xx": (totals[index] ?? 0) - (failures[index] ?? 0), "3xx": 0, "4xx": 0, "5xx": 0 },
+    lastMinute: { requests: perSecond * 60, failures: 0, answers: perSecond * 60, "4xx": 0, "5xx": 0, perSecond },
     latencyMs: {
       ewma: isBackup ? null : [11.8, 12.6, 9.4][index] ?? null,
       p50: isBackup ? null : [8.2, 8.4, 6.9][index] ?? null,

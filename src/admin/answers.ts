@@ -30,6 +30,15 @@ export const backendAnswer = z.object({
   totalFailures: count,
   /** Answers to attempts. */
   responses,
+  /** What the totals above have grown by in the last minute. `perSecond`: requests, in the last ten seconds. */
+  lastMinute: z.object({
+    requests: count,
+    failures: count,
+    answers: count,
+    "4xx": count,
+    "5xx": count,
+    perSecond: z.number().min(0),
+  }),
   /** Times to the response heads of the last minute; all are `null` without traffic in that time. */
   latencyMs: z.object({ ewma: unlessIdle, p50: unlessIdle, p95: unlessIdle, p99: unlessIdle }),
   lastCheck: z.object({

@@ -143,8 +143,10 @@ export class TrafficHistory {
   #lookAtPools(pools: Iterable<HistoryPool>, span: Span): Totals {
     const sums = noTotals();
     const present = new Set<string>();
+    const nowMs = this.#options.clock.now();
     for (const { name, pool } of pools) {
       present.add(name);
+      for (const { lastMinute } of pool.backends) lastMinute.look(nowMs);
       const followed = this.#follow(name, pool);
       const totals = totalsOf(pool);
       const added = difference(totals, followed.before);

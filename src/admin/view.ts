@@ -22,6 +22,7 @@ export function backendView(backend: Backend): BackendView {
     totalRequests: backend.totalRequests,
     totalFailures: backend.totalFailures,
     responses: backend.responses,
+    lastMinute: backend.lastMinute.counts(),
     latencyMs: latencyView(backend),
     lastCheck: backend.lastCheck,
     lastChange: backend.lastChange,

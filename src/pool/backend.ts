@@ -11,6 +11,7 @@ import type { PoolMemory } from "../memory/memory.ts";
 import type { Percentiles, RecentTimes } from "../memory/recent_times.ts";
 import type { SettingCells } from "../memory/setting_cells.ts";
 import { type BackendAddress, backendAddress } from "./backend_address.ts";
+import { LastMinute } from "./last_minute.ts";
 
 /** The result of a health check, as `GET /status` shows it. */
 export interface CheckResult {
@@ -84,6 +85,8 @@ export class Backend implements BackendAddress {
   inPool = true;
   /** Whether it has drained before its removal, so that its WebSockets and tunnels end. */
   drained = false;
+  /** Control plane only. */
+  readonly lastMinute = new LastMinute(this);
   readonly #lasting = new Set<LastingConnection>();
   /** Control plane only. */
   lastCheck: CheckResult | null = null;

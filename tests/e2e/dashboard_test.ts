@@ -161,7 +161,7 @@ async function operate(browser: TestBrowser, test: Deno.TestContext): Promise<vo
   });
 
   await step("the explain form says who is out and why", async () => {
-    await page.getByLabel("Path and query").fill("/cart?x=1");
+    await page.getByLabel("URL, or path and query").fill("/cart?x=1");
     await page.getByRole("button", { name: "Explain" }).click();
     await page.locator(".outcome").getByText(one.url).waitFor();
     await page.locator(".standings").getByText("state is disabled").first().waitFor();
@@ -303,6 +303,18 @@ async function showRoutes(browser: TestBrowser): Promise<void> {
   await sees(page, "No backend of pool api takes traffic: its requests get 503");
   await page.getByRole("listitem").filter({ hasText: `${broken.url} disabled` }).getByText("pool api: admin API")
     .waitFor();
+
+  // The form took paths only, and asked the pool `default`, which is of no use here.
+  await page.getByLabel("URL, or path and query").fill("http://example.com/api/x?y=1");
+  await page.getByLabel("Header").fill("X-Beta: 1");
+  await page.getByRole("button", { name: "Explain" }).click();
+  await page.locator(".way").getByText("route */api/* leads to api").waitFor();
+  await page.locator(".way").getByText("pool api; its backend gets /api/x?y=1").waitFor();
+  await page.locator(".outcome").getByText("No backend").waitFor();
+  await page.locator(".standings").getByText("state is disabled").waitFor();
+  await page.getByLabel("Method").fill("TRACE");
+  await page.getByRole("button", { name: "Explain" }).click();
+  await page.locator(".outcome").getByText("Answered with 405 – TRACE is refused").waitFor();
 
   for (const width of [360, 900, 1320]) {
     await page.setViewportSize({ width, height: 740 });

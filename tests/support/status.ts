@@ -16,6 +16,7 @@ export function backendStatus(id: string, differs: Partial<BackendStatus> = {}):
     totalRequests: 0,
     totalFailures: 0,
     responses: { "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0 },
+    lastMinute: { requests: 0, failures: 0, answers: 0, "4xx": 0, "5xx": 0, perSecond: 0 },
     latencyMs: { ewma: null, p50: null, p95: null, p99: null },
     lastCheck: null,
     lastChange: null,

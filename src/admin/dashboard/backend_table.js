@@ -15,12 +15,10 @@ import { checkFailure, healthOf, reasonOf } from "./verdict.js";
 /** @type {BackendTraffic} */
 const NO_TRAFFIC = {
   share: null,
-  perSecond: null,
+  perSecond: 0,
   failures: 0,
-  recentFailures: 0,
   clientErrors: 0,
   serverErrors: 0,
-  recent: { answers: 0, serverErrors: 0 },
 };
 
 /** With more pools than this, those without a problem begin folded. */
@@ -204,7 +202,7 @@ class Row {
   #showTraffic({ currentConnections, maxConnections, latencyMs, totalFailures }, traffic) {
     const { share, perSecond, failures, clientErrors, serverErrors } = traffic;
     this.#set("share", formatShare(share));
-    this.#set("rate", perSecond === null ? "" : `${formatRate(perSecond)}/s`);
+    this.#set("rate", `${formatRate(perSecond)}/s`);
     this.#part("bar").style.width = `${Math.round((share ?? 0) * 1000) / 10}%`;
     this.#set("connections", formatCount(currentConnections));
     this.#set("limit", maxConnections === null ? "" : ` of ${formatCount(maxConnections)}`);

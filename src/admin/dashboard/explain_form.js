@@ -4,18 +4,33 @@ import { byId, create, find } from "./dom.js";
 import { formatCount, formatLatency, formatShare } from "./format.js";
 
 /** @import { Explanation } from "../../balancing/explain.ts" */
+/** @import { RouteExplanation } from "../../routing/explain_route.ts" */
 
-const FIELDS = ["path", "ip", "header", "cookie"];
+/**
+ * @typedef {object} Answer of `GET /explain`
+ * @property {Explanation["backend"]} backend
+ * @property {string} reason
+ * @property {string | null} strategy `null`: no pool was asked
+ * @property {Explanation["backends"]} backends
+ */
 
-/** @param {(path: string) => Promise<Explanation>} call asks the admin API */
+/** @typedef {Answer & Partial<RouteExplanation>} RoutedAnswer with what the routes say, where a URL was asked for */
+
+const FIELDS = ["method", "ip", "header", "cookie"];
+
+/** @param {(path: string) => Promise<RoutedAnswer>} call asks the admin API */
 export function startExplainForm(call) {
   const form = find(document, "#explain", HTMLFormElement);
   const result = byId("explanation");
+  /** @param {string} name */
+  const valueOf = (name) => find(form, `[name=${name}]`, HTMLInputElement).value.trim();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const query = new URLSearchParams();
+    const target = valueOf("target");
+    if (target !== "") query.set(/^https?:/i.test(target) ? "url" : "path", target);
     for (const field of FIELDS) {
-      const value = find(form, `[name=${field}]`, HTMLInputElement).value.trim();
+      const value = valueOf(field);
       if (value !== "") query.set(field, value);
     }
     try {
@@ -27,15 +42,48 @@ export function startExplainForm(call) {
 }
 
 /**
- * @param {Explanation} explanation
+ * @param {RoutedAnswer} answer
  * @returns {Node[]}
  */
-function explanation({ backend, reason, strategy, backends }) {
+function explanation(answer) {
+  const { backend, reason, strategy, backends } = answer;
   const outcome = create("p", "outcome");
-  if (backend === null) outcome.append(create("strong", "", "No backend"), ` – ${reason}`);
+  if (answer.answer) outcome.append(create("strong", "", answerText(answer.answer)), ` – ${reason}`);
+  else if (backend === null) outcome.append(create("strong", "", "No backend"), ` – ${reason}`);
   else outcome.append("It would go to ", create("strong", "url", backend.url), ` – ${reason} (${strategy})`);
-  outcome.dataset.found = String(backend !== null);
+  outcome.dataset.found = String(backend !== null || (answer.answer?.status ?? 500) < 400);
+  const way = wayOf(answer).map((text) => create("li", "", text));
+  const parts = [outcome, ...way.length === 0 ? [] : [create("ol", "way", ...way)]];
+  return backends.length === 0 ? parts : [...parts, create("div", "scroll", standings(backend, backends))];
+}
 
+/** @param {NonNullable<RouteExplanation["answer"]>} answer */
+function answerText({ status, location }) {
+  return location === undefined ? `Answered with ${status}` : `Answered with ${status} to ${location}`;
+}
+
+/**
+ * How the routes lead the request to its pool, in the order in which they are asked; empty if they were not.
+ *
+ * @param {Partial<RouteExplanation>} answer
+ */
+function wayOf({ keys, entries, route, split, pool, target }) {
+  if (keys === undefined) return [];
+  const way = keys.map(({ key, reason }) => `${key}: ${reason}`);
+  if (entries !== undefined && entries.length > 1) {
+    for (const { entry, name, reason } of entries) way.push(`entry ${name ?? `#${entry}`}: ${reason}`);
+  }
+  if (route) way.push(`route ${route.key} leads to ${route.to}`);
+  if (split) way.push(`side ${split.side} of the split: ${split.reason}`);
+  if (pool) way.push(`pool ${pool}; its backend gets ${target}`);
+  return way;
+}
+
+/**
+ * @param {Explanation["backend"]} backend
+ * @param {Explanation["backends"]} backends
+ */
+function standings(backend, backends) {
   const table = create("table", "standings");
   const head = create("tr", "");
   for (const title of ["Backend", "Standing", "Share by weight", "Connections", "Latency"]) {
@@ -61,5 +109,5 @@ function explanation({ backend, reason, strategy, backends }) {
     body.append(row);
   }
   table.append(create("thead", "", head), body);
-  return [outcome, create("div", "scroll", table)];
+  return table;
 }

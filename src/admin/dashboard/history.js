@@ -1,4 +1,7 @@
-/** Computes rates, shares of traffic and errors from the totals of the last minutes. */
+/**
+ * Computes rates, shares of traffic and errors from the totals of the last minutes, and from what the server says of the
+ * last one, so that the first look shows what has happened before.
+ */
 
 import { poolsOf } from "./pools.js";
 
@@ -9,9 +12,6 @@ export const HISTORY_SECONDS = 300;
 
 /** The time range of shares and rates of single backends: short enough to see a change, long enough to be stable. */
 const SHARE_SECONDS = 10;
-
-/** A backend with a failed attempt within this time counts as failing. */
-const RECENT_SECONDS = 60;
 
 /**
  * @typedef {object} Sample
@@ -27,20 +27,18 @@ const RECENT_SECONDS = 60;
  * @property {string} pool
  * @property {number} requests attempts
  * @property {number} failures
- * @property {number} answers
  * @property {number} clientErrors answers of 4xx
  * @property {number} serverErrors answers of 5xx
+ * @property {BackendStatus["lastMinute"]} lastMinute as the server says
  */
 
 /**
  * @typedef {object} BackendTraffic
  * @property {number | null} share of the attempts of its pool in the last 10 s, 0 to 1; `null` when there was none
- * @property {number | null} perSecond
- * @property {number} failures in the last 5 minutes, as far as this page has seen
- * @property {number} recentFailures in the last minute
+ * @property {number} perSecond attempts
+ * @property {number} failures in the last 5 minutes, as far as this page has seen; of the last minute at least
  * @property {number} clientErrors answers of 4xx in the last 5 minutes, as `failures`
  * @property {number} serverErrors answers of 5xx, likewise
- * @property {{ readonly answers: number, readonly serverErrors: number }} recent in the last minute
  */
 
 /** The statuses of the last five minutes. A restart of the server clears them. */
@@ -90,27 +88,25 @@ export class History {
     const [oldest] = this.#samples;
     if (last === undefined || oldest === undefined) return new Map();
     const since = this.#lookBack(last, SHARE_SECONDS);
-    const minuteAgo = this.#lookBack(last, RECENT_SECONDS);
     const seconds = last.at - since.at;
-    const requests = new Map(
-      [...last.backends].map(([id, totals]) => [id, added(totals, since.backends.get(id)).requests]),
-    );
+    /** @param {string} id @param {Totals} totals */
+    const perSecond = (id, totals) =>
+      seconds === 0 ? totals.lastMinute.perSecond : added(totals, since.backends.get(id)).requests / seconds;
+    const rates = new Map([...last.backends].map(([id, totals]) => [id, perSecond(id, totals)]));
     /** @type {Map<string, number>} */
     const ofPools = new Map();
-    for (const [id, { pool }] of last.backends) ofPools.set(pool, (ofPools.get(pool) ?? 0) + (requests.get(id) ?? 0));
+    for (const [id, { pool }] of last.backends) ofPools.set(pool, (ofPools.get(pool) ?? 0) + (rates.get(id) ?? 0));
     return new Map([...last.backends].map(([id, totals]) => {
-      const own = requests.get(id) ?? 0;
+      const own = rates.get(id) ?? 0;
       const all = ofPools.get(totals.pool) ?? 0;
-      const { failures, clientErrors, serverErrors } = added(totals, oldest.backends.get(id));
-      const recent = added(totals, minuteAgo.backends.get(id));
+      const seen = added(totals, oldest.backends.get(id));
+      const { lastMinute } = totals;
       return [id, {
         share: all === 0 ? null : own / all,
-        perSecond: seconds === 0 ? null : own / seconds,
-        failures,
-        recentFailures: recent.failures,
-        clientErrors,
-        serverErrors,
-        recent: { answers: recent.answers, serverErrors: recent.serverErrors },
+        perSecond: own,
+        failures: Math.max(seen.failures, lastMinute.failures),
+        clientErrors: Math.max(seen.clientErrors, lastMinute["4xx"]),
+        serverErrors: Math.max(seen.serverErrors, lastMinute["5xx"]),
       }];
     }));
   }
@@ -126,7 +122,7 @@ export class History {
   }
 }
 
-const NO_TOTALS = { requests: 0, failures: 0, answers: 0, clientErrors: 0, serverErrors: 0 };
+const NO_TOTALS = { requests: 0, failures: 0, clientErrors: 0, serverErrors: 0 };
 
 /**
  * @param {Status} status
@@ -151,14 +147,14 @@ function sampleOf(status) {
  * @param {BackendStatus} backend
  * @returns {Totals}
  */
-function totalsOf(pool, { totalRequests, totalFailures, responses }) {
+function totalsOf(pool, { totalRequests, totalFailures, responses, lastMinute }) {
   return {
     pool,
     requests: totalRequests,
     failures: totalFailures,
-    answers: responses["2xx"] + responses["3xx"] + responses["4xx"] + responses["5xx"],
     clientErrors: responses["4xx"],
     serverErrors: responses["5xx"],
+    lastMinute,
   };
 }
 
@@ -166,14 +162,13 @@ function totalsOf(pool, { totalRequests, totalFailures, responses }) {
  * The difference. A new backend counts from 0, and so does one that was removed and added again.
  *
  * @param {Totals} now
- * @param {Omit<Totals, "pool">} [then]
+ * @param {typeof NO_TOTALS} [then]
  */
 function added(now, then = NO_TOTALS) {
   const base = now.requests < then.requests || now.failures < then.failures ? NO_TOTALS : then;
   return {
     requests: now.requests - base.requests,
     failures: now.failures - base.failures,
-    answers: now.answers - base.answers,
     clientErrors: now.clientErrors - base.clientErrors,
     serverErrors: now.serverErrors - base.serverErrors,
   };

@@ -17,7 +17,7 @@ import { verdictOf } from "./verdict.js";
  */
 export function showOverview(status, history, now) {
   showFacts(status);
-  showVerdict(verdictOf(status, history.traffic(), now));
+  showVerdict(verdictOf(status, now));
   showTiles(status, history);
 }
 

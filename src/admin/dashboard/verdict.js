@@ -4,10 +4,7 @@ import { countOf, formatAgo, formatCount, formatDuration, formatLatency, formatS
 import { poolsOf } from "./pools.js";
 
 /** @import { BackendStatus, Status } from "./status.d.ts" */
-/** @import { BackendTraffic } from "./history.js" */
 /** @import { Pool } from "./pools.js" */
-
-/** @typedef {ReadonlyMap<string, BackendTraffic>} Traffic by backend id */
 
 /**
  * @typedef {object} Verdict
@@ -21,8 +18,9 @@ import { poolsOf } from "./pools.js";
 const SOME_ERRORS = 0.01;
 const MANY_ERRORS = 0.1;
 
-/** With fewer answers in the last minute, chance decides how long they take and who gets them. */
-const ENOUGH_ANSWERS = 50;
+/** With fewer answers in the last minute, chance decides how long they take, and who of a pool gets them. */
+const ENOUGH_TO_TIME = 10;
+const ENOUGH_TO_SHARE = 50;
 
 /** Strategies that give more to some on purpose. */
 const UNEVEN = new Set(["least-connections", "least-latency"]);
@@ -37,13 +35,12 @@ const LARGE_BY = 0.15;
 
 /**
  * @param {Status} status
- * @param {Traffic} traffic
  * @param {number} now in milliseconds since 1970, on the server's clock
  * @returns {Verdict}
  */
-export function verdictOf(status, traffic, now) {
+export function verdictOf(status, now) {
   const pools = poolsOf(status);
-  const { details, ...verdict } = verdictOn(pools, traffic, now);
+  const { details, ...verdict } = verdictOn(pools, now);
   if (pools.length === 1) return { ...verdict, details };
   const names = new Map(pools.flatMap(({ name, backends }) => backends.map(({ id }) => [id, name])));
   return {
@@ -54,21 +51,20 @@ export function verdictOf(status, traffic, now) {
 
 /**
  * @param {readonly Pool[]} pools
- * @param {Traffic} traffic
  * @param {number} now
  * @returns {Verdict}
  */
-function verdictOn(pools, traffic, now) {
+function verdictOn(pools, now) {
   const backends = pools.flatMap((pool) => pool.backends);
   const idle = pools.filter((pool) => takingTraffic(pool.backends).length === 0);
   const ofIdle = new Set(idle.flatMap((pool) => pool.backends));
   // Those that the headline is about come first.
   const down = [...ofIdle, ...backends.filter((backend) => !ofIdle.has(backend))].filter(({ alive }) => !alive);
-  const errors = errorsOf(backends, traffic);
-  const failing = backends.filter((backend) => backend.alive && isFailing(backend, traffic.get(backend.id)));
+  const errors = errorsOf(backends);
+  const failing = backends.filter((backend) => backend.alive && isFailing(backend));
   const details = [
     ...down.map((backend) => ({ ...named(backend), text: reasonOf(backend, now) })),
-    ...failing.map((backend) => ({ ...named(backend), text: failingText(backend, traffic.get(backend.id)) })),
+    ...failing.map((backend) => ({ ...named(backend), text: failingText(backend) })),
   ];
   if (idle.length > 0) return { level: "bad", headline: idleHeadline(idle, pools), details };
   const share = errorHeadline(errors);
@@ -82,7 +78,7 @@ function verdictOn(pools, traffic, now) {
     const headline = `${countOf(failing.length, "backend")} ${isOrAre(failing.length)} up, but failing`;
     return { level: "warning", headline, details };
   }
-  return unevenVerdict(pools, traffic) ?? { level: "ok", headline: quietHeadline(pools, backends), details };
+  return unevenVerdict(pools) ?? { level: "ok", headline: quietHeadline(pools, backends), details };
 }
 
 /** @param {BackendStatus} backend */
@@ -120,15 +116,13 @@ function idleHeadline(idle, pools) {
  * The share of answers of the last minute that were 5xx.
  *
  * @param {readonly BackendStatus[]} backends
- * @param {Traffic} traffic
  */
-function errorsOf(backends, traffic) {
+function errorsOf(backends) {
   let answers = 0;
   let serverErrors = 0;
-  for (const { id } of backends) {
-    const recent = traffic.get(id)?.recent;
-    answers += recent?.answers ?? 0;
-    serverErrors += recent?.serverErrors ?? 0;
+  for (const { lastMinute } of backends) {
+    answers += lastMinute.answers;
+    serverErrors += lastMinute["5xx"];
   }
   return answers === 0 ? 0 : serverErrors / answers;
 }
@@ -155,17 +149,16 @@ function errorHeadline(share) {
  * One backend that is much slower than the others of its pool, or gets much more than its share.
  *
  * @param {readonly Pool[]} pools
- * @param {Traffic} traffic
  * @returns {Verdict | undefined}
  */
-function unevenVerdict(pools, traffic) {
-  const slow = pools.flatMap(({ backends }) => backends.flatMap((backend) => slowOne(backend, backends, traffic)));
+function unevenVerdict(pools) {
+  const slow = pools.flatMap(({ backends }) => backends.flatMap((backend) => slowOne(backend, backends)));
   if (slow.length > 0) {
     const headline = `${countOf(slow.length, "backend")} ${isOrAre(slow.length)} slower than the others`;
     return { level: "warning", headline, details: slow };
   }
   const large = pools.filter(({ strategy }) => !UNEVEN.has(strategy))
-    .flatMap(({ backends }) => backends.flatMap((backend) => largeOne(backend, backends, traffic)));
+    .flatMap(({ backends }) => backends.flatMap((backend) => largeOne(backend, backends)));
   if (large.length === 0) return undefined;
   const headline = large.length === 1
     ? "1 backend gets more than its share"
@@ -176,10 +169,9 @@ function unevenVerdict(pools, traffic) {
 /**
  * @param {BackendStatus} backend
  * @param {readonly BackendStatus[]} backends of its pool
- * @param {Traffic} traffic
  */
-function slowOne({ id, url, latencyMs: { p50 } }, backends, traffic) {
-  if ((traffic.get(id)?.recent.answers ?? 0) < ENOUGH_ANSWERS) return [];
+function slowOne({ id, url, lastMinute, latencyMs: { p50 } }, backends) {
+  if (lastMinute.answers < ENOUGH_TO_TIME) return [];
   const others = backends.flatMap((other) => other.id === id ? [] : other.latencyMs.p50 ?? []).sort((a, b) => a - b);
   const usual = others[Math.floor(others.length / 2)];
   if (p50 === null || usual === undefined || p50 < usual * SLOW_TIMES || p50 - usual < SLOW_BY_MS) return [];
@@ -193,14 +185,14 @@ function slowOne({ id, url, latencyMs: { p50 } }, backends, traffic) {
 /**
  * @param {BackendStatus} backend
  * @param {readonly BackendStatus[]} backends of its pool
- * @param {Traffic} traffic
  */
-function largeOne(backend, backends, traffic) {
+function largeOne(backend, backends) {
   const taking = takingTraffic(backends);
   const weights = taking.reduce((sum, { weight }) => sum + weight, 0);
-  const share = traffic.get(backend.id)?.share ?? null;
-  const answers = backends.reduce((sum, { id }) => sum + (traffic.get(id)?.recent.answers ?? 0), 0);
-  if (share === null || weights === 0 || answers < ENOUGH_ANSWERS) return [];
+  const perSecond = backends.reduce((sum, { lastMinute }) => sum + lastMinute.perSecond, 0);
+  const share = backend.lastMinute.perSecond / perSecond;
+  const answers = backends.reduce((sum, { lastMinute }) => sum + lastMinute.answers, 0);
+  if (perSecond === 0 || weights === 0 || answers < ENOUGH_TO_SHARE) return [];
   const due = taking.includes(backend) ? backend.weight / weights : 0;
   if (share < due * LARGE_TIMES || share < due + LARGE_BY) return [];
   return [{ ...named(backend), text: `takes ${formatShare(share)} of the traffic, ${formatShare(due)} by its weight` }];
@@ -273,27 +265,23 @@ export function checkFailure({ status, error }) {
  * Problems of a backend that still counts as up.
  *
  * @param {BackendStatus} backend
- * @param {BackendTraffic | undefined} traffic
  */
-function isFailing({ lastCheck }, traffic) {
-  return lastCheck?.ok === false || (traffic?.recentFailures ?? 0) > 0 || answersErrors(traffic);
+export function isFailing({ lastCheck, lastMinute }) {
+  return lastCheck?.ok === false || lastMinute.failures > 0 || answersErrors(lastMinute);
 }
 
-/** @param {BackendTraffic | undefined} traffic */
-function answersErrors(traffic) {
-  if (traffic === undefined) return false;
-  const { answers, serverErrors } = traffic.recent;
+/** @param {BackendStatus["lastMinute"]} lastMinute */
+function answersErrors({ answers, "5xx": serverErrors }) {
   return serverErrors > 0 && serverErrors >= answers * SOME_ERRORS;
 }
 
 /**
  * @param {BackendStatus} backend
- * @param {BackendTraffic | undefined} traffic
  */
-function failingText({ lastCheck }, traffic) {
+function failingText({ lastCheck, lastMinute }) {
   const texts = [];
-  if (traffic !== undefined && answersErrors(traffic)) {
-    const { answers, serverErrors } = traffic.recent;
+  if (answersErrors(lastMinute)) {
+    const { answers, "5xx": serverErrors } = lastMinute;
     texts.push(
       `${formatCount(serverErrors)} of ${countOf(answers, "answer")} in the last minute ${
         serverErrors === 1 ? "was a" : "were"
@@ -301,7 +289,7 @@ function failingText({ lastCheck }, traffic) {
     );
   }
   if (lastCheck?.ok === false) texts.push(`last check: ${checkFailure(lastCheck)}`);
-  const failures = traffic?.recentFailures ?? 0;
+  const { failures } = lastMinute;
   if (failures > 0) texts.push(`${countOf(failures, "attempt")} failed in the last minute`);
   return texts.join("; ");
 }

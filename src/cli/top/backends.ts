@@ -3,7 +3,7 @@
 import { formatCount, formatLatency, formatRate, formatShare } from "../../admin/dashboard/format.js";
 import { type Pool, poolsOf } from "../../admin/dashboard/pools.js";
 import type { BackendStatus } from "../../admin/dashboard/status.d.ts";
-import { healthOf, reasonOf } from "../../admin/dashboard/verdict.js";
+import { healthOf, isFailing, reasonOf } from "../../admin/dashboard/verdict.js";
 import { printable } from "../admin_call.ts";
 import { type Column, layOut, type Line, type Piece } from "./layout.ts";
 import type { View } from "./view.ts";
@@ -33,20 +33,43 @@ const COLUMNS: readonly Column<Row>[] = [
   { title: "WHY", goes: 5, keeps: "start", cell: ({ backend, now }) => whyCell(backend, now) },
 ];
 
-/** The titles, then a line for each backend; with several pools, a line with its name above those of each. */
-export function backendTable(view: View, room: number): { readonly titles: Line; readonly lines: readonly Line[] } {
+/**
+ * The titles, then a line for each backend; with several pools, a line with its name above those of each. Where they are
+ * more than `most` lines, those that fail come first, so that they are not among those that are left out.
+ */
+export function backendTable(
+  view: View,
+  room: number,
+  most: number,
+): { readonly titles: Line; readonly lines: readonly Line[] } {
   const pools = poolsOf(view.status);
-  const groups = pools.map((pool) => rowsOf(pool, view));
-  const [titles = [], ...lines] = layOut(COLUMNS, groups.flat(), room);
-  if (pools.length === 1) return { titles, lines };
+  const lines = pools.reduce((sum, { backends }) => sum + backends.length, pools.length === 1 ? 0 : pools.length);
+  const shown = lines > most ? failingFirst(pools) : pools;
+  const groups = shown.map((pool) => rowsOf(pool, view));
+  const [titles = [], ...laidOut] = layOut(COLUMNS, groups.flat(), room);
+  if (shown.length === 1) return { titles, lines: laidOut };
   let next = 0;
-  const grouped = pools.flatMap((pool, index) => {
+  const grouped = shown.flatMap((pool, index) => {
     const rows = groups[index] ?? [];
-    const own = lines.slice(next, next + rows.length);
+    const own = laidOut.slice(next, next + rows.length);
     next += rows.length;
     return [heading(pool), ...own];
   });
   return { titles, lines: grouped };
+}
+
+function failingFirst(pools: readonly Pool[]): Pool[] {
+  const sorted = pools.map((pool) => ({
+    ...pool,
+    backends: pool.backends.toSorted((one, other) => urgency(one) - urgency(other)),
+  }));
+  const ofPool = ({ backends: [first] }: Pool) => first === undefined ? 0 : urgency(first);
+  return sorted.sort((one, other) => ofPool(one) - ofPool(other));
+}
+
+/** The lowest come first. */
+function urgency(backend: BackendStatus): number {
+  return !backend.alive ? 0 : isFailing(backend) ? 1 : 2;
 }
 
 function rowsOf({ backends }: Pool, { history, now }: View): Row[] {

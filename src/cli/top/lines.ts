@@ -10,16 +10,18 @@ import type { Size, View } from "./view.ts";
 /** Least lines of routes, where there are as many, whatever the number of backends. */
 const LEAST_ROUTES = 3;
 
-/** What fits on a terminal, from the top. Last lines of the tables say how much had no room. */
+/** What fits on a terminal, from the top. Last lines of the tables say how much had no room; it is nothing that fails. */
 export function screen(view: View, { rows, columns }: Size): Line[] {
   const head = summary(view);
-  const backends = backendTable(view, columns);
-  const [routeTitles, ...routes] = view.routes.length === 0 ? [] : routeTable(view.routes, columns);
-  const room = Math.max(1, rows - head.length - 2 - (routeTitles === undefined ? 0 : 2));
-  const forRoutes = Math.max(Math.min(routes.length, LEAST_ROUTES), room - backends.lines.length);
+  const count = view.routes.length;
+  const room = Math.max(1, rows - head.length - 2 - (count === 0 ? 0 : 2));
+  const leastRoutes = Math.min(count, LEAST_ROUTES);
+  const backends = backendTable(view, columns, room - leastRoutes);
+  const forRoutes = Math.max(leastRoutes, room - backends.lines.length);
+  const [routeTitles, ...routes] = count === 0 ? [] : routeTable(view.routes, columns, forRoutes);
   const tables = [
     backends.titles,
-    ...fitting(backends.lines, room - Math.min(routes.length, forRoutes), "more backend"),
+    ...fitting(backends.lines, room - Math.min(count, forRoutes), "more backend"),
     ...(routeTitles === undefined ? [] : [[], routeTitles, ...fitting(routes, forRoutes, "more route")]),
   ];
   return [...head, ...(view.lost === undefined ? tables : tables.map(faint))];

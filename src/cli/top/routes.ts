@@ -25,9 +25,18 @@ const COLUMNS: readonly Column<RouteRow>[] = [
   },
 ];
 
-/** The titles, then a line for each entry of a route. */
-export function routeTable(rows: readonly RouteRow[], room: number): Line[] {
-  return layOut(COLUMNS, rows, room);
+/**
+ * The titles, then a line for each entry of a route, in match order. Where they are more than `most`, those that fail come
+ * first, so that they are not among those that are left out.
+ */
+export function routeTable(rows: readonly RouteRow[], room: number, most: number): Line[] {
+  const shown = rows.length > most ? rows.toSorted((one, other) => urgency(one) - urgency(other)) : rows;
+  return layOut(COLUMNS, shown, room);
+}
+
+/** The lowest come first. */
+function urgency({ failed, responses }: RouteRow): number {
+  return (failed ?? 0) > 0 || (responses?.["5xx"] ?? 0) > 0 ? 0 : 1;
 }
 
 /** The key, and for one of several entries its name or its number. */

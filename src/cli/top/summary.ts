@@ -52,7 +52,7 @@ function situation(view: View): Line[] {
       [{ text: `${GAP}What follows is from ${since}.`, style: "faint" }],
     ];
   }
-  const { level, headline, details } = verdictOf(view.status, view.history.traffic(), view.now);
+  const { level, headline, details } = verdictOf(view.status, view.now);
   return [
     [{ text: headline, style: LEVEL_STYLES[level] }],
     ...details.slice(0, MOST_DETAILS).map(({ url, text }): Line => [

@@ -24,6 +24,7 @@ Deno.test("backendView() shows health and operator state apart, and null where n
     totalRequests: 0,
     totalFailures: 0,
     responses: { "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0 },
+    lastMinute: { requests: 0, failures: 0, answers: 0, "4xx": 0, "5xx": 0, perSecond: 0 },
     latencyMs: { ewma: null, p50: null, p95: null, p99: null },
     lastCheck: null,
   });

@@ -15,11 +15,10 @@ function after(seconds: number, totals: Record<string, [requests: number, failur
 
 /** The traffic of a backend without errors, with these changes. */
 function traffic(differs: Partial<BackendTraffic>): BackendTraffic {
-  const none = { failures: 0, recentFailures: 0, clientErrors: 0, serverErrors: 0 };
-  return { share: null, perSecond: 0, ...none, recent: { answers: 0, serverErrors: 0 }, ...differs };
+  return { share: null, perSecond: 0, failures: 0, clientErrors: 0, serverErrors: 0, ...differs };
 }
 
-Deno.test("History: shares are of the last ten seconds, failures of the last minute and five", () => {
+Deno.test("History: shares are of the last ten seconds, failures of five minutes", () => {
   const history = new History();
   for (let second = 0; second <= 100; second++) {
     const late = Math.max(0, second - 90); // b takes traffic in the last ten seconds only
@@ -41,7 +40,7 @@ Deno.test("History: a backend that is new, or removed and added again, counts fr
   const history = new History();
   history.add(after(1, { a: [500, 50] }));
   history.add(after(2, { a: [4, 1], b: [12, 0] }));
-  assertEquals(history.traffic().get("a"), traffic({ share: 0.25, perSecond: 4, failures: 1, recentFailures: 1 }));
+  assertEquals(history.traffic().get("a"), traffic({ share: 0.25, perSecond: 4, failures: 1 }));
   assertEquals(history.traffic().get("b")?.share, 0.75);
 });
 
@@ -53,7 +52,7 @@ Deno.test("History: a restart of the server begins anew", () => {
   assertEquals([history.increase("total"), history.seconds, history.perSecond], [0, 0, null]);
 });
 
-Deno.test("History: errors that backends answer are counted beside failures, of a minute and of five", () => {
+Deno.test("History: errors that backends answer are counted beside failures", () => {
   const history = new History();
   for (let second = 0; second <= 100; second++) {
     const responses = { "2xx": second * 2, "3xx": second, "4xx": second, "5xx": Math.max(0, second - 50) };
@@ -61,14 +60,18 @@ Deno.test("History: errors that backends answer are counted beside failures, of 
   }
   assertEquals(
     history.traffic().get("a"),
-    traffic({
-      share: 1,
-      perSecond: 5,
-      clientErrors: 100,
-      serverErrors: 50,
-      recent: { answers: 60 * 4 + 50, serverErrors: 50 },
-    }),
+    traffic({ share: 1, perSecond: 5, clientErrors: 100, serverErrors: 50 }),
   );
+});
+
+// Whoever opened the page saw no share, no rate and no errors before it had watched for a while.
+Deno.test("History: the first look shows what the server knows of the last minute", () => {
+  const lastMinute = { requests: 60, failures: 2, answers: 58, "4xx": 1, "5xx": 7, perSecond: 3 };
+  const history = new History();
+  history.add(status(500, [backendStatus("a", { lastMinute }), backendStatus("b")]));
+  const errors = { failures: 2, clientErrors: 1, serverErrors: 7 };
+  assertEquals(history.traffic().get("a"), { share: 1, perSecond: 3, ...errors });
+  assertEquals(history.traffic().get("b")?.share, 0);
 });
 
 Deno.test("History: a share is that of the backend's own pool", () => {

@@ -1,7 +1,6 @@
 // The sentence at the top of the dashboard: which backend is failing, and why.
 
 import { assertEquals } from "@std/assert";
-import type { BackendTraffic } from "../../../../src/admin/dashboard/history.js";
 import type { BackendStatus, Status } from "../../../../src/admin/dashboard/status.d.ts";
 import { healthOf, reasonOf, takingTraffic, verdictOf } from "../../../../src/admin/dashboard/verdict.js";
 import { backendStatus, poolStatus, status } from "../../../support/status.ts";
@@ -12,27 +11,26 @@ const up = (id: string) => backendStatus(id);
 const down = (id: string) =>
   backendStatus(id, { alive: false, lastChange: { at, to: "down", reason: "check failed: connection refused" } });
 
-const NO_TRAFFIC: BackendTraffic = {
-  share: null,
-  perSecond: 0,
-  failures: 0,
-  recentFailures: 0,
-  clientErrors: 0,
-  serverErrors: 0,
-  recent: { answers: 0, serverErrors: 0 },
-};
+type LastMinute = BackendStatus["lastMinute"];
+type Differs = Readonly<Record<string, Partial<LastMinute>>>;
 
-type Differs = Readonly<Record<string, Partial<BackendTraffic>>>;
-
-function verdict(backends: readonly BackendStatus[], differs: Differs = {}, pools: Status["pools"] = {}) {
-  const traffic = new Map(Object.entries(differs).map(([id, differs]) => [id, { ...NO_TRAFFIC, ...differs }]));
-  const { level, headline, details } = verdictOf(status(60, backends, { pools }), traffic, NOW);
+/** @param lately what backends have done in the last minute */
+function verdict(backends: readonly BackendStatus[], lately: Differs = {}, pools: Status["pools"] = {}) {
+  const done = (backend: BackendStatus) => ({
+    ...backend,
+    lastMinute: { ...backend.lastMinute, ...lately[backend.id] },
+  });
+  const others = Object.entries(pools).map(([name, pool]) => [name, { ...pool, backends: pool.backends.map(done) }]);
+  const { level, headline, details } = verdictOf(
+    status(60, backends.map(done), { pools: Object.fromEntries(others) }),
+    NOW,
+  );
   return [level, headline, ...details.map(({ url, text }) => `${url}: ${text}`)];
 }
 
-/** What a backend has answered in the last minute. */
-function answers(count: number, serverErrors: number, share: number | null = null): Partial<BackendTraffic> {
-  return { share, serverErrors, recent: { answers: count, serverErrors } };
+/** Answers of the last minute. */
+function answers(count: number, serverErrors: number, perSecond = 0): Partial<LastMinute> {
+  return { requests: count, answers: count, "5xx": serverErrors, perSecond };
 }
 
 Deno.test("verdictOf() says that all is well, and who takes traffic", () => {
@@ -59,7 +57,7 @@ Deno.test("verdictOf() says when requests get 503", () => {
 
 Deno.test("verdictOf() names a backend that is still up, but failing", () => {
   const shaky = backendStatus("b", { lastCheck: { at, ok: false, status: 500, durationMs: 1, error: null } });
-  assertEquals(verdict([up("a"), shaky], { a: { recentFailures: 1 } }), [
+  assertEquals(verdict([up("a"), shaky], { a: { failures: 1 } }), [
     "warning",
     "2 backends are up, but failing",
     "http://a: 1 attempt failed in the last minute",
@@ -117,7 +115,7 @@ Deno.test("verdictOf() names a backend that is slow beside the others, and one t
   ]);
   const ok = "All 3 backends are up and take traffic";
   assertEquals(verdict([timed("a", 1), timed("b", 1), timed("c", 12)], even)[1], ok, "11 ms are no matter");
-  const few = { ...even, c: answers(10, 0) };
+  const few = { ...even, c: answers(9, 0) };
   assertEquals(verdict([timed("a", 10), timed("b", 12), timed("c", 400)], few)[1], ok, "that may be chance");
   const uneven = { a: answers(80, 0, 0.8), b: answers(10, 0, 0.1), c: answers(10, 0, 0.1) };
   assertEquals(verdict([up("a"), up("b"), up("c")], uneven), [

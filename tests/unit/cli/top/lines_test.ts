@@ -103,6 +103,33 @@ Deno.test("screen() never has more lines than the terminal, and counts what is l
   assertEquals(lines.at(-1), `… and ${50 - shown} more backends`);
 });
 
+// On a terminal with room for ten of fifty backends, the one that was down was among the forty.
+Deno.test("screen() shows what fails first, where not all has room", () => {
+  const many = (id: string, count: number, differs: Partial<BackendStatus> = {}) =>
+    Array.from({ length: count }, (_, index) => backendStatus(`${id}${index}`, differs));
+  const bad = backendStatus("bad", DOWN);
+  const errors = { requests: 9, failures: 0, answers: 9, "4xx": 0, "5xx": 9, perSecond: 1 };
+  const failing = backendStatus("failing", { lastMinute: errors });
+  const shown = (view: View) => {
+    const lines = texts(screen(view, { ...WIDE, rows: 20 }));
+    assert(lines.length <= 20, `${lines.length} lines`);
+    return { lines, rows: lines.slice(lines.findIndex((line) => line.startsWith("BACKEND")) + 1) };
+  };
+  const { rows: one } = shown(view([...many("a", 40), failing, bad]));
+  assertEquals(one.slice(0, 3).map((line) => line.split(" ")[0]), ["http://bad", "http://failing", "http://a0"]);
+
+  const pools = { default: poolStatus([]), api: poolStatus(many("b", 40)), web: poolStatus([...many("c", 40), bad]) };
+  const latest = status(60, [], { pools });
+  const history = new History();
+  history.add(latest);
+  const routes = new RouteRates().add(0, [...Array(40).fill(BETA), { ...BETA, name: "broken", failed: 3 }]);
+  const { lines, rows } = shown({ status: latest, history, routes, now: 0 });
+  assertMatch(rows[0] ?? "", /^web /);
+  assertMatch(rows[1] ?? "", /^http:\/\/bad +down /);
+  const first = lines.findIndex((line) => line.startsWith("ROUTE")) + 1;
+  assertMatch(lines[first] ?? "", /^\*\/api\/\* broken /);
+});
+
 Deno.test("frame() cuts lines at the width by what is seen of them, with colours and without", () => {
   const lines: Line[] = [[{ text: "abcdef", style: "bad" }, { text: "ghi" }]];
   assertEquals(frame(lines, 8, false), "\x1b[Habcdefgh\x1b[K\x1b[J");

@@ -1,6 +1,7 @@
 // The files of deploy/: what whoever copies them relies on.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { parseCommand } from "../../src/cli/command.ts";
 import { validateConfig } from "../../src/config/validate.ts";
 import { loadConfig } from "../../src/config/load.ts";
 
@@ -109,4 +110,12 @@ Deno.test("the compose file keeps Docker's socket from the program that clients 
   assertEquals(warnings, []);
   assertMatch(service.get("app") ?? "", new RegExp(`labels: \\{ ${discover.label}: ${discover.value} \\}`));
   assertMatch(rest, new RegExp(`app: \\{ name: ${discover.network} \\}`));
+});
+
+Deno.test("the image checks its health with the program itself", () => {
+  // It had curl for that, and nothing else in it needed curl.
+  const text = read("deploy/Dockerfile");
+  const [, command = ""] = /^HEALTHCHECK .*CMD \["roundhouse", (.+)\]$/m.exec(text) ?? [];
+  assertEquals(parseCommand(JSON.parse(`[${command}]`)), parseCommand(["ready", "--admin", "127.0.0.1:8081"]));
+  assertEquals(/curl/.test(text), false);
 });

@@ -158,9 +158,10 @@ async function serve({ live, isWatched, logging, signals }: Serving): Promise<vo
     load: () => live.reload(),
     reloaded: ({ log }) => logging.configure(log),
   });
-  const { proxyUrl: proxy, adminUrl: admin } = roundhouse;
+  const { proxyUrl: proxy, adminUrl: admin, redirectUrl } = roundhouse;
+  const redirect = redirectUrl === undefined ? {} : { redirect: redirectUrl };
   const file = path === null ? {} : { config: path };
-  log.info("ready", { proxy, admin, ...file, version: VERSION, pid: Deno.pid });
+  log.info("ready", { proxy, ...redirect, admin, ...file, version: VERSION, pid: Deno.pid });
   signals.onHangUp(() => void logged(roundhouse.reload(), log));
   const reloadIfChanged = () => void logged(roundhouse.reloadIf(() => live.changed()), log);
   const watch = isWatched && live.file !== null ? watchFile(live.file, reloadIfChanged) : undefined;

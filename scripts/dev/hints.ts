@@ -58,6 +58,7 @@ function routeRows({ proxy, admin, ports }: Running): Row[] {
     [`curl ${admin}/routes`, "the routes in match order, with what they have done"],
     [`curl -X POST localhost:${canary}/fail`, "the canary fails its health check; /recover: it passes again"],
     [`http://${admin}`, "the dashboard, for a browser"],
+    [`deno run -P main.ts top --admin ${admin}`, "the same in another terminal; q ends it"],
     [
       "deno run -P main.ts routes --config scripts/dev/routes.json",
       "the routes in the order in which they are matched",

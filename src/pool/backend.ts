@@ -85,8 +85,7 @@ export class Backend implements BackendAddress {
   inPool = true;
   /** Whether it has drained before its removal, so that its WebSockets and tunnels end. */
   drained = false;
-  /** Control plane only. */
-  readonly lastMinute = new LastMinute(this);
+  readonly lastMinute = new LastMinute(this); // control plane only
   readonly #lasting = new Set<LastingConnection>();
   /** Control plane only. */
   lastCheck: CheckResult | null = null;

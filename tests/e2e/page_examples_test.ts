@@ -1,69 +1,95 @@
-// What the pages show is what the program does. Each configuration is started, and each command below it is run by a
-// shell and has to print what the page shows. The backends of the pages answer with their port and the path that they got.
+// What the pages show is what the program does. Each page begins with an example, which is started as the page says; each
+// command below it is run by a shell and has to print what the page shows. Of some pages, whose backends answer with their
+// port and the path that they got, every example is run. The other pages have the sample backends.
 
 import { assert, assertEquals } from "@std/assert";
 import { applyEdits, modify } from "jsonc-parser";
 import { TemporaryDirectory } from "../support/certificates.ts";
 import { hasCommand } from "../support/has_command.ts";
 import { HttpBackend } from "../support/http_backend.ts";
-import { type Example, examplesOf, filesOf, readPage } from "../support/page.ts";
-import { commandLine, Program } from "../support/program.ts";
+import { readingOrder } from "../../scripts/schema/reading_order.ts";
+import { startBackend } from "../../scripts/backend.ts";
+import { type Example, examplesOf, filesOf, type FirstExample, firstExampleOf, readPage } from "../support/page.ts";
+import { commandLine, type LogEntry, Program } from "../support/program.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { waitFor } from "../support/wait.ts";
 
-const PAGES = ["docs/guards.md", "docs/routing.md"];
+/** Pages of which every example is run. */
+const WHOLE = ["docs/guards.md", "docs/routing.md"];
+
+/** Pages whose first example another test runs: `migrating_test.ts` and `release_test.ts`. */
+const RUN_ELSEWHERE = ["docs/migrating.md", "docs/releasing.md"];
+
 const ANY_PORTS = ["--host", "127.0.0.1", "-p", "0", "--admin-port", "0"];
 const COMMANDS = ["sh", "curl", "jq"];
 
 /** A backend of the pages. */
-const BACKEND = /http:\/\/127\.0\.0\.1:(3\d\d\d)\b/g;
+const BACKEND = /(?:http:\/\/)?127\.0\.0\.1:(3\d\d\d|900\d)\b/g;
+const NAMES = ["one", "two", "three", "four"];
 
-/** Stand for the backends of a page, by the URLs that the page shows. */
+/** Stand for the backends of a page, by the addresses that the page shows. */
 class Backends implements AsyncDisposable {
-  readonly #backends = new Map<string, HttpBackend>();
+  readonly #stack = new AsyncDisposableStack();
+  readonly #addresses = new Map<string, string>();
 
-  constructor(example: Example) {
-    const shown = [example.config, ...example.commands.map(({ command }) => command)].join("\n");
-    for (const [url, port] of shown.matchAll(BACKEND)) {
-      if (this.#backends.has(url)) continue;
-      this.#backends.set(url, new HttpBackend((request) => new Response(`${port} ${new URL(request.url).pathname}\n`)));
+  /** Starts those of the ports that are shown. */
+  constructor(shown: string) {
+    for (const [, port = ""] of shown.matchAll(BACKEND)) {
+      if (!this.#addresses.has(port)) this.#addresses.set(port, this.#start(port));
     }
+  }
+
+  #start(port: string): string {
+    if (port.startsWith("900")) {
+      const backend = startBackend({ name: NAMES[Number(port) - 9001] ?? port });
+      this.#stack.defer(() => backend.stop());
+      return `127.0.0.1:${backend.port}`;
+    }
+    const answer = (request: Request) => new Response(`${port} ${new URL(request.url).pathname}\n`);
+    return new URL(this.#stack.use(new HttpBackend(answer)).url).host;
   }
 
   /** What the page shows, as it is here. */
   real(shown: string): string {
-    return shown.replaceAll(BACKEND, (url) => this.#backends.get(url)?.url ?? url);
+    return shown.replaceAll(BACKEND, (address, port: string) => {
+      const real = this.#addresses.get(port);
+      return real === undefined ? address : address.replace(/127.*/, real);
+    });
   }
 
   /** What is here, as the page shows it. */
   shown(real: string): string {
-    for (const [url, backend] of this.#backends) real = real.replaceAll(backend.url, url);
+    for (const [port, address] of this.#addresses) real = real.replaceAll(address, `127.0.0.1:${port}`);
     return real;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const backend of this.#backends.values()) await backend[Symbol.asyncDispose]();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync();
   }
 }
 
 /** A folder with the files of a page, and with a program `roundhouse`. */
-function folderOf(page: string): TemporaryDirectory {
+function folderOf(page: string, backends: Backends): TemporaryDirectory {
   const folder = new TemporaryDirectory();
-  for (const [name, text] of filesOf(page)) folder.write(name, text);
+  for (const [name, text] of filesOf(page)) folder.write(name, backends.real(text));
   const program = folder.write("roundhouse", `#!/bin/sh\nexec ${commandLine([]).join(" ")} "$@"\n`);
   Deno.chmodSync(program, 0o755);
   return folder;
 }
 
+/** What a page's commands and program run with: the folder is the reader's home and is searched for programs. */
+function environmentIn(folder: string): Record<string, string> {
+  const cache = Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`;
+  return { PATH: `${folder}:${Deno.env.get("PATH")}`, NO_COLOR: "1", HOME: folder, DENO_DIR: cache };
+}
+
 async function shell(command: string, folder: string): Promise<string> {
-  const { stdout, stderr } = await new Deno.Command("sh", {
-    args: ["-c", command],
-    cwd: folder,
-    env: { PATH: `${folder}:${Deno.env.get("PATH")}`, NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
+  const env = environmentIn(folder);
+  const { stdout, stderr } = await new Deno.Command("sh", { args: ["-c", command], cwd: folder, env, stdin: "null" })
+    .output();
   const notes = /^Warning Permissions in the config file.*\n/gm;
-  const printed = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr).replaceAll(notes, "");
+  const decoder = new TextDecoder();
+  const printed = (decoder.decode(stdout) + decoder.decode(stderr)).replaceAll(notes, "");
   return printed === "" || printed.endsWith("\n") ? printed : `${printed}\n`;
 }
 
@@ -85,14 +111,13 @@ async function routeOf(request: string, program: Program): Promise<string> {
 }
 
 async function run(example: Example, page: string): Promise<void> {
-  using folder = folderOf(page);
-  await using backends = new Backends(example);
+  const commands = example.commands.map(({ command }) => command);
+  await using backends = new Backends([example.config, ...commands].join("\n"));
+  using folder = folderOf(page, backends);
   const config = backends.real(example.config);
   const logged = applyEdits(config, modify(config, ["log", "access"], true, {}));
   folder.write("config.json", logged);
-  const [, engine] = /"engine": "(\w+)"/.exec(config) ?? [];
-  const flags = ["--workers", "1", ...engine === undefined ? [] : ["--engine", engine], ...ANY_PORTS];
-  await using program = await Program.start(["-c", "config.json", ...flags], { cwd: folder.path });
+  await using program = await Program.start(argsFor(["-c", "config.json"], config), { cwd: folder.path });
   const [proxy, admin] = [program.url, program.adminUrl].map((url) => url.slice("http://".length));
   assert(proxy !== undefined && admin !== undefined);
   for (const { command, output } of example.commands) {
@@ -103,15 +128,62 @@ async function run(example: Example, page: string): Promise<void> {
   for (const [request, key] of example.requests) assertEquals(await routeOf(request, program), key, request);
 }
 
-for (const path of PAGES) {
-  const page = readPage(path);
-  const examples = examplesOf(page);
-  for (const [index, example] of examples.entries()) {
-    const title = /^\/\/ ([\w.-]+)/.exec(example.config)?.[1] ?? `number ${index + 1}`;
-    Deno.test({
-      name: `${path}: the configuration ${title} does what the page shows`,
-      ignore: !COMMANDS.every(hasCommand),
-      fn: () => run(example, page),
+/** Any ports, one worker, and the engine of the configuration rather than the one under test. */
+function argsFor(args: readonly string[], config: string): string[] {
+  const [, engine] = /"engine": "(\w+)"/.exec(config) ?? [];
+  return [...args, "--workers", "1", "--engine", engine ?? "fetch", ...ANY_PORTS];
+}
+
+async function runFirst({ args, shown, commands }: FirstExample, page: string): Promise<void> {
+  await using backends = new Backends(shown);
+  using folder = folderOf(page.replace('"redirectFrom": 8080', '"redirectFrom": 0'), backends);
+  const env = environmentIn(folder.path);
+  const started = argsFor(args.map((arg) => backends.real(arg)), shown);
+  await using program = await Program.start(started, { cwd: folder.path, env });
+  const addresses = addressesOf(await program.logged("ready"));
+  const real = (text: string) => {
+    for (const [shown, address] of addresses) text = text.replaceAll(shown, address);
+    return backends.real(text).replaceAll(/roundhouse (ready|reload|top)\b(?! --admin)/g, (command) => {
+      return `${command} --admin ${addresses.get("localhost:8081")}`;
     });
+  };
+  const seen = (text: string) => {
+    for (const [shown, address] of addresses) text = text.replaceAll(address, shown);
+    return withoutChance(backends.shown(text));
+  };
+  for (const { command, output } of commands) {
+    const print = async () => seen(await shell(real(command), folder.path));
+    let printed = await print();
+    // Where the page waits for something, a busy machine needs longer.
+    for (let more = 0; command.startsWith("sleep ") && more < 5 && printed !== withoutChance(output); more++) {
+      printed = await print();
+    }
+    assertEquals(printed, withoutChance(output), `$ ${command}`);
+  }
+}
+
+/** What the pages call localhost:8080 and so on, as it is here. */
+function addressesOf(ready: LogEntry): Map<string, string> {
+  const proxy = new URL(String(ready["proxy"]));
+  const addresses = new Map([["localhost:8081", new URL(String(ready["admin"])).host]]);
+  if (proxy.protocol === "http:") return addresses.set("localhost:8080", proxy.host);
+  addresses.set("localhost:8443", proxy.host);
+  return addresses.set("localhost:8080", new URL(String(ready["redirect"])).host);
+}
+
+const ignore = !COMMANDS.every(hasCommand);
+
+for (const path of readingOrder(readPage("README.md")).map(({ path }) => path)) {
+  const page = readPage(path);
+  if (RUN_ELSEWHERE.includes(path)) continue;
+  if (!WHOLE.includes(path)) {
+    Deno.test(`${path} begins with an example that does what it shows`, { ignore }, async () => {
+      await runFirst(firstExampleOf(page), page);
+    });
+    continue;
+  }
+  for (const [index, example] of examplesOf(page).entries()) {
+    const title = /^\/\/ ([\w.-]+)/.exec(example.config)?.[1] ?? `number ${index + 1}`;
+    Deno.test(`${path}: the configuration ${title} does what the page shows`, { ignore }, () => run(example, page));
   }
 }

@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import DENO_JSON from "../../deno.json" with { type: "json" };
 import { TemporaryDirectory } from "../support/certificates.ts";
+import { blocksOf, commandsOf, readPage } from "../support/page.ts";
 
 const RELEASE = new URL("../../scripts/release.ts", import.meta.url).pathname;
 const TARGET = Deno.build.target;
@@ -28,14 +29,19 @@ Deno.test({
     const image = `roundhouse-${version}-image.tar`;
     const names = Array.from(Deno.readDirSync(output), ({ name }) => name).sort();
     assertEquals(names, ["SHA256SUMS", binary, image].sort());
+    const [first] = blocksOf(readPage("docs/releasing.md"));
+    const listed = commandsOf(first?.text ?? "").find(({ command }) => command === "ls dist/release")?.output.split(
+      "\n",
+    );
+    assertEquals(names.filter((name) => !listed?.includes(name)), [], "docs/releasing.md begins with this example");
     const checked = await run("sha256sum", ["--check", "SHA256SUMS"], { cwd: output });
     assertEquals([checked.code, checked.stdout], [0, `${binary}: OK\n${image}: OK\n`]);
     assertEquals((Deno.statSync(`${output}/${binary}`).mode ?? 0) & 0o111, 0o111);
 
-    const listed = (await run("tar", ["-tf", `${output}/${image}`])).stdout.trimEnd().split("\n");
+    const packed = (await run("tar", ["-tf", `${output}/${image}`])).stdout.trimEnd().split("\n");
     // What the Dockerfile copies, and the Dockerfile: neither tests nor anything of the machine that made it.
     assertEquals(
-      new Set(listed.map((path) => path.split("/")[0])),
+      new Set(packed.map((path) => path.split("/")[0])),
       new Set([
         ...["Dockerfile", "deno.json", "deno.lock", "main.ts", "scripts", "src", "types"],
       ]),

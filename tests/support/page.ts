@@ -49,6 +49,28 @@ export function filesOf(page: string): Map<string, string> {
   return files;
 }
 
+/** What a page begins with. */
+export interface FirstExample {
+  /** What the program is started with: a file that the page shows, or flags. */
+  readonly args: readonly string[];
+  /** All that the page shows before its first section. */
+  readonly shown: string;
+  readonly commands: readonly Command[];
+}
+
+/** @throws {Error} when the page does not begin with a configuration or a start, and commands below it */
+export function firstExampleOf(page: string): FirstExample {
+  const shown = page.slice(0, page.search(/^## /m));
+  const blocks = blocksOf(shown);
+  const [first] = blocks;
+  const commands = blocks.filter(({ kind }) => kind === "console").flatMap(({ text }) => commandsOf(text));
+  const file = first?.kind === "jsonc" ? fileName(first.text) : undefined;
+  const [, flags] = first?.kind === "sh" ? /^(?:roundhouse|deno task start) (.+)\n$/m.exec(first.text) ?? [] : [];
+  const args = file === undefined ? flags?.split(" ") : ["-c", file];
+  if (args === undefined || commands.length === 0) throw new Error("the page does not begin with a working example");
+  return { args, shown, commands };
+}
+
 /** Each configuration of a page with what follows it. */
 export function examplesOf(page: string): Example[] {
   const starts = Array.from(page.matchAll(/^```jsonc\n(?!\/\/ bad\.json)/gm), ({ index }) => index);

@@ -4,6 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { parse, type ParseError } from "jsonc-parser";
 import * as z from "zod";
+import { readingOrder } from "../../../scripts/schema/reading_order.ts";
 import { configsOf, filesOf, readPage } from "../../support/page.ts";
 
 const schema = z.fromJSONSchema(JSON.parse(readPage("config.schema.json")));
@@ -17,8 +18,8 @@ function accepts(text: string): boolean {
 }
 
 Deno.test("config.schema.json accepts every configuration that the pages show", () => {
-  const shown = ["README.md", "docs/configuration.md", "docs/discovery.md", "docs/guards.md", "docs/routing.md"]
-    .flatMap((page) => configsOf(readPage(page)));
+  const pages = ["README.md", ...readingOrder(readPage("README.md")).map(({ path }) => path)];
+  const shown = pages.flatMap((page) => configsOf(readPage(page)));
   assertEquals(shown.filter((config) => !accepts(config)), []);
 });
 

@@ -105,6 +105,7 @@ for (const engine of ENGINES) {
     await using program = await start(api.url, engine, folder);
     await waitFor(async () => (await statusOf(program)).backends.filter(({ alive }) => alive).length === 3, {
       what: "three backends",
+      timeoutMs: 60_000,
     });
     const load = new Load(program.url);
     const gone: { pod: Pod; requests: number }[] = [];
@@ -112,14 +113,14 @@ for (const engine of ENGINES) {
       const next = podNamed(`new-${index + 1}`);
       api.put([next.slice({ ready: false })]);
       api.put([next.slice()]);
-      await waitFor(() => load.answers.has(next.name), { what: `an answer of ${next.name}`, timeoutMs: 20_000 });
+      await waitFor(() => load.answers.has(next.name), { what: `an answer of ${next.name}`, timeoutMs: 60_000 });
       api.put([pod.slice({ terminating: true, serving: true })]);
       if (index === 1) api.endWatches();
       api.put([pod.slice({ terminating: true, serving: false })]);
       api.remove(`web-${pod.name}`);
       await waitFor(async () => (await statusOf(program)).backends.every(({ url }) => url !== pod.url), {
         what: `the removal of ${pod.name}`,
-        timeoutMs: 20_000,
+        timeoutMs: 60_000,
       });
       gone.push({ pod, requests: pod.requests });
     }
@@ -128,7 +129,7 @@ for (const engine of ENGINES) {
     assert(first !== undefined);
     const answers = () => [...load.answers.values()].reduce((sum, count) => sum + count, 0);
     const enough = answers() + 100;
-    await waitFor(() => answers() >= enough, { what: "more answers", timeoutMs: 20_000 });
+    await waitFor(() => answers() >= enough, { what: "more answers", timeoutMs: 60_000 });
     await load.stop();
     assertEquals(load.failures, []);
     assertEquals(gone.map(({ pod }) => pod.requests), before);
@@ -145,23 +146,23 @@ for (const engine of ENGINES) {
     api.put([old.slice()]);
     await using program = await start(api.url, engine, folder);
     const load = new Load(program.url);
-    await waitFor(() => load.answers.has("old"), { what: "an answer", timeoutMs: 20_000 });
+    await waitFor(() => load.answers.has("old"), { what: "an answer", timeoutMs: 60_000 });
     api.put([old.slice({ terminating: true, serving: true })]);
     const served = old.requests;
     await waitFor(() => old.requests >= served + 20, {
       what: "requests of the pod that terminates",
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     });
     api.put([next.slice()]);
-    await waitFor(() => load.answers.has("next"), { what: "an answer of the next pod", timeoutMs: 20_000 });
+    await waitFor(() => load.answers.has("next"), { what: "an answer of the next pod", timeoutMs: 60_000 });
     api.remove("web-old");
     await waitFor(async () => (await statusOf(program)).backends.length === 1, {
       what: "the removal",
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     });
     const { requests } = old;
     const answered = load.answers.get("next") ?? 0;
-    await waitFor(() => (load.answers.get("next") ?? 0) >= answered + 50, { what: "more answers", timeoutMs: 20_000 });
+    await waitFor(() => (load.answers.get("next") ?? 0) >= answered + 50, { what: "more answers", timeoutMs: 60_000 });
     await load.stop();
     assertEquals([load.failures, old.requests], [[], requests]);
   });
@@ -175,20 +176,23 @@ for (const engine of ENGINES) {
     first.put([one.slice()]);
     await using program = await start(`http://${relay.host}`, engine, folder);
     const sourceOf = async () => (await statusOf(program)).pools["default"]?.source;
-    await waitFor(async () => (await statusOf(program)).backends.length === 1, { what: "the backend" });
+    await waitFor(async () => (await statusOf(program)).backends.length === 1, {
+      what: "the backend",
+      timeoutMs: 60_000,
+    });
     assertEquals((await sourceOf())?.kind, "kubernetes");
     const load = new Load(program.url, 2);
-    await waitFor(() => load.answers.has("one"), { what: "an answer", timeoutMs: 20_000 });
+    await waitFor(() => load.answers.has("one"), { what: "an answer", timeoutMs: 60_000 });
     first.answer = () => new Response("<html>", { status: 502 });
     relay.cut();
-    await waitFor(async () => (await sourceOf())?.ok === false, { what: "the failure in /status", timeoutMs: 20_000 });
+    await waitFor(async () => (await sourceOf())?.ok === false, { what: "the failure in /status", timeoutMs: 60_000 });
     assertEquals((await sourceOf())?.error, "the API server reports an error (502)");
     first.put([two.slice()]);
     const answered = load.answers.get("one") ?? 0;
-    await waitFor(() => (load.answers.get("one") ?? 0) >= answered + 20, { what: "more answers", timeoutMs: 20_000 });
+    await waitFor(() => (load.answers.get("one") ?? 0) >= answered + 20, { what: "more answers", timeoutMs: 60_000 });
     first.answer = undefined;
-    await waitFor(() => load.answers.has("two"), { what: "an answer of the second pod", timeoutMs: 30_000 });
-    await waitFor(async () => (await sourceOf())?.ok === true, { what: "the recovery in /status" });
+    await waitFor(() => load.answers.has("two"), { what: "an answer of the second pod", timeoutMs: 60_000 });
+    await waitFor(async () => (await sourceOf())?.ok === true, { what: "the recovery in /status", timeoutMs: 60_000 });
     await load.stop();
     assertEquals(load.failures, []);
   });

@@ -1,12 +1,13 @@
 /**
- * HTTP requests that `fetch` refuses: over certificates that are not checked (`tls.insecure`) or have
- * another name (`tls.serverName`), and to ports it blocks.
+ * HTTP requests that `fetch` refuses: over certificates that are not checked (`tls.insecure`) or have another name
+ * (`tls.serverName`), and to ports it blocks. Not by `node:https`: it wants a permission to read the authorities.
  */
 
 import * as http from "node:http";
-import * as https from "node:https";
-import { Readable } from "node:stream";
-import { rootCertificates } from "node:tls";
+import { Duplex, Readable } from "node:stream";
+import { connect } from "node:tls";
+import { backendAddress } from "../pool/backend_address.ts";
+import { shakeHands, type TlsServer } from "../tls/client_handshake.ts";
 
 export interface NodeRequest {
   readonly method?: string | undefined;
@@ -14,37 +15,26 @@ export interface NodeRequest {
   readonly signal?: AbortSignal | null | undefined;
 }
 
-/** Which certificates of an HTTPS server are accepted. */
-export interface NodeTrust {
-  /** Whether any certificate is accepted. */
-  readonly insecure: boolean;
-  /** The name that the certificate must have; `null`: the host of the URL. */
-  readonly serverName: string | null;
-  /** Authorities in addition to those of the runtime, in PEM. */
-  readonly caCerts?: readonly string[];
-}
-
 /** Sends a request over a new connection; resolves with the head of the response. Read or cancel its body. */
-export function askThroughNode(
+export async function askThroughNode(
   url: string,
   { method = "GET", headers, signal }: NodeRequest,
-  { insecure, serverName, caCerts }: NodeTrust,
+  tls: TlsServer["tls"],
 ): Promise<{ readonly status: number; readonly body: NonNullable<Response["body"]> }> {
   const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<typeof askThroughNode>>>();
-  const options = {
+  const { host, pathname, search } = new URL(url);
+  const { hostname, port } = backendAddress(url);
+  const secured = url.startsWith("https:") ? await secure({ hostname, port, tls }, signal) : undefined;
+  const asked = http.request({
     method,
-    headers: Object.fromEntries(headers),
-    agent: false,
+    host: hostname,
+    port,
+    path: pathname + search,
+    headers: { host, connection: "close", ...Object.fromEntries(headers) },
+    // With `agent: false` the runtime would not use the connection that is there.
+    ...(secured === undefined ? { agent: false } : { createConnection: () => secured }),
     ...(signal == null ? {} : { signal }),
-  } as const;
-  const asked = url.startsWith("https:")
-    ? https.request(url, {
-      ...options,
-      rejectUnauthorized: !insecure,
-      ...(serverName === null ? {} : { servername: serverName }),
-      ...(caCerts === undefined ? {} : { ca: [...rootCertificates, ...caCerts] }),
-    })
-    : http.request(url, options);
+  });
   asked.once("response", (response) => {
     // The two stream types are declared separately, but are the same class.
     const body = Readable.toWeb(response) as unknown as NonNullable<Response["body"]>;
@@ -52,5 +42,20 @@ export function askThroughNode(
   });
   asked.on("error", (error) => reject(signal?.aborted === true ? signal.reason : error));
   asked.end();
-  return promise;
+  return await promise;
+}
+
+/** A connection over TLS. Only `node:tls` can leave the certificate unchecked. */
+async function secure(
+  { hostname, port, tls }: TlsServer & { readonly port: number },
+  signal: AbortSignal | null | undefined,
+): Promise<Duplex> {
+  if (tls.insecure) {
+    const name = tls.serverName === null ? {} : { servername: tls.serverName };
+    return connect({ host: hostname, port, rejectUnauthorized: false, ...name });
+  }
+  const limit = signal ?? new AbortController().signal;
+  const connection = await shakeHands(await Deno.connect({ hostname, port, signal: limit }), { hostname, tls }, limit);
+  // The types of web streams are declared separately as well.
+  return Duplex.fromWeb(connection as unknown as Parameters<typeof Duplex.fromWeb>[0]);
 }

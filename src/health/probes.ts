@@ -8,7 +8,6 @@ import { isExhaustion } from "../net/exhaustion.ts";
 import { withinLimit } from "../net/fair_limit.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { BackendAddress } from "../pool/backend_address.ts";
-import { trustFor } from "../tls/authorities.ts";
 import type { CheckClients } from "./check_clients.ts";
 
 /** What one check saw. */
@@ -109,10 +108,9 @@ function askerOf({ tls }: CheckedServer, url: string, clients: CheckClients): As
   const insecure = tls.insecure && isSecure;
   const isNamed = tls.serverName !== null && isSecure;
   if (insecure || isNamed || isBlockedByFetch(backendPort(url))) {
-    const trust = { insecure, serverName: tls.serverName, ...trustFor(tls) };
     // Imported only when needed: loading takes 20 ms.
     return {
-      ask: async (...asked) => await (await import("./node_ask.ts")).askThroughNode(...asked, trust),
+      ask: async (...asked) => await (await import("./node_ask.ts")).askThroughNode(...asked, tls),
       close() {},
     };
   }

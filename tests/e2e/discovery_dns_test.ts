@@ -3,7 +3,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { ConfigFile } from "../../src/config/schema.ts";
-import { TemporaryDirectory } from "../support/certificates.ts";
+import { HttpsBackend, makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { DnsServer, reply, zone } from "../support/dns_server.ts";
 import { Dnsmasq, NO_DNSMASQ } from "../support/dnsmasq.ts";
 import { HttpBackend } from "../support/http_backend.ts";
@@ -28,7 +28,12 @@ async function backendsAt(addresses: readonly string[]): Promise<readonly HttpBa
 
 interface PoolView {
   readonly source: { readonly ok: boolean; readonly staleSince: string | null; readonly error: string | null };
-  readonly backends: readonly { readonly url: string; readonly alive: boolean; readonly state: string }[];
+  readonly backends: readonly {
+    readonly url: string;
+    readonly alive: boolean;
+    readonly state: string;
+    readonly lastCheck: { readonly error: string | null } | null;
+  }[];
 }
 
 async function poolOf(program: Program): Promise<PoolView> {
@@ -93,9 +98,13 @@ class Load implements AsyncDisposable {
   }
 }
 
-async function start(directory: TemporaryDirectory, config: ConfigFile): Promise<Program> {
+async function start(
+  directory: TemporaryDirectory,
+  config: ConfigFile,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Program> {
   const common = { proxy: { host: "127.0.0.1", port: 0 }, admin: { port: 0 }, health: { type: "tcp", interval: "1s" } };
-  return await Program.start(["-c", directory.write("config.json", JSON.stringify({ ...common, ...config }))]);
+  return await Program.start(["-c", directory.write("config.json", JSON.stringify({ ...common, ...config }))], { env });
 }
 
 Deno.test({
@@ -213,4 +222,27 @@ Deno.test("no request waits for a lookup", async () => {
   }
   assertEquals(has(backend.url)(await poolOf(program)), true);
   release();
+});
+
+// A backend that DNS finds is an address, and no certificate is for that.
+Deno.test("dns with https: certificates and checks are for the name, and a certificate for another name is refused", async () => {
+  using directory = new TemporaryDirectory();
+  const authority = await makeAuthority();
+  const DENO_CERT = directory.write("authority.pem", authority.cert);
+  await using backend = new HttpsBackend(await makePair({ authority, name: "api.test" }), () => new Response("secure"));
+  await using server = new DnsServer(
+    zone(["api.test", "b.test"].map((name) => ({ name, type: "A", data: "127.0.0.1" }))),
+  );
+  const byName = { port: Number(new URL(backend.url).port), scheme: "https", server: server.address } as const;
+  for (const [name, status] of [["api.test", 200], ["b.test", 503]] as const) {
+    const health = { type: "http", interval: "1s", startUp: false } as const;
+    const config = { engine: "wire", discover: { dns: name, ...byName }, health, queue: { hold: 0 } } as const;
+    await using program = await start(directory, config, { DENO_CERT });
+    await poolBecomes(program, "a check", ({ backends }) => backends.some(({ lastCheck }) => lastCheck !== null));
+    const response = await fetch(program.url);
+    assertEquals([response.status, (await response.text()) === "secure"], [status, status === 200]);
+    const [found] = (await poolOf(program)).backends;
+    assertEquals(found?.url, backend.url);
+    if (status === 503) assertMatch(String(found?.lastCheck?.error), /certificate/i);
+  }
 });

@@ -1,9 +1,10 @@
 // The program with the permissions that docs/installation.md and `deno task start` give it, and no more.
 
 import { assertEquals } from "@std/assert";
-import { TemporaryDirectory } from "../support/certificates.ts";
+import { HttpsBackend, makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { Program } from "../support/program.ts";
+import { waitFor } from "../support/wait.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 
@@ -35,3 +36,27 @@ for (const [name, line] of Object.entries(LINES)) {
     });
   }
 }
+
+// Checks of such backends failed for want of a permission, with some settings always, with others where an operator has
+// NODE_EXTRA_CA_CERTS in the environment. Tests of the modules have every permission, so they saw nothing.
+Deno.test("with the program's permissions, backends pass checks over TLS with every setting", async () => {
+  using directory = new TemporaryDirectory();
+  const authority = await makeAuthority();
+  const ca = directory.write("authority.pem", authority.cert);
+  const pair = await makePair({ authority, name: "api.test" });
+  await using named = new HttpsBackend(pair, () => new Response("ok"));
+  await using other = new HttpsBackend(pair, () => new Response("ok"));
+  const config = {
+    engine: "wire",
+    backends: [{ url: named.url, tls: { ca, serverName: "api.test" } }, { url: other.url, tls: { insecure: true } }],
+    health: { type: "http", interval: "1s", startUp: false },
+  };
+  const args = ["-c", directory.write("config.json", JSON.stringify(config)), "-p", "0", "--admin-port", "0"];
+  for (const env of [{}, { NODE_EXTRA_CA_CERTS: ca }]) {
+    await using program = await Program.start([...args, "--engine", "wire"], { env });
+    await waitFor(async () => {
+      const { backends } = await (await fetch(`${program.adminUrl}/status`)).json();
+      return backends.length === 2 && backends.every(({ alive }: { readonly alive: boolean }) => alive);
+    }, { what: "checks that pass", timeoutMs: 30_000 });
+  }
+});

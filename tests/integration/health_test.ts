@@ -233,6 +233,37 @@ Deno.test("health.tls checks an HTTPS backend's other port plainly, and the reve
   }
 });
 
+Deno.test("a check over TLS with tls.insecure or tls.serverName ends in time, whatever the server leaves out", async () => {
+  await using mute = new RawBackend((connection) => connection.toEnd());
+  await using slow = new HttpsBackend(await makePair({ name: "api.test" }), () => new Promise(() => {}));
+  await using body = new HttpsBackend(
+    await makePair({ name: "api.test" }),
+    () => new Response(new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(9)) })),
+  );
+  for (const tls of [{ insecure: true, serverName: null }, { insecure: true, serverName: "api.test" }]) {
+    for (const url of [mute.url.replace("http:", "https:"), slow.url]) {
+      const { ok, error } = await check(url, { timeout: 100 }, { ca: null, ...tls });
+      assertEquals([ok, error], [false, "timed out after 100 ms"]);
+    }
+    assertEquals((await check(body.url, { timeout: 5000 }, { ca: null, ...tls })).ok, true);
+  }
+  using directory = new TemporaryDirectory();
+  const authority = await makeAuthority();
+  const ca = directory.write("ca.pem", authority.cert);
+  const pair = await makePair({ authority, name: "api.test" });
+  await using trusted = new HttpsBackend(
+    pair,
+    ({ url }) => url.endsWith("/up") ? new Response("up") : new Promise(() => {}),
+  );
+  const tls = { ca, insecure: false, serverName: "api.test" };
+  assertEquals((await check(trusted.url, { path: "/up", body: "up" }, tls)).ok, true);
+  assertEquals((await check(trusted.url, { path: "/", timeout: 100 }, tls)).error, "timed out after 100 ms");
+  assertEquals(
+    (await check(mute.url.replace("http:", "https:"), { timeout: 100 }, tls)).error,
+    "timed out after 100 ms",
+  );
+});
+
 Deno.test("an http check does not wait for a body that nobody asked for", async () => {
   const answer = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n";
   await using backend = new RawBackend(async (connection) => {

@@ -1,8 +1,7 @@
 /** Makes connections to backends. */
 
 import type { Backend } from "../../../pool/backend.ts";
-import { trustFor } from "../../../tls/authorities.ts";
-import { closeQuietly } from "../../../net/close_quietly.ts";
+import { shakeHands } from "../../../tls/client_handshake.ts";
 import type { Link } from "../link.ts";
 
 /** Connects to a backend, with TLS if its URL says so. Rejects if `signal` fires first. */
@@ -18,21 +17,4 @@ export async function dial(backend: Backend, signal: AbortSignal): Promise<Link>
   if (!isSecure) return connection;
   connection.setKeepAlive(true); // it may become a tunnel, and a `Deno.TlsConn` has no such method
   return await shakeHands(connection, backend, signal);
-}
-
-async function shakeHands(connection: Deno.TcpConn, { hostname, tls }: Backend, signal: AbortSignal): Promise<Link> {
-  let secured: Deno.TlsConn | undefined;
-  const giveUp = () => closeQuietly(secured ?? connection);
-  signal.addEventListener("abort", giveUp);
-  try {
-    secured = await Deno.startTls(connection, { hostname: tls.serverName ?? hostname, ...trustFor(tls) });
-    signal.throwIfAborted();
-    await secured.handshake();
-    return secured;
-  } catch (error) {
-    giveUp();
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    signal.removeEventListener("abort", giveUp);
-  }
 }

@@ -92,18 +92,23 @@ function isPlainObject(value: unknown): value is object {
 
 /**
  * Of the forms that a setting takes, the one that has the type of the value, if it is exactly one. Of several kinds of
- * object, it is the one whose keys are all there.
+ * object, it is the one whose keys are all there, or else the one with the fewest keys that are missing or unknown.
  */
 function intendedForm(forms: readonly (readonly Issue[])[], value: unknown): readonly Issue[] | undefined {
   const ofRightType = forms.filter((issues) =>
     !issues.some(({ code, path }) => path.length === 0 && (code === "invalid_type" || code === "invalid_value"))
   );
-  const complete = ofRightType.length < 2
-    ? ofRightType
-    : ofRightType.filter((issues) =>
-      !issues.some(({ path }) => path.length === 1 && valueAt(value, path.map(String)) === undefined)
-    );
-  return complete.length === 1 ? complete[0] : undefined;
+  if (ofRightType.length < 2) return ofRightType[0];
+  const isMissing = ({ path }: Issue) => path.length === 1 && valueAt(value, path.map(String)) === undefined;
+  const complete = ofRightType.filter((issues) => !issues.some(isMissing));
+  if (complete.length > 0) return complete.length === 1 ? complete[0] : undefined;
+  const wrongKeys = ofRightType.map((issues) =>
+    issues.filter(isMissing).length +
+    issues.flatMap((issue) => issue.code === "unrecognized_keys" ? issue.keys : []).length
+  );
+  const fewest = Math.min(...wrongKeys);
+  const closest = ofRightType.filter((_, index) => wrongKeys[index] === fewest);
+  return closest.length === 1 ? closest[0] : undefined;
 }
 
 /** What a value should have been, where the schema gives no text of its own. */

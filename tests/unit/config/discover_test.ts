@@ -120,6 +120,11 @@ Deno.test("discover by DNS refuses what can't be asked for", () => {
     assertEquals(line.startsWith(`discover: got ${JSON.stringify(text)}, want "dns:HOST:PORT"`), true, line);
   }
   assertEquals(errorOf(`srv:${"a".repeat(64)}`).endsWith(`want "srv:NAME"`), true);
+  assertEquals(errorOf({ dns: "a" }), "discover.port: got nothing, want a whole number from 1 to 65535");
+  assertEquals(errorOf({ dns: "a", prot: 80 }).split("\n"), [
+    "discover.port: got nothing, want a whole number from 1 to 65535",
+    `discover.prot: unknown setting, did you mean "port"?`,
+  ]);
   assertEquals(errorOf({ dns: "a", port: 0 }), "discover.port: got 0, want a whole number from 1 to 65535");
   for (const server of ["10.0.0.1", "dns.test:53", "10.0.0.1:0", "::1:53", "[10.0.0.1:53"]) {
     const wanted = `want an IP address and a port, such as "10.0.0.2:53"`;

@@ -4,6 +4,8 @@
 export const ERROR_CODES = [
   "bad_request", // the request is malformed: 400
   "no_route", // no route takes the request: 404
+  "rate_limited", // over `rateLimit`: 429
+  "concurrency_limited", // over `concurrency`: 503
   "method_not_allowed", // CONNECT and TRACE: 405
   "denied", // `deny` or `allow` of the route or of all: 403
   "head_too_large", // over `proxy.maxHeaderSize` or 128 fields: 431
@@ -56,16 +58,19 @@ export class ProxyError extends Error {
  * The guards that may stand before a route, by the names of their settings and in the order in which they are asked.
  * `src/guards/` has what each name stands for.
  */
-export const GUARD_NAMES = ["deny", "allow"] as const;
+export const GUARD_NAMES = ["deny", "allow", "rateLimit", "concurrency"] as const;
 export type GuardName = (typeof GUARD_NAMES)[number];
 
 /** A guard refuses the request. That is its purpose, so it counts as nobody's failure. */
 export class GuardRefusal extends ProxyError {
   readonly guard: GuardName;
+  /** After how many seconds the client may try again; `undefined`: that would come to the same. */
+  readonly retryAfterSeconds: number | undefined;
 
-  constructor(guard: GuardName, code: ErrorCode, message: string) {
+  constructor(guard: GuardName, code: ErrorCode, message: string, retryAfterSeconds?: number) {
     super(message, { code, side: "client", requestSent: false });
     this.guard = guard;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }
 

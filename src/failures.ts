@@ -27,6 +27,16 @@ export function denied(guard: GuardName): GuardRefusal {
   return new GuardRefusal(guard, "denied", "the client's address is not allowed");
 }
 
+/** @param retryAfterSeconds until another request is allowed: whole seconds, at least 1 */
+export function rateLimited(retryAfterSeconds: number): GuardRefusal {
+  return new GuardRefusal("rateLimit", "rate_limited", "over the limit of requests", retryAfterSeconds);
+}
+
+/** As many requests as `concurrency` allows have not ended. */
+export function tooManyAtOnce(): GuardRefusal {
+  return new GuardRefusal("concurrency", "concurrency_limited", "too many requests at a time", 1);
+}
+
 export function methodNotAllowed(method: string): ProxyError {
   return refused("method_not_allowed", `${method} is not supported.`);
 }

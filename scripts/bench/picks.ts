@@ -66,7 +66,7 @@ function pickOften(balancer: LoadBalancer, requests: readonly PickRequest[], tim
 
 function supposedRequests(): readonly PickRequest[] {
   // Only this much is used before the first attempt.
-  const route = { rules: forwardingRules(configSchema.parse({})) };
+  const route = { rules: forwardingRules(configSchema.parse({}), Memory.allocate().limits) };
   const parts = { route, trust: new ForwardedTrust([]), random: new RandomHex() } as unknown as ForwarderParts;
   return Array.from({ length: requestCount }, (_, index) => {
     const client = `192.0.${index >> 8}.${index & 255}`;

@@ -14,9 +14,13 @@ const SECRETS: Readonly<Record<NonNullable<Setting["secret"]>, string>> = {
 
 // What a pool or a route has in place of a setting of the top level stands in that setting's table. The settings of a
 // route are found twice, because a route is an entry or a list of entries.
-const SETTINGS = settingsOf(configSchema).filter(({ path: [top, , step], overrides }) =>
-  overrides === undefined && (top !== "pools" || step === undefined) && (top !== "routes" || step !== EACH)
-);
+const ALL = settingsOf(configSchema);
+const OVERRIDES = new Set(ALL.filter(({ overrides }) => overrides === true).map(nameOf));
+const SETTINGS = ALL.filter(({ path }) => {
+  const [top, , step] = path;
+  if (top === "pools" && step !== undefined || top === "routes" && step === EACH) return false;
+  return !path.some((_, index) => OVERRIDES.has(nameOf({ path: path.slice(0, index + 1) })));
+});
 
 /**
  * The page with its tables written anew; everything around them stays.

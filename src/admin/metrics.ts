@@ -46,7 +46,7 @@ export function metricFamilies(source: MetricsSource): Family[] {
     ...answerFamilies(source),
     ...requestFamilies(source),
     ...routeFamilies(source),
-    refusals(source),
+    ...guardFamilies(source),
     ...backendFamilies(source),
     ...discoveryFamilies(source),
     ...processFamilies(source),
@@ -139,20 +139,27 @@ function routeSeries(counts: RouteCounts, labels: readonly string[]): [Sample["l
   return series;
 }
 
-/** Requests that guards have refused. */
-function refusals({ configInForce, memory: { routes: counts } }: MetricsSource): Family {
+/** Requests that guards have refused, or have found over a limit. */
+function guardFamilies({ configInForce, memory: { routes: counts } }: MetricsSource): Family[] {
   const config = configInForce();
   const labels = routeLabels(config.routes);
   const places = new Map<string, SlotUse>([[NO_KEY, NO_ROUTE]]);
   counts.find(labels).forEach((place, index) => places.set(place === OTHER_ROUTES ? REST : labels[index] ?? "", place));
   const guarded = guardedRoutes(config);
-  return counter(
+  const refused = counter(
     "roundhouse_refused_total",
     "Requests that a guard has refused, by route; route none: no route decides about them.",
     Array.from(places).flatMap(([route, place]) =>
       GUARD_NAMES.map((guard) => ({ labels: { route, guard }, value: counts.refused(place, guard) }))
     ).filter(({ labels: { route, guard }, value }) => value > 0 || guarded(route, guard)),
   );
+  const over = counter(
+    "roundhouse_rate_limit_exceeded_total",
+    "Requests over a rate limit by route, refused or not.",
+    Array.from(places, ([route, place]) => ({ labels: { route }, value: counts.overLimit(place) }))
+      .filter(({ labels: { route }, value }) => value > 0 || guarded(route, "rateLimit")),
+  );
+  return [refused, over];
 }
 
 /** Tells which guards a route has. Their series are there from the start, so that `rate()` sees the first refusal. */

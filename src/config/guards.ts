@@ -1,12 +1,19 @@
 /** What guards mean, in words, for `roundhouse check` and `roundhouse routes`. */
 import { GUARD_NAMES, type GuardName } from "../errors.ts";
 import type { Config } from "./schema.ts";
+import { formatBy } from "./schema/guards.ts";
+import { formatDuration } from "./units.ts";
 
 type Settings = Pick<Config, GuardName>;
 
 const WORDS: { readonly [Name in GuardName]: (setting: NonNullable<Settings[Name]>) => string } = {
   deny: (ranges) => `denies ${counted(ranges)}`,
   allow: (ranges) => `allows ${counted(ranges)} only`,
+  rateLimit: ({ requests, perMs, burst, by, enforce }) => {
+    const most = `at most ${requests} requests per ${formatDuration(perMs)} by ${formatBy(by)}`;
+    return `${most}${burst === null ? "" : `, ${burst} at once`}${enforce ? "" : ", only counted"}`;
+  },
+  concurrency: (limit) => `at most ${limit} at a time`,
 };
 
 /** Words for each guard that is given: here, not where it is inherited from. */

@@ -9,6 +9,7 @@ import { type FileChange, fitsFile } from "../config/backend_change.ts";
 import { formatStrategy } from "../config/fields.ts";
 import { poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
+import { limitNames } from "../guards/limit_names.ts";
 import type { Log } from "../log.ts";
 import { Memory } from "../memory/memory.ts";
 import { OTHER_ROUTES } from "../memory/route_counts.ts";
@@ -224,9 +225,12 @@ export class Roundhouse {
     this.#history.start();
   }
 
-  /** Decides where the requests of each route are counted. */
-  #assignRoutes({ routes }: Config): void {
+  /** Decides where the requests of each route are counted, and what guards count. */
+  #assignRoutes(config: Config): void {
+    const { routes } = config;
     const labels = routeLabels(routes);
+    const entries = Object.values(routes ?? {}).flat();
+    this.memory.limits.assign(limitNames(config, entries.map((entry, index) => [labels[index] ?? "", entry])));
     this.memory.routes.assign(labels);
     const places = this.memory.routes.find(labels);
     this.#routes = new Map(

@@ -2,7 +2,7 @@
 
 import type { Config } from "../config/schema.ts";
 import type { GuardName } from "../errors.ts";
-import type { GuardedRequest } from "./guard.ts";
+import type { GuardedRequest, GuardPlace } from "./guard.ts";
 import { type GuardOverrides, Guards } from "./guards.ts";
 
 /** What one guard would do. */
@@ -12,12 +12,12 @@ export interface ExplainedGuard {
   readonly reason: string;
 }
 
-/** @param entry the entry of the request's route; `undefined`: no route takes it */
+/** @param entry the entry of the request's route, `{}` if no route takes it, and its place */
 export function explainGuards(
   config: Config,
-  entry: GuardOverrides | undefined,
+  [entry, place]: readonly [GuardOverrides, GuardPlace],
   request: GuardedRequest,
 ): ExplainedGuard[] {
-  const verdicts = Guards.forEntry(Guards.forAll(config), entry ?? {})?.explain(request) ?? [];
+  const verdicts = Guards.forEntry(Guards.forAll(config, place.limits), entry, place)?.explain(request) ?? [];
   return verdicts.map(([guard, { refusal, reason }]) => ({ guard, refuses: refusal !== undefined, reason }));
 }

@@ -2,8 +2,11 @@
 
 import type { Config } from "../config/schema.ts";
 import { GUARD_NAMES, type GuardName, type GuardRefusal } from "../errors.ts";
+import type { Limits } from "../memory/limits.ts";
 import { allow, deny } from "./addresses.ts";
-import type { Guard, GuardedRequest, GuardVerdict } from "./guard.ts";
+import { concurrency } from "./concurrency.ts";
+import type { Guard, GuardedRequest, GuardPlace, GuardVerdict, PassingRequest } from "./guard.ts";
+import { rateLimit } from "./rate_limit.ts";
 
 /** How guards are configured. `null`: there is none. */
 export type GuardSettings = Pick<Config, GuardName>;
@@ -12,10 +15,17 @@ export type GuardSettings = Pick<Config, GuardName>;
 export type GuardOverrides = { readonly [Name in GuardName]?: GuardSettings[Name] | undefined };
 
 /** What each guard is made by. */
-const FACTORIES: { readonly [Name in GuardName]: (setting: NonNullable<GuardSettings[Name]>) => Guard } = {
+const FACTORIES: {
+  readonly [Name in GuardName]: (setting: NonNullable<GuardSettings[Name]>, place: GuardPlace) => Guard;
+} = {
   deny,
   allow,
+  rateLimit,
+  concurrency,
 };
+
+/** The name of the place of what counts all requests together. The names of entries have a slash in them. */
+export const ALL_REQUESTS = "all";
 
 type Named = readonly [name: GuardName, guard: Guard];
 
@@ -25,16 +35,17 @@ export class Guards {
   readonly #guards: readonly Guard[];
 
   /** The guards for all requests; `undefined`: there are none. */
-  static forAll(settings: GuardSettings): Guards | undefined {
-    return Guards.#of(GUARD_NAMES.flatMap((name) => made(name, settings)));
+  static forAll(settings: GuardSettings, limits: Limits): Guards | undefined {
+    const place = { name: ALL_REQUESTS, limits };
+    return Guards.#of(GUARD_NAMES.flatMap((name) => made(name, settings, place)));
   }
 
   /** The guards for the requests of an entry. */
-  static forEntry(all: Guards | undefined, own: GuardOverrides): Guards | undefined {
+  static forEntry(all: Guards | undefined, own: GuardOverrides, place: GuardPlace): Guards | undefined {
     if (GUARD_NAMES.every((name) => own[name] === undefined)) return all;
     const inherited = all === undefined ? [] : all.#named;
     return Guards.#of(GUARD_NAMES.flatMap((name) => {
-      return own[name] === undefined ? inherited.filter((one) => one[0] === name) : made(name, own);
+      return own[name] === undefined ? inherited.filter((one) => one[0] === name) : made(name, own, place);
     }));
   }
 
@@ -48,7 +59,7 @@ export class Guards {
   }
 
   /** Asks one guard after the other. Returns why the first of them refuses the request; `undefined`: it may go on. */
-  check(request: GuardedRequest): GuardRefusal | undefined {
+  check(request: PassingRequest): GuardRefusal | undefined {
     for (const guard of this.#guards) {
       const refusal = guard.check(request);
       if (refusal !== undefined) return refusal;
@@ -62,7 +73,7 @@ export class Guards {
   }
 }
 
-function made<Name extends GuardName>(name: Name, settings: GuardOverrides): Named[] {
+function made<Name extends GuardName>(name: Name, settings: GuardOverrides, place: GuardPlace): Named[] {
   const setting = settings[name] ?? null;
-  return setting === null ? [] : [[name, FACTORIES[name](setting)]];
+  return setting === null ? [] : [[name, FACTORIES[name](setting, place)]];
 }

@@ -9,6 +9,7 @@ import { AnswerCells } from "./answer_cells.ts";
 import { Arena, type Shared } from "./arena.ts";
 import { ConnectionCells } from "./connection_cells.ts";
 import { HealthCells } from "./health_cells.ts";
+import { Limits } from "./limits.ts";
 import { PoolAllotment } from "./pool_allotment.ts";
 import { PoolCells } from "./pool_cells.ts";
 import { PoolCounts } from "./pool_counts.ts";
@@ -47,6 +48,8 @@ export class Memory {
   readonly requests: RequestTotals;
   readonly metrics: RequestMetrics;
   readonly routes: RouteCounts;
+  /** What guards count. */
+  readonly limits: Limits;
   /** The requests that went to no pool. */
   readonly elsewhere: PoolCounts;
   /** Used by the control plane only. */
@@ -91,6 +94,7 @@ export class Memory {
     this.requests = new RequestTotals(arena);
     this.metrics = new RequestMetrics(arena);
     this.routes = new RouteCounts(arena);
+    this.limits = new Limits(arena);
     this.elsewhere = new PoolCounts(arena);
     this.#tickets = new BoundTickets(arena);
     this.#arenaOfPool = arena.takeArenas(POOLS, PoolMemory.lines(arena.isolates));
@@ -150,13 +154,14 @@ export class Memory {
   }
 
   /**
-   * Gives back what an ended isolate held: its connections, its places in the queues and its active requests, which
-   * count as failed. Its totals stay. No other isolate may have its number while this runs. Control plane only.
+   * Gives back what an ended isolate held: its connections, its places in the queues and in the limits, and its active
+   * requests, which count as failed. Its totals stay. No other isolate may have its number while this runs. Control plane only.
    */
   reclaim(isolate: number): Reclaimed {
     const requests = this.requests.reclaim(isolate);
     this.#tickets.reclaim(isolate);
     for (const { line } of this.#pools.values()) line.reclaim(isolate);
+    this.limits.reclaim(isolate);
     return { requests, connections: this.connections.reclaim(isolate) };
   }
 }

@@ -47,7 +47,8 @@ const CLASS = FIRST_CELL;
 const FAILED = CLASS + CLASS_CELLS;
 const DURATIONS = FAILED + 1;
 const REFUSED = DURATIONS + HISTOGRAM_CELLS; // one cell for each guard
-const CELLS = REFUSED + GUARD_NAMES.length;
+const OVER_LIMIT = REFUSED + GUARD_NAMES.length;
+const CELLS = OVER_LIMIT + 1;
 
 /** One isolate's view of the counts. */
 export class RouteCounts {
@@ -100,6 +101,17 @@ export class RouteCounts {
   /** Requests that a guard has refused, of all isolates. */
   refused(route: SlotUse, guard: GuardName): number {
     return this.#stripes.sum(this.#stripes.toRead(route), REFUSED + GUARD_NAMES.indexOf(guard));
+  }
+
+  /** Counts a request that is over a limit, whether it was refused for that or not. */
+  countOverLimit(route: SlotUse): void {
+    const stripe = this.#toWrite(route);
+    if (stripe !== undefined) this.#stripes.add(stripe + OVER_LIMIT, 1);
+  }
+
+  /** Requests over a limit, of all isolates. */
+  overLimit(route: SlotUse): number {
+    return this.#stripes.sum(this.#stripes.toRead(route), OVER_LIMIT);
   }
 
   #toWrite(route: SlotUse): number | undefined {

@@ -27,6 +27,8 @@ export interface FinishedRequest {
   readonly route: RouteIdentity | undefined;
   /** The pool that it went to; `undefined`: none. */
   readonly pool: { readonly name: string; readonly counts: PoolCounts } | undefined;
+  /** Whether it was over a limit of a guard. */
+  readonly isOverLimit: boolean;
   /** The backends that were tried, in order. */
   readonly tried: readonly Backend[];
   /** The backend that the client's session named. */

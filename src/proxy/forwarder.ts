@@ -1,6 +1,6 @@
 /** Answers requests: by a backend, by their route, or with the reason why neither can. Knows no engine. */
 
-import { messageOf, type ProxyError } from "../errors.ts";
+import { GuardRefusal, messageOf, type ProxyError } from "../errors.ts";
 import { turnEpoch } from "../net/turn_clock.ts";
 import { isWellFormedAuthority } from "./authority.ts";
 import type { Ending } from "./ending.ts";
@@ -111,6 +111,7 @@ class Telling implements ForwardingListener {
 
   forwarded(ending: Ending): void {
     this.#story.parts.recorder.ended(this.#story, ending);
+    this.#story.place?.giveBack();
     this.#ended();
   }
 
@@ -120,26 +121,39 @@ class Telling implements ForwardingListener {
 }
 
 /** Gives the answer of the route itself. */
-async function answerOwn({ exchange, ownAnswer }: Story): Promise<Ending> {
+async function answerOwn(story: Story): Promise<Ending> {
+  const { exchange, ownAnswer } = story;
   if (ownAnswer === undefined) throw new Error("neither a pool nor an answer");
-  await exchange.answer(ownAnswer);
+  await exchange.answer(withGuardHeaders(ownAnswer, story));
   const bytesOut = sentBytes(exchange.request, ownAnswer);
   return { status: ownAnswer.status, backend: undefined, bytesOut, failure: undefined };
 }
 
-async function answerFailure({ exchange, forwarded, parts, pool }: Story, error: ProxyError): Promise<Ending> {
+async function answerFailure(story: Story, error: ProxyError): Promise<Ending> {
+  const { exchange, forwarded, parts, pool } = story;
   const { log } = parts;
   const { requestId } = forwarded;
   if (error.code === "internal") log.error("request failed", { requestId, reason: messageOf(error.cause) });
-  if (!isServerFailure(error)) log.debug("request refused", { requestId, code: error.code, reason: error.message });
-  const problem = problemFor(error, requestId, error.code === "no_backend" ? pool?.retryAfterSeconds() ?? 1 : 1);
-  await exchange.answer(problem);
+  if (!isServerFailure(error) || error instanceof GuardRefusal) {
+    log.debug("request refused", { requestId, code: error.code, reason: error.message });
+  }
+  const problem = problemFor(error, requestId, retryAfterSeconds(error, pool));
+  await exchange.answer(withGuardHeaders(problem, story));
   return {
     status: problem.status,
     backend: undefined,
     bytesOut: sentBytes(exchange.request, problem),
     failure: error,
   };
+}
+
+function retryAfterSeconds(error: ProxyError, pool: Story["pool"]): number {
+  if (error instanceof GuardRefusal) return error.retryAfterSeconds ?? 1;
+  return error.code === "no_backend" ? pool?.retryAfterSeconds() ?? 1 : 1;
+}
+
+function withGuardHeaders(answer: OwnAnswer, { guardHeaders }: Story): OwnAnswer {
+  return guardHeaders === undefined ? answer : { ...answer, headers: [...answer.headers, ...guardHeaders] };
 }
 
 /** How many bytes of an answer's body are sent. */

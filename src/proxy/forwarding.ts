@@ -163,6 +163,7 @@ function responseHeaders(story: PooledStory, answer: Answer, backend: Backend): 
   const headers = forwardResponse(answer, story.forwarded.requestId, story.rules.responseHeaders);
   const cookie = story.pool.stickiness?.bind(story, backend);
   if (cookie !== undefined) headers.push(["set-cookie", cookie]);
+  if (story.guardHeaders !== undefined) headers.push(...story.guardHeaders);
   return headers;
 }
 

@@ -24,6 +24,12 @@ const ANSWERS: Readonly<Record<ErrorCode, Answer>> = {
   bad_request: { status: 400, title: "Bad Request" },
   no_route: { status: 404, title: "Not Found", detail: "No route takes this request." },
   denied: { status: 403, title: "Forbidden", detail: "Requests from this address are not allowed." },
+  rate_limited: { status: 429, title: "Too Many Requests", detail: "There were too many requests." },
+  concurrency_limited: {
+    status: 503,
+    title: "Service Unavailable",
+    detail: "Too many requests are being served at the moment.",
+  },
   method_not_allowed: { status: 405, title: "Method Not Allowed" },
   head_timeout: { status: 408, title: "Request Timeout" },
   body_timeout: { status: 408, title: "Request Timeout" },
@@ -50,7 +56,7 @@ const ANSWERS: Readonly<Record<ErrorCode, Answer>> = {
 /**
  * Returns the answer for a failed request.
  *
- * @param retryAfterSeconds after how long a client that gets 503 may try again: whole seconds, at least 1
+ * @param retryAfterSeconds after how long a client that gets 429 or 503 may try again: whole seconds, at least 1
  */
 export function problemFor(error: ProxyError, requestId: string, retryAfterSeconds: number): Problem {
   const answer = ANSWERS[error.code];
@@ -62,7 +68,7 @@ export function problemFor(error: ProxyError, requestId: string, retryAfterSecon
     requestId,
   });
   const headers: HeaderPair[] = [["content-type", "application/problem+json"], ["x-request-id", requestId]];
-  if (answer.status === 503) headers.push(["retry-after", String(retryAfterSeconds)]);
+  if (answer.status === 429 || answer.status === 503) headers.push(["retry-after", String(retryAfterSeconds)]);
   if (error.code === "stopping" || error.code === "body_too_large") headers.push(["connection", "close"]);
   if (error.code === "method_not_allowed") {
     headers.push(["allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]);

@@ -63,6 +63,7 @@ export class RequestRecorder {
     (finished.pool?.counts ?? this.#elsewhere).count(status, failed);
     const route = finished.route === undefined ? undefined : this.#routes[finished.route.number];
     if (route !== undefined) this.#routeCounts.count(route, { status, failed, durationMs }, turnEpoch());
+    if (finished.isOverLimit) this.#routeCounts.countOverLimit(route ?? NO_ROUTE);
     if (failure instanceof GuardRefusal) this.#routeCounts.countRefusal(route ?? NO_ROUTE, failure.guard);
     this.#accessLog?.ended(finished, ending, durationMs);
     this.#requests.ended();

@@ -1,12 +1,13 @@
 /** The rules for forwarding: one immutable snapshot for each configuration. A request keeps its snapshot to its end. */
 
 import type { Config } from "../config/schema.ts";
-import type { RouteOverrides } from "../config/schema/routes.ts";
+import type { RouteEntry, RouteOverrides } from "../config/schema/routes.ts";
 import { Guards } from "../guards/guards.ts";
+import type { Limits as LimitMemory } from "../memory/limits.ts";
 import type { Log } from "../log.ts";
 import type { PoolRuntime } from "../routing/pool_runtime.ts";
 import type { ReadFile } from "../routing/own_response.ts";
-import { Routes } from "../routing/routes.ts";
+import { type RouteIdentity, Routes } from "../routing/routes.ts";
 import type { Limits, RequestTimeouts } from "./exchange.ts";
 import type { ForwardedTrust } from "./forwarded.ts";
 import { dropsRequestTrailer, dropsResponseTrailer, type HeaderRules } from "./headers.ts";
@@ -43,10 +44,10 @@ export interface ForwarderParts {
 }
 
 /** Returns the rules of a configuration, for requests that no route says more about. */
-export function forwardingRules(config: Config): ForwardingRules {
+export function forwardingRules(config: Config, counts: LimitMemory): ForwardingRules {
   const { proxy, headers, retries, timeouts } = config;
   const { maxBodyBytes, compression } = proxy;
-  return rulesOf({ maxBodyBytes, compression, headers, retries, timeouts }, Guards.forAll(config));
+  return rulesOf({ maxBodyBytes, compression, headers, retries, timeouts }, Guards.forAll(config, counts));
 }
 
 /**
@@ -54,17 +55,22 @@ export function forwardingRules(config: Config): ForwardingRules {
  *
  * @param pools all pools of the configuration by name
  * @param usual the rules of the configuration
+ * @param counts has the memory of what guards count
  * @param readFile reads the files of responses
  */
 export function forwardingRoutes(
   config: Config,
   pools: ReadonlyMap<string, PoolRuntime>,
   usual: ForwardingRules,
+  counts: LimitMemory,
   readFile: ReadFile,
 ): Routes<ForwardingRules> | undefined {
   const { routes } = config;
   if (routes === null) return undefined;
-  return new Routes({ routes, pools, rulesFor: (entry) => overridden(config, usual, entry), readFile });
+  const rulesFor = (entry: RouteEntry, { label }: Pick<RouteIdentity, "label">) => {
+    return overridden(config, usual, entry, Guards.forEntry(usual.guards, entry, { name: label, limits: counts }));
+  };
+  return new Routes({ routes, pools, rulesFor, readFile });
 }
 
 /** The settings that a route may have for itself. */
@@ -108,10 +114,10 @@ function overridden(
   { proxy, headers, retries, timeouts }: Config,
   usual: ForwardingRules,
   { maxBodyBytes, compression, ...own }: RouteOverrides,
+  guards: Guards | undefined,
 ): ForwardingRules {
   const { request, response } = own.headers ?? {};
   const inherits = maxBodyBytes === undefined && compression === undefined;
-  const guards = Guards.forEntry(usual.guards, own);
   if (inherits && own.headers === null && own.retries === null && own.timeouts === null) {
     return guards === usual.guards ? usual : { ...usual, guards };
   }

@@ -3,7 +3,7 @@
 import type { PickRequest } from "../balancing/strategy.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ProxyError } from "../errors.ts";
-import type { GuardedRequest } from "../guards/guard.ts";
+import type { HeldPlace, PassingRequest } from "../guards/guard.ts";
 import { NO_TICKET } from "../memory/waiting_line.ts";
 import { turnNow } from "../net/turn_clock.ts";
 import type { Exchange, OwnAnswer } from "./exchange.ts";
@@ -18,8 +18,8 @@ export interface PooledStory extends Story {
   readonly pool: PoolRuntime;
 }
 
-/** Strategies see it as a `PickRequest`, sessions as a `StickyRequest`, guards as a `GuardedRequest`. */
-export class Story implements PickRequest, GuardedRequest {
+/** Strategies see it as a `PickRequest`, sessions as a `StickyRequest`, guards as a `PassingRequest`. */
+export class Story implements PickRequest, PassingRequest {
   readonly exchange: Exchange;
   // All that follows from the configuration comes from the one that was in force when the request began. A reload does not
   // change it.
@@ -33,6 +33,12 @@ export class Story implements PickRequest, GuardedRequest {
   ownAnswer: OwnAnswer | undefined;
   /** Why the request is refused; `undefined`: it is not. */
   refusal: ProxyError | undefined;
+  /** What guards add to whatever the client is answered; `undefined`: nothing. */
+  guardHeaders: HeaderPair[] | undefined;
+  /** Given back when the request has ended. */
+  place: HeldPlace | undefined;
+  /** Whether the request is over a limit. */
+  isOverLimit = false;
   /** The target for the backend. */
   backendTarget: string;
   /** The headers for the backend. */
@@ -93,6 +99,19 @@ export class Story implements PickRequest, GuardedRequest {
   /** The value of a header, without what the client claims and nobody trusts. */
   believed(name: string): string | undefined {
     return isClaim(name) ? valueOf(name, this.forwarded.headers) : this.header(name);
+  }
+
+  tell(...headers: readonly (readonly [name: string, value: string])[]): void {
+    this.guardHeaders ??= [];
+    for (const [name, value] of headers) this.guardHeaders.push([name, value]);
+  }
+
+  hold(place: HeldPlace): void {
+    this.place = place;
+  }
+
+  exceeds(): void {
+    this.isOverLimit = true;
   }
 
   /**

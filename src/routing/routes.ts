@@ -39,7 +39,7 @@ export interface Route<Rules> {
 export interface RoutesOptions<Rules> {
   readonly routes: Readonly<Record<string, readonly RouteEntry[]>>;
   readonly pools: ReadonlyMap<string, PoolRuntime>;
-  readonly rulesFor: (entry: RouteEntry) => Rules;
+  readonly rulesFor: (entry: RouteEntry, identity: Pick<RouteIdentity, "label">) => Rules;
   /** Reads the files of responses. */
   readonly readFile: ReadFile;
 }
@@ -60,7 +60,7 @@ export class Routes<Rules> {
             destination: entry.pool === null ? undefined : new Destination(entry.pool, entry.splitBy, pools),
             respond: responderFor(entry, readFile),
             rewrite: pathRewrite(entry),
-            rules: rulesFor(entry),
+            rules: rulesFor(entry, identity),
           };
         });
         return [parseRouteKey(key), compiled] as const;

@@ -2,7 +2,8 @@
 
 import { Rendezvous } from "../balancing/rendezvous.ts";
 import { smoothSchedule } from "../balancing/schedule.ts";
-import { cookieValue, type RoutedRequest } from "./condition.ts";
+import { cookieValue } from "../http1/cookie.ts";
+import type { RoutedRequest } from "./condition.ts";
 
 /** What keeps a request at its side. */
 export type SplitBy =

@@ -113,10 +113,10 @@ function partsMaker({ memory, pools, log }: DataPlaneOptions): (config: Config) 
     }
     const usual = runtimes.get(DEFAULT_POOL_NAME);
     if (usual === undefined) throw new Error(`there is no pool ${DEFAULT_POOL_NAME}`);
-    const rules = forwardingRules(config);
+    const rules = forwardingRules(config, memory.limits);
     return {
       route: { pool: usual, rules },
-      routes: forwardingRoutes(config, runtimes, rules, files.next()),
+      routes: forwardingRoutes(config, runtimes, rules, memory.limits, files.next()),
       trust: new ForwardedTrust(config.proxy.trustForwarded),
       recorder: new RequestRecorder({
         memory,

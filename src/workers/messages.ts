@@ -6,6 +6,7 @@
 import type { Config } from "../config/schema.ts";
 import type { Fields, Level } from "../log.ts";
 import type { Shared } from "../memory/arena.ts";
+import type { SharedLimits } from "../memory/limits.ts";
 import type { SharedSessions } from "../memory/session_table.ts";
 import type { SlotUse } from "../memory/slots.ts";
 import type { PlacedBackend } from "../pool/server_pool.ts";
@@ -22,6 +23,8 @@ export interface StartOrder {
   readonly pools: readonly StartedPool[];
   /** The sessions of all pools. */
   readonly sessions: readonly PoolSessions[];
+  /** The memory of what guards count. */
+  readonly limits: SharedLimits;
 }
 
 /** A pool that a worker does not have yet, with its backends. Other messages name it by its number. */
@@ -53,6 +56,7 @@ export interface ConfigureOrder {
   readonly begun: readonly StartedPool[];
   /** The sessions of all pools of the configuration. */
   readonly sessions: readonly PoolSessions[];
+  readonly limits: SharedLimits;
 }
 
 /** Backends that are removed from a pool and added to it. */

@@ -107,7 +107,8 @@ export class Supervisor implements DataPlane {
   configure(config: Config): void {
     this.#config = config;
     const begun = this.#takeUntold().map(startedPool);
-    this.#order({ type: "configure", config: this.#workerConfig(), begun, sessions: this.#sessions() });
+    const { limits: { shared: limits } } = this.#options.memory;
+    this.#order({ type: "configure", config: this.#workerConfig(), begun, sessions: this.#sessions(), limits });
   }
 
   async settled(): Promise<void> {
@@ -171,6 +172,7 @@ export class Supervisor implements DataPlane {
       memory: memory.sharedWith(isolate),
       pools: Array.from(pools, startedPool),
       sessions: this.#sessions(),
+      limits: memory.limits.shared,
     };
   }
 

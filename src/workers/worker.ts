@@ -14,11 +14,14 @@ const GOODBYE_MS = 250;
 
 /** What runs after `start` was carried out. */
 class Forwarding {
+  readonly #memory: Memory;
   readonly #pools: FollowingPools;
   readonly #dataPlane: DataPlane;
 
-  static async start({ config, certificate, memory: shared, pools: begun, sessions }: StartOrder): Promise<Forwarding> {
+  static async start(order: StartOrder): Promise<Forwarding> {
+    const { config, certificate, memory: shared, pools: begun, sessions, limits } = order;
     const memory = Memory.attach(shared);
+    memory.limits.adopt(limits);
     log.level = config.log.level;
     const pools = new FollowingPools({ memory, send });
     pools.configure({ config, begun, sessions });
@@ -31,10 +34,11 @@ class Forwarding {
       reusePort: true,
       acceptingChanged: (accepting) => send({ type: "accepting", accepting }),
     });
-    return new Forwarding(pools, dataPlane);
+    return new Forwarding(memory, pools, dataPlane);
   }
 
-  private constructor(pools: FollowingPools, dataPlane: DataPlane) {
+  private constructor(memory: Memory, pools: FollowingPools, dataPlane: DataPlane) {
+    this.#memory = memory;
     this.#pools = pools;
     this.#dataPlane = dataPlane;
   }
@@ -52,6 +56,7 @@ class Forwarding {
       case "configure":
         log.level = order.config.log.level;
         this.#pools.configure(order);
+        this.#memory.limits.adopt(order.limits);
         return this.#dataPlane.configure(order.config);
       case "certificate":
         return this.#dataPlane.setCertificate?.(order.certificate);

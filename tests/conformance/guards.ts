@@ -2,8 +2,10 @@
 
 import { assertEquals } from "@std/assert";
 import { headerOf, RawClient, textOf } from "../support/raw_client.ts";
-import { RecordingBackend } from "../support/raw_recorder.ts";
-import { webSocketHandshake } from "../support/raw_websocket.ts";
+import { RawBackend } from "../support/raw_backend.ts";
+import { ok, RecordingBackend } from "../support/raw_recorder.ts";
+import { acceptWebSocket, closeFrame, webSocketHandshake } from "../support/raw_websocket.ts";
+import { waitFor } from "../support/wait.ts";
 import { answered, ask, type EngineUnderTest, startProxy, within } from "./engine_under_test.ts";
 import { to } from "./routes.ts";
 
@@ -13,6 +15,7 @@ export function testGuards(engine: EngineUnderTest): void {
   const name = (what: string) => `${engine.name}: guards: ${what}`;
   testRefusal(engine, name);
   testNoWayAround(engine, name);
+  testLimits(engine, name);
 }
 
 /** A client that `deny` names. */
@@ -63,6 +66,101 @@ function testRefusal(engine: EngineUnderTest, name: Name): void {
       'roundhouse_refused_total{route="*/none/*",guard="allow"}',
     ]);
     assertEquals(refusals, engine.deviations.continuesUnasked ? 2 : 3);
+  });
+}
+
+function testLimits(engine: EngineUnderTest, name: Name): void {
+  Deno.test(name("every answer of the route tells the rate limit, whoever gives it"), async () => {
+    await using backend = new RecordingBackend(({ target }) => ok(target, 'RateLimit: "backend";r=1;t=1\r\n'));
+    await using proxy = await startProxy(engine, {
+      backends: [backend.url],
+      pools: { empty: {} },
+      proxy: { maxBodySize: 5 },
+      rateLimit: { requests: 1, per: "24h", burst: 7 },
+      routes: {
+        "x/*": "default",
+        "x/page": { respond: { status: 200, body: "hello" } },
+        "x/moved": { redirect: "/" },
+        "x/empty": "empty",
+      },
+    });
+    using client = await RawClient.connect(proxy.port);
+    const requests: [request: string, status: number][] = [
+      [to("x", "/"), 200],
+      [to("x", "/", { method: "HEAD" }), 200],
+      [to("x", "/page"), 200],
+      [to("x", "/moved"), 308],
+      [to("x", "/empty"), 503],
+      [to("nowhere", "/"), 404],
+      [to("x", "/", { method: "TRACE" }), 405],
+      [to("x", "/"), 429],
+      [webSocketHandshake("/"), 429],
+    ];
+    let left = 7;
+    for (const [request, status] of requests) {
+      const response = await ask(client, request);
+      assertEquals(response.status, status, request);
+      assertEquals(headerOf(response, "ratelimit-policy"), '"default";q=1;w=86400;roundhouse-burst=7', request);
+      left = Math.max(left - 1, 0);
+      const states = response.headers.filter(([field]) => field.toLowerCase() === "ratelimit").map(([, value]) =>
+        value
+      );
+      const isBackends = status === 200 && !request.includes("/page");
+      const own = `"default";r=${left};t=${86_400 * (7 - left)}`;
+      assertEquals(states.join(", "), isBackends ? `"backend";r=1;t=1, ${own}` : own, request);
+      assertEquals(headerOf(response, "retry-after"), status === 429 ? "86400" : status === 503 ? "1" : undefined);
+    }
+    client.close();
+    await proxy.idle();
+    assertEquals(proxy.roundhouse.memory.requestTotals().failed, 1, "the pool without backends, and no limit");
+  });
+
+  Deno.test(name("a WebSocket takes its place of concurrency for its life"), async () => {
+    await using backend = new RawBackend(async (connection) => {
+      await connection.head();
+      if (!/^upgrade: websocket/im.test(connection.received)) return await connection.send(ok("hello"));
+      await acceptWebSocket(connection);
+      await connection.toEnd();
+    });
+    await using proxy = await startProxy(engine, { backends: [backend.url], concurrency: 1 });
+    const socket = await RawClient.connect(proxy.port);
+    assertEquals((await ask(socket, webSocketHandshake("/"))).status, 101);
+    using client = await RawClient.connect(proxy.port);
+    const refused = await ask(client, to("x", "/"));
+    assertEquals([refused.status, headerOf(refused, "retry-after")], [503, "1"]);
+    assertEquals((await ask(client, webSocketHandshake("/"))).status, 503);
+    await socket.send(closeFrame(1000, true));
+    socket.close();
+    using later = await RawClient.connect(proxy.port);
+    await waitFor(async () => (await ask(later, to("x", "/"))).status === 200, { what: "the place to be free" });
+    later.close();
+    client.close();
+    await proxy.idle();
+    assertEquals(proxy.roundhouse.memory.limits.concurrency("all").current, 0);
+  });
+
+  Deno.test(name("a place of concurrency is free again after any end of a request"), async () => {
+    await using backend = new RecordingBackend(async ({ target }, connection) => {
+      if (target === "/") return ok("hello");
+      if (target === "/cut") await connection.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+      if (target === "/leave") await connection.toEnd();
+      return undefined; // breaks the connection off
+    });
+    await using proxy = await startProxy(engine, {
+      backends: [backend.url],
+      passive: { connectFailures: 0 },
+      retries: { attempts: 0 },
+      concurrency: 1,
+    });
+    const cells = proxy.roundhouse.memory.limits.concurrency("all");
+    for (const target of ["/cut", "/none", "/", "/leave"]) {
+      using client = await RawClient.connect(proxy.port);
+      await client.send(to("x", target));
+      if (target !== "/leave") await within(client.response().catch(() => undefined), target);
+      client.close();
+      await waitFor(() => cells.current === 0, { what: `the end of ${target}` });
+    }
+    await proxy.idle();
   });
 }
 

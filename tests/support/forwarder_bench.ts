@@ -144,7 +144,7 @@ export class Bench implements Disposable {
     this.pool = poolOf(Array<number>(backends).fill(1), shared);
     const config = configSchema.parse({});
     this.#passive = new PassiveHealth({ pool: this.pool, limits: passiveLimits(config) });
-    const usual = forwardingRules(config);
+    const usual = forwardingRules(config, shared.memory.limits);
     this.parts = {
       route: {
         pool: this.runtime(runtime),

@@ -2,6 +2,7 @@
 
 import { poolsOf } from "../../src/config/pool_settings.ts";
 import { type Config, type ConfigFile, configSchema } from "../../src/config/schema.ts";
+import { limitNames } from "../../src/guards/limit_names.ts";
 import { PassiveHealth } from "../../src/health/passive.ts";
 import { passiveLimits } from "../../src/health/passive_rule.ts";
 import { Memory } from "../../src/memory/memory.ts";
@@ -17,6 +18,7 @@ import type { HeaderPair, RequestHead } from "../../src/proxy/message.ts";
 import { RequestRecorder } from "../../src/proxy/record.ts";
 import { forwardingRoutes, forwardingRules } from "../../src/proxy/rules.ts";
 import { PoolRuntime } from "../../src/routing/pool_runtime.ts";
+import { routeLabels } from "../../src/routing/routes.ts";
 import { FakeExchange, OK } from "./forwarder_bench.ts";
 import { RecordingLog } from "./log.ts";
 
@@ -95,10 +97,14 @@ export class RoutedBench implements Disposable {
   #parts(config: Config, pools: ReadonlyMap<string, PoolRuntime>) {
     const usual = pools.get("default");
     if (usual === undefined) throw new Error("there is always a default pool");
-    const rules = forwardingRules(config);
+    const labels = routeLabels(config.routes);
+    const entries = Object.values(config.routes ?? {}).flat();
+    const { limits } = this.memory;
+    limits.assign(limitNames(config, entries.map((entry, index) => [labels[index] ?? "", entry])));
+    const rules = forwardingRules(config, limits);
     return {
       route: { pool: usual, rules },
-      routes: forwardingRoutes(config, pools, rules, () => undefined),
+      routes: forwardingRoutes(config, pools, rules, limits, () => undefined),
       trust: new ForwardedTrust(config.proxy.trustForwarded),
       recorder: new RequestRecorder({
         memory: this.memory,

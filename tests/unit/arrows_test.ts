@@ -19,13 +19,13 @@ const ROOMS = `
   health:    config memory net tls pool
   sources:   config memory net tls pool
   cluster:   config net sources
-  guards:    config memory net pool
+  guards:    config http1 memory net pool
   routing:   config memory http1 net pool balancing health guards
   proxy:     config http1 memory net pool balancing health guards routing
   engines:   config http1 net tls pool proxy
   workers:   config memory net tls pool balancing health sources guards routing proxy engines
   admin:     config memory net tls pool balancing health sources cluster guards routing
-  control:   config memory net tls pool balancing health sources cluster routing proxy workers admin
+  control:   config memory net tls pool balancing health sources cluster guards routing proxy workers admin
   cli:       config admin/dashboard control
 `;
 

@@ -7,7 +7,9 @@ import { DEFAULT_POOL_NAME } from "../../config/pool_settings.ts";
 import { forwardingSettings, poolSettings } from "../../config/routes/inheritance.ts";
 import type { Config } from "../../config/schema.ts";
 import { type ExplainedGuard, explainGuards } from "../../guards/explain.ts";
+import type { Memory } from "../../memory/memory.ts";
 import { explainRoute, type SupposedRoutedRequest } from "../../routing/explain_route.ts";
+import { identify } from "../../routing/routes.ts";
 import { AdminError } from "../admin_error.ts";
 import { type AdminPools, poolNamed } from "../admin_pool.ts";
 import { jsonAnswer } from "../description.ts";
@@ -17,6 +19,7 @@ import { answerJson } from "../view.ts";
 /** What this route asks. */
 export interface ExplainTarget {
   readonly pools: AdminPools;
+  readonly memory: Memory;
   /** As of the last reload, and of the last split that was moved. */
   readonly configInForce: () => Config;
 }
@@ -70,7 +73,7 @@ function explainPick(query: Query, { pools }: ExplainTarget): unknown {
   return poolNamed(pools, pool).explain(supposedRequest(query, path));
 }
 
-function explainUrl(query: Query, { pools, configInForce }: ExplainTarget): unknown {
+function explainUrl(query: Query, { pools, memory, configInForce }: ExplainTarget): unknown {
   for (const name of ["path", "pool"]) {
     if (query[name] !== undefined) throw new AdminError(400, `${name}: got it beside url, want one of them`);
   }
@@ -100,8 +103,7 @@ function explainUrl(query: Query, { pools, configInForce }: ExplainTarget): unkn
     (name) => pools.get(name)?.sessionOf(supposed) !== undefined,
   );
   const { pool, route } = explained;
-  const entry = route === null ? undefined : config.routes?.[route.key]?.[route.entry];
-  const guards = explainGuards(config, entry, { client, believed: request.header });
+  const guards = explainGuards(config, placedEntry(config, route, memory), { client, believed: request.header });
   const pick = refusal(guards) ?? (pool === null ? undefined : pools.get(pool)?.explain(supposed));
   return {
     request: { method, url, client },
@@ -116,6 +118,13 @@ function explainUrl(query: Query, { pools, configInForce }: ExplainTarget): unkn
 }
 
 const NO_BACKEND = { backend: null, strategy: null, backends: [] } as const;
+
+/** The entry of a route with the place of what its guards count. */
+function placedEntry({ routes }: Config, route: { key: string; entry: number } | null, { limits }: Memory) {
+  const entries = route === null ? [] : routes?.[route.key] ?? [];
+  const label = route === null ? undefined : identify(route.key, entries)[route.entry]?.label;
+  return [entries[route?.entry ?? 0] ?? {}, { name: label ?? "", limits }] as const;
+}
 
 /** What stands in place of the pick where a guard would refuse the request. */
 function refusal(guards: readonly ExplainedGuard[]) {

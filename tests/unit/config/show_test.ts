@@ -58,6 +58,8 @@ Deno.test("showConfig() has every setting in the file's words", () => {
     headers: { request: { set: {}, remove: [] }, response: { set: {}, remove: [] } },
     deny: null,
     allow: null,
+    rateLimit: null,
+    concurrency: null,
     log: { level: "info", format: "text", access: false },
     cluster: null,
   });
@@ -255,6 +257,14 @@ const configFile: fc.Arbitrary<ConfigFile> = some({
   headers: some({ request: changes, response: changes }),
   deny: fc.option(fc.array(fc.constantFrom("10.0.0.0/8", "::1"))),
   allow: fc.option(fc.array(fc.constantFrom("10.0.0.0/8", "::1"))),
+  rateLimit: fc.option(fc.record({
+    requests: fc.integer({ min: 1, max: 1_000_000 }),
+    per: duration(1),
+    burst: fc.option(fc.integer({ min: 1, max: 1_000_000 })),
+    by: fc.constantFrom("client", "route", "header:X-Key", "cookie:id"),
+    enforce: fc.boolean(),
+  }, { requiredKeys: ["requests"] })),
+  concurrency: fc.option(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
   log: some({
     level: fc.constantFrom("debug" as const, "info" as const, "warn" as const, "error" as const),
     format: fc.constantFrom("text" as const, "json" as const),

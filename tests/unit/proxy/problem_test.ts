@@ -6,6 +6,8 @@ const STATUSES: Record<ErrorCode, number> = {
   bad_request: 400,
   no_route: 404,
   denied: 403,
+  rate_limited: 429,
+  concurrency_limited: 503,
   method_not_allowed: 405,
   body_too_large: 413,
   head_too_large: 431,
@@ -32,7 +34,7 @@ Deno.test("problemFor() gives each failure its status as RFC 9457 JSON", () => {
     assertEquals([problem.status, body.status, body.requestId, body.type], [status, status, "id-1", "about:blank"]);
     const headers = new Map(problem.headers);
     assertEquals(headers.get("content-type"), "application/problem+json");
-    assertEquals(headers.get("retry-after"), status === 503 ? "7" : undefined, code);
+    assertEquals(headers.get("retry-after"), status === 503 || status === 429 ? "7" : undefined, code);
   }
 });
 

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Condition, cookieValue, queryValue, type RoutedRequest, type When } from "../../../src/routing/condition.ts";
+import { Condition, queryValue, type RoutedRequest, type When } from "../../../src/routing/condition.ts";
 
 function request(fields: Partial<RoutedRequest> & { headers?: Record<string, string> } = {}): RoutedRequest {
   const { headers = {}, ...rest } = fields;
@@ -57,15 +57,6 @@ for (const [name, when, asked, mismatch] of CASES) {
     assertEquals(condition.mismatch(asked)?.where, mismatch);
   });
 }
-
-Deno.test("cookieValue() finds the first cookie of a name", () => {
-  assertEquals(cookieValue("a=1; b=2; b=3", "b"), "2");
-  assertEquals(cookieValue('b="2"', "b"), "2");
-  assertEquals(cookieValue("ab=1;b=x=y", "b"), "x=y");
-  assertEquals(cookieValue("b", "b"), undefined);
-  assertEquals(cookieValue("", "b"), undefined);
-  assertEquals(cookieValue(undefined, "b"), undefined);
-});
 
 Deno.test("queryValue() finds the first parameter of a name, as forms encode it", () => {
   assertEquals(queryValue("/?a=1&b=2&b=3", "b"), "2");

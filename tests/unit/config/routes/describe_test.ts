@@ -21,7 +21,15 @@ const FILE = {
         },
         pool: "api-v2",
       },
-      { pool: { api: 95, "api-v2": 5 }, stripPrefix: "/v1", addPrefix: "/x", allow: ["10.0.0.0/8"], deny: null },
+      {
+        pool: { api: 95, "api-v2": 5 },
+        stripPrefix: "/v1",
+        addPrefix: "/x",
+        allow: ["10.0.0.0/8"],
+        deny: null,
+        rateLimit: { requests: 5, per: "1m", by: "route" },
+        concurrency: 3,
+      },
     ],
   },
 };
@@ -30,7 +38,7 @@ const LINES = [
   'api.example.com/v1/*  0  api-v2                                 name "beta", when method GET or HEAD and header X-Beta ' +
   'is "1" and header X-Token begins with *** and cookie b is there and cookie c is not there and query q begins with "ab" ' +
   "and client 10.0.0.0/8 or ::1",
-  "api.example.com/v1/*  1  api 95, api-v2 5                       strips /v1, adds /x, no deny, allows 10.0.0.0/8 only",
+  "api.example.com/v1/*  1  api 95, api-v2 5                       strips /v1, adds /x, no deny, allows 10.0.0.0/8 only, at most 5 requests per 1m by route, at most 3 at a time",
   "www.example.com/*     0  redirect 308 https://example.com{uri}",
   "*/*                   0  respond 404",
 ];

@@ -1,0 +1,106 @@
+/** `rateLimit`: how often requests may come, by client, route, header or cookie. */
+
+import type { RateLimitConfig } from "../config/schema/guards.ts";
+import { rateLimited } from "../failures.ts";
+import { cookieValue } from "../http1/cookie.ts";
+import { greatestCommonDivisor, type RateLimit, rateLimitOf, type RateTable } from "../memory/rate_table.ts";
+import { turnEpoch } from "../net/turn_clock.ts";
+import type { Guard, GuardedRequest, GuardPlace, GuardVerdict, PassingRequest } from "./guard.ts";
+import { RateKeys } from "./rate_key.ts";
+
+/** What the fields of RateLimit headers call the limit. */
+const POLICY = "default";
+
+/** Refuses requests of a client, or of whatever `by` says, while it is ahead of its rate by more than the burst. */
+export function rateLimit(config: RateLimitConfig, { name, limits }: GuardPlace): Guard {
+  return new RateLimitGuard(config, limits.rate(rateName(name, config)));
+}
+
+/** The name of the memory of a limit. A limit that a reload changes counts anew. */
+export function rateName(name: string, { requests, perMs, burst, by }: RateLimitConfig): string {
+  return JSON.stringify([name, requests, perMs, burst, by]);
+}
+
+class RateLimitGuard implements Guard {
+  readonly #config: RateLimitConfig;
+  readonly #limit: RateLimit;
+  readonly #table: RateTable;
+  readonly #keys: RateKeys;
+  readonly #policy: readonly [name: string, value: string];
+  readonly #ticksPerSecond: number;
+
+  constructor(config: RateLimitConfig, table: RateTable) {
+    const { requests, perMs, burst } = config;
+    this.#config = config;
+    this.#limit = rateLimitOf(requests, perMs, burst ?? requests);
+    this.#table = table;
+    this.#keys = new RateKeys(table.seed);
+    this.#policy = ["ratelimit-policy", policyOf(config)];
+    this.#ticksPerSecond = this.#limit.ticksPerMs * 1000;
+  }
+
+  check(request: PassingRequest) {
+    this.#findKey(request);
+    const ticks = this.#table.take(this.#keys, this.#limit, turnEpoch());
+    if (ticks < 0) request.exceeds();
+    if (!this.#config.enforce) return undefined;
+    request.tell(this.#policy, ["ratelimit", this.#stateAt(ticks)]);
+    return ticks < 0 ? rateLimited(this.#seconds(-ticks)) : undefined;
+  }
+
+  explain(request: GuardedRequest): GuardVerdict {
+    const by = this.#findKey(request);
+    const ticks = this.#table.peek(this.#keys, this.#limit, turnEpoch());
+    const { enforce } = this.#config;
+    if (ticks >= 0) {
+      return { refusal: undefined, reason: `${by}: ${this.#left(ticks) + 1} more requests are allowed now` };
+    }
+    const seconds = this.#seconds(-ticks);
+    const reason = `${by}: the next request is allowed in ${seconds} s${enforce ? "" : ", but enforce is false"}`;
+    return { refusal: enforce ? rateLimited(seconds) : undefined, reason };
+  }
+
+  /** Finds the key that counts for a request. Returns what it is, in words that tell no secret. */
+  #findKey(request: GuardedRequest): string {
+    const { by } = this.#config;
+    if (by.kind === "route") {
+      this.#keys.ofText("");
+      return "all requests together";
+    }
+    if ("name" in by) {
+      const value = by.kind === "header" ? request.believed(by.name) : cookieValue(request.believed("cookie"), by.name);
+      if (value !== undefined && value !== "") {
+        this.#keys.ofText(value);
+        return `its ${by.kind} ${by.name}`;
+      }
+    }
+    this.#keys.ofClient(request.client);
+    return "its client";
+  }
+
+  /** The `RateLimit` field: how many requests are allowed now, and after how many seconds as many as ever. */
+  #stateAt(ticks: number): string {
+    if (ticks >= 0) return `"${POLICY}";r=${this.#left(ticks)};t=${this.#seconds(ticks)}`;
+    const { burst, ticksPerRequest } = this.#limit;
+    return `"${POLICY}";r=0;t=${this.#seconds(burst * ticksPerRequest - ticksPerRequest - ticks)}`;
+  }
+
+  #left(ticks: number): number {
+    const { burst, ticksPerRequest } = this.#limit;
+    return Math.floor((burst * ticksPerRequest - ticks) / ticksPerRequest);
+  }
+
+  #seconds(ticks: number): number {
+    return Math.ceil(ticks / this.#ticksPerSecond);
+  }
+}
+
+/**
+ * The `RateLimit-Policy` field. Its window is in whole seconds, so a limit for another time is told as the same rate over
+ * the shortest one that has whole seconds.
+ */
+function policyOf({ requests, perMs, burst }: RateLimitConfig): string {
+  const times = 1000 / greatestCommonDivisor(perMs, 1000);
+  const own = burst === null || burst === requests ? "" : `;roundhouse-burst=${burst}`;
+  return `"${POLICY}";q=${requests * times};w=${perMs * times / 1000}${own}`;
+}

@@ -1,0 +1,148 @@
+// The generic cell rate algorithm in shared memory, compared with a bucket of tokens, which says the same in other words.
+
+import { assert, assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
+import fc from "fast-check";
+import { RateKeys } from "../../../src/guards/rate_key.ts";
+import { type RateLimit, rateLimitOf, RateTable } from "../../../src/memory/rate_table.ts";
+import type { HammerRates } from "./rate_worker.ts";
+
+const NOW = 1_700_000_000_000;
+
+/** A table with one isolate, and a way to ask it. */
+function tableOf(limit: RateLimit, capacity = 1000) {
+  const table = new RateTable(RateTable.allocate(NOW, capacity), 0);
+  const keys = new RateKeys(table.seed);
+  const take = (key: string, nowMs = NOW) => {
+    keys.ofText(key);
+    return table.take(keys, limit, nowMs);
+  };
+  const allows = (key: string, nowMs = NOW) => take(key, nowMs) >= 0;
+  const peek = (key: string, nowMs = NOW) => {
+    keys.ofText(key);
+    return table.peek(keys, limit, nowMs);
+  };
+  return { table, take, allows, peek };
+}
+
+Deno.test("RateTable allows what a bucket of tokens allows, whatever the rate, the burst and the times", () => {
+  const steps = fc.array(
+    fc.record({ key: fc.constantFrom("a", "b"), waitMs: fc.oneof(fc.constant(0), fc.nat(50), fc.nat(5000)) }),
+    { minLength: 1, maxLength: 200 },
+  );
+  const rate = { requests: fc.integer({ min: 1, max: 300 }), perMs: fc.integer({ min: 1, max: 5000 }) };
+  fc.assert(fc.property(fc.record({ ...rate, burst: fc.integer({ min: 1, max: 20 }), steps }), (run) => {
+    const limit = rateLimitOf(run.requests, run.perMs, run.burst);
+    const { take, peek } = tableOf(limit);
+    // In the unit "requests / perMs" the tokens are whole numbers: a millisecond gives `requests`, a request costs `perMs`.
+    const full = run.burst * run.perMs;
+    const buckets = new Map<string, { tokens: number; at: number }>();
+    let now = NOW;
+    for (const { key, waitMs } of run.steps) {
+      now += waitMs;
+      const bucket = buckets.get(key) ?? { tokens: full, at: now };
+      const tokens = Math.min(full, bucket.tokens + (now - bucket.at) * run.requests);
+      const allowed = tokens >= run.perMs;
+      buckets.set(key, { tokens: allowed ? tokens - run.perMs : tokens, at: now });
+      const peeked = peek(key, now);
+      const taken = take(key, now);
+      assertEquals(taken >= 0, allowed);
+      assertEquals(peeked, taken, "peek() says what take() does");
+      const unit = run.perMs / limit.ticksPerRequest;
+      assertEquals(taken * unit, allowed ? full - tokens + run.perMs : tokens - run.perMs);
+    }
+  }));
+});
+
+Deno.test("RateTable lets a full burst and the rate pass in the first period, to the request", () => {
+  const { allows } = tableOf(rateLimitOf(100, 1000, 100));
+  let allowed = 0;
+  for (let ms = 0; ms <= 1000; ms++) {
+    for (let tries = 0; tries < (ms === 0 ? 500 : 3); tries++) if (allows("a", NOW + ms)) allowed++;
+  }
+  assertEquals(allowed, 200);
+});
+
+Deno.test("RateTable keeps the rate of a million requests a second, and of one a month, over years", () => {
+  const month = 30 * 86_400_000;
+  const rare = tableOf(rateLimitOf(1, month, 1));
+  assert(rare.allows("a", NOW));
+  assert(!rare.allows("a", NOW + month - 1));
+  assert(rare.allows("a", NOW + month));
+  const often = tableOf(rateLimitOf(999_983, 1000, 1));
+  const later = NOW + 10 * 365 * 86_400_000;
+  let allowed = 0;
+  for (let ms = 0; ms < 100; ms++) for (let tries = 0; tries < 3; tries++) if (often.allows("a", later + ms)) allowed++;
+  assertEquals(allowed, 100, "one at a time: with a burst of one, the clock's milliseconds are the limit");
+});
+
+Deno.test("RateTable has a fixed number of keys: a new one takes the place of the oldest that was not used again", () => {
+  const { table, allows, peek } = tableOf(rateLimitOf(1, 3_600_000, 2), 4);
+  for (const key of ["a", "b", "c", "d"]) assert(allows(key));
+  assert(allows("a")); // used again: it is spared
+  const isKnown = (key: string) => peek(key) !== 3_600_000;
+  assert(allows("e"));
+  assertEquals(["a", "c", "d", "e"].filter((key) => !isKnown(key) && key === "a"), []);
+  assertEquals(table.size, 4);
+  assert(!allows("a"), "both of its requests are spent");
+  const { allows: allowsOnce } = tableOf(rateLimitOf(1, 3_600_000, 1), 4);
+  for (const key of ["a", "b", "c", "d", "e"]) assert(allowsOnce(key));
+  assert(!allowsOnce("b") && !allowsOnce("e"));
+  assert(allowsOnce("a"), "the oldest was forgotten");
+});
+
+Deno.test("RateTable replaces the first key when all of them were used again", () => {
+  const { allows } = tableOf(rateLimitOf(1, 3_600_000, 2), 100);
+  const names = Array.from({ length: 100 }, (_, index) => `key ${index}`);
+  for (let round = 0; round < 2; round++) for (const name of names) assert(allows(name));
+  assert(allows("new"));
+  assertEquals(names.filter((name) => allows(name)).slice(0, 1), ["key 0"]);
+});
+
+Deno.test("RateTable finds every one of 100,000 keys, and keeps their number over many more", () => {
+  const { table, allows } = tableOf(rateLimitOf(1, 3_600_000, 1), 100_000);
+  for (let key = 0; key < 100_000; key++) assert(allows(`${key}`));
+  for (let key = 0; key < 100_000; key += 97) assert(!allows(`${key}`), `${key}`);
+  for (let key = 100_000; key < 250_000; key++) assert(allows(`${key}`));
+  assertEquals(table.size, 100_000);
+  for (let key = 150_000; key < 250_000; key += 97) assert(!allows(`${key}`), `${key}`);
+});
+
+Deno.test("RateTable lets nobody wait for a clock that was set back, and takes a clock that is late for what it is", () => {
+  const { allows } = tableOf(rateLimitOf(1, 60_000, 1));
+  assert(allows("a", NOW + 86_400_000));
+  assert(allows("a", NOW), "a day back");
+  assert(!allows("a", NOW - 500), "another isolate whose clock was read earlier");
+});
+
+Deno.test("RateTable is empty after an isolate has died in the middle of a change, and not otherwise", () => {
+  const buffer = RateTable.allocate(NOW, 100);
+  const [own, dying] = [new RateTable(buffer, 0), new RateTable(buffer, 1)];
+  const keys = new RateKeys(own.seed);
+  keys.ofText("a");
+  const limit = rateLimitOf(1, 60_000, 1);
+  dying.take(keys, limit, NOW);
+  own.reclaim(1);
+  assertEquals(own.size, 1, "it did not hold the lock");
+  new Int32Array(buffer)[0] = 2; // as if isolate 1 held it
+  own.reclaim(1);
+  assertEquals(own.size, 0);
+  assertGreater(own.take(keys, limit, NOW), 0);
+});
+
+Deno.test("two isolates count the same keys to the request, also while keys are replaced", async () => {
+  const [burst, keys, rounds] = [1000, 20, 40_000];
+  const buffer = RateTable.allocate(NOW, 16_384);
+  const gate = new SharedArrayBuffer(8);
+  const run = (isolate: number) => {
+    const worker = new Worker(new URL("rate_worker.ts", import.meta.url), { type: "module" });
+    return new Promise<number>((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = reject;
+      worker.postMessage({ buffer, gate, isolate, nowMs: NOW, burst, keys, rounds } satisfies HammerRates);
+    }).finally(() => worker.terminate());
+  };
+  const allowed = await Promise.all([run(1), run(2)]);
+  assertEquals(allowed.reduce((sum, one) => sum + one), burst * keys);
+  const table = new RateTable(buffer, 0);
+  assertLessOrEqual(table.size, 16_384);
+});

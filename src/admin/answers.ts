@@ -96,6 +96,8 @@ export const routeAnswer = z.object({
   responses: responses.nullable(),
   /** Of the last minute. */
   latencyMs: percentiles.nullable(),
+  /** How many requests each guard of the entry has refused, in the order in which they are asked. */
+  refused: z.record(z.string(), count).exactOptional(),
 }).meta({ title: "Route" });
 
 const perSecond = z.array(z.number().min(0));

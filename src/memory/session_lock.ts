@@ -1,5 +1,5 @@
 /**
- * The lock of the session table. It is one word, taken and given back with `Atomics.compareExchange`. That pair of
+ * The lock of a table that isolates share, such as that of sessions. It is one word, taken and given back with `Atomics.compareExchange`. That pair of
  * calls orders memory: the next isolate to take the lock sees all that the last one wrote. So plain reads and writes
  * are enough while the lock is held. Code that holds the lock never awaits or throws, and holds it for less than a
  * microsecond.

@@ -120,11 +120,18 @@ function testLimits(engine: EngineUnderTest, name: Name): void {
       await connection.head();
       if (!/^upgrade: websocket/im.test(connection.received)) return await connection.send(ok("hello"));
       await acceptWebSocket(connection);
+      await connection.read();
+      await connection.send(closeFrame(1000, false));
       await connection.toEnd();
     });
-    await using proxy = await startProxy(engine, { backends: [backend.url], concurrency: 1 });
+    await using proxy = await startProxy(engine, {
+      backends: [backend.url],
+      concurrency: 1,
+      rateLimit: { requests: 100 },
+    });
     const socket = await RawClient.connect(proxy.port);
-    assertEquals((await ask(socket, webSocketHandshake("/"))).status, 101);
+    const upgraded = await ask(socket, webSocketHandshake("/"));
+    assertEquals([upgraded.status, headerOf(upgraded, "ratelimit-policy")], [101, '"default";q=100;w=1']);
     using client = await RawClient.connect(proxy.port);
     const refused = await ask(client, to("x", "/"));
     assertEquals([refused.status, headerOf(refused, "retry-after")], [503, "1"]);

@@ -260,7 +260,10 @@ async function showRoutes(browser: TestBrowser): Promise<void> {
     pools: { app: { backends: [one.url] }, api: { backends: [broken.url] }, later: { backends: [] } },
     routes: {
       "*/*": "app",
-      "*/api/*": [{ name: "beta", when: { header: { "X-Beta": "1" } }, pool: "api" }, { pool: "api" }],
+      "*/api/*": [{ name: "beta", when: { header: { "X-Beta": "1" } }, pool: "api" }, {
+        pool: "api",
+        rateLimit: { requests: 1, per: "1h", burst: 2 },
+      }],
       "*/later": "later",
     },
   });
@@ -286,6 +289,8 @@ async function showRoutes(browser: TestBrowser): Promise<void> {
     "*/api/* beta api 0",
   );
   await rows.nth(2).getByText("2", { exact: true }).waitFor();
+  await ask("/api/z");
+  await rows.nth(2).getByText("rateLimit: 2 passed, 1 refused", { exact: true }).waitFor();
 
   await page.getByRole("button", { name: "Show the traffic of */api/* #1" }).click();
   await sees(page, "Traffic of route */api/* #1, last 5 minutes");

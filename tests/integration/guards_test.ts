@@ -119,6 +119,23 @@ Deno.test("a reload keeps what a limit has counted, a limit that it changes coun
   await proxy.idle();
 });
 
+Deno.test("GET /routes says what each guard of an entry has refused, and nothing where there is none", async () => {
+  await using backend = HttpBackend.named("b");
+  await using proxy = await TestProxy.start({
+    backends: [backend.url],
+    rateLimit: { requests: 1, per: "24h", burst: 2 },
+    routes: { "*/*": { pool: "default", deny: [] }, "*/free/*": { pool: "default", rateLimit: null } },
+  });
+  await statusesOf(proxy.port, 5);
+  await proxy.idle();
+  const routes: { readonly route: string; readonly requests: number; readonly refused?: unknown }[] =
+    await (await fetch(`${proxy.adminUrl}/routes`)).json();
+  assertEquals(routes.map(({ route, requests, refused }) => [route, requests, refused]), [
+    ["*/free/*", 0, undefined],
+    ["*/*", 5, { deny: 0, rateLimit: 3 }],
+  ]);
+});
+
 Deno.test("GET /explain says what each guard would do, and spends nothing", async () => {
   await using backend = HttpBackend.named("b");
   await using proxy = await TestProxy.start({

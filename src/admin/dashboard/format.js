@@ -25,6 +25,20 @@ export function formatCount(value) {
 }
 
 /**
+ * What the guards of a route have let through and refused: each one sees what those before it have let through.
+ *
+ * @param {number | null} requests
+ * @param {Readonly<Record<string, number>> | undefined} refused by guard, in the order in which they are asked
+ */
+export function formatGuards(requests, refused) {
+  let passed = requests ?? 0;
+  return Object.entries(refused ?? {}).map(([guard, count]) => {
+    passed = Math.max(passed - count, 0); // requests are read a moment before what was refused
+    return `${guard}: ${formatCount(passed)} passed, ${formatCount(count)} refused`;
+  }).join("; ");
+}
+
+/**
  * @param {number | null} share 0 to 1
  */
 export function formatShare(share) {

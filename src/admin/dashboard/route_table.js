@@ -1,7 +1,7 @@
 /** The table of routes, in the order in which they are matched. */
 
 import { byId, find, setData, setLabel, setPressed, setText, show } from "./dom.js";
-import { countOf, formatCount, formatLatency, formatRate } from "./format.js";
+import { countOf, formatCount, formatGuards, formatLatency, formatRate } from "./format.js";
 
 /** @import { RouteStatus } from "./status.d.ts" */
 
@@ -92,11 +92,12 @@ class RouteRow {
    * @param {boolean} isChosen
    * @param {number} now
    */
-  update({ route, name, label, to, requests, responses, latencyMs }, isChosen, now) {
+  update({ route, name, label, to, requests, responses, latencyMs, refused }, isChosen, now) {
     setPressed(this.#button, isChosen);
     setData(this.element, "chosen", String(isChosen));
     this.#set("name", name ?? label.slice(route.length + 1));
     this.#set("to", to);
+    this.#set("guards", formatGuards(requests, refused));
     const figures = requests === null || responses === null
       ? undefined
       : this.#figures({ at: now, requests, refused: responses["4xx"], broken: responses["5xx"] });

@@ -6,7 +6,8 @@ import { type DeepReadonly, whole } from "../../config/fields.ts";
 import { inMatchOrder, leadsTo } from "../../config/routes/match_order.ts";
 import { SplitMismatchError, UnknownEntryError } from "../../config/routes/moved_split.ts";
 import type { Config } from "../../config/schema.ts";
-import { messageOf } from "../../errors.ts";
+import { GUARD_NAMES, type GuardName, messageOf } from "../../errors.ts";
+import type { GuardOverrides } from "../../guards/guards.ts";
 import type { Log } from "../../log.ts";
 import type { Memory } from "../../memory/memory.ts";
 import { OTHER_ROUTES, type RouteFigures } from "../../memory/route_counts.ts";
@@ -76,9 +77,13 @@ export function routeRoutes(target: RoutesTarget): readonly Route[] {
 
 /** All entries in the order in which they are matched. */
 export function routesView({ configInForce, memory }: Pick<RoutesTarget, "configInForce" | "memory">): RouteView[] {
-  const { routes } = configInForce();
-  return routes === null ? [] : listOf(routes, memory).map(({ entry, place }) => {
-    return { ...entry, ...figuresView(place === OTHER_ROUTES ? undefined : memory.routes.figures(place)) };
+  const config = configInForce();
+  const { routes } = config;
+  return routes === null ? [] : listOf(config, routes, memory).map(({ entry, place, guards }) => {
+    if (place === OTHER_ROUTES) return { ...entry, ...figuresView(undefined) };
+    const view = { ...entry, ...figuresView(memory.routes.figures(place)) };
+    if (guards.length === 0) return view;
+    return { ...view, refused: Object.fromEntries(guards.map((name) => [name, memory.routes.refused(place, name)])) };
   });
 }
 
@@ -86,6 +91,8 @@ export function routesView({ configInForce, memory }: Pick<RoutesTarget, "config
 interface ListedEntry {
   readonly entry: Omit<RouteView, keyof FiguresView>;
   readonly place: SlotUse;
+  /** Those that its requests have to pass. */
+  readonly guards: readonly GuardName[];
 }
 
 type RoutesInForce = NonNullable<Config["routes"]>;
@@ -93,19 +100,24 @@ type RoutesInForce = NonNullable<Config["routes"]>;
 /** Made once for each configuration: with thousands of routes, this takes a tenth of a second. */
 const lists = new WeakMap<RoutesInForce, readonly ListedEntry[]>();
 
-function listOf(routes: RoutesInForce, memory: Memory): readonly ListedEntry[] {
+function listOf(config: Config, routes: RoutesInForce, memory: Memory): readonly ListedEntry[] {
   const known = lists.get(routes);
   if (known !== undefined) return known;
   const listed = inMatchOrder(routes).flatMap(([key, entries]) =>
     identify(key, entries).map(({ label, entry, name }, index) => {
       const written = entries[index];
-      return { route: key, entry, name, label, to: written === undefined ? "" : leadsTo(written) };
+      const to = written === undefined ? "" : leadsTo(written);
+      return { entry: { route: key, entry, name, label, to }, guards: guardsFor(written, config) };
     })
   );
-  const places = memory.routes.find(listed.map(({ label }) => label));
-  const list = listed.map((entry, index) => ({ entry, place: places[index] ?? OTHER_ROUTES }));
+  const places = memory.routes.find(listed.map(({ entry: { label } }) => label));
+  const list = listed.map((one, index) => ({ ...one, place: places[index] ?? OTHER_ROUTES }));
   lists.set(routes, list);
   return list;
+}
+
+function guardsFor(entry: GuardOverrides | undefined, config: Config): GuardName[] {
+  return GUARD_NAMES.filter((name) => (entry?.[name] === undefined ? config[name] : entry[name]) !== null);
 }
 
 type FiguresView = Pick<RouteView, "requests" | "failed" | "responses" | "latencyMs">;

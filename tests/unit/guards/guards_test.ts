@@ -1,7 +1,9 @@
 // Guards by themselves: which of them are asked for a request, in which order, and who gets to know what they did.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
 import type { ConfigFile } from "../../../src/config/schema.ts";
+import { looseForm, plainForm } from "../../../src/http1/path_form.ts";
 import { NO_ROUTE } from "../../../src/memory/route_counts.ts";
 import { RoutedBench, valueIn } from "../../support/routed_bench.ts";
 
@@ -84,4 +86,36 @@ Deno.test("the address that counts is the client's, as trusted proxies tell it, 
     headers: [["X-Forwarded-For", "8.8.8.8"], ["x_forwarded_for", "1"]],
   });
   assertEquals(told.to, "403");
+});
+
+const segment = fc.constantFrom(
+  ...["a", "admin", "%61dmin", "ad%6Din", "ADMIN", "..", ".", "", "..;", "..;x=1", ";", "%2e%2e", "%2e", "a;x"],
+  ...["%2f", "a%2fadmin", "..%2fadmin", "%5c", "\\", "..\\admin", "%00", "%252e", "%", "x?/admin", "#"],
+);
+const path = fc.array(segment, { maxLength: 5 }).map((segments) => `/${segments.join("/")}`);
+const claim = fc.tuple(
+  fc.constantFrom("X-Forwarded-For", "x_forwarded_for", "X-Forwarded_For", "X-Real-IP", "X_Real_IP", "Forwarded"),
+  fc.constantFrom("192.0.2.1", "for=192.0.2.1", "192.0.2.1, 10.0.0.1", "::ffff:192.0.2.1"),
+);
+
+Deno.test("no path that any backend reads as one below a guard, no method and no header gets anybody past it", async () => {
+  using bench = new RoutedBench({
+    ...POOLS,
+    routes: { "*/*": "default", "*/admin/*": { pool: "api", allow: ["192.0.2.1"] } },
+  });
+  const requests = fc.record({
+    target: path,
+    method: fc.constantFrom("GET", "HEAD", "POST", "OPTIONS", "PURGE", "get"),
+    headers: fc.array(claim, { maxLength: 3 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(requests, async (head) => {
+      const { to, target } = await bench.ask({ ...head, peer: "10.0.0.1" });
+      assert(to !== "api", "the client is not allowed there");
+      if (to !== "default") return;
+      const [sent = ""] = target.split(/[?#]/);
+      for (const read of [plainForm(sent), looseForm(sent)]) assert(!/^\/admin(\/|$)/.test(read), `${target}: ${read}`);
+    }),
+    { numRuns: 2000 },
+  );
 });

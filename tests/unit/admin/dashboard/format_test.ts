@@ -6,6 +6,7 @@ import {
   formatAgo,
   formatCount,
   formatDuration,
+  formatGuards,
   formatLatency,
   formatRate,
   formatShare,
@@ -27,6 +28,17 @@ Deno.test("formatDuration() names the two largest units", () => {
     [1_000_000, "11 d 13 h"],
   ];
   for (const [seconds, text] of lines) assertEquals(formatDuration(seconds), text, String(seconds));
+});
+
+Deno.test("formatGuards() tells what each guard has let through of what those before it have", () => {
+  assertEquals(formatGuards(100, undefined), "");
+  assertEquals(formatGuards(null, {}), "");
+  assertEquals(formatGuards(2000, { rateLimit: 33 }), "rateLimit: 1,967 passed, 33 refused");
+  assertEquals(
+    formatGuards(100, { deny: 10, concurrency: 5 }),
+    "deny: 90 passed, 10 refused; concurrency: 85 passed, 5 refused",
+  );
+  assertEquals(formatGuards(1, { deny: 2 }), "deny: 0 passed, 2 refused", "read a moment apart");
 });
 
 Deno.test("rates, shares and times have as many places as they can bear, and a dash for what is not known", () => {

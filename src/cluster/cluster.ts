@@ -68,6 +68,8 @@ export class Cluster {
   #local: Entries;
   /** By pool: the entries that the pool's list was made with. A change is made on these. */
   readonly #laid = new Map<string, Entries>();
+  /** The views of the entries that were asked for last. There may be thousands, and a page asks every second. */
+  #shown: { readonly entries: Entries; readonly views: readonly EntryView[] } | undefined;
   /** `undefined`: it is away. */
   #store: Store | undefined;
   #lastSuccess: Date | null = null;
@@ -169,8 +171,8 @@ export class Cluster {
       lastSuccess: this.#lastSuccess,
       error: this.#error,
       version: counterOf(revision),
-      entries: viewsOf(entries),
-      local: viewsOf(this.#local),
+      entries: this.#viewsOf(entries),
+      local: inOrder(this.#local).map(entryView),
       replicas: this.#presence.statuses(this.#word.view),
     };
   }
@@ -235,6 +237,11 @@ export class Cluster {
 
   #keep(): void {
     this.#file.keep({ document: this.#shared.value, local: this.#local });
+  }
+
+  #viewsOf(entries: Entries): readonly EntryView[] {
+    if (this.#shown?.entries !== entries) this.#shown = { entries, views: inOrder(entries).map(entryView) };
+    return this.#shown.views;
   }
 
   /** All changes that count for this replica. */
@@ -303,8 +310,4 @@ export class Cluster {
 function conflictError(url: string, present: Entry | undefined): ClusterConflictError {
   const message = `another replica has changed ${url} meanwhile`;
   return new ClusterConflictError(message, present === undefined ? null : entryView(present));
-}
-
-function viewsOf(entries: Entries): EntryView[] {
-  return inOrder(entries).map(entryView);
 }

@@ -40,8 +40,8 @@ export function fieldsOf({ line, revision, floor, entries }: ChangeDocument): Ma
 }
 
 /**
- * Reads a document. Entries whose text is the same as in `known` are taken from there, which is much cheaper than
- * reading them again.
+ * Reads a document. Entries whose revision is the same as in `known` are taken from there, which is much cheaper than
+ * reading thousands of them again.
  *
  * @throws {StoreContentError} for what no roundhouse has written
  */
@@ -54,10 +54,31 @@ export function readDocument(fields: DocumentFields, known: ChangeDocument = EMP
   for (const [key, text] of fields) {
     if (!isEntryKey(key)) continue;
     const before = known.entries.get(key);
-    entries.set(key, before !== undefined && entryText(before) === text ? before : parseEntry(key, text));
+    entries.set(key, before !== undefined && isTextOf(before, text) ? before : parseEntry(key, text));
   }
   if (entries.size > MAX_ENTRIES) throw new StoreContentError(`the document has more than ${MAX_ENTRIES} entries`);
   return { line: line ?? "", revision: revision ?? "", floor: Number(floor), entries };
+}
+
+/** How many entries are read at once. */
+const PART = 100;
+
+/** Reads a document with many new entries a part at a time, so that requests in this isolate do not wait for it. */
+export async function readDocumentInParts(fields: DocumentFields, known: ChangeDocument): Promise<ChangeDocument> {
+  const entries = new Map(known.entries);
+  let fresh = 0;
+  for (const [key, text] of fields) {
+    const before = entries.get(key);
+    if (!isEntryKey(key) || before !== undefined && isTextOf(before, text)) continue;
+    entries.set(key, parseEntry(key, text));
+    if (++fresh % PART === 0) await new Promise((resolve) => setTimeout(resolve));
+  }
+  return readDocument(fields, { ...known, entries });
+}
+
+/** Each change of an entry has a revision of its own. */
+function isTextOf({ revision }: Entry, text: string): boolean {
+  return text.startsWith(`${revision} `);
 }
 
 /**

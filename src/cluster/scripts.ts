@@ -16,20 +16,23 @@ end
 `;
 
 /**
- * Arguments: the version and the line that the reader knows, the most fields, the most bytes. Replies with all fields and
- * texts, with none if there is no document, or with `same`.
+ * Arguments: the version and the line that the reader knows, the digest that it knows, the most fields, the most bytes.
+ * Replies with the digest of the document and with all fields and texts in one text, with nothing if there is no
+ * document, or with `same`. A list of thousands of texts would hold up the reader for too long.
  */
 export const READ = `${HEAD}
 local version, line = head()
 if version ~= '' and version == ARGV[1] and line == ARGV[2] then return {'same'} end
-if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[3]) then
+if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then
   return redis.error_reply('TOOLARGE the document has too many entries')
 end
 local all = redis.call('HGETALL', KEYS[1])
-local bytes = 0
-for _, text in ipairs(all) do bytes = bytes + #text end
-if bytes > tonumber(ARGV[4]) then return redis.error_reply('TOOLARGE the document has too many bytes') end
-return all
+if #all == 0 then return {} end
+local text = table.concat(all, '\\0')
+if #text > tonumber(ARGV[5]) then return redis.error_reply('TOOLARGE the document has too many bytes') end
+local digest = redis.sha1hex(text)
+if digest == ARGV[3] then return {'same'} end
+return {digest, text}
 `;
 
 /**

@@ -7,7 +7,7 @@ import {
   fieldsOf,
   MAX_DOCUMENT_BYTES,
   MAX_ENTRIES,
-  readDocument,
+  readDocumentInParts,
 } from "./document.ts";
 import { type Draft, draftText, type Entry, entryKey } from "./entry.ts";
 import { StoreContentError } from "./errors.ts";
@@ -55,6 +55,8 @@ export const MAX_VIEW_BYTES = 1024 ** 2;
 export class Store {
   readonly #link: RedisLink;
   readonly #keys: ReturnType<typeof keysFor>;
+  /** What was read last. */
+  #lastRead: { readonly digest: string; readonly document: ChangeDocument } | undefined;
   /** The store's clock at a moment of ours. */
   #time: { readonly storeMs: number; readonly atMs: number } | undefined;
 
@@ -63,13 +65,21 @@ export class Store {
     this.#keys = keysFor(prefix);
   }
 
-  /** Reads the document, unless it is the one that is known. `undefined`: there is none. */
+  /**
+   * Reads the document, unless it is the one that is known. `undefined`: there is none. `again`: reads it even if it has
+   * the version that is known.
+   */
   async read(known: ChangeDocument, { again }: { readonly again: boolean }): Promise<ChangeDocument | undefined> {
     const { revision, line } = again ? EMPTY : known;
-    const reply = await this.#run(READ, [this.#keys.document], [revision, line, MAX_ENTRIES + 3, MAX_DOCUMENT_BYTES]);
-    const texts = textsIn(reply);
-    if (texts.length === 1) return known; // "same"
-    return texts.length === 0 ? undefined : readDocument(fieldsOfReply(texts), known);
+    const digest = again ? this.#lastRead?.digest ?? "" : "";
+    const limits = [MAX_ENTRIES + 3, MAX_DOCUMENT_BYTES];
+    const reply = await this.#run(READ, [this.#keys.document], [revision, line, digest, ...limits]);
+    const [first, text] = textsIn(reply);
+    if (first === undefined) return undefined;
+    if (text === undefined) return again ? this.#lastRead?.document : known; // "same"
+    const document = await readDocumentInParts(fieldsIn(text), known);
+    this.#lastRead = { digest: first, document };
+    return document;
   }
 
   /** Adds entries, or changes them, in one step. `left`: entries that make room. */
@@ -173,7 +183,8 @@ function textsIn(reply: Reply): string[] {
   });
 }
 
-function fieldsOfReply(texts: readonly string[]): DocumentFields {
+function fieldsIn(text: string): DocumentFields {
+  const texts = text.split("\0");
   const fields = new Map<string, string>();
   for (let i = 0; i + 1 < texts.length; i += 2) fields.set(texts[i] ?? "", texts[i + 1] ?? "");
   return fields;

@@ -18,6 +18,8 @@ export interface DiscoveryOptions {
   readonly mustServe: (backends: readonly BackendSpec[]) => void;
   /** Makes the pool's list this one. Rejects when it can't. */
   readonly follow: (backends: readonly BackendSpec[], drainMs: number, stop: AbortSignal) => Promise<void>;
+  /** Whether the pool has backends of an earlier owner. They are kept as the last list of a source is. */
+  readonly hasBackends: boolean;
   /** Whether `/readyz` waits for its first answer, because it is there since the start. */
   readonly isAwaited: boolean;
   /** The source has begun to fail, or is back. */
@@ -121,7 +123,8 @@ export class Discovery {
     } catch (error) {
       return this.#failed(messageOf(error));
     }
-    if (backends.length === 0 && (this.#wanted?.length ?? 0) > 0) {
+    const hasBackends = this.#wanted === undefined ? this.#options.hasBackends : this.#wanted.length > 0;
+    if (backends.length === 0 && hasBackends) {
       this.#succeeded();
       this.#cancelEmpty ??= this.#options.clock.after(this.#discover.keepForMs, () => this.#want([]));
       return;

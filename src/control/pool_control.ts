@@ -235,6 +235,7 @@ export class PoolControl {
       clock,
       mustServe: (backends) => mustBeServable(backends, limits()),
       follow: (backends, drainMs, stop) => this.#follow(backends, drainMs, stop),
+      hasBackends: this.pool.backends.length > 0,
       isAwaited: !this.#opened,
       changed: (status) => listener.sourceChanged(status),
     });

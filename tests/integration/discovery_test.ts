@@ -259,6 +259,22 @@ Deno.test("reloads: the same source goes on with its list, another one takes ove
   assertEquals(proxy.backends.map(({ url }) => url), [two.url]);
 });
 
+Deno.test("requests wait for the first checks of a list, as they do at a start", async () => {
+  await using slow = new HttpBackend(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return new Response("slow");
+  });
+  await using file = await BackendFile.create([]);
+  await using proxy = await TestProxy.start({
+    discover: file.discover,
+    health: { ...CHECKED.health, startUp: false },
+    queue: { hold: "3s" },
+  });
+  await file.write([slow.url]);
+  await waitFor(() => proxy.backends.length === 1, { what: "the list" });
+  assertEquals(await ask(proxy), "200 slow");
+});
+
 Deno.test("a discovered pool that a reload adds begins without holding up anything, and ends with one that drops it", async () => {
   await using one = HttpBackend.named("one");
   await using file = await BackendFile.create([one.url]);

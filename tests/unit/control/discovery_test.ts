@@ -41,7 +41,7 @@ class Bench implements AsyncDisposable {
   /** Called for each list that is put in force. */
   following: (backends: readonly BackendSpec[]) => Promise<void> = () => Promise.resolve();
 
-  constructor({ isAwaited = true } = {}) {
+  constructor({ isAwaited = true, hasBackends = false } = {}) {
     this.discovery = new Discovery({
       discover: DISCOVER,
       source: this.source,
@@ -54,6 +54,7 @@ class Bench implements AsyncDisposable {
         await this.following(backends);
         this.lists.push(backends.map(({ url }) => url.slice("http://".length)).join());
       },
+      hasBackends,
       isAwaited,
       changed: ({ ok, error }: SourceStatus) => this.news.push(ok ? "recovered" : `failed: ${error}`),
     });
@@ -137,6 +138,15 @@ Deno.test("Discovery takes an empty first answer at once: there is nothing to ke
   bench.source.found();
   await bench.discovery.answered;
   assertEquals([bench.lists, bench.discovery.isAwaited], [[""], false]);
+});
+
+Deno.test("Discovery keeps the backends of an earlier owner as long as those of a list", async () => {
+  await using bench = new Bench({ hasBackends: true });
+  bench.source.found();
+  await bench.clock.advance(29_999);
+  assertEquals(bench.lists, []);
+  await bench.clock.advance(1);
+  assertEquals(bench.lists, [""]);
 });
 
 Deno.test("Discovery leaves out backends that are about to end, unless there are no others", async () => {

@@ -17,6 +17,7 @@ import { Roundhouse } from "./src/control/roundhouse.ts";
 import { Signals } from "./src/control/signals.ts";
 import { runTop } from "./src/cli/top/top.ts";
 import { checkCertificateFiles } from "./src/tls/check.ts";
+import { stateDirectory } from "./src/state_directory.ts";
 import { BUILD, VERSION } from "./src/version.ts";
 import { watchFile } from "./src/sources/watch.ts";
 import { WORKER_URL } from "./src/workers/worker_url.ts";
@@ -154,6 +155,7 @@ async function serve({ live, isWatched, logging, signals }: Serving): Promise<vo
     log,
     version: VERSION,
     workerUrl: WORKER_URL,
+    stateDirectory: stateDirectory(env),
     save: (change) => live.save(change),
     load: () => live.reload(),
     reloaded: ({ log }) => logging.configure(log),

@@ -74,6 +74,7 @@ function statuses(hasFailure: boolean): Status[] {
       },
       backends,
       pools: {},
+      cluster: null,
     });
   }
   return result;

@@ -68,6 +68,65 @@ export const poolAnswer = z.object({
 /** The object of `GET /pools`. */
 export const poolsAnswer = z.record(z.string(), poolAnswer).meta({ title: "Pools" });
 
+/** A change that replicas share, or that this replica alone has made. */
+const entryAnswer = z.object({
+  pool: z.string(),
+  backend: z.string(),
+  version: count,
+  /** What the change says: the pool has it, with `fields`; it has other `fields` than elsewhere; the pool has it not. */
+  kind: z.enum(["listed", "changed", "removed"]),
+  fields: z.record(z.string(), z.unknown()).nullable(),
+  state: z.enum(BACKEND_STATES).nullable(),
+}).meta({ title: "SharedChange" });
+
+const ids = z.array(z.string());
+
+/** A backend that some replicas hold to be up and others to be down. */
+export const disagreementAnswer = z.object({ pool: z.string(), backend: z.string(), up: ids, down: ids });
+
+const storeState = {
+  /** Whether the store answers and takes changes. */
+  up: z.boolean(),
+  lastSuccess: time.nullable(),
+  error: z.string().nullable(),
+};
+
+/** The object of `GET /cluster`. */
+export const clusterAnswer = z.object({
+  /** Of this replica, until it ends. */
+  id: z.string(),
+  ...storeState,
+  /** Grows with each change. */
+  version: count,
+  /** The oldest first. */
+  changes: z.array(entryAnswer),
+  /** Of this replica alone, until the store is back. */
+  local: z.array(entryAnswer),
+  replicas: z.array(z.object({
+    id: z.string(),
+    self: z.boolean(),
+    version: z.string(),
+    /** Where its admin API listens. */
+    admin: z.string(),
+    /** The version of the changes that it had. */
+    changes: count,
+    /** Of its last word. */
+    ageMs: milliseconds,
+    /** What it thinks of each backend, by pool and URL. */
+    health: z.record(z.string(), z.record(z.string(), z.enum(["up", "down"]))).nullable(),
+  })),
+  disagreements: z.array(disagreementAnswer),
+}).nullable().meta({ title: "Cluster" });
+
+/** `cluster` in `GET /status`; `null` without one. */
+export const clusterSummaryAnswer = z.object({
+  ...storeState,
+  replicas: count,
+  changes: count,
+  local: count,
+  disagreements: count,
+}).nullable();
+
 /** The object of `GET /status`. */
 export const statusAnswer = z.object({
   version: z.string(),
@@ -79,6 +138,7 @@ export const statusAnswer = z.object({
   requests: z.object({ total: count, active: count, failed: count, retried: count, queued: count }),
   backends: z.array(backendAnswer),
   pools: poolsAnswer,
+  cluster: clusterSummaryAnswer,
 }).meta({ title: "Status" });
 
 /** One entry of a route, in `GET /routes`. */
@@ -145,4 +205,12 @@ export const problemAnswer = z.object({
   detail: z.string(),
   /** Of a deployment: the new backends that have not passed a check. */
   failed: z.array(z.object({ backend: z.string(), reason: z.string() })).exactOptional(),
+  /** Of a change that another replica was faster with: what the backend is now; `null`: it is removed. */
+  present: z.object({
+    url: z.string(),
+    weight: count,
+    maxConnections: z.int().min(1).nullable(),
+    backup: z.boolean(),
+    state: z.enum(BACKEND_STATES),
+  }).nullable().exactOptional(),
 }).meta({ title: "Problem" });

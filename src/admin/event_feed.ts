@@ -88,6 +88,16 @@ export class EventFeed {
     this.#publish(ok ? "discovery-recovered" : "discovery-failed", { pool, ...fields, at: new Date().toISOString() });
   }
 
+  /** Sends that the store of the replicas is away. */
+  storeLost(error: string): void {
+    this.#publish("cluster-lost", { error, at: new Date().toISOString() });
+  }
+
+  /** Sends that the store of the replicas is back. */
+  storeRecovered(): void {
+    this.#publish("cluster-recovered", { at: new Date().toISOString() });
+  }
+
   /** Sends that a split has other weights. */
   splitMoved(split: Readonly<Record<string, unknown>>): void {
     this.#publish("route-changed", { ...split, at: new Date().toISOString() });

@@ -12,11 +12,12 @@ import type { SlotUse } from "../memory/slots.ts";
 import { routeLabels } from "../routing/routes.ts";
 import type { AdminPool } from "./admin_pool.ts";
 import { counter, type Family, gauge, histogram, type Sample, single } from "./metric_family.ts";
+import type { ClusterTarget } from "./routes/cluster.ts";
 import type { ConfigSource } from "./routes/config.ts";
 import type { Facts } from "./routes/status.ts";
 
 /** Where the values come from. */
-export interface MetricsSource extends ConfigSource {
+export interface MetricsSource extends ConfigSource, Pick<ClusterTarget, "cluster"> {
   /** The pools of the configuration in force. */
   readonly pools: { all(): readonly Pick<AdminPool, "pool" | "source">[] };
   /** Has the counts of the process. */
@@ -49,6 +50,7 @@ export function metricFamilies(source: MetricsSource): Family[] {
     ...guardFamilies(source),
     ...backendFamilies(source),
     ...discoveryFamilies(source),
+    ...clusterFamilies(source),
     ...processFamilies(source),
   ];
 }
@@ -291,6 +293,17 @@ function discoveryFamilies({ pools }: MetricsSource): Family[] {
   if (values.length === 0) return [];
   return [
     gauge("roundhouse_discovery_up", "1: the last answer of the source of a pool's backends could be used.", values),
+  ];
+}
+
+/** The other replicas, if there are any. */
+function clusterFamilies({ cluster }: MetricsSource): Family[] {
+  if (cluster === undefined) return [];
+  const { up, replicas, entries } = cluster.status();
+  return [
+    single("gauge", "roundhouse_cluster_up", "1: the store of the replicas answers and takes changes.", up ? 1 : 0),
+    single("gauge", "roundhouse_cluster_replicas", "Replicas that were heard of, this one included.", replicas.length),
+    single("gauge", "roundhouse_cluster_changes", "Changes of backends that the replicas share.", entries.length),
   ];
 }
 

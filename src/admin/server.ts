@@ -22,6 +22,7 @@ import type { MetricsSource } from "./metrics.ts";
 import { AdminError, problemResponse } from "./admin_error.ts";
 import type { AdminPools } from "./admin_pool.ts";
 import { backendRoutes, type BackendsTarget } from "./routes/backends.ts";
+import { clusterRoutes, type ClusterTarget } from "./routes/cluster.ts";
 import { configRoutes, type ConfigSource } from "./routes/config.ts";
 import { dashboardRoutes } from "./routes/dashboard.ts";
 import { eventRoutes, type EventsSource } from "./routes/events.ts";
@@ -38,6 +39,7 @@ import { type Facts, statusRoutes } from "./routes/status.ts";
 export interface AdminOptions
   extends
     BackendsTarget,
+    ClusterTarget,
     ConfigSource,
     EventsSource,
     ExplainTarget,
@@ -142,6 +144,7 @@ export function routeTable(options: AdminOptions): readonly Route[] {
     ...poolRoutes(options),
     ...routeRoutes(options),
     ...backendRoutes(options),
+    ...clusterRoutes(options),
     ...configRoutes(options),
     ...eventRoutes(options),
     ...explainRoutes(options),

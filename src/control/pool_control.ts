@@ -2,6 +2,7 @@
 
 import { explain, type Explanation, type SupposedRequest } from "../balancing/explain.ts";
 import { stickiness } from "../balancing/sticky.ts";
+import type { BaseList, LaidOver } from "../cluster/overlay.ts";
 import { type PoolSettings, startsUp } from "../config/pool_settings.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { CheckClients } from "../health/check_clients.ts";
@@ -21,6 +22,7 @@ import type { ChangeQueue, Difference, Lists, WantedBackends } from "../pool/cha
 import type { Persist } from "../pool/keeping.ts";
 import { Membership } from "../pool/membership.ts";
 import { type PoolEvent, ServerPool } from "../pool/server_pool.ts";
+import type { SharedBackends } from "../pool/shared_list.ts";
 import { sourceOf } from "../sources/registry.ts";
 import { Discovery, type SourceStatus } from "./discovery.ts";
 import { type Limits, mustBeServable } from "./servable.ts";
@@ -42,6 +44,8 @@ export interface PoolControlOptions {
   readonly persist: Persist;
   /** What decides which of the backends that are discovered can be used. */
   readonly limits: () => Limits;
+  /** Lays what all replicas share over the pool's own list. `undefined`: there are no other replicas. */
+  readonly laidOver: ((list: BaseList) => LaidOver) | undefined;
   readonly listener: PoolListener;
 }
 
@@ -65,8 +69,11 @@ export interface Occasion {
 export interface PreparedPool {
   readonly config: PoolSettings;
   readonly sessions: SessionTable | undefined;
-  readonly backends: WantedBackends;
+  readonly backends: ListedBackends;
 }
+
+/** A list from the configuration, perhaps with what the replicas share. */
+type ListedBackends = WantedBackends & Partial<Omit<SharedBackends, keyof WantedBackends>>;
 
 /** Owns all parts of one pool in the control plane, and nothing of other pools. */
 export class PoolControl {
@@ -83,10 +90,12 @@ export class PoolControl {
   #discovery: Discovery | undefined;
   /** Earlier ones that end. */
   readonly #ending = new Set<Promise<void>>();
+  /** The last list of the source. */
+  #found: readonly BackendSpec[] = [];
   #opened = false;
 
   constructor(options: PoolControlOptions) {
-    const { name, memory, config, clock, changes, gate, clients, persist, listener } = options;
+    const { name, memory, config, clock, changes, gate, clients, persist, laidOver, listener } = options;
     this.#options = options;
     this.#config = config;
     this.#sessions = sessionsFor(config, undefined);
@@ -96,6 +105,7 @@ export class PoolControl {
       pool,
       changes,
       persist,
+      shared: laidOver !== undefined,
       trial: (spec, stopped) => tryOut(spec, stopped, { config: this.#config.health, clock, gate, clients }),
     });
     this.passive = new PassiveHealth({ pool, limits: passiveLimits(config), clock });
@@ -118,6 +128,12 @@ export class PoolControl {
   /** The settings of the pool in the configuration in force. */
   get config(): PoolSettings {
     return this.#config;
+  }
+
+  /** The list without what the replicas share. */
+  get ownList(): BaseList {
+    const { discover, backends } = this.#config;
+    return discover === null ? { origin: "file", specs: backends } : { origin: "found", specs: this.#found };
   }
 
   /** The sessions by address; `undefined`: there are none. */
@@ -143,7 +159,7 @@ export class PoolControl {
   /** Adds the first backends and begins to check them. There must be room. */
   begin(lists: Lists, { config: { health, discover }, backends }: PreparedPool): Difference {
     const { log, clock, gate, clients } = this.#options;
-    const difference = lists.replace(backends);
+    const difference = this.#put(lists, backends);
     // Made after the first backends, so that these have no slow start: all of them are equally new.
     this.#monitor = new HealthMonitor({ pool: this.pool, config: health, log, clock, gate, clients });
     this.#discover(discover);
@@ -159,10 +175,7 @@ export class PoolControl {
 
   /** Makes all that the start or a reload needs. Changes nothing yet. */
   prepare(config: PoolSettings, { reason, newAuthorities }: Occasion): PreparedPool {
-    const { pool } = this;
-    // Backends that are there serve until a source has said which there are.
-    const specs = config.discover === null ? config.backends : pool.backends.map(({ spec }) => spec);
-    const backends = { pool, specs, up: startsUp(config), reason, newAuthorities };
+    const backends = { ...this.#listOf(config, reason), newAuthorities };
     return { config, sessions: sessionsFor(config, this), backends };
   }
 
@@ -180,11 +193,26 @@ export class PoolControl {
 
   /** The second half of a reload, after all isolates that forward were told the settings. There must be room. */
   replace(lists: Lists, { config, backends }: PreparedPool): Difference {
-    const difference = lists.replace(backends);
+    const difference = this.#put(lists, backends);
     this.#discover(config.discover);
-    this.membership.takeBack(config.backends, backends.reason);
+    this.membership.takeBack(config.discover === null ? backends.specs : [], backends.reason);
     this.#monitor?.configure(config.health);
     return difference;
+  }
+
+  /**
+   * Puts what the replicas share in force. Must run in its turn.
+   *
+   * @throws {PoolFullError} when there is too little room. Nothing has changed then
+   */
+  async share(lists: Lists, reason: string): Promise<void> {
+    if (!this.begun) return;
+    if (this.#config.discover !== null) {
+      return this.membership.sharedList.set(this.#laidOver(this.ownList), reason);
+    }
+    const backends = this.#listOf(this.#config, reason);
+    await lists.makeRoom([backends]);
+    this.#put(lists, backends);
   }
 
   /** Tells which backend a request would get. */
@@ -241,9 +269,31 @@ export class PoolControl {
     });
   }
 
+  #listOf(config: PoolSettings, reason: string): ListedBackends {
+    const { pool } = this;
+    const common = { pool, up: startsUp(config), reason };
+    // Backends that are there serve until a source has said which there are.
+    if (config.discover !== null) return { ...common, specs: pool.backends.map(({ spec }) => spec) };
+    if (this.#options.laidOver === undefined) return { ...common, specs: config.backends };
+    return { ...common, ...this.#laidOver({ origin: "file", specs: config.backends }) };
+  }
+
+  #laidOver(list: BaseList): LaidOver {
+    return this.#options.laidOver?.(list) ?? { specs: list.specs, states: new Map(), drains: new Map() };
+  }
+
+  #put(lists: Lists, backends: ListedBackends): Difference {
+    const { states, drains } = backends;
+    if (states === undefined || drains === undefined) return lists.replace(backends);
+    return this.membership.sharedList.replace(lists, { ...backends, states, drains });
+  }
+
   #follow(backends: readonly BackendSpec[], drainMs: number, stop: AbortSignal): Promise<void> {
     const { health } = this.#config;
-    return this.membership.follow(backends, {
+    this.#found = backends;
+    const { specs, states } = this.#laidOver(this.ownList);
+    return this.membership.follow(specs, {
+      ...this.#options.laidOver === undefined ? {} : { states },
       drainMs: () => drainMs,
       checked: health.type !== "none",
       startsUp: startsUp(this.#config),

@@ -17,16 +17,27 @@ const MESSAGES = {
   disabled: "backend disabled",
 } as const satisfies Record<PoolEvent["type"], string>;
 
+/** Whom a `PoolNews` tells. */
+export interface PoolNewsOptions {
+  readonly pool: string;
+  readonly log: Log;
+  readonly events: EventFeed;
+  /** Called after each change of a backend. */
+  readonly told: () => void;
+}
+
 /** Reports the news of one pool to the log and the event feed. */
 export class PoolNews implements PoolListener {
   readonly #pool: string;
   readonly #log: Log;
   readonly #events: EventFeed;
+  readonly #told: () => void;
 
-  constructor(pool: string, log: Log, events: EventFeed) {
+  constructor({ pool, log, events, told }: PoolNewsOptions) {
     this.#pool = pool;
     this.#log = log;
     this.#events = events;
+    this.#told = told;
   }
 
   poolChanged(event: PoolEvent): void {
@@ -34,6 +45,7 @@ export class PoolNews implements PoolListener {
     const level = type === "down" ? "warn" : "info";
     this.#log[level](MESSAGES[type], { backend: url, pool: this.#pool, id, reason });
     this.#events.poolChanged(this.#pool, event);
+    this.#told();
   }
 
   failingOpen(active: boolean): void {

@@ -1,5 +1,6 @@
 /** All pools in the control plane: begins, changes and ends them as the configuration says. */
 
+import type { BaseList, LaidOver } from "../cluster/overlay.ts";
 import type { PoolChange } from "../config/backend_change.ts";
 import { DEFAULT_POOL_NAME, type PoolSettings, poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
@@ -31,6 +32,8 @@ export interface PoolsOptions {
   readonly persist: (change: PoolChange, options: ChangeOptions) => Promise<void>;
   /** What decides which of the backends that are discovered can be used. */
   readonly limits: () => Limits;
+  /** Lays what all replicas share over the list of a pool. `undefined`: there are no other replicas. */
+  readonly laidOver: ((pool: string, list: BaseList) => LaidOver) | undefined;
   /** Makes the listener of a pool. */
   readonly listenerOf: (pool: string) => PoolListener;
 }
@@ -164,6 +167,17 @@ export class Pools implements ServedPools<PoolControl> {
     return differences;
   }
 
+  /**
+   * Puts what the replicas share in force, in each pool for itself. Must run in its turn.
+   *
+   * @throws {PoolFullError} when there is too little room in some
+   */
+  async share(lists: Lists, reason: string): Promise<void> {
+    const failed: unknown[] = [];
+    for (const pool of this) await pool.share(lists, reason).catch((error) => failed.push(error));
+    if (failed.length > 0) throw failed[0];
+  }
+
   /** Ends checks and timers of all pools. */
   async stop(): Promise<void> {
     const pools = [...this, ...this.#retirements.keys()];
@@ -189,7 +203,7 @@ export class Pools implements ServedPools<PoolControl> {
   }
 
   #make(name: string, config: PoolSettings): PoolControl {
-    const { memory, log, clock, changes, persist, limits, listenerOf } = this.#options;
+    const { memory, log, clock, changes, persist, limits, laidOver, listenerOf } = this.#options;
     return new PoolControl({
       name,
       memory: name === DEFAULT_POOL_NAME ? memory.pool(DEFAULT_POOL) : memory.takePool(),
@@ -201,6 +215,7 @@ export class Pools implements ServedPools<PoolControl> {
       clients: this.#clients,
       persist: (change, options) => persist({ kind: "backends", pool: name, change }, options),
       limits,
+      laidOver: laidOver && ((list) => laidOver(name, list)),
       listener: listenerOf(name),
     });
   }

@@ -30,6 +30,7 @@ import { PoolNews } from "./pool_news.ts";
 import { Pools, type PoolsOptions } from "./pools.ts";
 import { type RedirectServer, startRedirect } from "./redirect.ts";
 import { Reloads } from "./reload.ts";
+import { Replicas } from "./replicas.ts";
 import type { OwnAddress } from "./servable.ts";
 
 /** How long it may take to tell open connections that they end, and to cut them. */
@@ -37,6 +38,13 @@ const GOODBYE_LIMIT_MS = 1000;
 
 /** How long a start waits for the first answers of the sources of backends. */
 const DISCOVERED_WITHIN_MS = 5000;
+
+/** What a start obtains before it makes anything else. */
+interface Obtained {
+  readonly authorities: Authorities;
+  readonly certificates: CertificateStore;
+  readonly replicas: Replicas | undefined;
+}
 
 export interface RoundhouseOptions {
   readonly config: Config;
@@ -53,6 +61,8 @@ export interface RoundhouseOptions {
   readonly reloaded?: (config: Config) => void;
   /** Writes a change to the configuration file, for `admin.persist`. Rejects when it can't. */
   readonly save?: (change: FileChange) => Promise<void>;
+  /** Where the last changes of a cluster are kept. Default: nowhere. */
+  readonly stateDirectory?: string | undefined;
   /** The clock for health checks, ejections and the age of certificates. Default: the real time. */
   readonly clock?: Clock;
 }
@@ -71,6 +81,8 @@ export class Roundhouse {
   #routes: ReadonlyMap<string, SlotUse> = new Map();
   readonly #listeners = new Listeners();
   readonly #certificates: CertificateStore;
+  /** `undefined`: this roundhouse is in no cluster. */
+  readonly #replicas: Replicas | undefined;
   readonly #reloads: Reloads;
   readonly #admin: Omit<AdminOptions, "config" | "timeouts">;
   #dataPlane: DataPlane | undefined;
@@ -89,7 +101,8 @@ export class Roundhouse {
     checkCertificateFiles(config, new Date(clock.now())); // first, so that one error reports all bad files
     const authorities = readAuthorities(poolsOf(config));
     const certificates = await CertificateStore.obtain({ tls: proxy.tls, log, clock });
-    const roundhouse = new Roundhouse(options, authorities, certificates);
+    const replicas = await Replicas.start({ config, stateDirectory: options.stateDirectory, log, clock });
+    const roundhouse = new Roundhouse(options, { authorities, certificates, replicas });
     try {
       await roundhouse.pools.start();
       await settlesWithin(roundhouse.pools.discovered(), DISCOVERED_WITHIN_MS);
@@ -101,10 +114,11 @@ export class Roundhouse {
     return roundhouse;
   }
 
-  private constructor(options: RoundhouseOptions, authorities: Authorities, certificates: CertificateStore) {
+  private constructor(options: RoundhouseOptions, { authorities, certificates, replicas }: Obtained) {
     const { config, load, reloaded = () => {}, clock = systemClock } = options;
     this.#options = options;
     this.#certificates = certificates;
+    this.#replicas = replicas;
     const workers = workerCount(config.proxy.workers);
     // With workers, the control plane forwards no requests, but needs its own place in the memory.
     this.memory = Memory.allocate(workers === 1 ? 1 : workers + 1);
@@ -135,19 +149,23 @@ export class Roundhouse {
       },
     });
     this.#admin = this.#adminParts(workers);
+    const adminAddress = () => this.#adminServer === undefined ? "" : this.adminUrl.slice("http://".length);
+    replicas?.join({ pools: this.pools, changes: this.#changes, events: this.#events, adminAddress });
   }
 
   #poolsOptions(): PoolsOptions {
     const { config, log, clock = systemClock } = this.#options;
+    const replicas = this.#replicas;
     return {
       config,
       memory: this.memory,
       log,
       clock,
       changes: this.#changes,
-      persist: (change) => this.#persist(change),
+      persist: (change, options) => replicas?.keep(change, options) ?? this.#persist(change),
+      laidOver: replicas && ((pool, list) => replicas.laidOver(pool, list)),
       limits: () => ({ engine: config.engine, own: this.#ownAddresses() }),
-      listenerOf: (pool) => new PoolNews(pool, log, this.#events),
+      listenerOf: (pool) => new PoolNews({ pool, log, events: this.#events, told: () => replicas?.poolChanged() }),
     };
   }
 
@@ -175,6 +193,7 @@ export class Roundhouse {
       log,
       events: this.#events,
       history: this.#history,
+      cluster: this.#replicas,
       configInForce: () => this.#reloads.config,
       reload: () => this.reload(),
       moveSplit: async (change) => {
@@ -302,6 +321,7 @@ export class Roundhouse {
       await settlesWithin(Promise.resolve(this.#dataPlane?.sayGoodbye()), GOODBYE_LIMIT_MS);
       this.#options.log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }
+    await this.#replicas?.stop();
     await this.#changes.idle(); // a reload may be about to change the pools
     await Promise.all([this.pools.stop(), this.#certificates.stop()]);
     this.#history.stop();

@@ -2,7 +2,7 @@
 // command below it is run by a shell and has to print what the page shows. Of some pages, whose backends answer with their
 // port and the path that they got, every example is run. The other pages have the sample backends.
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { applyEdits, modify } from "jsonc-parser";
 import { TemporaryDirectory } from "../support/certificates.ts";
 import { hasCommand } from "../support/has_command.ts";
@@ -12,16 +12,20 @@ import { startBackend } from "../../scripts/backend.ts";
 import { type Example, examplesOf, filesOf, type FirstExample, firstExampleOf, readPage } from "../support/page.ts";
 import { commandLine, type LogEntry, Program } from "../support/program.ts";
 import { RawClient } from "../support/raw_client.ts";
+import { RedisServer } from "../support/redis_server.ts";
 import { waitFor } from "../support/wait.ts";
 
 /** Pages of which every example is run. */
-const WHOLE = ["docs/guards.md", "docs/routing.md"];
+const WHOLE = ["docs/guards.md", "docs/replicas.md", "docs/routing.md"];
 
 /** Pages whose first example another test runs: `migrating_test.ts` and `release_test.ts`. */
 const RUN_ELSEWHERE = ["docs/migrating.md", "docs/releasing.md"];
 
 const ANY_PORTS = ["--host", "127.0.0.1", "-p", "0", "--admin-port", "0"];
 const COMMANDS = ["sh", "curl", "jq"];
+
+/** The store of the replicas. A page that has it has two of them. */
+const REDIS = "redis://127.0.0.1:6379";
 
 /** A backend of the pages. */
 const BACKEND = /(?:http:\/\/)?127\.0\.0\.1:(3\d\d\d|900\d)\b/g;
@@ -114,14 +118,21 @@ async function run(example: Example, page: string): Promise<void> {
   const commands = example.commands.map(({ command }) => command);
   await using backends = new Backends([example.config, ...commands].join("\n"));
   using folder = folderOf(page, backends);
-  const config = backends.real(example.config);
+  await using redis = example.config.includes(REDIS) ? await RedisServer.start() : undefined;
+  const config = backends.real(example.config).replaceAll(REDIS, redis?.url ?? REDIS);
   const logged = applyEdits(config, modify(config, ["log", "access"], true, {}));
   folder.write("config.json", logged);
-  await using program = await Program.start(argsFor(["-c", "config.json"], config), { cwd: folder.path });
-  const [proxy, admin] = [program.url, program.adminUrl].map((url) => url.slice("http://".length));
-  assert(proxy !== undefined && admin !== undefined);
+  const options = { cwd: folder.path, env: { ROUNDHOUSE_STATE_DIR: `${folder.path}/state` } };
+  await using program = await Program.start(argsFor(["-c", "config.json"], config), options);
+  const proxy = program.url.slice("http://".length);
+  // The second replica of the page.
+  await using replica = redis && await Program.start(argsFor(["-c", "config.json"], config), options);
+  const admins = [["localhost:8081", program], ["localhost:8091", replica ?? program]] as const;
   for (const { command, output } of example.commands) {
-    const real = backends.real(command).replaceAll("localhost:8080", proxy).replaceAll("localhost:8081", admin);
+    const real = admins.reduce(
+      (text, [shown, { adminUrl }]) => text.replaceAll(shown, adminUrl.slice("http://".length)),
+      backends.real(command).replaceAll("localhost:8080", proxy),
+    );
     const printed = backends.shown(await shell(real, folder.path)).replaceAll(proxy, "localhost:8080");
     assertEquals(withoutChance(printed), withoutChance(output), `$ ${command}`);
   }
@@ -184,6 +195,8 @@ for (const path of readingOrder(readPage("README.md")).map(({ path }) => path)) 
   }
   for (const [index, example] of examplesOf(page).entries()) {
     const title = /^\/\/ ([\w.-]+)/.exec(example.config)?.[1] ?? `number ${index + 1}`;
-    Deno.test(`${path}: the configuration ${title} does what the page shows`, { ignore }, () => run(example, page));
+    const lacksStore = example.config.includes(REDIS) && !hasCommand("redis-server");
+    const options = { ignore: ignore || lacksStore };
+    Deno.test(`${path}: the configuration ${title} does what the page shows`, options, () => run(example, page));
   }
 }

@@ -157,7 +157,7 @@ const REFUSALS: readonly RefusalRow[] = [
     name: "an unknown method",
     status: 405,
     change: () => ({ method: "PROPFIND" }),
-    detail: /got PROPFIND, want one of (GET, HEAD|POST)/,
+    detail: /got PROPFIND, want one of (GET, HEAD|POST|DELETE)/,
   },
   { name: "method OPTIONS", status: 405, change: () => ({ method: "OPTIONS" }), detail: /got OPTIONS/ },
   { name: "an unknown method", status: 405, change: () => ({ method: "FETCH" }), detail: /got FETCH/ },
@@ -432,6 +432,7 @@ Deno.test("admin GET /status has exactly these fields", async () => {
   assert(uptimeSeconds >= 5 && uptimeSeconds < 60, `uptimeSeconds is ${uptimeSeconds}`);
   assertEquals(Object.keys(json), [
     ...["version", "startedAt", "uptimeSeconds", "strategy", "engine", "workers", "requests", "backends", "pools"],
+    "cluster",
   ]);
   const unused = backendStatus(admin.backend(B).id, { url: B });
   const { pools, ...ofDefault } = rest;
@@ -443,6 +444,7 @@ Deno.test("admin GET /status has exactly these fields", async () => {
     engine: "fetch",
     workers: 1,
     requests: { total: 1, active: 1, failed: 0, retried: 0, queued: 0 },
+    cluster: null,
     backends: [{
       ...unused,
       id: ID_OF_A,

@@ -92,6 +92,7 @@ export class TestAdmin implements AsyncDisposable {
       memory: this.memory,
       version: "1.2.3",
       startedAt: new Date(Date.now() - 5000),
+      cluster: undefined,
       facts: () => ({ strategy: "round-robin", engine: "fetch" as const, workers: 1 }),
       isStopping: () => this.stopping,
       allAccepting: () => this.allAccepting,

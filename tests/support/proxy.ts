@@ -15,6 +15,13 @@ export const WORKERS = Number(Deno.env.get("ROUNDHOUSE_TEST_WORKERS") ?? 1);
 /** The engine for tests that do not name one: `.ci/run` runs them with both. */
 export const ENGINE = configSchema.parse({ engine: Deno.env.get("ROUNDHOUSE_TEST_ENGINE") }).engine;
 
+interface ProxyOptions {
+  readonly clock?: Clock;
+  readonly workerUrl?: URL;
+  /** Where the last changes of a cluster are kept. Default: nowhere. */
+  readonly stateDirectory?: string;
+}
+
 /** A running proxy. Dispose of it to stop it gracefully, which also proves that nothing is left in flight. */
 export class TestProxy implements AsyncDisposable {
   readonly log: RecordingLog;
@@ -31,7 +38,7 @@ export class TestProxy implements AsyncDisposable {
    */
   static async start(
     settings: ConfigFile,
-    { clock = systemClock, workerUrl = WORKER_URL }: { readonly clock?: Clock; readonly workerUrl?: URL } = {},
+    { clock = systemClock, workerUrl = WORKER_URL, stateDirectory }: ProxyOptions = {},
   ): Promise<TestProxy> {
     const log = new RecordingLog();
     const load = () =>
@@ -44,7 +51,7 @@ export class TestProxy implements AsyncDisposable {
         health: { type: "none", ...settings.health },
         queue: { hold: 0, ...settings.queue },
       });
-    const options = { config: load(), log, version: "0.0.0-test", workerUrl, load, clock };
+    const options = { config: load(), log, version: "0.0.0-test", workerUrl, load, clock, stateDirectory };
     const roundhouse = await Roundhouse.start(options);
     return new TestProxy(roundhouse, log);
   }

@@ -1,5 +1,6 @@
 /** Invented objects of `GET /status` for tests. */
 
+import type { ClusterStatus, HealthView, ReplicaStatus } from "../../src/cluster/views.ts";
 import type { BackendStatus, Status } from "../../src/admin/dashboard/status.d.ts";
 
 /** An up and active backend without traffic, with the given changes. Its URL comes from its id. */
@@ -46,6 +47,27 @@ export function status(
     requests: { total: 0, active: 0, failed: 0, retried: 0, queued: 0, ...requests },
     backends: [...backends],
     pools: { default: poolStatus(backends) },
+    cluster: null,
+    ...differs,
+  };
+}
+
+/** A replica that has just spoken. The admin API of `one` listens at `one:8081`. */
+export function replicaStatus(id: string, health: HealthView, differs: Partial<ReplicaStatus> = {}): ReplicaStatus {
+  return { id, self: false, version: "1.2.3", admin: `${id}:8081`, changes: 0, ageMs: 500, health, ...differs };
+}
+
+/** A cluster whose store is there, with nothing in it. */
+export function clusterStatus(differs: Partial<ClusterStatus> = {}): ClusterStatus {
+  return {
+    id: "one",
+    up: true,
+    lastSuccess: new Date("2026-01-01T00:00:00.000Z"),
+    error: null,
+    version: 0,
+    entries: [],
+    local: [],
+    replicas: [],
     ...differs,
   };
 }

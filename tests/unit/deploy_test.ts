@@ -30,6 +30,9 @@ Deno.test("the Kubernetes manifest holds no token, and keeps the admin port from
     "Service",
     "PodDisruptionBudget",
     "NetworkPolicy",
+    "Deployment",
+    "Service",
+    "NetworkPolicy",
   ]);
   const of = (kind: string) => documents[kinds.indexOf(kind)] ?? "";
   const [config, deployment, service, policy] = [of("ConfigMap"), of("Deployment"), of("Service"), of("NetworkPolicy")];
@@ -52,7 +55,7 @@ Deno.test("the Kubernetes manifest holds no token, and keeps the admin port from
 Deno.test("the Kubernetes manifest lets roundhouse watch the endpoints that its configuration names, and nothing else", () => {
   const text = read("deploy/kubernetes.yaml");
   const [account = "", role = "", binding = "", configMap = "", deployment = ""] = text.split(/^---$/m);
-  const env = new Map([["NAMESPACE", "shop"], ["ROUNDHOUSE_ADMIN_TOKEN", "abc"]]);
+  const env = new Map([["NAMESPACE", "shop"], ["ROUNDHOUSE_ADMIN_TOKEN", "abc"], ["REDIS_PASSWORD", "def"]]);
   const [, config = ""] = configMap.split("  config.json: |\n");
   const { config: { discover, backends } } = loadConfig({
     path: "config.json",
@@ -118,4 +121,39 @@ Deno.test("the image checks its health with the program itself", () => {
   const [, command = ""] = /^HEALTHCHECK .*CMD \["roundhouse", (.+)\]$/m.exec(text) ?? [];
   assertEquals(parseCommand(JSON.parse(`[${command}]`)), parseCommand(["ready", "--admin", "127.0.0.1:8081"]));
   assertEquals(/curl/.test(text), false);
+});
+
+Deno.test("the replicas of the compose file and of the Kubernetes manifest share a Redis that nobody else reaches", () => {
+  const env = new Map([["NAMESPACE", "shop"], ["ROUNDHOUSE_ADMIN_TOKEN", "abc"], ["REDIS_PASSWORD", "def"]]);
+  const clusterOf = (text: string) =>
+    loadConfig({
+      path: "config.json",
+      flags: {},
+      env: (name) => env.get(name),
+      readFile: () => text,
+      readStdin: () => "",
+    }).config.cluster;
+  assertEquals(clusterOf(read("deploy/compose-replicas.json"))?.redis, "redis://:def@redis:6379");
+  const [services = "", networks = ""] = read("deploy/compose-replicas.yaml").split(/^networks:$/m);
+  const [, redis = ""] = services.split(/^ {2}redis:$/m);
+  assertEquals([/ports:/.test(redis), /networks: \[store\]/.test(redis)], [false, true]);
+  assertMatch(redis, /--requirepass "\$\$REDIS_PASSWORD"/);
+  assertMatch(networks, /store:\n {4}internal: true/);
+  assertEquals(services.match(/<<: \*replica/g)?.length, 2);
+  // The admin API of each replica is published on this machine only.
+  assertEquals(services.match(/"127\.0\.0\.1:80[89]1:8081"/g)?.length, 2);
+
+  const documents = read("deploy/kubernetes.yaml").split(/^---$/m);
+  const [, config = ""] = documents.find((text) => text.includes("kind: ConfigMap"))?.split("  config.json: |\n") ?? [];
+  assertEquals(clusterOf(config)?.redis, "redis://:def@roundhouse-redis:6379");
+  const policy = documents.at(-1) ?? "";
+  assertMatch(policy, /kind: NetworkPolicy/);
+  assert(policy.endsWith(
+    `ingress:
+    - ports: [{ port: redis }]
+      from:
+        - podSelector:
+            matchLabels: { app.kubernetes.io/name: roundhouse }
+`,
+  ));
 });

@@ -3,6 +3,7 @@
 import { Api } from "./api.js";
 import { BackendTable } from "./backend_table.js";
 import { TrafficChart } from "./chart.js";
+import { showCluster } from "./cluster_panel.js";
 import { AddDialog, ConfirmDialog, TokenDialog, WeightDialog } from "./dialogs.js";
 import { byId, setData, setText, show } from "./dom.js";
 import { EventList } from "./event_list.js";
@@ -20,8 +21,16 @@ import { TrafficFeed } from "./traffic_feed.js";
 /** @import { Action } from "./backend_table.js" */
 /** @import { Filter } from "./traffic_feed.js" */
 
-/** The routes are asked for every other second. */
+/** The routes are asked for every other second, and so is the cluster. */
 const ROUTES_EVERY = 2;
+
+/** @type {Readonly<Record<string, string>>} What events say that are about no backend. */
+const NOTES = {
+  "discovery-failed": "The source of the backends fails",
+  "discovery-recovered": "The source of the backends is back",
+  "cluster-lost": "The store of the replicas is away",
+  "cluster-recovered": "The store of the replicas is back",
+};
 
 const api = new Api({ onDenied: askForToken });
 const history = new History();
@@ -64,6 +73,10 @@ let status;
 let routes = [];
 /** How many statuses may come before the routes are asked for again; infinite: there are none. */
 let routesIn = 0;
+/** @type {import("./status.d.ts").ClusterStatus | null} */
+let cluster = null;
+/** Whether the next status is to be followed by a question for the cluster. */
+let asksForCluster = true;
 /** How far the clock of the server is ahead, in milliseconds. */
 let clockAhead = 0;
 /** @type {"connecting" | "live" | "lost"} */
@@ -93,6 +106,11 @@ function receive({ type, data }) {
     events.addReload(value, serverNow());
     operations.forgetConfiguration();
     routesIn = 0;
+  } else if (NOTES[type] !== undefined) {
+    events.addNote(
+      NOTES[type],
+      value.pool === undefined ? value.error ?? "" : `pool ${value.pool}: ${value.error ?? value.source}`,
+    );
   } else if (type.startsWith("backend-")) {
     events.addBackendEvent(type, value, serverNow());
   }
@@ -110,6 +128,8 @@ function render(latest) {
   showOverview(latest, history, now);
   table.update(poolsOf(latest), traffic, nameOf("pool"), now);
   routeTable.update(routes, nameOf("route"), now / 1000);
+  if (latest.cluster === null) cluster = null;
+  showCluster(cluster, now);
 }
 
 /**
@@ -137,11 +157,22 @@ function choose(filter) {
 function refreshTraffic() {
   if (document.hidden) return;
   feed.refresh();
+  refreshCluster();
   if (--routesIn > 0) return;
   routesIn = ROUTES_EVERY;
   api.call("routes").then((latest) => {
     routes = latest;
     if (routes.length === 0) routesIn = Infinity; // until a reload
+  }, () => {}); // the page says that the connection is lost
+}
+
+/** Asks for the replicas every other second, if there are any. */
+function refreshCluster() {
+  asksForCluster = !asksForCluster;
+  if (asksForCluster || status === undefined || status.cluster === null) return;
+  api.call("cluster").then((latest) => {
+    cluster = latest;
+    showCluster(cluster, serverNow());
   }, () => {}); // the page says that the connection is lost
 }
 

@@ -3,6 +3,7 @@
 import { byId, find, setData, setLabel, setText, show } from "./dom.js";
 import { formatAgo, formatCount, formatLatency, formatRate, formatShare } from "./format.js";
 import { PoolRow } from "./pool_row.js";
+import { sourceText } from "./troubles.js";
 import { checkFailure, healthOf, reasonOf } from "./verdict.js";
 
 /** @import { BackendStatus } from "./status.d.ts" */
@@ -79,7 +80,7 @@ export class BackendTable {
       const heading = pools.length === 1 ? undefined : this.#headingOf(pool, pools.length > FEW_POOLS);
       if (heading !== undefined) {
         place(heading.element);
-        heading.update(pool, traffic, pool.name === chosen);
+        heading.update(pool, traffic, pool.name === chosen, now);
       }
       for (const backend of pool.backends) {
         let row = this.#rows.get(backend.id);
@@ -88,12 +89,28 @@ export class BackendTable {
         const isShown = heading?.isFolded !== true;
         show(row.element, isShown);
         if (isShown) row.update(backend, traffic.get(backend.id) ?? NO_TRAFFIC, now);
+        if (isShown) row.offer(backend.state, pool.source.kind === "static");
       }
     }
     this.#keepFocus();
     show(this.#empty, pools.length === 1 && backends.length === 0);
-    show(byId("add-backend"), pools.length === 1); // otherwise each pool has its own
+    this.#showSource(pools, now);
     setText(this.#count, backends.length === 0 ? "" : String(backends.length));
+  }
+
+  /**
+   * Shows where the backends come from, and the button that adds one. With several pools, each has its own.
+   *
+   * @param {readonly Pool[]} pools
+   * @param {number} now
+   */
+  #showSource([first, ...others], now) {
+    const isOnly = first !== undefined && others.length === 0;
+    show(byId("add-backend"), isOnly && first.source.kind === "static");
+    const text = isOnly ? sourceText(first.source, now) : "";
+    setText(byId("source"), text);
+    setData(byId("source"), "ok", String(first?.source.ok));
+    show(byId("source"), text !== "");
   }
 
   /**
@@ -192,7 +209,6 @@ class Row {
     this.#showCheck(backend, now);
     this.#set("weight", String(backend.weight));
     setLabel(this.#part("weight"), `Weight ${backend.weight} of ${backend.url}, change`);
-    this.#offer(backend.state);
   }
 
   /**
@@ -238,11 +254,13 @@ class Row {
    * Shows the buttons that change this state.
    *
    * @param {BackendStatus["state"]} state
+   * @param {boolean} isRemovable otherwise a source alone removes it
    */
-  #offer(state) {
+  offer(state, isRemovable) {
     for (const button of this.#buttons) {
       const { action } = button.dataset;
-      show(button, action !== state && !(action === "draining" && state === "disabled"));
+      const isNews = action !== state && !(action === "draining" && state === "disabled");
+      show(button, isNews && (action !== "remove" || isRemovable));
     }
   }
 

@@ -8,6 +8,7 @@ import app from "./app.js" with { type: "text" };
 import baseStyle from "./base.css" with { type: "text" };
 import backendTable from "./backend_table.js" with { type: "text" };
 import chart from "./chart.js" with { type: "text" };
+import clusterPanel from "./cluster_panel.js" with { type: "text" };
 import dialogs from "./dialogs.js" with { type: "text" };
 import dom from "./dom.js" with { type: "text" };
 import eventList from "./event_list.js" with { type: "text" };
@@ -28,6 +29,7 @@ import pools from "./pools.js" with { type: "text" };
 import tableStyle from "./tables.css" with { type: "text" };
 import routeTable from "./route_table.js" with { type: "text" };
 import trafficFeed from "./traffic_feed.js" with { type: "text" };
+import troubles from "./troubles.js" with { type: "text" };
 import verdict from "./verdict.js" with { type: "text" };
 
 /** By the path that the browser asks for. */
@@ -45,6 +47,7 @@ export const FILES: Readonly<Record<string, string>> = {
   "/dashboard/app.js": app,
   "/dashboard/backend_table.js": backendTable,
   "/dashboard/chart.js": chart,
+  "/dashboard/cluster_panel.js": clusterPanel,
   "/dashboard/dialogs.js": dialogs,
   "/dashboard/dom.js": dom,
   "/dashboard/event_list.js": eventList,
@@ -59,5 +62,6 @@ export const FILES: Readonly<Record<string, string>> = {
   "/dashboard/pools.js": pools,
   "/dashboard/route_table.js": routeTable,
   "/dashboard/traffic_feed.js": trafficFeed,
+  "/dashboard/troubles.js": troubles,
   "/dashboard/verdict.js": verdict,
 };

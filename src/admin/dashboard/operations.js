@@ -53,8 +53,8 @@ const WORDS = {
 export class Operations {
   #api;
   #dialogs;
-  /** @type {Promise<boolean> | undefined} Whether changes are written to the configuration file. */
-  #persists;
+  /** @type {Promise<string> | undefined} What is said of how long changes last. */
+  #lasts;
 
   /**
    * @param {Api} api
@@ -73,9 +73,9 @@ export class Operations {
     this.failedLater = failedLater;
   }
 
-  /** Forgets whether changes are persisted: a reload may have changed that. */
+  /** Forgets how long changes last: a reload may have changed that. */
   forgetConfiguration() {
-    this.#persists = undefined;
+    this.#lasts = undefined;
   }
 
   /**
@@ -106,16 +106,11 @@ export class Operations {
 
   /** @param {string} pool */
   async askToAdd(pool) {
-    this.#persists ??= this.#api.call("config").then(({ admin }) => admin.persist === true);
-    const persists = await this.#persists.catch(() => {
-      this.#persists = undefined;
-      return undefined;
+    this.#lasts ??= this.#api.call("config").then(lastsText);
+    const lasts = await this.#lasts.catch(() => {
+      this.#lasts = undefined;
+      return "";
     });
-    const lasts = persists === undefined
-      ? ""
-      : persists
-      ? "It is written to the configuration file too."
-      : "It lasts until the next restart or reload, which returns to the configuration file.";
     const title = pool === DEFAULT_POOL ? "Add a backend" : `Add a backend to ${pool}`;
     this.#dialogs.add.open(
       title,
@@ -170,6 +165,17 @@ export class Operations {
     await this.#api.call(path, request);
     await this.changed().catch(() => {}); // if it fails, the figures arrive with the next second
   }
+}
+
+/**
+ * How long a change lasts.
+ *
+ * @param {{ admin: { persist: boolean }, cluster: unknown }} config
+ */
+function lastsText({ admin, cluster }) {
+  if (cluster !== null && cluster !== undefined) return "All replicas get it, and it outlives restarts and reloads.";
+  if (admin.persist) return "It is written to the configuration file too.";
+  return "It lasts until the next restart or reload, which returns to the configuration file.";
 }
 
 /**

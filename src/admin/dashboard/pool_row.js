@@ -2,6 +2,7 @@
 
 import { find, setData, setLabel, setPressed, setText, show } from "./dom.js";
 import { countOf, formatCount, formatRate } from "./format.js";
+import { sourceText } from "./troubles.js";
 import { takingTraffic } from "./verdict.js";
 
 /** @import { BackendTraffic } from "./history.js" */
@@ -15,6 +16,8 @@ export class PoolRow {
   #chart;
   #figures;
   #errors;
+  #source;
+  #add;
   #isFolded;
 
   /**
@@ -30,10 +33,12 @@ export class PoolRow {
     this.#chart = find(copy, "[data-action=chart]", HTMLButtonElement);
     this.#figures = find(copy, "[data-part=figures]", HTMLElement);
     this.#errors = find(copy, "[data-part=errors]", HTMLElement);
+    this.#source = find(copy, "[data-part=source]", HTMLElement);
+    this.#add = find(copy, "[data-action=add]", HTMLButtonElement);
     setText(this.#fold, name);
     setLabel(this.#fold, `Pool ${name}`);
     setLabel(this.#chart, `Show the traffic of pool ${name}`);
-    setLabel(find(copy, "[data-action=add]", HTMLButtonElement), `Add a backend to pool ${name}`);
+    setLabel(this.#add, `Add a backend to pool ${name}`);
     this.#isFolded = isFolded;
     this.isFolded = isFolded;
   }
@@ -52,8 +57,9 @@ export class PoolRow {
    * @param {Pool} pool
    * @param {ReadonlyMap<string, BackendTraffic>} traffic
    * @param {boolean} isChosen
+   * @param {number} now in milliseconds since 1970, on the server's clock
    */
-  update({ strategy, backends }, traffic, isChosen) {
+  update({ strategy, backends, source }, traffic, isChosen, now) {
     let perSecond = 0;
     let serverErrors = 0;
     for (const { id } of backends) {
@@ -65,6 +71,10 @@ export class PoolRow {
     setText(this.#figures, `${strategy} · ${able} · ${formatRate(perSecond)}/s`);
     setText(this.#errors, serverErrors === 0 ? "" : `${formatCount(serverErrors)} × 5xx`);
     show(this.#errors, serverErrors > 0);
+    setText(this.#source, sourceText(source, now));
+    setData(this.#source, "ok", String(source.ok));
+    show(this.#source, source.kind !== "static");
+    show(this.#add, source.kind === "static"); // the source alone adds and removes backends
     setData(this.element, "idle", String(taking === 0));
     setPressed(this.#chart, isChosen);
   }

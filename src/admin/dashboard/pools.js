@@ -7,7 +7,11 @@
  * @property {string} name
  * @property {string} strategy
  * @property {readonly BackendStatus[]} backends
+ * @property {Status["pools"][string]["source"]} source
  */
+
+/** @type {Pool["source"]} From the file and the admin API. */
+const STATIC = { kind: "static", ok: true, lastSuccess: null, staleSince: null, error: null };
 
 /** The pool that there always is. */
 export const DEFAULT_POOL = "default";
@@ -20,8 +24,9 @@ export const DEFAULT_POOL = "default";
  */
 export function poolsOf({ strategy, backends, pools }) {
   const others = Object.entries(pools).flatMap(([name, pool]) =>
-    name === DEFAULT_POOL ? [] : [{ name, strategy: pool.strategy, backends: pool.backends }]
+    name === DEFAULT_POOL ? [] : [{ name, strategy: pool.strategy, backends: pool.backends, source: pool.source }]
   );
-  const isUnused = backends.length === 0 && others.length > 0;
-  return isUnused ? others : [{ name: DEFAULT_POOL, strategy, backends }, ...others];
+  const source = pools[DEFAULT_POOL]?.source ?? STATIC;
+  const isUnused = backends.length === 0 && others.length > 0 && source.kind === "static";
+  return isUnused ? others : [{ name: DEFAULT_POOL, strategy, backends, source }, ...others];
 }

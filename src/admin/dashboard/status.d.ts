@@ -10,4 +10,7 @@ export type Status = ReturnType<typeof import("../routes/status.ts").statusView>
 /** An entry of the array of `GET /routes`. */
 export type RouteStatus = ReturnType<typeof import("../routes/routes.ts").routesView>[number];
 
+/** The object of `GET /cluster`. */
+export type ClusterStatus = import("../cluster_view.ts").ClusterView;
+
 export type { HistoryView } from "../history.ts";

@@ -2,6 +2,7 @@
 
 import { countOf, formatAgo, formatCount, formatDuration, formatLatency, formatShare } from "./format.js";
 import { poolsOf } from "./pools.js";
+import { troublesOf } from "./troubles.js";
 
 /** @import { BackendStatus, Status } from "./status.d.ts" */
 /** @import { Pool } from "./pools.js" */
@@ -11,7 +12,7 @@ import { poolsOf } from "./pools.js";
  * @property {"ok" | "warning" | "bad"} level
  * @property {string} headline
  * @property {readonly { readonly id: string, readonly url: string, readonly text: string }[]} details the backends to
- * look at
+ * look at, then what else is the matter
  */
 
 /** From this share of 5xx on, the verdict speaks of it, and from the other one on it is bad. */
@@ -39,7 +40,22 @@ const LARGE_BY = 0.15;
  * @returns {Verdict}
  */
 export function verdictOf(status, now) {
-  const pools = poolsOf(status);
+  const { details, ...verdict } = verdictOnBackends(poolsOf(status), now);
+  const troubles = troublesOf(status, now);
+  const [worst] = troubles;
+  if (worst === undefined) return { ...verdict, details };
+  const all = [...details, ...troubles.map(({ subject, text }) => ({ id: "", url: subject, text }))];
+  return verdict.level === "ok"
+    ? { level: "warning", headline: worst.headline, details: all }
+    : { ...verdict, details: all };
+}
+
+/**
+ * @param {readonly Pool[]} pools
+ * @param {number} now
+ * @returns {Verdict}
+ */
+function verdictOnBackends(pools, now) {
   const { details, ...verdict } = verdictOn(pools, now);
   if (pools.length === 1) return { ...verdict, details };
   const names = new Map(pools.flatMap(({ name, backends }) => backends.map(({ id }) => [id, name])));

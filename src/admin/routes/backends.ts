@@ -18,6 +18,7 @@ import { AdminError, invalidFields } from "../admin_error.ts";
 import { type AdminPool, type AdminPools, poolNamed } from "../admin_pool.ts";
 import { answerJson, backendView } from "../view.ts";
 import { answered, noSuchBackend } from "./change_errors.ts";
+import { forWhom, optionsOf } from "./for_whom.ts";
 import { deploy, deployment, type DeployTarget } from "./deploy.ts";
 
 /** What these routes change. */
@@ -46,7 +47,9 @@ const changes = z.strictObject({
 const names = z.strictObject({ url: backendFields.url.exactOptional(), id: z.string().exactOptional() })
   .meta({ title: "BackendName" });
 const namesAndChanges = names.extend(changes.shape).meta({ title: "NamedBackendChanges" });
-const drainable = z.object({ drain: duration(0).exactOptional().describe("How long it drains before it is removed") });
+const drainable = forWhom.extend({
+  drain: duration(0).exactOptional().describe("How long it drains before it is removed"),
+});
 
 const present = jsonAnswer(backendAnswer, "The backend");
 const removed = jsonAnswer(backendAnswer, "The backend as it was before it was removed");
@@ -60,35 +63,35 @@ const ABOUT = {
     summary: "Adds a backend; traffic reaches it at once",
     body: newBackend,
     answers: [jsonAnswer(backendAnswer, "The new backend; `Location` has its path", 201)],
-    refusals: [400, 409, 500],
+    refusals: [400, 409, 500, 503],
   },
   deploy: {
     summary: "A deployment: a whole new list, once every new backend has passed a check",
     body: deployment,
     answers: [jsonAnswer(deploymentAnswer, "What has been done, when those that left are removed")],
-    refusals: [400, 409, 500, 504],
+    refusals: [400, 409, 500, 503, 504],
   },
   changeNamed: {
     summary: "Changes the backend that `url` or `id` names, all or nothing",
     body: namesAndChanges,
     answers: [present],
-    refusals: [400, 404, 409, 500],
+    refusals: [400, 404, 409, 500, 503],
   },
   removeNamed: {
     summary: "Removes the backend that `url` or `id` names, in the query or the body",
     body: names,
     bodyIsOptional: true,
     answers: [removed],
-    refusals: [400, 404, 409, 500],
+    refusals: [400, 404, 409, 500, 503],
   },
   show: { summary: "One backend", answers: [present], refusals: [404] },
   change: {
     summary: "Changes a backend, all or nothing",
     body: changes,
     answers: [present],
-    refusals: [400, 404, 409, 500],
+    refusals: [400, 404, 409, 500, 503],
   },
-  remove: { summary: "Removes a backend", answers: [removed], refusals: [400, 404, 409, 500] },
+  remove: { summary: "Removes a backend", answers: [removed], refusals: [400, 404, 409, 500, 503] },
 } as const satisfies Readonly<Record<string, Description>>;
 
 /** Names a backend by its normalised URL or by its id. */
@@ -118,10 +121,11 @@ function listMethods(target: PoolTarget): Route["methods"] {
   const { poolOf } = target;
   return {
     GET: { about: ABOUT.list, answer: (context) => answerJson(poolOf(context).pool.backends.map(backendView)) },
-    POST: { about: ABOUT.add, answer: (context) => add(context, target) },
-    PUT: { about: ABOUT.deploy, answer: (context) => deploy(context, target, poolOf(context)) },
+    POST: { about: ABOUT.add, query: forWhom, answer: (context) => add(context, target) },
+    PUT: { about: ABOUT.deploy, query: forWhom, answer: (context) => deploy(context, target, poolOf(context)) },
     PATCH: {
       about: ABOUT.changeNamed,
+      query: forWhom,
       answer: (context) => {
         const { url, id, ...patch } = readFields(namesAndChanges, context.get("body"), "body");
         return change(context, target, finderOf([{ url, id }]), patch);
@@ -131,7 +135,7 @@ function listMethods(target: PoolTarget): Route["methods"] {
       about: ABOUT.removeNamed,
       query: names.extend(drainable.shape),
       answer: (context) => {
-        const { drain: _, ...query } = context.get("query");
+        const { drain: _drain, local: _local, ...query } = context.get("query");
         const named = [readNames(query, "query"), readNames(context.get("body") ?? {}, "body")];
         return remove(context, target, finderOf(named));
       },
@@ -148,6 +152,7 @@ function itemMethods(target: PoolTarget): Route["methods"] {
     },
     PATCH: {
       about: ABOUT.change,
+      query: forWhom,
       answer: (context) => {
         const patch = readFields(changes, context.get("body"), "body");
         return change(context, target, finderByPath(context), patch);
@@ -168,7 +173,7 @@ async function add(context: AdminContext, target: PoolTarget): Promise<Response>
   const { name, membership } = target.poolOf(context);
   const spec = backendSpecSchema.parse(readFields(newBackend, context.get("body"), "body"));
   refuseUnsupported(spec, target);
-  const backend = await answered(membership.add(spec, REASON), target.log);
+  const backend = await answered(membership.add(spec, REASON, optionsOf(context)), target.log);
   audit(context, target, { action: "add", pool: name, backend: backend.url, before: null, after: backend.settings });
   return answerJson(backendView(backend), { status: 201, headers: { location: `${context.req.path}/${backend.id}` } });
 }
@@ -185,7 +190,8 @@ async function change(
     refuseUnsupported({ url: backend.url, ...patch }, target);
     return backend;
   };
-  const { backend, before, after } = await answered(membership.change(supported, patch, REASON), target.log);
+  const changed = membership.change(supported, patch, REASON, optionsOf(context));
+  const { backend, before, after } = await answered(changed, target.log);
   if (after !== null) audit(context, target, { action: "change", pool: name, backend: backend.url, before, after });
   return answerJson(backendView(backend));
 }
@@ -194,7 +200,7 @@ async function remove(context: AdminContext, target: PoolTarget, find: FindBacke
   const { drain: drainMs } = readFields(drainable, context.get("query"), "query");
   const { name, membership } = target.poolOf(context);
   const { before, description: view } = await answered(
-    membership.remove(find, { drainMs, reason: REASON, describe: backendView }),
+    membership.remove(find, { drainMs, reason: REASON, describe: backendView, ...optionsOf(context) }),
     target.log,
   );
   audit(context, target, { action: "remove", pool: name, backend: view.url, before, after: null });

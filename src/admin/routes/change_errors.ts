@@ -5,7 +5,7 @@ import type { Log } from "../../log.ts";
 import { DeploymentEndedError, TrialsFailedError } from "../../pool/deployment.ts";
 import { DrainCalledOffError } from "../../pool/drain.ts";
 import { FollowsSourceError } from "../../pool/following.ts";
-import { NotPersistedError } from "../../pool/keeping.ts";
+import { ChangedElsewhereError, NotPersistedError, NotSharedError } from "../../pool/keeping.ts";
 import { PoolEndedError, UnknownBackendError } from "../../pool/membership.ts";
 import { DuplicateBackendError, PoolFullError } from "../../pool/server_pool.ts";
 import { AdminError } from "../admin_error.ts";
@@ -26,6 +26,10 @@ export async function answered<T>(change: Promise<T>, log: Log): Promise<T> {
   } catch (error) {
     if (error instanceof PoolEndedError) throw new AdminError(404, error.message);
     if (error instanceof UnknownBackendError) throw noSuchBackend();
+    if (error instanceof ChangedElsewhereError) {
+      throw new AdminError(409, error.message, {}, { present: error.present });
+    }
+    if (error instanceof NotSharedError) throw new AdminError(503, error.message);
     if (error instanceof TrialsFailedError) throw new AdminError(504, error.message, {}, { failed: error.failed });
     if (CONFLICTS.some((kind) => error instanceof kind)) throw new AdminError(409, messageOf(error));
     if (!(error instanceof NotPersistedError)) throw error;

@@ -19,6 +19,7 @@ import { readFields } from "../fields.ts";
 import type { AdminContext } from "../guard.ts";
 import { answerJson } from "../view.ts";
 import { answered } from "./change_errors.ts";
+import { optionsOf } from "./for_whom.ts";
 
 /** What a deployment changes and tells. */
 export interface DeployTarget {
@@ -61,6 +62,7 @@ export async function deploy(context: AdminContext, target: DeployTarget, pool: 
       waitMs: wait,
       drainMs: drain,
       reason: REASON,
+      ...optionsOf(context),
       abandoned: context.req.raw.signal,
       begun: (waitingFor) => tell("begun", { waitingFor, backends: specs.map(({ url }) => url) }),
       switched: (lists) => tell("switched", { ...lists }),

@@ -12,6 +12,8 @@ import type { Route } from "../guard.ts";
 import { AdminError } from "../admin_error.ts";
 import type { AdminPools } from "../admin_pool.ts";
 import { answerJson, backendView } from "../view.ts";
+import { clusterSummary } from "../cluster_view.ts";
+import type { ClusterTarget } from "./cluster.ts";
 import { poolsView } from "./pools.ts";
 
 /** What does not change while roundhouse runs. */
@@ -25,6 +27,8 @@ export interface Facts {
 
 /** What these routes show. */
 export interface StatusSource {
+  /** `undefined`: there is none. */
+  readonly cluster: ClusterTarget["cluster"];
   readonly pools: AdminPools;
   /** As of the last reload. */
   readonly configInForce: () => Pick<Config, "routes">;
@@ -88,7 +92,7 @@ export function statusRoutes(source: StatusSource): readonly Route[] {
 }
 
 /** The object of `GET /status`. */
-export function statusView({ pools, memory, version, startedAt, facts }: StatusSource): StatusView {
+export function statusView({ pools, cluster, memory, version, startedAt, facts }: StatusSource): StatusView {
   return {
     version,
     startedAt: startedAt.toISOString(),
@@ -98,6 +102,7 @@ export function statusView({ pools, memory, version, startedAt, facts }: StatusS
     requests: memory.requestTotals(),
     backends: pools.default.pool.backends.map(backendView),
     pools: poolsView(pools),
+    cluster: cluster === undefined ? null : clusterSummary(cluster.status()),
   };
 }
 

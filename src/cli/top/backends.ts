@@ -80,10 +80,16 @@ function rowsOf({ backends }: Pool, { history, now }: View): Row[] {
   });
 }
 
-function heading({ name, strategy, backends }: Pool): Line {
+function heading({ name, strategy, backends, source }: Pool): Line {
   const up = backends.filter(({ alive }) => alive).length;
   const facts = backends.length === 0 ? "empty" : `${up} of ${backends.length} up`;
-  return [{ text: printable(name), style: "bold" }, { text: `  ${printable(strategy)}, ${facts}`, style: "faint" }];
+  const line: Line = [
+    { text: printable(name), style: "bold" },
+    { text: `  ${printable(strategy)}, ${facts}`, style: "faint" },
+  ];
+  if (source.kind === "static") return line;
+  const from = `, from ${source.kind}`;
+  return [...line, source.ok ? { text: from, style: "faint" } : { text: `${from}, stale`, style: "warning" }];
 }
 
 function healthCell(backend: BackendStatus): Piece {

@@ -26,8 +26,15 @@ function headline(status: Status): Line {
     `engine ${engine}`,
     countOf(workers, "worker"),
     `up for ${formatDuration(uptimeSeconds)}`,
+    ...clusterFacts(status),
   ];
   return [{ text: `roundhouse ${version}`, style: "bold" }, { text: GAP + facts.join(", "), style: "faint" }];
+}
+
+/** A short mark for the other replicas. */
+function clusterFacts({ cluster }: Status): string[] {
+  if (cluster === null) return [];
+  return [cluster.up ? countOf(cluster.replicas, "replica") : "store away"];
 }
 
 function totals({ status: { requests }, history, lost }: View): Line {

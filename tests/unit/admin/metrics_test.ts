@@ -19,7 +19,11 @@ function sourceOf(
   const pool = new ServerPool(memory.pool(0));
   const facts = () => ({ strategy: "round-robin", engine, workers: 2 });
   const config = configSchema.parse({ routes });
-  const shown = { pools: { all: () => [{ pool, source: undefined }] }, configInForce: () => config };
+  const shown = {
+    cluster: undefined,
+    pools: { all: () => [{ pool, source: undefined }] },
+    configInForce: () => config,
+  };
   const source = { ...shown, pool, memory, version: "1", startedAt: new Date(0), facts };
   pool.add(backendSpec(A), "");
   return { ...source, workerRestarts: () => 7 };

@@ -36,6 +36,7 @@ class Pools implements AsyncDisposable {
       clients: new CheckClients(),
       persist: () => Promise.resolve(),
       limits: () => ({ engine: "fetch", own: [] }),
+      laidOver: undefined,
       listener: {
         poolChanged: ({ type, backend }) => this.told.push(`${name}: ${type} ${backend.url}`),
         failingOpen: (active) => this.told.push(`${name}: ${active ? "fails open" : "no longer fails open"}`),

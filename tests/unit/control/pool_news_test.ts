@@ -9,7 +9,7 @@ Deno.test("PoolNews names backend, pool and id, in the log and to event streams;
   const log = new RecordingLog();
   const events = new EventFeed({ status: () => ({}), processId: "here" });
   const pool = poolOf([]);
-  const news = new PoolNews("api", log, events);
+  const news = new PoolNews({ pool: "api", log, events, told: () => {} });
   pool.subscribe((event) => news.poolChanged(event));
   const backend = pool.add(backendSpec("http://a"), "configured");
   pool.setUp(backend, false, "check failed");
@@ -32,7 +32,7 @@ Deno.test("PoolNews names backend, pool and id, in the log and to event streams;
 Deno.test("PoolNews names the pool whose backends serve although all of them are down", async () => {
   const log = new RecordingLog();
   const events = new EventFeed({ status: () => ({}), processId: "here" });
-  const news = new PoolNews("api", log, events);
+  const news = new PoolNews({ pool: "api", log, events, told: () => {} });
   news.failingOpen(true);
   news.failingOpen(false);
   assertEquals(log.lines.map(({ level, message, fields }) => [level, message, fields["pool"]]), [

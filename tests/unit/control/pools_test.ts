@@ -40,6 +40,7 @@ class Bench implements AsyncDisposable {
       changes: this.changes,
       persist: () => Promise.resolve(),
       limits: () => ({ engine: "fetch", own: [] }),
+      laidOver: undefined,
       listenerOf: (name) => ({
         poolChanged: ({ type, backend }) => this.told.push(`${name}: ${type} ${backend.url}`),
         failingOpen: () => {},

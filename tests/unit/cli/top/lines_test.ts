@@ -237,3 +237,25 @@ Deno.test("what a backend has said can't move the cursor, break a line or add a 
   assertEquals(all.filter((text) => /\p{Cc}/u.test(text)), []);
   assert(all.some((text) => text.includes("check failed: ?[2J?1m???gotcha")));
 });
+
+Deno.test("screen() marks the replicas, a store that is away, and a list that is old", () => {
+  const at = "2026-01-01T00:00:00.000Z";
+  const cluster = { up: true, lastSuccess: at, error: null, replicas: 3, changes: 0, local: 0, disagreements: 0 };
+  const source = { kind: "file", ok: false, lastSuccess: at, staleSince: at, error: "no such file" } as const;
+  const a = backendStatus("a");
+  const pools = { default: poolStatus([a]), api: { ...poolStatus([a]), source } };
+  const shown = (differs: Partial<View["status"]>) => {
+    const looked = view([a]);
+    return texts(screen({ ...looked, status: { ...looked.status, ...differs } }, WIDE));
+  };
+  assertMatch(shown({ cluster })[0] ?? "", /, 3 replicas$/);
+  const away = shown({ cluster: { ...cluster, up: false, error: "refused" } });
+  assertMatch(away[0] ?? "", /, store away$/);
+  assertEquals(away[3], "The store of the replicas is away: changes are refused");
+  const stale = shown({ pools });
+  assertEquals(stale.slice(3, 5), [
+    "Pool api goes by an old list of backends",
+    "  pool api  from file, stale for 1 min: no such file",
+  ]);
+  assert(stale.includes("api  round-robin, 1 of 1 up, from file, stale"), stale.join("\n"));
+});

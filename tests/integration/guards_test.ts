@@ -1,6 +1,7 @@
 // Guards over real sockets and several workers: nothing is counted twice or not at all, and nothing is held for ever.
 
 import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
+import { clientFor, makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
 import { RawClient } from "../support/raw_client.ts";
@@ -95,6 +96,32 @@ for (const engine of ["fetch", "wire"] as const) {
     assertEquals(memory.limits.concurrency("all").current, 0);
   });
 }
+
+Deno.test("HTTP/2: every stream of a connection is looked at, however it spells the path", async () => {
+  using directory = new TemporaryDirectory();
+  const authority = await makeAuthority();
+  const tls = directory.writePair(await makePair({ authority }));
+  await using backend = HttpBackend.named("b");
+  await using proxy = await TestProxy.start({
+    engine: "fetch",
+    proxy: { tls },
+    backends: [backend.url],
+    rateLimit: { requests: 1, per: "24h", burst: 20 },
+    routes: { "*/*": "default", "*/admin/*": { pool: "default", allow: ["192.0.2.1"], rateLimit: null } },
+  });
+  using client = clientFor("HTTP/2", authority);
+  const statusOf = async (path: string) => {
+    const headers = { "X-Forwarded-For": "192.0.2.1", "X_Forwarded_For": "192.0.2.1", "X-Real-IP": "192.0.2.1" };
+    const response = await fetch(`https://localhost:${proxy.port}${path}`, { client, headers });
+    await response.body?.cancel();
+    return response.status;
+  };
+  const statuses = await Promise.all(Array.from({ length: 50 }, () => statusOf("/")));
+  assertEquals([countOf(statuses, 200), countOf(statuses, 429)], [20, 30]);
+  for (const path of ["/admin", "/%61dmin/x", "/a/%2e%2e/admin/x"]) assertEquals(await statusOf(path), 403, path);
+  assertEquals(await statusOf("/admin%2fx"), 429, "it has no route, so the limit of all requests comes before the 400");
+  await proxy.idle();
+});
 
 Deno.test("a reload keeps what a limit has counted, a limit that it changes counts anew, and workers follow", async () => {
   await using backend = HttpBackend.named("b");

@@ -21,20 +21,25 @@ export class DockerStandIn implements AsyncDisposable {
   isFrozen = false;
   /** What a request is answered with instead of the truth. */
   lie: (path: string) => Response | undefined = () => undefined;
-  readonly #path: string;
+  /** Where it is, as `DOCKER_HOST` says it. */
+  readonly host: string;
+  readonly #folder: string;
   readonly #containers = new Map<string, Required<ContainerOptions>>();
   readonly #streams = new Set<ReadableStreamDefaultController<Uint8Array>>();
   readonly #thawing: (() => void)[] = [];
   readonly #server: Deno.HttpServer;
 
-  constructor() {
-    this.#path = `${Deno.makeTempDirSync()}/docker.sock`;
-    this.#server = Deno.serve({ path: this.#path, onListen() {} }, (request) => this.#answer(request));
-  }
-
-  /** As `DOCKER_HOST` says it. */
-  get host(): string {
-    return `unix://${this.#path}`;
+  constructor(transport: "unix" | "tcp" = "unix") {
+    const answer = (request: Request) => this.#answer(request);
+    this.#folder = Deno.makeTempDirSync();
+    if (transport === "unix") {
+      this.#server = Deno.serve({ path: `${this.#folder}/docker.sock`, onListen() {} }, answer);
+      this.host = `unix://${this.#folder}/docker.sock`;
+    } else {
+      const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, answer);
+      this.#server = server;
+      this.host = `tcp://127.0.0.1:${server.addr.port}`;
+    }
   }
 
   get streams(): number {
@@ -90,7 +95,7 @@ export class DockerStandIn implements AsyncDisposable {
     this.thaw();
     this.dropStreams();
     await this.#server.shutdown();
-    await Deno.remove(this.#path.replace(/\/[^/]*$/, ""), { recursive: true });
+    await Deno.remove(this.#folder, { recursive: true });
   }
 
   async #answer({ url }: Request): Promise<Response> {

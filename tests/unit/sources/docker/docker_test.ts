@@ -31,6 +31,15 @@ Deno.test("docker: running containers with the label are listed, and followed by
   assertEquals(source.failures, []);
 });
 
+Deno.test("docker: an API at a TCP port is the same", async () => {
+  await using docker = new DockerStandIn("tcp");
+  docker.set("web-1", at("172.18.0.2"));
+  await using source = watching(docker);
+  await source.finds("http://172.18.0.2:8080");
+  docker.start("web-2", at("172.18.0.3"));
+  await source.finds("http://172.18.0.2:8080", "http://172.18.0.3:8080");
+});
+
 Deno.test("docker: many events at a time make few lists, and those of other containers none", async () => {
   const clock = new ManualClock();
   await using docker = new DockerStandIn();

@@ -2,6 +2,7 @@
 // what had been changed, and operators who worked at the same backend overwrote each other.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { TemporaryDirectory } from "../support/certificates.ts";
 import { EventReader } from "../support/event_stream.ts";
 import { hasCommand } from "../support/has_command.ts";
 import { HttpBackend } from "../support/http_backend.ts";
@@ -301,3 +302,29 @@ Deno.test("the user that docs/replicas.md gives the replicas may do what they ne
   const { cluster } = await one.get("/config");
   assertEquals(cluster.redis.includes("PASSWORD"), false);
 });
+
+Deno.test(
+  "weight and state of discovered backends are shared, and outlive what the source says and restarts",
+  options,
+  async () => {
+    await using redis = await RedisServer.start();
+    await using a = HttpBackend.named("a");
+    await using b = HttpBackend.named("b");
+    await using c = HttpBackend.named("c");
+    using folder = new TemporaryDirectory();
+    const discover = { file: folder.write("backends.json", JSON.stringify([a.url, b.url])), refresh: "200ms" };
+    await using one = await ReplicaProxy.start(redis.url, { discover });
+    await using two = await ReplicaProxy.start(redis.url, { discover });
+    await one.patch(a.url, { weight: 3, state: "draining" });
+    await two.waitForList([`${a.url} 3 draining`, `${b.url} 1 active`]);
+    await two.patch(a.url, { weight: 4 });
+    await one.waitForList([`${a.url} 4 draining`, `${b.url} 1 active`]);
+    folder.write("backends.json", JSON.stringify([{ url: a.url, weight: 7 }, c.url]));
+    for (const replica of [one, two]) await replica.waitForList([`${a.url} 4 draining`, `${c.url} 1 active`]);
+    await two.restart();
+    await two.waitForList([`${a.url} 4 draining`, `${c.url} 1 active`]);
+    assertEquals((await two.call("DELETE", `/backends?url=${a.url}`)).status, 409);
+    await one.change("DELETE", "/cluster/changes");
+    for (const replica of [one, two]) await replica.waitForList([`${a.url} 7 active`, `${c.url} 1 active`]);
+  },
+);

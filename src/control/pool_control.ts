@@ -294,7 +294,7 @@ export class PoolControl {
     const { specs, states } = this.#laidOver(this.ownList);
     return this.membership.follow(specs, {
       ...this.#options.laidOver === undefined ? {} : { states },
-      drainMs: () => drainMs,
+      drainMs,
       checked: health.type !== "none",
       startsUp: startsUp(this.#config),
       reason: "discovery",

@@ -14,8 +14,8 @@ export class FollowsSourceError extends Error {
 
 /** How a list is followed. */
 export interface FollowOptions {
-  /** How long a backend that has gone may drain. `undefined`: it is removed at once, and its WebSockets may go on. */
-  readonly drainMs: (url: string) => number | undefined;
+  /** How long backends that have gone may drain. */
+  readonly drainMs: number;
   /** The operator's states, if the list has them. Backends that it does not name are active. */
   readonly states?: ReadonlyMap<string, BackendState>;
   /** Whether checks decide which backends are up. Without them, a new backend is up at once. */
@@ -67,12 +67,11 @@ export class Following {
     const wanted = new Set(specs.map(({ url }) => url));
     const replaced = gone.filter(({ url }) => wanted.has(url)); // with other TLS settings
     const leaving = gone.filter((backend) => !wanted.has(backend.url) && !this.#drains.has(backend));
-    const cut = leaving.filter(({ url }) => options.drainMs(url) === undefined);
-    const inTime = await this.#makeRoom(lists, specs, { removed: replaced.length + cut.length, added: fresh.length });
-    const removed = inTime ? [...replaced, ...cut] : gone;
+    const inTime = await this.#makeRoom(lists, specs, { removed: replaced.length, added: fresh.length });
+    const removed = inTime ? replaced : gone;
     if (removed.length + fresh.length > 0) {
       const serves = kept.some(([backend, spec]) => this.#serves(backend, spec, options));
-      this.#end(removed.filter((backend) => !cut.includes(backend)));
+      this.#end(removed);
       this.#swap(removed, fresh, options, !options.checked || (options.startsUp && !serves));
       for (const { url } of removed) if (!wanted.has(url)) this.#set.delete(url);
     }
@@ -81,7 +80,7 @@ export class Following {
     if (fresh.length > 0 && drained.length > 0) await this.#changes.settled();
     pool.updateAll([
       ...kept.flatMap(([backend, spec]) => this.#patch(backend, spec, options)),
-      ...drained.map((backend) => [backend, this.#leave(backend, options.drainMs(backend.url) ?? 0)] as const),
+      ...drained.map((backend) => [backend, this.#leave(backend, options.drainMs)] as const),
     ], options.reason);
     this.#followed = new Set(specs);
     this.#reason = options.reason;

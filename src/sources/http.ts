@@ -6,6 +6,7 @@ import type { Clock } from "../net/clock.ts";
 import { ListReader, MAX_LIST_BYTES } from "./backend_list.ts";
 import { jittered, pause, Pauses } from "./pauses.ts";
 import { type BackendSource, SourceError, type SourceReport } from "./source.ts";
+import { readText } from "./text_buffer.ts";
 
 /** The longest time for one question, from the connection to the last byte. */
 const LIMIT_MS = 5000;
@@ -63,7 +64,7 @@ export class HttpSource implements BackendSource {
     try {
       const { signal } = asking;
       const response = await fetch(this.#url, { client, signal, headers: { accept: "application/json" } });
-      if (response.status === 200) return await readText(response, signal);
+      if (response.status === 200) return await readText(response.body, MAX_LIST_BYTES, signal);
       await response.body?.cancel();
       throw new SourceError(`got status ${response.status}, want 200`);
     } finally {
@@ -76,36 +77,5 @@ export class HttpSource implements BackendSource {
   #reasonOf(error: unknown): string {
     const cause = error instanceof TypeError && error.cause !== undefined ? error.cause : error;
     return messageOf(cause).replaceAll(this.#url, "the URL");
-  }
-}
-
-/** @throws {SourceError} when the body is too long or not UTF-8; what `stop` was fired with */
-async function readText({ body }: Response, stop: AbortSignal): Promise<string> {
-  if (body === null) return "";
-  // The signal of a fetch no longer reaches a body whose response is garbage.
-  const reader = body.getReader();
-  const cancel = () => void reader.cancel().catch(() => {});
-  stop.addEventListener("abort", cancel);
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let size = 0;
-  try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) {
-      size += next.value.length;
-      if (size > MAX_LIST_BYTES) throw new SourceError(`the answer is longer than ${MAX_LIST_BYTES} bytes`);
-      chunks.push(next.value);
-    }
-  } finally {
-    cancel();
-    stop.removeEventListener("abort", cancel);
-  }
-  stop.throwIfAborted();
-  return toText(new Uint8Array(await new Blob(chunks).arrayBuffer()));
-}
-
-function toText(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new SourceError("the answer is not UTF-8");
   }
 }

@@ -56,8 +56,7 @@ export function parseJson(text: string): unknown {
 }
 
 /**
- * Reads a body that is one JSON value, until `stop` fires. The signal of a request does not end the reading of its body
- * when nothing refers to the `Response` any more.
+ * Reads a body that is one JSON value, until `stop` fires.
  *
  * @throws {SourceError} when it is too long or no JSON
  * @throws the reason of `stop`, and the runtime's error when the connection is lost
@@ -67,6 +66,21 @@ export async function readJson(
   maxBytes: number,
   stop: AbortSignal,
 ): Promise<unknown> {
+  return parseJson(await readText(body, maxBytes, stop));
+}
+
+/**
+ * Reads a body that is a text, until `stop` fires. The signal of a request does not end the reading of its body when
+ * nothing refers to the `Response` any more.
+ *
+ * @throws {SourceError} when it is too long or not UTF-8
+ * @throws the reason of `stop`, and the runtime's error when the connection is lost
+ */
+export async function readText(
+  body: ReadableStream<Uint8Array> | null,
+  maxBytes: number,
+  stop: AbortSignal,
+): Promise<string> {
   const buffer = new TextBuffer("a response", maxBytes);
   const reader = body?.getReader();
   // A read that is waiting then ends.
@@ -77,7 +91,7 @@ export async function readJson(
       stop.throwIfAborted();
       const { value } = await reader?.read() ?? {};
       stop.throwIfAborted();
-      if (value === undefined) return parseJson(buffer.take());
+      if (value === undefined) return buffer.take();
       buffer.push(value);
     }
   } finally {

@@ -1,6 +1,6 @@
 // A server that answers with a list: well, wrongly, slowly, without end or not at all.
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { type Clock, systemClock } from "../../../src/net/clock.ts";
 import { HttpSource } from "../../../src/sources/http.ts";
 import { Told } from "../../support/source.ts";
@@ -58,9 +58,9 @@ Deno.test("HttpSource says in one line what is wrong, without the URL, and comes
   server.answer = list("http://a", "http://b:0");
   assertMatch(await told.fails("[1]"), /^\[1\]: got "http:\/\/b:0", want /);
   server.answer = () => new Response(new Uint8Array([0xff, 0xfe]));
-  assertEquals(await told.fails("UTF-8"), "the answer is not UTF-8");
+  assertEquals(await told.fails("UTF-8"), "got bytes that are not UTF-8 in a response");
   server.answer = () => new Response(new ReadableStream({ pull: (to) => to.enqueue(new Uint8Array(65_536).fill(32)) }));
-  assertEquals(await told.fails("longer"), "the answer is longer than 4194304 bytes");
+  assertEquals(await told.fails("got more than"), "got more than 4194304 bytes as a response");
   server.answer = list("http://a");
   await told.finds("http://a");
   assert(!told.failures.some((failure) => failure.includes("hidden")), told.failures.join("\n"));
@@ -96,4 +96,25 @@ Deno.test("HttpSource gives up an answer that never ends after 5 s", async () =>
   await clock.advance(1);
   assertEquals(await told.fails(), "no complete answer within 5 s");
   await cut.promise;
+});
+
+Deno.test("HttpSource keeps the bytes of an answer and not its pieces, each of which holds 64 KiB", async () => {
+  // All pieces of an answer were kept until its end. A server that sent one byte at a time took gigabytes.
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const server = (async () => {
+    using connection = await listener.accept();
+    await connection.read(new Uint8Array(4096));
+    const pieces = "1\r\n \r\n".repeat(20_000);
+    const head = "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const bytes = new TextEncoder().encode(`${head}${pieces}e\r\n["http://a/"]\n\r\n0\r\n\r\n`);
+    for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
+  })();
+  let most = 0;
+  const sampling = setInterval(() => most = Math.max(most, Deno.memoryUsage().external), 5);
+  const before = Deno.memoryUsage().external;
+  await using told = asking(listener.addr.port, new ManualClock());
+  await told.finds("http://a");
+  clearInterval(sampling);
+  await server;
+  assertLess(most - before, 300 * 1024 * 1024);
 });

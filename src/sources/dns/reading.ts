@@ -37,7 +37,7 @@ export interface Alias {
 /** The most aliases between a name and its records. */
 export const MOST_ALIASES = 8;
 
-/** @throws {SourceError} when its aliases lead nowhere */
+/** @throws {SourceError} when its aliases lead nowhere, or when it has only other records */
 export function readAnswer(message: DnsMessage, { name: asked, type }: Question): Answer | Alias {
   const { answers, authorities, additionals } = message.records();
   const { name, ttlS } = followAliases(answers, asked.toLowerCase());
@@ -45,6 +45,7 @@ export function readAnswer(message: DnsMessage, { name: asked, type }: Question)
   if (records.length > 0) {
     return { kind: "records", records, additionals, ttlS: Math.min(ttlS, ...records.map((record) => record.ttlS)) };
   }
+  if (answers.length > 0 && name === asked.toLowerCase()) throw new SourceError("records that nobody has asked for");
   const holdsFor = negativeTtl({ authorities });
   if (name === asked.toLowerCase() || deniesName(message) || holdsFor !== undefined) {
     const both = Math.min(holdsFor ?? Infinity, ttlS);

@@ -16,6 +16,8 @@ const FAULTS: readonly ((asked: Asked, truth: Uint8Array) => readonly Uint8Array
   (asked) => [reply(asked, { code: 5 })],
   (asked) => [reply(asked, { recursive: false })],
   (asked) => [reply(asked, { answers: [recordOf(asked.name, asked.type === "A" ? "255.255.255.255" : "ff02::1")] })],
+  (asked) => [reply(asked, { answers: [recordOf(asked.name, asked.type === "A" ? "fd00::9" : "10.0.0.9")] })],
+  (asked) => [reply(asked, { code: 3, answers: [recordOf(`other.${asked.name}`, "10.0.0.9")] })],
   (asked) => [reply(asked, { answers: [{ name: asked.name, type: "CNAME", data: asked.name }] })],
   (asked, truth) => [reply(asked, { id: asked.id ^ 1, answers: [] }), truth],
   (_asked, truth) => [truth.subarray(0, truth.length - 3), truth],

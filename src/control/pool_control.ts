@@ -13,6 +13,7 @@ import { PassiveHealth } from "../health/passive.ts";
 import { passiveLimits } from "../health/passive_rule.ts";
 import { tryOut } from "../health/trial.ts";
 import { describeDiscover } from "../config/schema/discover.ts";
+import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { PoolMemory } from "../memory/memory.ts";
 import { SessionTable } from "../memory/session_table.ts";
@@ -92,6 +93,8 @@ export class PoolControl {
   readonly #ending = new Set<Promise<void>>();
   /** The last list of the source. */
   #found: readonly BackendSpec[] = [];
+  /** Backends of other replicas that this one can't use. The log has said so. */
+  readonly #unusable = new Set<string>();
   #opened = false;
 
   constructor(options: PoolControlOptions) {
@@ -279,7 +282,25 @@ export class PoolControl {
   }
 
   #laidOver(list: BaseList): LaidOver {
-    return this.#options.laidOver?.(list) ?? { specs: list.specs, states: new Map(), drains: new Map() };
+    const laid = this.#options.laidOver?.(list) ?? { specs: list.specs, states: new Map(), drains: new Map() };
+    const own = new Set(list.specs.map(({ url }) => url));
+    return { ...laid, specs: laid.specs.filter((spec) => own.has(spec.url) || this.#isServable(spec)) };
+  }
+
+  /** Whether this replica can use a backend that another one has added. */
+  #isServable(spec: BackendSpec): boolean {
+    const { limits, log } = this.#options;
+    try {
+      mustBeServable([spec], limits());
+      this.#unusable.delete(spec.url);
+      return true;
+    } catch (error) {
+      if (!this.#unusable.has(spec.url)) {
+        log.warn("shared backend not used", { backend: spec.url, pool: this.name, reason: messageOf(error) });
+      }
+      this.#unusable.add(spec.url);
+      return false;
+    }
   }
 
   #put(lists: Lists, backends: ListedBackends): Difference {

@@ -22,6 +22,8 @@ export interface Limits {
   readonly own: readonly OwnAddress[];
 }
 
+const PLAIN = JSON.stringify(PLAIN_TLS);
+
 /**
  * @throws {SourceError} for a backend that occurs twice, that is roundhouse itself, or that the engine can't reach
  * @throws {ConfigError} when a file of authorities can't be read
@@ -39,7 +41,7 @@ export function mustBeServable(backends: readonly BackendSpec[], { engine, own }
     if (engine === "fetch" && isBlockedByFetch(port)) {
       throw new SourceError(`${url}: port ${port} is blocked by engine "fetch"`);
     }
-    if (tls !== PLAIN_TLS) mustSupport(backend, engine);
+    if (tls !== PLAIN_TLS && JSON.stringify(tls) !== PLAIN) mustSupport(backend, engine);
   }
   const trusting = backends.filter(({ tls }) => tls.ca !== null);
   if (trusting.length > 0) readAuthorities(new Map([[DEFAULT_POOL_NAME, { backends: trusting }]]));

@@ -328,3 +328,24 @@ Deno.test(
     for (const replica of [one, two]) await replica.waitForList([`${a.url} 7 active`, `${c.url} 1 active`]);
   },
 );
+
+Deno.test(
+  "a replica leaves out a backend of another one that its engine can't reach, or that is itself",
+  options,
+  async () => {
+    // What the store says is believed no more than a source: such a backend got requests that all failed, or came back.
+    await using redis = await RedisServer.start();
+    await using a = HttpBackend.named("a");
+    await using one = await ReplicaProxy.start(redis.url, { backends: [a.url], engine: "wire" });
+    await using two = await ReplicaProxy.start(redis.url, { backends: [a.url], engine: "fetch" });
+    for (const url of ["http://127.0.0.9:6000", two.proxy.url]) {
+      assertEquals((await one.change("POST", "/backends", { url })).status, 201);
+      await waitFor(() => two.proxy.log.of("shared backend not used").some(({ fields }) => fields["backend"] === url), {
+        what: "the line of the log",
+      });
+    }
+    await one.patch(a.url, { weight: 2 });
+    await two.waitForList([`${a.url} 2 active`]);
+    assertEquals(two.proxy.log.of("shared backend not used").length, 2);
+  },
+);

@@ -60,8 +60,8 @@ export class SharedDocument {
     const before = this.#value;
     const written = await store.record(before, drafts, left);
     if (written.kind !== "done") return written;
-    const { revision } = written;
-    if (before.line === "" || counterOf(revision) !== counterOf(before.revision) + 1) {
+    const { revision, line } = written;
+    if (counterOf(revision) !== counterOf(before.revision) + 1) {
       // Others have changed other backends meanwhile.
       await this.follow(store, { again: false });
       return written;
@@ -69,7 +69,7 @@ export class SharedDocument {
     const entries = new Map(before.entries);
     for (const entry of left) entries.delete(entryKey(entry));
     for (const { draft } of drafts) entries.set(entryKey(draft), { ...draft, revision });
-    this.#value = { ...before, revision, entries };
+    this.#value = { ...before, line, revision, entries };
     this.#changed(false);
     return written;
   }

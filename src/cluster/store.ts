@@ -17,7 +17,7 @@ import { HEARTBEAT, LEAVE, READ, RECORD, REPLACE, VIEW } from "./scripts.ts";
 
 /** How a write ended. Except for `done`, nothing has changed. */
 export type Written =
-  | { readonly kind: "done"; readonly revision: string }
+  | { readonly kind: "done"; readonly revision: string; readonly line: string }
   /** The document belongs to another line or has another version: read it first. */
   | { readonly kind: "moved" }
   /** A backend has another entry than the writer knows. */
@@ -88,10 +88,11 @@ export class Store {
     drafts: readonly ExpectedDraft[],
     left: readonly Entry[],
   ): Promise<Written> {
+    const newLine = newMark();
     const args = [
       this.#deadline(),
       known.line,
-      newMark(),
+      newLine,
       newMark(),
       this.#keys.channel,
       MAX_ENTRIES,
@@ -99,7 +100,7 @@ export class Store {
       ...left.flatMap((entry) => [entryKey(entry), entry.revision]),
       ...drafts.flatMap(({ draft, expected }) => [entryKey(draft), expected, draftText(draft)]),
     ];
-    return writtenIn(await this.#run(RECORD, [this.#keys.document], args));
+    return writtenIn(await this.#run(RECORD, [this.#keys.document], args), known.line === "" ? newLine : known.line);
   }
 
   /** Replaces the document, if it still is `stored`; `undefined`: if there still is none. */
@@ -111,7 +112,7 @@ export class Store {
       this.#keys.channel,
       ...[...fieldsOf(next)].flat(),
     ];
-    return writtenIn(await this.#run(REPLACE, [this.#keys.document], args));
+    return writtenIn(await this.#run(REPLACE, [this.#keys.document], args), next.line);
   }
 
   /** Says that this replica is there, and hears of the others. `view`: what it thinks of the backends, if that is new. */
@@ -190,11 +191,11 @@ function fieldsIn(text: string): DocumentFields {
   return fields;
 }
 
-function writtenIn(reply: Reply): Written {
+function writtenIn(reply: Reply, line: string): Written {
   const [kind, revision = ""] = textsIn(reply);
   switch (kind) {
     case "done":
-      return { kind, revision };
+      return { kind, revision, line };
     case "moved":
     case "conflict":
     case "full":

@@ -147,7 +147,7 @@ Deno.test("a watch that ends or breaks off is opened again where it ended, also 
     api.compact();
     end();
     await waitFor(() => api.count("watch") > 2, { what: "the third watch" });
-    assertEquals(api.asked.at(-1)?.query.get("resourceVersion"), bookmarked);
+    assertEquals(api.asked.findLast(({ kind }) => kind === "watch")?.query.get("resourceVersion"), bookmarked);
     api.put([slice("web-a", 4)]);
     await running.finds(...addresses(4));
     assertEquals(running.failures, []);

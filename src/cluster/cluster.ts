@@ -107,11 +107,6 @@ export class Cluster {
     });
   }
 
-  /** How many replicas there are, as last heard. */
-  get replicaCount(): number {
-    return this.#presence.count;
-  }
-
   /**
    * Writes a change for all replicas. Takes 2 s at most. The caller then makes the change in its own pool.
    *

@@ -42,11 +42,6 @@ export class Presence {
     this.#self = self;
   }
 
-  /** How many replicas there are, this one included. */
-  get count(): number {
-    return Math.max(1, this.#replicas.size);
-  }
-
   /** Takes the words of a heartbeat. What no roundhouse says is left out. */
   heard(words: readonly Word[]): void {
     const replicas = new Map<string, Replica>();

@@ -30,7 +30,7 @@ export function withoutSecrets(value: unknown, path: Path = []): unknown {
   switch (secretSettingAt(path)?.secret) {
     case "by-name":
     case "in-url":
-      return withoutCredentials(value);
+      return withHiddenCredentials(value);
     case "in-query":
       return withoutSecretParameters(value);
     default:
@@ -38,8 +38,8 @@ export function withoutSecrets(value: unknown, path: Path = []): unknown {
   }
 }
 
-/** A URL, or a text with URLs in it, without their users and passwords. */
-export function withoutCredentials(text: string): string {
+/** A text with the users and passwords of all URLs in it hidden. */
+function withHiddenCredentials(text: string): string {
   return text.replace(/\/\/[^\s/?#]*@/g, `//${HIDDEN}@`);
 }
 

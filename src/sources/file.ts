@@ -4,6 +4,7 @@ import type { FileDiscover } from "../config/discover/file.ts";
 import { messageOf } from "../errors.ts";
 import type { Clock } from "../net/clock.ts";
 import { readRegularFileWithin } from "../regular_file.ts";
+import { Asking } from "./asking.ts";
 import { ListReader, MAX_LIST_BYTES } from "./backend_list.ts";
 import { pause } from "./pauses.ts";
 import type { BackendSource, SourceReport } from "./source.ts";
@@ -11,6 +12,9 @@ import { watchFile } from "./watch.ts";
 
 /** A file may be missing for a moment while it is replaced. */
 const REPLACED_WITHIN_MS = 250;
+
+/** The longest time for reading it. A pipe that takes its place just before it is opened would be waited for. */
+const LIMIT_MS = 5000;
 
 export class FileSource implements BackendSource {
   readonly #path: string;
@@ -39,8 +43,9 @@ export class FileSource implements BackendSource {
   }
 
   async #look(report: SourceReport, stop: AbortSignal): Promise<void> {
+    using asking = new Asking({ clock: this.#clock, limitMs: LIMIT_MS }, stop);
     try {
-      const text = await this.#read(stop);
+      const text = await this.#read(asking.signal);
       const backends = this.#reader.read(text);
       if (!stop.aborted) report.found(backends);
     } catch (error) {

@@ -5,6 +5,7 @@ import { systemClock } from "../../../src/net/clock.ts";
 import { FileSource } from "../../../src/sources/file.ts";
 import { hasCommand } from "../../support/has_command.ts";
 import { Told } from "../../support/source.ts";
+import { ManualClock } from "../../support/wait.ts";
 
 const DAY = 86_400_000;
 
@@ -83,6 +84,40 @@ Deno.test({
       await new Deno.Command("mkfifo", { args: [path] }).output();
       await using told = watching(path);
       assertEquals(await told.fails(), `${path}: it is a pipe, want a regular file`);
+    });
+  },
+});
+
+/** Holds a lease on a file: whoever opens it waits until this ends. It says `held` when it has the lease. */
+const LEASE = `import fcntl, signal, sys
+signal.signal(signal.SIGIO, lambda *_: None)
+file = open(sys.argv[1], "r+")
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", end="", flush=True)
+sys.stdin.read()
+`;
+
+Deno.test({
+  name: "FileSource says so when a file can't be opened within 5 s, and goes on",
+  ignore: Deno.build.os !== "linux" || !hasCommand("python3"),
+  fn: async () => {
+    // A pipe that took the place of the file between the look at it and its opening was waited for without end, and
+    // nothing said that the list was old. The lease makes each opening wait in the same way.
+    await inFolder(async (folder) => {
+      const path = `${folder}/list.json`;
+      await Deno.writeTextFile(path, `["http://a"]`);
+      const args = ["-c", LEASE, path];
+      const holder = new Deno.Command("python3", { args, stdin: "piped", stdout: "piped", stderr: "null" }).spawn();
+      const output = holder.stdout.getReader();
+      assertEquals(new TextDecoder().decode((await output.read()).value).trim(), "held");
+      const clock = new ManualClock();
+      await using told = new Told(new FileSource({ path, refreshMs: 100 }, { clock }));
+      await clock.advance(5000);
+      assertEquals(await told.fails(), `${path}: no answer within 5 s`);
+      await holder.stdin.close();
+      await Promise.all([holder.status, output.cancel()]);
+      await clock.advance(100);
+      await told.finds("http://a");
     });
   },
 });

@@ -5,8 +5,8 @@
  *
  * The table has memory of its own, because a reload can bring and remove it. It is a hash table with a fixed number of
  * entries, which are used in a circle: a new key takes the place of the oldest one. A key that was used since it became
- * the oldest is spared once. Keys are found without a lock; only a new key needs it. Zeroed memory is an empty table, and
- * the memory of unused entries is never touched. 100,000 keys take 3.7 MB.
+ * the oldest is spared once, while there are not too many of these. Keys are found without a lock; only a new key needs
+ * it. Zeroed memory is an empty table, and the memory of unused entries is never touched. 100,000 keys take 3.7 MB.
  */
 
 import { LINE_WORDS } from "./arena.ts";
@@ -55,6 +55,9 @@ const NONE = 0;
 
 /** A chain is hardly ever longer than ten. A longer one has led to entries that were moved meanwhile. */
 const MOST_STEPS = 64;
+
+/** With a hundred thousand keys that are all in use, a whole round would hold up all isolates for 100 ms. */
+const MOST_SPARED = 1000;
 
 /** A number that is so far ahead was written before the clock was set back. It is forgotten. */
 const CLOCK_SET_BACK_MS = 10_000;
@@ -218,11 +221,11 @@ export class RateTable {
     return entry;
   }
 
-  /** The first entry from the hand on that nobody has used since it was looked at. After a whole round there is one. */
+  /** The first entry from the hand on that nobody has used since it was looked at. Among many in use, any of them. */
   #oldest(): number {
     let hand = this.#words[HAND] ?? 0;
     let entry = hand + 1;
-    for (let looked = 0; looked <= this.#capacity; looked++) {
+    for (let looked = 0; looked <= Math.min(this.#capacity, MOST_SPARED); looked++) {
       entry = hand + 1;
       hand = entry === this.#capacity ? 0 : entry;
       const cell = entryCell(entry) / 2;

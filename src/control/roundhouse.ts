@@ -172,8 +172,12 @@ export class Roundhouse {
   /** Where roundhouse can be reached, as far as is known. */
   #ownAddresses(): OwnAddress[] {
     const { proxy, admin } = this.#options.config;
+    const redirectFrom = proxy.tls?.redirectFrom ?? null;
     const ports = [[proxy, this.#dataPlane?.address], [admin, this.#adminServer?.address]] as const;
-    return ports.map(([{ host, port }, bound]) => ({ host, port: bound?.port ?? port }));
+    return [
+      ...ports.map(([{ host, port }, bound]) => ({ host, port: bound?.port ?? port })),
+      ...redirectFrom === null ? [] : [{ host: proxy.host, port: this.#redirect?.address.port ?? redirectFrom }],
+    ];
   }
 
   #adminParts(workers: number): Omit<AdminOptions, "config" | "timeouts"> {

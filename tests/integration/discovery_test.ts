@@ -163,6 +163,25 @@ Deno.test("a source that fails takes nothing away and says so: /status, an event
   assert(!(await admin(proxy, "GET", "/metrics")).text.includes(`roundhouse_discovery_up{pool="api"}`));
 });
 
+Deno.test("a list with an address of roundhouse itself is refused: proxy, admin, and the port that redirects to https", async () => {
+  // The port that redirects was taken for a backend: clients were redirected to where they came from.
+  await using backend = HttpBackend.named("a");
+  await using file = await BackendFile.create([backend.url]);
+  await using proxy = await TestProxy.start({
+    discover: { ...file.discover },
+    proxy: { tls: { selfSigned: ["localhost"], redirectFrom: 0 } },
+  });
+  await serves(proxy, [backend.url]);
+  for (const url of [proxy.url.replace("https", "http"), proxy.adminUrl, proxy.roundhouse.redirectUrl ?? ""]) {
+    await file.write([backend.url, url]);
+    await waitFor(async () => (await sourceOf(proxy)).error?.includes(`${url}: is an address of this roundhouse`), {
+      what: `the refusal of ${url}`,
+      timeoutMs: 20_000,
+    });
+    assertEquals(proxy.backends.map(({ url }) => url), [backend.url]);
+  }
+});
+
 Deno.test("an empty list removes the last backends only after keepFor", async () => {
   await using one = HttpBackend.named("one");
   await using file = await BackendFile.create([one.url]);

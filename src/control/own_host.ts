@@ -10,13 +10,14 @@ export function isOwnHost(host: string, listening: string): boolean {
   const [asked, own] = [addressOf(host), addressOf(listening)];
   if (asked === undefined || own === undefined) return host.toLowerCase() === listening.toLowerCase();
   if (asked === own) return true;
-  if (ipaddr.parse(own).range() !== "unspecified") return false;
-  const range = ipaddr.parse(asked).range();
-  return range === "loopback" || range === "unspecified" || isOfThisMachine(asked);
+  const [askedRange, ownRange] = [ipaddr.parse(asked).range(), ipaddr.parse(own).range()];
+  // Connections to no address in particular go to this machine.
+  if (askedRange === "unspecified") return ownRange === "loopback" || ownRange === "unspecified";
+  return ownRange === "unspecified" && (askedRange === "loopback" || isOfThisMachine(asked));
 }
 
 function addressOf(host: string): string | undefined {
-  if (host.toLowerCase() === "localhost") return "127.0.0.1";
+  if (/^localhost\.?$/i.test(host)) return "127.0.0.1";
   return ipaddr.isValid(host) ? ipaddr.process(host).toString() : undefined;
 }
 

@@ -17,6 +17,10 @@ Deno.test("mustBeServable() refuses roundhouse's own addresses, repetitions and 
   for (const host of ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "127.9.9.9", "[::ffff:127.0.0.1]"]) {
     assertEquals(errorOf(`http://${host}:8080`), `http://${host}:8080: ${itself}`);
   }
+  // The system connects to this machine for these. A list with one of them showed the admin API to all clients.
+  for (const host of ["0.0.0.0", "[::]", "localhost."]) {
+    assertEquals(errorOf(`http://${host}:8081`), `http://${host}:8081: ${itself}`);
+  }
   assertEquals(errorOf("http://localhost:8081/base"), `http://localhost:8081/base: ${itself}`);
   assertEquals(errorOf("http://10.0.0.1"), "http://10.0.0.1: is there twice");
   assertEquals(errorOf("http://a:6000"), `http://a:6000: port 6000 is blocked by engine "fetch"`);
@@ -46,4 +50,5 @@ Deno.test("isOwnHost() knows the addresses of this machine where a server listen
   assertEquals(addresses.filter((address) => !isOwnHost(address, "0.0.0.0")), []);
   assertEquals([isOwnHost("a.example", "a.example"), isOwnHost("a.example", "0.0.0.0")], [true, false]);
   assertEquals(isOwnHost("192.0.2.1", "10.0.0.1"), false);
+  assertEquals(isOwnHost("localhost.", "127.0.0.1"), true);
 });

@@ -8,12 +8,13 @@ import type { Clock } from "../net/clock.ts";
 import { settlesWithin } from "../settles_within.ts";
 import { VERSION } from "../version.ts";
 import { StoreConnection } from "./connection.ts";
-import type { ExpectedDraft, Store } from "./store.ts";
+import { type ExpectedDraft, MAX_REPLICAS, type Store } from "./store.ts";
 import { type Draft, type Entry, entryKey, entryView } from "./entry.ts";
 import { ClusterConflictError, ClusterFullError, StoreAwayError, StoreContentError } from "./errors.ts";
 import { type BaseList, draftsOf, type Entries, type LaidOver, layOver } from "./overlay.ts";
 import { OwnWord } from "./own_word.ts";
 import { Presence } from "./presence.ts";
+import { ReplicaCount } from "./replica_count.ts";
 import { LinkError, RefusedError } from "./redis_link.ts";
 import { counterOf, newMark } from "./revision.ts";
 import { conflictOf, inOrder, SharedDocument } from "./shared_document.ts";
@@ -32,6 +33,8 @@ export interface ClusterOptions {
   readonly listOf: (pool: string) => BaseList;
   /** Told when the store is away, with the reason, and when it is back. */
   readonly availability: (up: boolean, error: string | null) => void;
+  /** Told how many replicas there are, when that has changed. */
+  readonly counted: (replicas: number) => void;
   /** The folder for state. `undefined`: nothing is kept for a start without the store. */
   readonly directory: string | undefined;
   /** Tells this replica from others that use the same folder. */
@@ -59,6 +62,7 @@ export class Cluster {
   readonly #options: ClusterOptions;
   readonly #id = newMark();
   readonly #presence: Presence;
+  readonly #count: ReplicaCount;
   readonly #word: OwnWord;
   readonly #file: StateFile;
   readonly #shared: SharedDocument;
@@ -93,8 +97,9 @@ export class Cluster {
     this.#word = new OwnWord({ version: VERSION, admin: options.admin });
     const { host, port, database } = target;
     this.#file = new StateFile({ directory, owner: `${host}:${port}/${database} ${prefix} ${owner}`, log });
-    const { document, local } = this.#file.read();
+    const { document, local, replicas } = this.#file.read();
     this.#local = local;
+    this.#count = new ReplicaCount(replicas);
     this.#shared = new SharedDocument({ document, log, changed: (others) => this.#documentChanged(others) });
     this.#connection = new StoreConnection({
       target,
@@ -158,6 +163,11 @@ export class Cluster {
     this.#word.report(view);
   }
 
+  /** How many replicas there are, with this one. Without the store: how many there were. */
+  get replicas(): number {
+    return this.#count.value;
+  }
+
   status(): ClusterStatus {
     const { entries, revision } = this.#shared.value;
     return {
@@ -188,6 +198,7 @@ export class Cluster {
     try {
       const { version, line, words } = await store.beat(this.#id, said.said, said.view);
       this.#presence.heard(words);
+      this.#countReplicas();
       const { value } = this.#shared;
       isBehind = version !== value.revision || line !== value.line;
     } catch (error) {
@@ -220,9 +231,18 @@ export class Cluster {
     const isNew = this.#store !== undefined || this.#lastSuccess === null && this.#error === NOT_YET;
     this.#store = undefined;
     this.#error = reason;
+    this.#count.unknown();
     if (!isNew) return;
     this.#options.log.warn("cluster store away", { error: reason });
     this.#options.availability(false, reason);
+  }
+
+  #countReplicas(): void {
+    const before = this.#count.value;
+    this.#count.heard(Math.min(this.#presence.size, MAX_REPLICAS), performance.now());
+    if (this.#count.value === before) return;
+    this.#keep();
+    this.#options.counted(this.#count.value);
   }
 
   #documentChanged(others: boolean): void {
@@ -231,7 +251,7 @@ export class Cluster {
   }
 
   #keep(): void {
-    this.#file.keep({ document: this.#shared.value, local: this.#local });
+    this.#file.keep({ document: this.#shared.value, local: this.#local, replicas: this.#count.value });
   }
 
   #viewsOf(entries: Entries): readonly EntryView[] {

@@ -54,6 +54,11 @@ export class Presence {
     this.#replicas = replicas;
   }
 
+  /** How many replicas the last heartbeat told of. */
+  get size(): number {
+    return this.#replicas.size;
+  }
+
   /** A replica whose view of the backends is not known, or no longer. */
   nextUnknown(): string | undefined {
     for (const [id, { said, health }] of this.#replicas) {

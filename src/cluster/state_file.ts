@@ -7,12 +7,15 @@ import type { Log } from "../log.ts";
 import { readRegularFile } from "../regular_file.ts";
 import { type ChangeDocument, EMPTY, fieldsOf, readDocument } from "./document.ts";
 import { type Entry, entryText, parseEntry } from "./entry.ts";
+import { MAX_REPLICAS } from "./store.ts";
 
 /** What is kept. */
 export interface KeptState {
   readonly document: ChangeDocument;
   /** The changes of this replica alone, by `entryKey`. */
   readonly local: ReadonlyMap<string, Entry>;
+  /** How many replicas there were. */
+  readonly replicas: number;
 }
 
 /** Whose state it is. */
@@ -24,11 +27,12 @@ export interface StateFileOptions {
   readonly log: Log;
 }
 
-const NOTHING: KeptState = { document: EMPTY, local: new Map() };
+const NOTHING: KeptState = { document: EMPTY, local: new Map(), replicas: 1 };
 
 const contents = z.strictObject({
   document: z.record(z.string(), z.string()).nullable(),
   local: z.record(z.string(), z.string()),
+  replicas: z.int().min(1).max(MAX_REPLICAS),
 });
 
 export class StateFile {
@@ -57,10 +61,11 @@ export class StateFile {
   read(): KeptState {
     if (this.#path === undefined) return NOTHING;
     try {
-      const { document, local } = contents.parse(JSON.parse(readRegularFile(this.#path)));
+      const { document, local, replicas } = contents.parse(JSON.parse(readRegularFile(this.#path)));
       return {
         document: document === null ? EMPTY : readDocument(new Map(Object.entries(document))),
         local: new Map(Object.entries(local).map(([key, text]) => [key, parseEntry(key, text)])),
+        replicas,
       };
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) {
@@ -114,9 +119,10 @@ export class StateFile {
   }
 }
 
-function textOf({ document, local }: KeptState): string {
+function textOf({ document, local, replicas }: KeptState): string {
   return JSON.stringify({
     document: document.line === "" ? null : Object.fromEntries(fieldsOf(document)),
     local: Object.fromEntries(Array.from(local, ([key, entry]) => [key, entryText(entry)])),
+    replicas,
   });
 }

@@ -48,7 +48,7 @@ export interface ExpectedDraft {
 
 /** How long a replica stays in the list without a word. */
 const STAYS_MS = 30_000;
-const MAX_REPLICAS = 128;
+export const MAX_REPLICAS = 128;
 /** The most bytes of what a replica thinks of all backends. */
 export const MAX_VIEW_BYTES = 1024 ** 2;
 

@@ -20,6 +20,7 @@ export function brokenRules(config: Config, context: CheckContext): Diagnostic[]
     ...openAdmin(config),
     ...uselessPersist(config, context),
     ...twoKeepers(config),
+    ...clusterLimits(config),
     ...sharedPorts(config, context),
     ...brokenRouteRules(config, context),
   ];
@@ -73,6 +74,19 @@ function twoKeepers({ admin, cluster }: Config): Diagnostic[] {
     path: ["admin", "persist"],
     text: "got true, want false beside cluster, which keeps changes for all replicas",
   }];
+}
+
+/** Without the cluster, nobody knows how many replicas share a limit. */
+function clusterLimits({ rateLimit, routes, cluster }: Config): Diagnostic[] {
+  if (cluster !== null) return [];
+  const entries = Object.entries(routes ?? {}).flatMap(([key, list]) =>
+    list.map((entry, index) => ({ path: ["routes", key, index], rateLimit: entry.rateLimit }))
+  );
+  return [{ path: [], rateLimit }, ...entries].flatMap(({ path, rateLimit }) => {
+    if (rateLimit?.scope !== "cluster") return [];
+    const text = 'got "cluster", want the setting cluster, which says where the replicas find each other';
+    return [{ path: [...path, "rateLimit", "scope"], text }];
+  });
 }
 
 /** With `reusePort` the system would let two of our own servers share a port, and each would get some connections. */

@@ -9,9 +9,10 @@ type Settings = Pick<Config, GuardName>;
 const WORDS: { readonly [Name in GuardName]: (setting: NonNullable<Settings[Name]>) => string } = {
   deny: (ranges) => `denies ${counted(ranges)}`,
   allow: (ranges) => `allows ${counted(ranges)} only`,
-  rateLimit: ({ requests, perMs, burst, by, enforce }) => {
+  rateLimit: ({ requests, perMs, burst, by, enforce, scope }) => {
     const most = `at most ${requests} requests per ${formatDuration(perMs)} by ${formatBy(by)}`;
-    return `${most}${burst === null ? "" : `, ${burst} at once`}${enforce ? "" : ", only counted"}`;
+    const where = scope === "cluster" ? " over all replicas" : "";
+    return `${most}${where}${burst === null ? "" : `, ${burst} at once`}${enforce ? "" : ", only counted"}`;
   },
   concurrency: (limit) => `at most ${limit} at a time`,
 };

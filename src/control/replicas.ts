@@ -9,6 +9,7 @@ import type { BackendChange, PoolChange } from "../config/backend_change.ts";
 import type { Config } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import type { Limits } from "../memory/limits.ts";
 import type { Clock } from "../net/clock.ts";
 import type { ChangeQueue } from "../pool/change_queue.ts";
 import { ChangedElsewhereError, type ChangeOptions, NotSharedError, type PresentBackend } from "../pool/keeping.ts";
@@ -38,6 +39,8 @@ export interface ReplicasParts {
   readonly pools: Pools;
   readonly changes: ChangeQueue;
   readonly events: EventFeed;
+  /** What guards count. */
+  readonly limits: Limits;
   /** `HOST:PORT` of the admin server. */
   readonly adminAddress: () => string;
 }
@@ -67,6 +70,7 @@ export class Replicas {
       owner: `${proxy.host}:${proxy.port} ${admin.host}:${admin.port}`,
       admin: () => replicas.#parts?.adminAddress() ?? "",
       listOf: (pool) => replicas.#parts?.pools.get(pool)?.ownList ?? { origin: "file", specs: [] },
+      counted: (count) => replicas.#parts?.limits.shareAmong(count),
       availability: (up, error) => replicas.#availability(up, error ?? ""),
       log,
       clock,
@@ -83,6 +87,7 @@ export class Replicas {
   /** The other parts are there. */
   join(parts: ReplicasParts): void {
     this.#parts = parts;
+    parts.limits.shareAmong(this.#running.replicas);
     if (this.#lost !== undefined) parts.events.storeLost(this.#lost);
   }
 

@@ -150,7 +150,8 @@ export class Roundhouse {
     });
     this.#admin = this.#adminParts(workers);
     const adminAddress = () => this.#adminServer === undefined ? "" : this.adminUrl.slice("http://".length);
-    replicas?.join({ pools: this.pools, changes: this.#changes, events: this.#events, adminAddress });
+    const { limits } = this.memory;
+    replicas?.join({ pools: this.pools, changes: this.#changes, events: this.#events, limits, adminAddress });
   }
 
   #poolsOptions(): PoolsOptions {

@@ -3,7 +3,8 @@
 import type { RateLimitConfig } from "../config/schema/guards.ts";
 import { rateLimited } from "../failures.ts";
 import { cookieValue } from "../http1/cookie.ts";
-import { greatestCommonDivisor, type RateLimit, rateLimitOf, type RateTable } from "../memory/rate_table.ts";
+import type { Limits } from "../memory/limits.ts";
+import { greatestCommonDivisor, type RateLimit, rateLimitOf, type RateTable, shareOf } from "../memory/rate_table.ts";
 import { turnEpoch } from "../net/turn_clock.ts";
 import type { Guard, GuardedRequest, GuardPlace, GuardVerdict, PassingRequest } from "./guard.ts";
 import { RateKeys } from "./rate_key.ts";
@@ -13,26 +14,31 @@ const POLICY = "default";
 
 /** Refuses requests of a client, or of whatever `by` says, while it is ahead of its rate by more than the burst. */
 export function rateLimit(config: RateLimitConfig, { name, limits }: GuardPlace): Guard {
-  return new RateLimitGuard(config, limits.rate(rateName(name, config)));
+  return new RateLimitGuard(config, limits, limits.rate(rateName(name, config)));
 }
 
 /** The name of the memory of a limit. A limit that a reload changes counts anew. */
-export function rateName(name: string, { requests, perMs, burst, by }: RateLimitConfig): string {
-  return JSON.stringify([name, requests, perMs, burst, by]);
+export function rateName(name: string, { requests, perMs, burst, by, scope }: RateLimitConfig): string {
+  return JSON.stringify([name, requests, perMs, burst, by, scope]);
 }
 
 class RateLimitGuard implements Guard {
   readonly #config: RateLimitConfig;
-  readonly #limit: RateLimit;
+  readonly #whole: RateLimit;
+  readonly #limits: Limits;
   readonly #table: RateTable;
   readonly #keys: RateKeys;
   readonly #policy: readonly [name: string, value: string];
   readonly #ticksPerSecond: number;
+  /** What this replica may let through: all of it, or its share. */
+  #limit: RateLimit;
+  #replicas = 1;
 
-  constructor(config: RateLimitConfig, table: RateTable) {
+  constructor(config: RateLimitConfig, limits: Limits, table: RateTable) {
     const { requests, perMs, burst } = config;
     this.#config = config;
-    this.#limit = rateLimitOf(requests, perMs, burst ?? requests);
+    this.#whole = this.#limit = rateLimitOf(requests, perMs, burst ?? requests);
+    this.#limits = limits;
     this.#table = table;
     this.#keys = new RateKeys(table.seed);
     this.#policy = ["ratelimit-policy", policyOf(config)];
@@ -40,6 +46,7 @@ class RateLimitGuard implements Guard {
   }
 
   check(request: PassingRequest) {
+    this.#findShare();
     this.#findKey(request);
     const ticks = this.#table.take(this.#keys, this.#limit, turnEpoch());
     if (ticks < 0) request.exceeds();
@@ -49,6 +56,7 @@ class RateLimitGuard implements Guard {
   }
 
   explain(request: GuardedRequest): GuardVerdict {
+    this.#findShare();
     const by = this.#findKey(request);
     const ticks = this.#table.peek(this.#keys, this.#limit, turnEpoch());
     const { enforce } = this.#config;
@@ -58,6 +66,15 @@ class RateLimitGuard implements Guard {
     const seconds = this.#seconds(-ticks);
     const reason = `${by}: the next request is allowed in ${seconds} s${enforce ? "" : ", but enforce is false"}`;
     return { refusal: enforce ? rateLimited(seconds) : undefined, reason };
+  }
+
+  /** Replicas come and go. What was spent of a share stays the same part of it. */
+  #findShare(): void {
+    if (this.#config.scope === "local") return;
+    const { replicas } = this.#limits;
+    if (replicas === this.#replicas) return;
+    this.#replicas = replicas;
+    this.#limit = shareOf(this.#whole, replicas);
   }
 
   /** Finds the key that counts for a request. Returns what it is, in words that tell no secret. */

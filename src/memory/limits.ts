@@ -3,6 +3,7 @@
  * a configuration in force; workers get it with the configuration. A limit that stays keeps its counts.
  */
 
+import type { Arena } from "./arena.ts";
 import { ConcurrencyCells } from "./concurrency_cells.ts";
 import { RateTable } from "./rate_table.ts";
 
@@ -22,11 +23,26 @@ export interface SharedLimits {
 export class Limits {
   readonly #isolates: number;
   readonly #isolate: number;
+  /** One cell: how many replicas share the limits of the cluster. 0: it was never said. */
+  readonly #replicas: Int32Array;
   #shared: SharedLimits = { concurrency: new Map(), rates: new Map() };
 
-  constructor({ isolates, isolate }: { readonly isolates: number; readonly isolate: number }) {
-    this.#isolates = isolates;
-    this.#isolate = isolate;
+  static readonly lines = 1;
+
+  constructor(arena: Arena) {
+    this.#isolates = arena.isolates;
+    this.#isolate = arena.isolate;
+    this.#replicas = arena.take(Limits.lines).words;
+  }
+
+  /** How many replicas, with this one, share the limits of the cluster. */
+  get replicas(): number {
+    return Math.max(1, Atomics.load(this.#replicas, 0));
+  }
+
+  /** Control plane only. The next request in any isolate gets a share of that size. */
+  shareAmong(replicas: number): void {
+    Atomics.store(this.#replicas, 0, replicas);
   }
 
   /** Gives each of these limits memory, and keeps that of those that stay. Control plane only. */

@@ -77,7 +77,7 @@ export class Memory {
   static #lines(isolates: number): number {
     return AnswerCells.lines + RecentTimes.lines(SLOTS) + HealthCells.lines + SettingCells.lines +
       ConnectionCells.lines(isolates) + RequestTotals.lines(isolates) + RequestMetrics.lines(isolates) +
-      RouteCounts.lines(isolates) + PoolCounts.lines(isolates) + BoundTickets.lines(isolates) +
+      RouteCounts.lines(isolates) + Limits.lines + PoolCounts.lines(isolates) + BoundTickets.lines(isolates) +
       POOLS * PoolMemory.lines(isolates);
   }
 

@@ -32,6 +32,18 @@ export function rateLimitOf(requests: number, perMs: number, burst: number): Rat
   return { ticksPerMs: requests / common, ticksPerRequest: perMs / common, burst };
 }
 
+/**
+ * The part of a limit that one of `replicas` may spend by itself, in the same ticks. A bucket that can't be divided is
+ * rounded up: a replica that lets nothing through would be no replica.
+ */
+export function shareOf(limit: RateLimit, replicas: number): RateLimit {
+  return {
+    ticksPerMs: limit.ticksPerMs,
+    ticksPerRequest: limit.ticksPerRequest * replicas,
+    burst: Math.ceil(limit.burst / replicas),
+  };
+}
+
 // Header, in 32-bit cells. Its second cache line is written once, before any other isolate gets the buffer.
 const LOCK = 0;
 const USED = 1; // how many entries were ever used; they have the numbers 1 to USED

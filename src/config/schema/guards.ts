@@ -53,7 +53,11 @@ const rateLimitKeys = inUnits(z.strictObject({
     "Whose requests are counted together. Without the header or cookie, it is the client; an IPv6 client is its /64.",
   ),
   enforce: setting(flag, true, "Whether requests over the limit get 429. `false`: they are only counted."),
-  scope: setting(z.enum(["local"]), "local", "Where the limit counts: in this process, with all of its workers."),
+  scope: setting(
+    z.enum(["local", "cluster"]),
+    "local",
+    "Where the limit counts: in this process, with all of its workers, or over all replicas of the `cluster`.",
+  ),
 }));
 
 export type RateLimitConfig = z.output<typeof rateLimitKeys>;

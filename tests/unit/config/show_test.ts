@@ -263,6 +263,7 @@ const configFile: fc.Arbitrary<ConfigFile> = some({
     burst: fc.option(fc.integer({ min: 1, max: 1_000_000 })),
     by: fc.constantFrom("client", "route", "header:X-Key", "cookie:id"),
     enforce: fc.boolean(),
+    scope: fc.constantFrom("local" as const, "cluster" as const),
   }, { requiredKeys: ["requests"] })),
   concurrency: fc.option(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
   log: some({

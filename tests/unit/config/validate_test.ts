@@ -247,6 +247,17 @@ Deno.test("validateConfig() lets changes be kept in one place: the file, or the 
   assertEquals(linesOf({ admin: { persist: false }, cluster }).includes(line), false);
 });
 
+Deno.test("validateConfig() lets a limit count over all replicas only in a cluster", () => {
+  const rateLimit = { requests: 1, scope: "cluster" };
+  const routes = { "*/*": "default", "*/a": { pool: "default", rateLimit } };
+  const wanted = 'got "cluster", want the setting cluster, which says where the replicas find each other';
+  const lines = linesOf({ rateLimit, routes });
+  assertEquals(lines.includes(`rateLimit.scope: ${wanted}`), true);
+  assertEquals(lines.includes(`routes["*/a"].rateLimit.scope: ${wanted}`), true, lines.join("\n"));
+  const others = [{ rateLimit, routes, cluster: { redis: "redis://redis" } }, { rateLimit: { requests: 1 } }];
+  for (const raw of others) assertEquals(linesOf(raw).filter((line) => line.includes("scope")), []);
+});
+
 Deno.test("validateConfig() never shows a secret", () => {
   const secret = "hunter2";
   const headers = {

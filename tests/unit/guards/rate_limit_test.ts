@@ -141,3 +141,41 @@ Deno.test("as many requests as concurrency allows are in flight; the next one ge
   assertEquals((await told(bench)).to, "api");
   assertEquals(bench.memory.requestTotals().failed, 0);
 });
+
+Deno.test("a limit over all replicas is divided among them, and among all of them together it is as much as one", async () => {
+  const ask = async (replicas: number, rateLimit: NonNullable<ConfigFile["rateLimit"]>, times: number) => {
+    using bench = new RoutedBench({ ...POOLS, rateLimit, cluster: { redis: "redis://redis" } });
+    bench.memory.limits.shareAmong(replicas);
+    let passed = 0;
+    for (let i = 0; i < times; i++) if ((await told(bench)).to === "default") passed++;
+    return passed;
+  };
+  const limit = { ...SLOW, burst: 12 };
+  assertEquals(await ask(3, limit, 20), 12, "a limit of this process alone");
+  for (const [replicas, share] of [[1, 12], [2, 6], [3, 4], [5, 3], [12, 1], [100, 1]] as const) {
+    assertEquals(await ask(replicas, { ...limit, scope: "cluster" }, 20), share, `${replicas} replicas`);
+  }
+});
+
+Deno.test("replicas come and go: what was spent of a share stays spent, and answers tell what is left of it", async () => {
+  using bench = new RoutedBench({
+    ...POOLS,
+    rateLimit: { ...SLOW, burst: 12, scope: "cluster" },
+    cluster: { redis: "redis://redis" },
+  });
+  const policy = '"default";q=1;w=86400;roundhouse-burst=12';
+  for (let left = 11; left >= 6; left--) assertEquals((await told(bench)).state?.split(";")[1], `r=${left}`);
+  bench.memory.limits.shareAmong(2);
+  // Half of it was spent, so half of the share is left: 3 of 6.
+  assertEquals(await told(bench), {
+    to: "default",
+    policy,
+    state: `"default";r=2;t=${8 * 86_400}`,
+    after: undefined,
+  });
+  for (let i = 0; i < 2; i++) assertEquals((await told(bench)).to, "default");
+  const refused = await told(bench);
+  assertEquals([refused.to, refused.after], ["429", String(2 * 86_400)], "a share has half of the rate");
+  bench.memory.limits.shareAmong(1);
+  assertEquals((await told(bench)).to, "429");
+});

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
 import fc from "fast-check";
 import { RateKeys } from "../../../src/guards/rate_key.ts";
-import { type RateLimit, rateLimitOf, RateTable } from "../../../src/memory/rate_table.ts";
+import { type RateLimit, rateLimitOf, RateTable, shareOf } from "../../../src/memory/rate_table.ts";
 import type { HammerRates } from "./rate_worker.ts";
 
 const NOW = 1_700_000_000_000;
@@ -154,4 +154,27 @@ Deno.test("two isolates count the same keys to the request, also while keys are 
   assertEquals(allowed.reduce((sum, one) => sum + one), burst * keys);
   const table = new RateTable(buffer, 0);
   assertLessOrEqual(table.size, 16_384);
+});
+
+Deno.test("the shares of any limit let no more through than the limit and one for each replica, whatever the times", () => {
+  const run = fc.record({
+    requests: fc.integer({ min: 1, max: 1000 }),
+    perMs: fc.integer({ min: 1, max: 100_000 }),
+    burst: fc.integer({ min: 1, max: 1000 }),
+    replicas: fc.integer({ min: 1, max: 20 }),
+    asked: fc.array(fc.record({ replica: fc.nat(19), afterMs: fc.nat(200), times: fc.nat(100) }), { maxLength: 50 }),
+  });
+  fc.assert(fc.property(run, ({ requests, perMs, burst, replicas, asked }) => {
+    const limit = rateLimitOf(requests, perMs, burst);
+    const share = shareOf(limit, replicas);
+    const tables = Array.from({ length: replicas }, () => tableOf(share, 10).table);
+    let now = NOW;
+    let passed = 0;
+    for (const { replica, afterMs, times } of asked) {
+      now += afterMs;
+      const table = tables[replica % replicas];
+      for (let i = 0; i < times; i++) if ((table?.take({ high: 1, low: 1 }, share, now) ?? -1) >= 0) passed++;
+    }
+    assert(passed <= burst + requests * (now - NOW) / perMs + replicas, `${passed} passed`);
+  }));
 });

@@ -1,0 +1,81 @@
+// A limit for one client was a limit of each replica: with two of them, the client could send twice as much.
+
+import { assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
+import { hasCommand } from "../support/has_command.ts";
+import { HttpBackend } from "../support/http_backend.ts";
+import { RedisServer } from "../support/redis_server.ts";
+import { ReplicaProxy } from "../support/replica_proxy.ts";
+import { waitFor } from "../support/wait.ts";
+
+const options = { ignore: !hasCommand("redis-server") };
+if (options.ignore) console.log("limits over replicas skipped: no redis-server");
+
+/** No request may take longer, whatever happens to the store. */
+const LONGEST_MS = 5000;
+
+interface Flood {
+  readonly passed: number;
+  readonly seconds: number;
+  readonly longestMs: number;
+}
+
+/** Sends to all replicas as fast as they answer, until it is over. */
+async function flood(replicas: readonly ReplicaProxy[], isOver: () => boolean): Promise<Flood> {
+  const startedAt = performance.now();
+  let passed = 0;
+  let longestMs = 0;
+  const send = async (url: string) => {
+    while (!isOver()) {
+      const begin = performance.now();
+      const response = await fetch(url);
+      await response.text();
+      if (response.status === 200) passed++;
+      else assertEquals(response.status, 429);
+      longestMs = Math.max(longestMs, performance.now() - begin);
+    }
+  };
+  await Promise.all(replicas.flatMap(({ proxy }) => [send(proxy.url), send(proxy.url)]));
+  return { passed, seconds: (performance.now() - startedAt) / 1000, longestMs };
+}
+
+for (const [engine, workers] of [["wire", 1], ["fetch", 2]] as const) {
+  Deno.test(
+    `${engine}, ${workers} workers: two replicas let through what one limit allows, with the store and without it`,
+    options,
+    async () => {
+      await using redis = await RedisServer.start();
+      await using backend = HttpBackend.named("b");
+      const rateLimit = { requests: 40, per: "1s", burst: 60, scope: "cluster" } as const;
+      const settings = { engine, backends: [backend.url], proxy: { workers }, rateLimit };
+      await using one = await ReplicaProxy.start(redis.url, settings);
+      await using two = await ReplicaProxy.start(redis.url, settings);
+      const replicas = [one, two];
+      for (const { proxy } of replicas) {
+        await waitFor(() => proxy.roundhouse.memory.limits.replicas === 2, { what: "both to know of both" });
+      }
+      const within = ({ passed, seconds, longestMs }: Flood, burst: number) => {
+        assertLessOrEqual(passed, (40 * seconds + burst) * 1.1 + 2 * workers);
+        assertGreaterOrEqual(passed, 40 * seconds * 0.5, "far less than the limit");
+        assertLessOrEqual(longestMs, LONGEST_MS);
+      };
+      const until = (ms: number) => {
+        const end = performance.now() + ms;
+        return () => performance.now() >= end;
+      };
+      within(await flood(replicas, until(3000)), 60);
+
+      let isAway = false;
+      const flooding = flood(replicas, () => isAway);
+      await redis.kill();
+      for (const replica of replicas) await replica.waitForStore(false);
+      isAway = true;
+      within(await flooding, 60);
+      within(await flood(replicas, until(2000)), 60);
+      assertEquals(replicas.map(({ proxy }) => proxy.roundhouse.memory.limits.replicas), [2, 2]);
+
+      // A start without the store knows how many there were.
+      await two.restart();
+      assertEquals(two.proxy.roundhouse.memory.limits.replicas, 2);
+    },
+  );
+}

@@ -8,16 +8,17 @@ import type { Clock } from "../net/clock.ts";
 import { settlesWithin } from "../settles_within.ts";
 import { VERSION } from "../version.ts";
 import { StoreConnection } from "./connection.ts";
-import { type ExpectedDraft, MAX_REPLICAS, type Store } from "./store.ts";
+import type { ExpectedDraft, Store } from "./store.ts";
 import { type Draft, type Entry, entryKey, entryView } from "./entry.ts";
 import { ClusterConflictError, ClusterFullError, StoreAwayError, StoreContentError } from "./errors.ts";
 import { type BaseList, draftsOf, type Entries, type LaidOver, layOver } from "./overlay.ts";
 import { OwnWord } from "./own_word.ts";
 import { Presence } from "./presence.ts";
-import { ReplicaCount } from "./replica_count.ts";
 import { LinkError, RefusedError } from "./redis_link.ts";
 import { counterOf, newMark } from "./revision.ts";
 import { conflictOf, inOrder, SharedDocument } from "./shared_document.ts";
+import { type KeptLimits, SharedLimits } from "./shared_limits.ts";
+import type { Settled, Spent } from "./settlement.ts";
 import { StateFile } from "./state_file.ts";
 import type { ClusterStatus, EntryView, HealthView } from "./views.ts";
 
@@ -33,8 +34,6 @@ export interface ClusterOptions {
   readonly listOf: (pool: string) => BaseList;
   /** Told when the store is away, with the reason, and when it is back. */
   readonly availability: (up: boolean, error: string | null) => void;
-  /** Told how many replicas there are, when that has changed. */
-  readonly counted: (replicas: number) => void;
   /** The folder for state. `undefined`: nothing is kept for a start without the store. */
   readonly directory: string | undefined;
   /** Tells this replica from others that use the same folder. */
@@ -62,7 +61,7 @@ export class Cluster {
   readonly #options: ClusterOptions;
   readonly #id = newMark();
   readonly #presence: Presence;
-  readonly #count: ReplicaCount;
+  readonly #limits: SharedLimits;
   readonly #word: OwnWord;
   readonly #file: StateFile;
   readonly #shared: SharedDocument;
@@ -85,6 +84,7 @@ export class Cluster {
   static async start(options: ClusterOptions): Promise<Cluster> {
     const cluster = new Cluster(options);
     await settlesWithin(cluster.#connection.firstTry, START_MS);
+    cluster.#limits.use();
     return cluster;
   }
 
@@ -97,9 +97,9 @@ export class Cluster {
     this.#word = new OwnWord({ version: VERSION, admin: options.admin });
     const { host, port, database } = target;
     this.#file = new StateFile({ directory, owner: `${host}:${port}/${database} ${prefix} ${owner}`, log });
-    const { document, local, replicas } = this.#file.read();
+    const { document, local, limits } = this.#file.read();
     this.#local = local;
-    this.#count = new ReplicaCount(replicas);
+    this.#limits = new SharedLimits(limits, () => this.#keep());
     this.#shared = new SharedDocument({ document, log, changed: (others) => this.#documentChanged(others) });
     this.#connection = new StoreConnection({
       target,
@@ -163,9 +163,19 @@ export class Cluster {
     this.#word.report(view);
   }
 
-  /** How many replicas there are, with this one. Without the store: how many there were. */
-  get replicas(): number {
-    return this.#count.value;
+  /** How many replicas share limits, and what keys are made with. */
+  get limits(): KeptLimits {
+    return this.#limits.kept;
+  }
+
+  /** Settles what was spent of limits. Takes 1 s at most. `undefined`: it can't be settled now. */
+  async settle(spent: readonly Spent[], keepMs: number): Promise<readonly Settled[] | undefined> {
+    try {
+      return await this.#store?.settle(this.#limits.kept.seed, spent, keepMs);
+    } catch (error) {
+      if (AWAY.some((kind) => error instanceof kind)) return undefined; // the heartbeat says so
+      throw error;
+    }
   }
 
   status(): ClusterStatus {
@@ -192,13 +202,14 @@ export class Cluster {
 
   async #tick(store: Store, first: boolean): Promise<void> {
     const again = first || performance.now() - this.#readAtMs >= REREAD_MS;
+    if (first) await this.#limits.agree(store);
     const said = this.#word.next(counterOf(this.#shared.value.revision), first);
     let refusal: RefusedError | undefined;
     let isBehind = true;
     try {
       const { version, line, words } = await store.beat(this.#id, said.said, said.view);
       this.#presence.heard(words);
-      this.#countReplicas();
+      this.#limits.heard(this.#presence.size);
       const { value } = this.#shared;
       isBehind = version !== value.revision || line !== value.line;
     } catch (error) {
@@ -231,18 +242,10 @@ export class Cluster {
     const isNew = this.#store !== undefined || this.#lastSuccess === null && this.#error === NOT_YET;
     this.#store = undefined;
     this.#error = reason;
-    this.#count.unknown();
+    this.#limits.lost();
     if (!isNew) return;
     this.#options.log.warn("cluster store away", { error: reason });
     this.#options.availability(false, reason);
-  }
-
-  #countReplicas(): void {
-    const before = this.#count.value;
-    this.#count.heard(Math.min(this.#presence.size, MAX_REPLICAS), performance.now());
-    if (this.#count.value === before) return;
-    this.#keep();
-    this.#options.counted(this.#count.value);
   }
 
   #documentChanged(others: boolean): void {
@@ -251,7 +254,11 @@ export class Cluster {
   }
 
   #keep(): void {
-    this.#file.keep({ document: this.#shared.value, local: this.#local, replicas: this.#count.value });
+    this.#file.keep({
+      document: this.#shared.value,
+      local: this.#local,
+      limits: this.#limits.kept,
+    });
   }
 
   #viewsOf(entries: Entries): readonly EntryView[] {

@@ -127,3 +127,60 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
 return {}
 `;
+
+/**
+ * Replicas tell what they let through of rate limits, and hear how much all have spent. Keys: the seed of the limits,
+ * when the allowance of each field is whole again, when each was changed; all times are microseconds of the store's
+ * clock. Arguments: the seed, the time from which on changes are not known, how many changes to tell, how many fields
+ * are kept, for how many milliseconds; then for each field three: its name, how many microseconds it has spent, how many
+ * its burst is. Replies with the seed, the time from which on changes were not told, and for each field that was
+ * changed two: its name, and after how many microseconds its allowance is whole again.
+ */
+export const SETTLE = `
+local seed = redis.call('GET', KEYS[1])
+if not seed then
+  seed = ARGV[1]
+  redis.call('SET', KEYS[1], seed)
+end
+if seed ~= ARGV[1] then return {seed} end
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+local function whole(number) return string.format('%.0f', number) end
+local function forget(fields)
+  for _, field in ipairs(fields) do
+    redis.call('ZREM', KEYS[2], field)
+    redis.call('ZREM', KEYS[3], field)
+  end
+end
+forget(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', whole(now), 'LIMIT', 0, 1000))
+for i = 6, #ARGV, 3 do
+  local burst = tonumber(ARGV[i + 2])
+  local at = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[i]) or '0')
+  if at < now or at > now + burst + 10000000 then at = now end
+  at = math.min(at + tonumber(ARGV[i + 1]), now + burst)
+  redis.call('ZADD', KEYS[2], whole(at), ARGV[i])
+  redis.call('ZADD', KEYS[3], whole(now), ARGV[i])
+end
+local over = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[4])
+if over > 0 then forget(redis.call('ZRANGE', KEYS[3], 0, math.min(over, 2000) - 1)) end
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+redis.call('PEXPIRE', KEYS[3], ARGV[5])
+local since = tonumber(ARGV[2])
+if since > now then since = 0 end
+local changed = redis.call('ZRANGEBYSCORE', KEYS[3], whole(since), '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
+local next = now
+if #changed == 2 * tonumber(ARGV[3]) then next = tonumber(changed[#changed]) end
+local out = {seed, whole(next)}
+for i = 1, #changed, 2 do
+  local at = tonumber(redis.call('ZSCORE', KEYS[2], changed[i]) or '0')
+  out[#out + 1] = changed[i]
+  out[#out + 1] = whole(math.max(0, at - now))
+end
+return out
+`;
+
+/** The seed of the limits, which is the one of the first replica that asks. Argument: that of this replica. */
+export const SEED = `
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+return {redis.call('GET', KEYS[1])}
+`;

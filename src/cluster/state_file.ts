@@ -7,6 +7,8 @@ import type { Log } from "../log.ts";
 import { readRegularFile } from "../regular_file.ts";
 import { type ChangeDocument, EMPTY, fieldsOf, readDocument } from "./document.ts";
 import { type Entry, entryText, parseEntry } from "./entry.ts";
+import { isSeed, newSeed } from "./settlement.ts";
+import type { KeptLimits } from "./shared_limits.ts";
 import { MAX_REPLICAS } from "./store.ts";
 
 /** What is kept. */
@@ -14,8 +16,8 @@ export interface KeptState {
   readonly document: ChangeDocument;
   /** The changes of this replica alone, by `entryKey`. */
   readonly local: ReadonlyMap<string, Entry>;
-  /** How many replicas there were. */
-  readonly replicas: number;
+  /** What the replicas agree on for limits. */
+  readonly limits: KeptLimits;
 }
 
 /** Whose state it is. */
@@ -27,12 +29,17 @@ export interface StateFileOptions {
   readonly log: Log;
 }
 
-const NOTHING: KeptState = { document: EMPTY, local: new Map(), replicas: 1 };
+function nothing(): KeptState {
+  return { document: EMPTY, local: new Map(), limits: { replicas: 1, seed: newSeed() } };
+}
 
 const contents = z.strictObject({
   document: z.record(z.string(), z.string()).nullable(),
   local: z.record(z.string(), z.string()),
-  replicas: z.int().min(1).max(MAX_REPLICAS),
+  limits: z.strictObject({
+    replicas: z.int().min(1).max(MAX_REPLICAS),
+    seed: z.string().refine(isSeed),
+  }),
 });
 
 export class StateFile {
@@ -59,19 +66,19 @@ export class StateFile {
 
   /** The state of the last run. A damaged file counts as none. */
   read(): KeptState {
-    if (this.#path === undefined) return NOTHING;
+    if (this.#path === undefined) return nothing();
     try {
-      const { document, local, replicas } = contents.parse(JSON.parse(readRegularFile(this.#path)));
+      const { document, local, limits } = contents.parse(JSON.parse(readRegularFile(this.#path)));
       return {
         document: document === null ? EMPTY : readDocument(new Map(Object.entries(document))),
         local: new Map(Object.entries(local).map(([key, text]) => [key, parseEntry(key, text)])),
-        replicas,
+        limits,
       };
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) {
         this.#log.warn("cluster state not used", { path: this.#path, reason: messageOf(error) });
       }
-      return NOTHING;
+      return nothing();
     }
   }
 
@@ -119,10 +126,10 @@ export class StateFile {
   }
 }
 
-function textOf({ document, local, replicas }: KeptState): string {
+function textOf({ document, local, limits }: KeptState): string {
   return JSON.stringify({
     document: document.line === "" ? null : Object.fromEntries(fieldsOf(document)),
     local: Object.fromEntries(Array.from(local, ([key, entry]) => [key, entryText(entry)])),
-    replicas,
+    limits,
   });
 }

@@ -13,7 +13,8 @@ import { type Draft, draftText, type Entry, entryKey } from "./entry.ts";
 import { StoreContentError } from "./errors.ts";
 import { COMMAND_MS, type RedisLink, type Reply } from "./redis_link.ts";
 import { newMark } from "./revision.ts";
-import { HEARTBEAT, LEAVE, READ, RECORD, REPLACE, VIEW } from "./scripts.ts";
+import { HEARTBEAT, LEAVE, READ, RECORD, REPLACE, SEED, SETTLE, VIEW } from "./scripts.ts";
+import { isSeed, MOST_HEARD, MOST_KEPT, type Settled, settledIn, type Spent } from "./settlement.ts";
 
 /** How a write ended. Except for `done`, nothing has changed. */
 export type Written =
@@ -55,6 +56,8 @@ export const MAX_VIEW_BYTES = 1024 ** 2;
 export class Store {
   readonly #link: RedisLink;
   readonly #keys: ReturnType<typeof keysFor>;
+  /** From when on it is not known what replicas have spent of limits, by the store's clock. */
+  #unsettledFrom = "0";
   /** What was read last. */
   #lastRead: { readonly digest: string; readonly document: ChangeDocument } | undefined;
   /** The store's clock at a moment of ours. */
@@ -141,6 +144,26 @@ export class Store {
     return typeof reply === "string" ? reply : "";
   }
 
+  /** The seed of the limits that replicas share: this one, if there is none yet. */
+  async seed(own: string): Promise<string> {
+    const [seed = ""] = textsIn(await this.#run(SEED, [this.#keys.seed], [own]));
+    if (!isSeed(seed)) throw new StoreContentError("no such seed");
+    return seed;
+  }
+
+  /**
+   * Tells what this replica has spent of limits, and hears of all keys that were spent of since the last call.
+   * `undefined`: the others have another seed.
+   */
+  async settle(seed: string, spent: readonly Spent[], keepMs: number): Promise<readonly Settled[] | undefined> {
+    const { seed: seedKey, allowances, spending } = this.#keys;
+    const args = [seed, this.#unsettledFrom, MOST_HEARD, MOST_KEPT, Math.ceil(keepMs)];
+    const all = [...args, ...spent.flatMap(({ field, spentUs, burstUs }) => [field, spentUs, burstUs])];
+    const read = settledIn(textsIn(await this.#run(SETTLE, [seedKey, allowances, spending], all)), seed);
+    this.#unsettledFrom = read?.next ?? "0";
+    return read?.settled;
+  }
+
   /** Says that this replica leaves. */
   async leave(id: string): Promise<void> {
     const { replicas, seen, views } = this.#keys;
@@ -167,6 +190,9 @@ function keysFor(prefix: string) {
     replicas: named("replicas"),
     seen: named("seen"),
     views: named("views"),
+    seed: named("seed"),
+    allowances: named("allowances"),
+    spending: named("spending"),
     channel: channelOf(prefix),
   };
 }

@@ -10,10 +10,12 @@ import type { Config } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Limits } from "../memory/limits.ts";
+import type { RateSeed } from "../memory/rate_table.ts";
 import type { Clock } from "../net/clock.ts";
 import type { ChangeQueue } from "../pool/change_queue.ts";
 import { ChangedElsewhereError, type ChangeOptions, NotSharedError, type PresentBackend } from "../pool/keeping.ts";
 import { PoolFullError } from "../pool/server_pool.ts";
+import { LimitSettling } from "./limit_settling.ts";
 import type { Pools } from "./pools.ts";
 
 /** What events and logs say of a change that another replica has made. */
@@ -56,6 +58,7 @@ export class Replicas {
   #isDue = false;
   #cancelRetry: (() => void) | undefined;
   #cancelTelling: (() => void) | undefined;
+  #settling: LimitSettling | undefined;
   #stopped = false;
 
   /** Takes a second at most. `undefined`: this roundhouse is in no cluster. */
@@ -70,7 +73,6 @@ export class Replicas {
       owner: `${proxy.host}:${proxy.port} ${admin.host}:${admin.port}`,
       admin: () => replicas.#parts?.adminAddress() ?? "",
       listOf: (pool) => replicas.#parts?.pools.get(pool)?.ownList ?? { origin: "file", specs: [] },
-      counted: (count) => replicas.#parts?.limits.shareAmong(count),
       availability: (up, error) => replicas.#availability(up, error ?? ""),
       log,
       clock,
@@ -87,7 +89,14 @@ export class Replicas {
   /** The other parts are there. */
   join(parts: ReplicasParts): void {
     this.#parts = parts;
-    parts.limits.shareAmong(this.#running.replicas);
+    const { limits } = parts;
+    limits.shareAmong(this.#running.limits.replicas);
+    this.#settling = new LimitSettling({
+      limits,
+      replicas: () => this.#running.limits.replicas,
+      settle: (spent, keepMs) => this.#running.settle(spent, keepMs),
+      clock: this.#clock,
+    });
     if (this.#lost !== undefined) parts.events.storeLost(this.#lost);
   }
 
@@ -127,6 +136,12 @@ export class Replicas {
     await this.#parts?.changes.settled();
   }
 
+  /** What the keys of limits that all replicas share are made with. */
+  get seed(): RateSeed {
+    const { seed } = this.#running.limits;
+    return [parseInt(seed.slice(0, 8), 16) | 0, parseInt(seed.slice(8), 16) | 0];
+  }
+
   status(): ClusterStatus {
     return this.#running.status();
   }
@@ -144,7 +159,7 @@ export class Replicas {
     this.#stopped = true;
     this.#cancelRetry?.();
     this.#cancelTelling?.();
-    await this.#cluster?.stop();
+    await Promise.all([this.#settling?.stop(), this.#cluster?.stop()]);
   }
 
   get #running(): Cluster {

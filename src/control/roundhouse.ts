@@ -122,6 +122,7 @@ export class Roundhouse {
     const workers = workerCount(config.proxy.workers);
     // With workers, the control plane forwards no requests, but needs its own place in the memory.
     this.memory = Memory.allocate(workers === 1 ? 1 : workers + 1);
+    if (replicas !== undefined) this.memory.limits.useSeed(replicas.seed);
     this.#assignRoutes(config);
     this.#events = new EventFeed({ status: () => statusView(this.#admin) });
     this.pools = new Pools(this.#poolsOptions());

@@ -4,7 +4,8 @@ import type { RateLimitConfig } from "../config/schema/guards.ts";
 import { rateLimited } from "../failures.ts";
 import { cookieValue } from "../http1/cookie.ts";
 import type { Limits } from "../memory/limits.ts";
-import { greatestCommonDivisor, type RateLimit, rateLimitOf, type RateTable, shareOf } from "../memory/rate_table.ts";
+import { greatestCommonDivisor, type RateLimit, rateLimitOf, settledShareOf, shareOf } from "../memory/rate_share.ts";
+import type { RateTable } from "../memory/rate_table.ts";
 import { turnEpoch } from "../net/turn_clock.ts";
 import type { Guard, GuardedRequest, GuardPlace, GuardVerdict, PassingRequest } from "./guard.ts";
 import { RateKeys } from "./rate_key.ts";
@@ -22,6 +23,11 @@ export function rateName(name: string, { requests, perMs, burst, by, scope }: Ra
   return JSON.stringify([name, requests, perMs, burst, by, scope]);
 }
 
+/** All that a limit allows. */
+export function wholeLimit({ requests, perMs, burst }: RateLimitConfig): RateLimit {
+  return rateLimitOf(requests, perMs, burst ?? requests);
+}
+
 class RateLimitGuard implements Guard {
   readonly #config: RateLimitConfig;
   readonly #whole: RateLimit;
@@ -32,12 +38,12 @@ class RateLimitGuard implements Guard {
   readonly #ticksPerSecond: number;
   /** What this replica may let through: all of it, or its share. */
   #limit: RateLimit;
-  #replicas = 1;
+  /** What it was made for. */
+  #sharing = 0;
 
   constructor(config: RateLimitConfig, limits: Limits, table: RateTable) {
-    const { requests, perMs, burst } = config;
     this.#config = config;
-    this.#whole = this.#limit = rateLimitOf(requests, perMs, burst ?? requests);
+    this.#whole = this.#limit = wholeLimit(config);
     this.#limits = limits;
     this.#table = table;
     this.#keys = new RateKeys(table.seed);
@@ -71,10 +77,11 @@ class RateLimitGuard implements Guard {
   /** Replicas come and go. What was spent of a share stays the same part of it. */
   #findShare(): void {
     if (this.#config.scope === "local") return;
-    const { replicas } = this.#limits;
-    if (replicas === this.#replicas) return;
-    this.#replicas = replicas;
-    this.#limit = shareOf(this.#whole, replicas);
+    const { sharing } = this.#limits;
+    if (sharing === this.#sharing) return;
+    this.#sharing = sharing;
+    const { replicas, settles } = this.#limits;
+    this.#limit = settles ? settledShareOf(this.#whole, replicas) : shareOf(this.#whole, replicas);
   }
 
   /** Finds the key that counts for a request. Returns what it is, in words that tell no secret. */

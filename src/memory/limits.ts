@@ -5,12 +5,15 @@
 
 import type { Arena } from "./arena.ts";
 import { ConcurrencyCells } from "./concurrency_cells.ts";
-import { RateTable } from "./rate_table.ts";
+import type { RateLimit } from "./rate_share.ts";
+import { type RateSeed, RateTable } from "./rate_table.ts";
 
 /** Which limits there are. */
 export interface LimitNames {
   readonly concurrency: readonly string[];
   readonly rates: readonly string[];
+  /** The limits over all replicas. */
+  readonly cluster: ReadonlyMap<string, RateLimit>;
 }
 
 /** What another isolate needs to `adopt` the limits. */
@@ -23,8 +26,10 @@ export interface SharedLimits {
 export class Limits {
   readonly #isolates: number;
   readonly #isolate: number;
-  /** One cell: how many replicas share the limits of the cluster. 0: it was never said. */
-  readonly #replicas: Int32Array;
+  /** One cell: twice the number of replicas that share the limits of the cluster, and 1 if they settle. */
+  readonly #sharing: Int32Array;
+  #seed: RateSeed | undefined;
+  #cluster: ReadonlyMap<string, RateLimit> = new Map();
   #shared: SharedLimits = { concurrency: new Map(), rates: new Map() };
 
   static readonly lines = 1;
@@ -32,24 +37,47 @@ export class Limits {
   constructor(arena: Arena) {
     this.#isolates = arena.isolates;
     this.#isolate = arena.isolate;
-    this.#replicas = arena.take(Limits.lines).words;
+    this.#sharing = arena.take(Limits.lines).words;
   }
 
   /** How many replicas, with this one, share the limits of the cluster. */
   get replicas(): number {
-    return Math.max(1, Atomics.load(this.#replicas, 0));
+    return Math.max(1, this.sharing >> 1);
+  }
+
+  /** Whether the replicas tell each other what they let through. */
+  get settles(): boolean {
+    return (this.sharing & 1) === 1;
+  }
+
+  /** Another number when `replicas` or `settles` has changed. */
+  get sharing(): number {
+    return Atomics.load(this.#sharing, 0);
   }
 
   /** Control plane only. The next request in any isolate gets a share of that size. */
-  shareAmong(replicas: number): void {
-    Atomics.store(this.#replicas, 0, replicas);
+  shareAmong(replicas: number, settles = false): void {
+    Atomics.store(this.#sharing, 0, 2 * replicas + (settles ? 1 : 0));
+  }
+
+  /** What the keys of limits over all replicas are made with, from now on. Control plane only. */
+  useSeed(seed: RateSeed): void {
+    this.#seed = seed;
+  }
+
+  /** The limits over all replicas. Control plane only. */
+  get cluster(): ReadonlyMap<string, RateLimit> {
+    return this.#cluster;
   }
 
   /** Gives each of these limits memory, and keeps that of those that stay. Control plane only. */
-  assign({ concurrency, rates }: LimitNames): void {
+  assign({ concurrency, rates, cluster }: LimitNames): void {
+    this.#cluster = cluster;
     this.#shared = {
       concurrency: kept(this.#shared.concurrency, concurrency, () => ConcurrencyCells.allocate(this.#isolates)),
-      rates: kept(this.#shared.rates, rates, () => RateTable.allocate(Date.now())),
+      rates: kept(this.#shared.rates, [...rates, ...cluster.keys()], (name) => {
+        return RateTable.allocate(Date.now(), undefined, cluster.has(name) ? this.#seed : undefined);
+      }),
     };
   }
 
@@ -82,9 +110,9 @@ export class Limits {
 function kept(
   before: ReadonlyMap<string, SharedArrayBuffer>,
   names: readonly string[],
-  allocate: () => SharedArrayBuffer,
+  allocate: (name: string) => SharedArrayBuffer,
 ): ReadonlyMap<string, SharedArrayBuffer> {
-  return new Map(names.map((name) => [name, before.get(name) ?? allocate()]));
+  return new Map(names.map((name) => [name, before.get(name) ?? allocate(name)]));
 }
 
 function found(buffers: ReadonlyMap<string, SharedArrayBuffer>, name: string): SharedArrayBuffer {

@@ -6,10 +6,12 @@
  * The table has memory of its own, because a reload can bring and remove it. It is a hash table with a fixed number of
  * entries, which are used in a circle: a new key takes the place of the oldest one. A key that was used since it became
  * the oldest is spared once, while there are not too many of these. Keys are found without a lock; only a new key needs
- * it. Zeroed memory is an empty table, and the memory of unused entries is never touched. 100,000 keys take 3.7 MB.
+ * it. Zeroed memory is an empty table, and the memory of unused entries is never touched. 100,000 keys take 3.7 MB, and 0.4 more in a
+ * table that counts for other replicas.
  */
 
 import { LINE_WORDS } from "./arena.ts";
+import type { RateLimit } from "./rate_share.ts";
 import { SessionLock } from "./session_lock.ts";
 
 /** A key as two 32-bit numbers that are evenly distributed. Never are both 0. */
@@ -18,31 +20,13 @@ export interface RateKey {
   readonly low: number;
 }
 
-/** What a limit allows, in whole ticks: a part of a millisecond of which both numbers are multiples. */
-export interface RateLimit {
-  readonly ticksPerMs: number;
-  readonly ticksPerRequest: number;
-  /** How many requests may come at once. */
-  readonly burst: number;
+/** How often a key was let through. */
+export interface CountedKey extends RateKey {
+  readonly count: number;
 }
 
-/** The limit for so many requests in so many milliseconds. */
-export function rateLimitOf(requests: number, perMs: number, burst: number): RateLimit {
-  const common = greatestCommonDivisor(requests, perMs);
-  return { ticksPerMs: requests / common, ticksPerRequest: perMs / common, burst };
-}
-
-/**
- * The part of a limit that one of `replicas` may spend by itself, in the same ticks. A bucket that can't be divided is
- * rounded up: a replica that lets nothing through would be no replica.
- */
-export function shareOf(limit: RateLimit, replicas: number): RateLimit {
-  return {
-    ticksPerMs: limit.ticksPerMs,
-    ticksPerRequest: limit.ticksPerRequest * replicas,
-    burst: Math.ceil(limit.burst / replicas),
-  };
-}
+/** Two random numbers that keys are made with. */
+export type RateSeed = readonly [number, number];
 
 // Header, in 32-bit cells. Its second cache line is written once, before any other isolate gets the buffer.
 const LOCK = 0;
@@ -52,6 +36,7 @@ const CAPACITY = LINE_WORDS;
 const BUCKETS = CAPACITY + 1;
 const SEED = BUCKETS + 1; // two cells
 const EPOCH = SEED + 2; // 64-bit float
+const COUNTED = EPOCH + 2; // 1: the table counts what each entry was let through
 const HEADER = 2 * LINE_WORDS;
 
 // Entry.
@@ -76,24 +61,34 @@ const CLOCK_SET_BACK_MS = 10_000;
 
 /** One isolate's view of the table. */
 export class RateTable {
+  readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array;
   readonly #floats: Float64Array;
   readonly #longs: BigInt64Array;
   readonly #capacity: number;
   readonly #mask: number;
   readonly #buckets: number;
+  /** Where the counts of the entries begin. 0: there are none. */
+  readonly #counts: number;
   readonly #epochMs: number;
+  /** The entry after which `takeCounts` goes on. */
+  #looked = 0;
   readonly #lock: SessionLock;
 
-  /** Allocates an empty table. */
-  static allocate(nowMs: number, capacity = 100_000): SharedArrayBuffer {
+  /**
+   * Allocates an empty table.
+   *
+   * @param shared the seed that the tables of other replicas have, too. The table counts what it lets through then
+   */
+  static allocate(nowMs: number, capacity = 100_000, shared?: RateSeed): SharedArrayBuffer {
     const buckets = 2 ** Math.ceil(Math.log2(capacity));
-    const cells = HEADER + capacity * ENTRY + buckets;
+    const cells = HEADER + capacity * ENTRY + buckets + (shared === undefined ? 0 : capacity);
     const buffer = new SharedArrayBuffer(cells * Int32Array.BYTES_PER_ELEMENT);
     const words = new Int32Array(buffer);
     words[CAPACITY] = capacity;
     words[BUCKETS] = buckets;
-    words.set(crypto.getRandomValues(new Int32Array(2)), SEED);
+    words.set(shared ?? crypto.getRandomValues(new Int32Array(2)), SEED);
+    words[COUNTED] = shared === undefined ? 0 : 1;
     new Float64Array(buffer, 0, HEADER / 2)[EPOCH / 2] = nowMs;
     return buffer;
   }
@@ -102,18 +97,20 @@ export class RateTable {
   constructor(buffer: SharedArrayBuffer, isolate: number) {
     const words = new Int32Array(buffer);
     const longs = Math.floor(buffer.byteLength / Float64Array.BYTES_PER_ELEMENT);
+    this.buffer = buffer;
     this.#words = words;
     this.#floats = new Float64Array(buffer, 0, longs);
     this.#longs = new BigInt64Array(buffer, 0, longs);
     this.#capacity = words[CAPACITY] ?? 0;
     this.#mask = (words[BUCKETS] ?? 1) - 1;
     this.#buckets = HEADER + this.#capacity * ENTRY;
+    this.#counts = words[COUNTED] === 1 ? this.#buckets + this.#mask + 1 : 0;
     this.#epochMs = this.#floats[EPOCH / 2] ?? 0;
     this.#lock = new SessionLock(words, LOCK, isolate);
   }
 
   /** What the keys of this table are made with. */
-  get seed(): readonly [number, number] {
+  get seed(): RateSeed {
     return [this.#words[SEED] ?? 0, this.#words[SEED + 1] ?? 0];
   }
 
@@ -128,7 +125,7 @@ export class RateTable {
     while (true) {
       const entry = this.#find(high, low);
       if (entry === NONE) {
-        if (this.#insert(high, low, now + limit.ticksPerRequest)) return limit.ticksPerRequest;
+        if (this.#insert(high, low, now + limit.ticksPerRequest, 1)) return limit.ticksPerRequest;
         continue; // another isolate was faster
       }
       const at = (entryCell(entry) + WHOLE_AT) / 2;
@@ -137,7 +134,9 @@ export class RateTable {
       const after = ahead(Number(before), limit, now) + limit.ticksPerRequest;
       const excess = after - limit.burst * limit.ticksPerRequest;
       if (excess > 0) return -excess;
-      if (Atomics.compareExchange(this.#longs, at, before, BigInt(now + after)) === before) return after;
+      if (Atomics.compareExchange(this.#longs, at, before, BigInt(now + after)) !== before) continue;
+      if (this.#counts !== 0) Atomics.add(this.#words, this.#counts + entry - 1, 1);
+      return after;
     }
   }
 
@@ -149,6 +148,45 @@ export class RateTable {
     const after = ahead(Number(before), limit, this.#ticks(limit, nowMs)) + limit.ticksPerRequest;
     const excess = after - limit.burst * limit.ticksPerRequest;
     return excess > 0 ? -excess : after;
+  }
+
+  /** What keys were let through since the last call: of some of them, if there are more than `most`. Control plane only. */
+  takeCounts(most: number): CountedKey[] {
+    const counted: CountedKey[] = [];
+    const { size } = this;
+    for (let looked = 0; looked < size && counted.length < most; looked++) {
+      this.#looked = this.#looked >= size ? 1 : this.#looked + 1;
+      const at = this.#counts + this.#looked - 1;
+      if (this.#words[at] === 0) continue;
+      const cell = entryCell(this.#looked);
+      const high = Atomics.load(this.#words, cell + KEY_HIGH);
+      const low = Atomics.load(this.#words, cell + KEY_LOW);
+      const count = Atomics.exchange(this.#words, at, 0);
+      if (count > 0 && (high !== 0 || low !== 0)) counted.push({ high, low, count });
+    }
+    return counted;
+  }
+
+  /**
+   * The replicas together have spent so much of a key that its allowance is whole again after `ticks`. What was counted
+   * here since `takeCounts` adds to that. Control plane only.
+   */
+  settle({ high, low }: RateKey, limit: RateLimit, ticks: number, nowMs: number): void {
+    const now = this.#ticks(limit, nowMs);
+    const most = limit.burst * limit.ticksPerRequest;
+    while (true) {
+      const entry = this.#find(high, low);
+      if (entry === NONE) {
+        if (ticks <= 0 || this.#insert(high, low, now + Math.min(Math.round(ticks), most), 0)) return;
+        continue; // another isolate was faster
+      }
+      const at = (entryCell(entry) + WHOLE_AT) / 2;
+      const before = Atomics.load(this.#longs, at);
+      const since = Atomics.load(this.#words, this.#counts + entry - 1) * limit.ticksPerRequest;
+      if (!this.#hasKey(entry, high, low)) continue; // it was given to another key
+      const wholeAt = now + Math.min(Math.max(0, Math.round(ticks)) + since, most);
+      if (Atomics.compareExchange(this.#longs, at, before, BigInt(wholeAt)) === before) return;
+    }
   }
 
   /** How many keys the table has. */
@@ -186,7 +224,7 @@ export class RateTable {
   }
 
   /** Makes an entry for a key that has none. Returns whether it did: another isolate may have made one. */
-  #insert(high: number, low: number, wholeAt: number): boolean {
+  #insert(high: number, low: number, wholeAt: number, count: number): boolean {
     const words = this.#words;
     this.#lock.take();
     const isNew = this.#findLocked(high, low) === NONE;
@@ -197,6 +235,7 @@ export class RateTable {
       // Who reads the number of the old key must not find that key any more.
       Atomics.store(this.#longs, (cell + WHOLE_AT) / 2, BigInt(wholeAt));
       this.#floats[(cell + SEEN) / 2] = wholeAt;
+      if (this.#counts !== 0) Atomics.store(words, this.#counts + entry - 1, count);
       words[cell + BUCKET] = bucket;
       Atomics.store(words, cell + CHAIN, Atomics.load(words, bucket));
       Atomics.store(words, cell + KEY_HIGH, high);
@@ -260,9 +299,4 @@ function ahead(wholeAt: number, { ticksPerMs, ticksPerRequest, burst }: RateLimi
 /** The first cell of an entry. */
 function entryCell(entry: number): number {
   return HEADER + (entry - 1) * ENTRY;
-}
-
-export function greatestCommonDivisor(one: number, other: number): number {
-  while (other !== 0) [one, other] = [other, one % other];
-  return one;
 }

@@ -37,7 +37,6 @@ export class Replica implements AsyncDisposable {
       admin: () => "127.0.0.1:8081",
       listOf: (): BaseList => replica?.file ?? file,
       availability: (up, error) => availability.push(up ? "up" : `away: ${error}`),
-      counted: () => {},
       directory: undefined,
       owner: "test",
       log,

@@ -14,18 +14,20 @@ const DRAFT = {
 } as const;
 const DOCUMENT = history([{ draft: DRAFT, mark: "0123456789ab" }])[1] ?? EMPTY;
 
+const limitsFor = (replicas: number) => ({ replicas, seed: "00c0ffee00c0ffee" });
+
 Deno.test("StateFile keeps the last state, for its owner alone", async () => {
   const directory = await Deno.makeTempDir();
   try {
     const log = new RecordingLog();
     const options = { directory: `${directory}/state`, owner: "redis://a roundhouse", log };
     const file = new StateFile(options);
-    assertEquals(file.read(), { document: EMPTY, local: new Map(), replicas: 1 });
+    assertEquals({ ...file.read(), limits: limitsFor(1) }, { document: EMPTY, local: new Map(), limits: limitsFor(1) });
     const local = new Map([[entryKey(DRAFT), { ...DRAFT, revision: "1-0123456789ab" }]]);
-    for (let i = 0; i < 20; i++) file.keep({ document: EMPTY, local: new Map(), replicas: 2 });
-    file.keep({ document: DOCUMENT, local, replicas: 3 });
+    for (let i = 0; i < 20; i++) file.keep({ document: EMPTY, local: new Map(), limits: limitsFor(2) });
+    file.keep({ document: DOCUMENT, local, limits: limitsFor(3) });
     await file.settled();
-    assertEquals(new StateFile(options).read(), { document: DOCUMENT, local, replicas: 3 });
+    assertEquals(new StateFile(options).read(), { document: DOCUMENT, local, limits: limitsFor(3) });
     assertEquals(new StateFile({ ...options, owner: "redis://b roundhouse" }).read().document, EMPTY);
     const [{ name } = { name: "" }, ...others] = [...Deno.readDirSync(`${directory}/state/cluster`)];
     const path = `${directory}/state/cluster/${name}`;
@@ -45,7 +47,7 @@ Deno.test("StateFile goes on without a place to write to, and says so once", asy
   for (const directory of [undefined, "/proc/never"]) {
     const file = new StateFile({ directory, owner: "a", log });
     for (let i = 0; i < 3; i++) {
-      file.keep({ document: DOCUMENT, local: new Map(), replicas: 1 });
+      file.keep({ document: DOCUMENT, local: new Map(), limits: limitsFor(1) });
       await file.settled();
     }
   }

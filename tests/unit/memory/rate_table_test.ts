@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
 import fc from "fast-check";
 import { RateKeys } from "../../../src/guards/rate_key.ts";
-import { type RateLimit, rateLimitOf, RateTable, shareOf } from "../../../src/memory/rate_table.ts";
+import { type RateLimit, rateLimitOf, shareOf } from "../../../src/memory/rate_share.ts";
+import { RateTable } from "../../../src/memory/rate_table.ts";
 import type { HammerRates } from "./rate_worker.ts";
 
 const NOW = 1_700_000_000_000;
@@ -177,4 +178,30 @@ Deno.test("the shares of any limit let no more through than the limit and one fo
     }
     assert(passed <= burst + requests * (now - NOW) / perMs + replicas, `${passed} passed`);
   }));
+});
+
+Deno.test("RateTable counts what keys were let through, for whoever takes the counts, and takes over what others spent", () => {
+  const limit = rateLimitOf(10, 1000, 10);
+  const table = new RateTable(RateTable.allocate(NOW, 3, [5, 6]), 0);
+  assertEquals(table.seed, [5, 6]);
+  const keys = [1, 2, 3, 4].map((low) => ({ high: 9, low }));
+  const [first = { high: 0, low: 0 }, second = first, , fourth = first] = keys;
+  for (let i = 0; i < 12; i++) table.take(first, limit, NOW);
+  table.take(second, limit, NOW);
+  assertEquals(table.takeCounts(1), [{ ...first, count: 10 }]);
+  assertEquals([table.takeCounts(5), table.takeCounts(5)], [[{ ...second, count: 1 }], []]);
+  // The others have spent 4 of the second key; one more was let through here meanwhile.
+  table.take(second, limit, NOW);
+  table.settle(second, limit, 4 * limit.ticksPerRequest, NOW);
+  assertEquals(table.peek(second, limit, NOW), 6 * limit.ticksPerRequest);
+  // More than all: then nothing passes, until there is something again.
+  table.settle(fourth, limit, 99 * limit.ticksPerRequest, NOW);
+  assertEquals(table.take(fourth, limit, NOW), -limit.ticksPerRequest);
+  assert(table.take(fourth, limit, NOW + 100) > 0);
+  // A new key in the place of an old one begins with its own count.
+  table.takeCounts(5);
+  for (let i = 0; i < 3; i++) table.take(first, limit, NOW + 5000);
+  for (const key of keys) table.take(key, limit, NOW + 5000);
+  const counts = table.takeCounts(5).map(({ count }) => count).sort();
+  assert(counts.every((count) => count === 1 || count === 4), `${counts}`);
 });

@@ -4,7 +4,8 @@
 // keys' requests were allowed.
 
 import { RateKeys } from "../../../src/guards/rate_key.ts";
-import { rateLimitOf, RateTable } from "../../../src/memory/rate_table.ts";
+import { rateLimitOf } from "../../../src/memory/rate_share.ts";
+import { RateTable } from "../../../src/memory/rate_table.ts";
 
 export interface HammerRates {
   readonly buffer: SharedArrayBuffer;

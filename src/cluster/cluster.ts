@@ -84,7 +84,6 @@ export class Cluster {
   static async start(options: ClusterOptions): Promise<Cluster> {
     const cluster = new Cluster(options);
     await settlesWithin(cluster.#connection.firstTry, START_MS);
-    cluster.#limits.use();
     return cluster;
   }
 
@@ -171,7 +170,10 @@ export class Cluster {
   /** Settles what was spent of limits. Takes 1 s at most. `undefined`: it can't be settled now. */
   async settle(spent: readonly Spent[], keepMs: number): Promise<readonly Settled[] | undefined> {
     try {
-      return await this.#store?.settle(this.#limits.kept.seed, spent, keepMs);
+      const store = this.#store;
+      const settled = await store?.settle(this.#limits.kept.seed, spent, keepMs);
+      if (settled === undefined && store !== undefined) await this.#limits.agree(store);
+      return settled;
     } catch (error) {
       if (AWAY.some((kind) => error instanceof kind)) return undefined; // the heartbeat says so
       throw error;

@@ -16,7 +16,6 @@ export class SharedLimits {
   readonly #count: ReplicaCount;
   readonly #changed: () => void;
   #seed: string;
-  #inUse = false;
 
   /** @param changed called when something else is to be kept */
   constructor({ replicas, seed }: KeptLimits, changed: () => void) {
@@ -30,17 +29,11 @@ export class SharedLimits {
     return { replicas: this.#count.value, seed: this.#seed };
   }
 
-  /** Keys are made with the seed from now on. If the store has another one, shares stay fixed until the next start. */
-  use(): void {
-    this.#inUse = true;
-  }
-
-  /** Takes over the seed of the others, if there is time for that. */
+  /** Takes over the seed of the others. */
   async agree(store: Store): Promise<void> {
-    if (this.#inUse) return;
     try {
       const seed = await store.seed(this.#seed);
-      if (this.#inUse || seed === this.#seed) return;
+      if (seed === this.#seed) return;
       this.#seed = seed;
       this.#changed();
     } catch (error) {

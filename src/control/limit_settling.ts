@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { MOST_TOLD, type Settled, type Spent } from "../cluster/settlement.ts";
 import type { Limits } from "../memory/limits.ts";
 import { burstMs, isSettled, type RateLimit, settledShareOf, shareOf } from "../memory/rate_share.ts";
-import type { RateKey, RateTable } from "../memory/rate_table.ts";
+import type { RateKey, RateSeed, RateTable } from "../memory/rate_table.ts";
 import type { Clock } from "../net/clock.ts";
 
 const EVERY_MS = 100;
@@ -18,6 +18,8 @@ const KEPT_MS = 60_000;
 export interface LimitSettlingOptions {
   readonly limits: Limits;
   readonly replicas: () => number;
+  /** What keys are made with. The replicas may agree on another one later, if the store was away at the start. */
+  readonly seed: () => RateSeed;
   /** Settles with the other replicas. `undefined`: it can't be done now. */
   readonly settle: (spent: readonly Spent[], keepMs: number) => Promise<readonly Settled[] | undefined>;
   readonly clock: Clock;
@@ -58,6 +60,7 @@ export class LimitSettling {
 
   async #settle(): Promise<void> {
     const { limits, replicas, settle, clock } = this.#options;
+    if (limits.useSeed(this.#options.seed())) return limits.shareAmong(replicas()); // and settle when counts are of new keys
     const settled = this.#settledLimits(replicas());
     // Of what was let through from a fixed share, much is paid back. What is left of it is known.
     const most = limits.settles ? undefined : leftOver(replicas(), clock.now());

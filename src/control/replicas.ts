@@ -94,6 +94,7 @@ export class Replicas {
     this.#settling = new LimitSettling({
       limits,
       replicas: () => this.#running.limits.replicas,
+      seed: () => this.seed,
       settle: (spent, keepMs) => this.#running.settle(spent, keepMs),
       clock: this.#clock,
     });

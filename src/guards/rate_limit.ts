@@ -33,7 +33,7 @@ class RateLimitGuard implements Guard {
   readonly #whole: RateLimit;
   readonly #limits: Limits;
   readonly #table: RateTable;
-  readonly #keys: RateKeys;
+  #keys: RateKeys;
   readonly #policy: readonly [name: string, value: string];
   readonly #ticksPerSecond: number;
   /** What this replica may let through: all of it, or its share. */
@@ -80,6 +80,7 @@ class RateLimitGuard implements Guard {
     const { sharing } = this.#limits;
     if (sharing === this.#sharing) return;
     this.#sharing = sharing;
+    this.#keys = new RateKeys(this.#table.seed); // the replicas may have agreed on another one
     const { replicas, settles } = this.#limits;
     this.#limit = settles ? settledShareOf(this.#whole, replicas) : shareOf(this.#whole, replicas);
   }

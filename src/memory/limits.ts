@@ -60,9 +60,15 @@ export class Limits {
     Atomics.store(this.#sharing, 0, 2 * replicas + (settles ? 1 : 0));
   }
 
-  /** What the keys of limits over all replicas are made with, from now on. Control plane only. */
-  useSeed(seed: RateSeed): void {
+  /**
+   * What the keys of limits over all replicas are made with. Returns whether that is another one than before: then counts
+   * begin anew. Other isolates use it from the next change of `sharing` on. Control plane only.
+   */
+  useSeed(seed: RateSeed): boolean {
+    if (this.#seed?.[0] === seed[0] && this.#seed[1] === seed[1]) return false;
     this.#seed = seed;
+    for (const name of this.#cluster.keys()) this.rate(name).reseed(seed);
+    return true;
   }
 
   /** The limits over all replicas. Control plane only. */

@@ -28,7 +28,7 @@ export interface CountedKey extends RateKey {
 /** Two random numbers that keys are made with. */
 export type RateSeed = readonly [number, number];
 
-// Header, in 32-bit cells. Its second cache line is written once, before any other isolate gets the buffer.
+// Header, in 32-bit cells. Its second cache line is written before any other isolate gets the buffer, and then hardly ever.
 const LOCK = 0;
 const USED = 1; // how many entries were ever used; they have the numbers 1 to USED
 const HAND = 2; // the entry that has been there for longest, from 0, when all are used
@@ -148,6 +148,12 @@ export class RateTable {
     const after = ahead(Number(before), limit, this.#ticks(limit, nowMs)) + limit.ticksPerRequest;
     const excess = after - limit.burst * limit.ticksPerRequest;
     return excess > 0 ? -excess : after;
+  }
+
+  /** Keys are to be made with another seed. Those that are there are found no more, and leave in time. Control plane only. */
+  reseed(seed: RateSeed): void {
+    this.#words.set(seed, SEED);
+    this.#words.fill(0, this.#counts, this.#counts + this.size);
   }
 
   /** What keys were let through since the last call: of some of them, if there are more than `most`. Control plane only. */

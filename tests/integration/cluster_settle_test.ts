@@ -69,15 +69,21 @@ Deno.test(
   },
 );
 
-Deno.test("cluster: with another seed, or without the store, nothing is settled", options, async () => {
-  await using redis = await RedisServer.start();
-  await using one = await Replica.start(redis.url);
-  await one.waitUntilUp();
-  await heardBy(one, spent("a", 1000));
-  await redis.ask("SET", "{roundhouse}:seed", "0123456789abcdef");
-  assertEquals(await one.cluster.settle([spent("a", 1000)], KEEP_MS), undefined);
-  await redis.ask("DEL", "{roundhouse}:seed");
-  await heardBy(one, spent("a", 1000)); // whoever comes first tells the seed again
-  await redis.kill();
-  assertEquals(await one.cluster.settle([spent("a", 1000)], KEEP_MS), undefined);
-});
+Deno.test(
+  "cluster: with another seed it is that one from then on, and without the store nothing is settled",
+  options,
+  async () => {
+    await using redis = await RedisServer.start();
+    await using one = await Replica.start(redis.url);
+    await one.waitUntilUp();
+    await heardBy(one, spent("a", 1000));
+    await redis.ask("SET", "{roundhouse}:seed", "0123456789abcdef");
+    assertEquals(await one.cluster.settle([spent("a", 1000)], KEEP_MS), undefined);
+    assertEquals(one.cluster.limits.seed, "0123456789abcdef");
+    await heardBy(one, spent("a", 1000));
+    await redis.ask("DEL", "{roundhouse}:seed");
+    await heardBy(one, spent("a", 1000)); // whoever comes first tells the seed again
+    await redis.kill();
+    assertEquals(await one.cluster.settle([spent("a", 1000)], KEEP_MS), undefined);
+  },
+);

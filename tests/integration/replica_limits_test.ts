@@ -94,3 +94,30 @@ for (const [engine, workers] of [["wire", 1], ["fetch", 2]] as const) {
     },
   );
 }
+
+Deno.test(
+  "replicas that started without the store, and knew nothing, have one limit when it is there",
+  options,
+  async () => {
+    await using redis = await RedisServer.start();
+    await redis.kill();
+    await using backend = HttpBackend.named("b");
+    const rateLimit = { requests: 1, per: "1h", burst: 60, scope: "cluster" } as const;
+    await using one = await ReplicaProxy.start(redis.url, { backends: [backend.url], rateLimit });
+    await using two = await ReplicaProxy.start(redis.url, { backends: [backend.url], rateLimit });
+    await redis.restart();
+    for (const { proxy } of [one, two]) {
+      const { limits } = proxy.roundhouse.memory;
+      await waitFor(() => limits.replicas === 2 && limits.settles, {
+        timeoutMs: 30_000,
+        what: "both to settle with both",
+      });
+    }
+    let passed = 0;
+    const isOver = (end: number) => () => performance.now() >= end;
+    passed += (await flood([one], isOver(performance.now() + 2500))).passed;
+    assertGreaterOrEqual(passed, 40);
+    passed += (await flood([two], isOver(performance.now() + 1000))).passed;
+    assertLessOrEqual(passed, 60 * 1.1 + 2);
+  },
+);

@@ -6,6 +6,7 @@ import type { Settled, Spent } from "../../../src/cluster/settlement.ts";
 import { LimitSettling } from "../../../src/control/limit_settling.ts";
 import { Memory } from "../../../src/memory/memory.ts";
 import { type RateLimit, rateLimitOf, settledShareOf, shareOf } from "../../../src/memory/rate_share.ts";
+import type { RateSeed } from "../../../src/memory/rate_table.ts";
 import type { Clock } from "../../../src/net/clock.ts";
 
 const KEY = { high: 7, low: -7 };
@@ -61,6 +62,7 @@ class FakeStore {
 class Cluster implements AsyncDisposable {
   readonly clock = new HandClock();
   readonly store = new FakeStore(this.clock);
+  seed: RateSeed = [1, 2];
   readonly #limit: RateLimit;
   readonly #memories: Memory[] = [];
   readonly #settling: LimitSettling[] = [];
@@ -70,7 +72,7 @@ class Cluster implements AsyncDisposable {
     const cluster = new Cluster(limit);
     for (let i = 0; i < replicas; i++) {
       const memory = Memory.allocate();
-      memory.limits.useSeed([1, 2]);
+      memory.limits.useSeed(cluster.seed);
       memory.limits.assign({ concurrency: [], rates: [], cluster: new Map([["all", limit]]) });
       memory.limits.shareAmong(replicas);
       cluster.#memories.push(memory);
@@ -78,6 +80,7 @@ class Cluster implements AsyncDisposable {
         new LimitSettling({
           limits: memory.limits,
           replicas: () => replicas,
+          seed: () => cluster.seed,
           settle: (spent) => cluster.store.settle(spent),
           clock: cluster.clock,
         }),
@@ -94,6 +97,10 @@ class Cluster implements AsyncDisposable {
 
   get settles(): boolean {
     return this.#memories.every(({ limits }) => limits.settles);
+  }
+
+  get seeds(): RateSeed[] {
+    return this.#memories.map(({ limits }) => limits.rate("all").seed);
   }
 
   /** Sends requests to one replica; returns how many passed. */
@@ -189,4 +196,17 @@ Deno.test("without the store each replica has its share of what is left, and set
   assert(cluster.settles);
   assertLessOrEqual(passed, 1100 * 1.1 + 2);
   assertGreaterOrEqual(passed, 1100 * 0.85);
+});
+
+Deno.test("replicas that agree on another seed settle again, with counts that begin anew", async () => {
+  await using cluster = await Cluster.start(rateLimitOf(100, 1000, 100), 2);
+  assert(cluster.settles);
+  cluster.seed = [3, 4];
+  const settled = [];
+  for (let step = 0; step < 30; step++) {
+    await cluster.clock.step();
+    settled.push(cluster.settles);
+  }
+  assertEquals([settled.includes(false), settled.at(-1)], [true, true]);
+  assertEquals(cluster.seeds, [[3, 4], [3, 4]]);
 });

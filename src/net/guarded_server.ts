@@ -20,7 +20,7 @@ export interface GuardedServerOptions extends Listening {
  * No client is cut before this time, even when descriptors run out. A request usually follows its connection at once.
  * If this time were longer, clients that connect and send nothing would keep others waiting.
  */
-const SPARED_MS = 100;
+const SPARED_MS = 50;
 
 /**
  * However many sockets are ready, the runtime reads 128 in one turn of the event loop (Deno 2.9.6), in no certain order.
@@ -28,7 +28,7 @@ const SPARED_MS = 100;
  */
 const READS_A_TURN = 127;
 
-/** Turns before a client is cut. There are more while each brings requests: a turn may take 50 ms. */
+/** Turns before a client is cut. There are more while each brings requests: a turn may take 30 ms. */
 const LEAST_TURNS = 3;
 
 /**

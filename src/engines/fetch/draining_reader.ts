@@ -26,7 +26,7 @@ const MANY_READS = 1000;
  * The longest time for reading in one turn, without and with TLS. Over TLS, the runtime never waits while the client
  * sends.
  */
-const MOST_BUSY_MS = 50;
+const MOST_BUSY_MS = 30;
 const MOST_BUSY_SECURE_MS = 5;
 
 /**

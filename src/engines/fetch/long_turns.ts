@@ -1,7 +1,7 @@
 /** Lets uploads in small chunks take long turns of the event loop one after the other. */
 
 /**
- * An upload in small chunks takes up to 50 ms of a turn. With several of them, each turn took the sum, and while one
+ * An upload in small chunks takes up to 30 ms of a turn. With several of them, each turn took the sum, and while one
  * rested another one ran: a new client, who needs a few turns, waited for more than a second. So only one has a long
  * turn at a time, and after it nobody has one for as long.
  */

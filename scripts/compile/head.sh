@@ -81,10 +81,12 @@ start_from() {
   exec "$cache/$hash/roundhouse" run @FLAGS@ "$cache/$hash/main.js" "$@"
 }
 
-# What the runtime would read from the environment: nothing of it is the program's.
+# What the runtime would read from the environment: nothing of it is the program's, but the operator's authorities.
 case $(export -p) in
   *DENO_*)
-    for name in $(env | sed -n 's/^\(DENO_[A-Za-z0-9_]*\)=.*/\1/p'); do unset "$name"; done
+    for name in $(env | sed -n 's/^\(DENO_[A-Za-z0-9_]*\)=.*/\1/p'); do
+      if [ "$name" != DENO_CERT ] || [ ! -f "$DENO_CERT" ] || [ ! -r "$DENO_CERT" ]; then unset "$name"; fi
+    done
     ;;
 esac
 unset NODE_CHANNEL_FD NODE_OPTIONS NODE_V8_COVERAGE # OTEL_DENO and its kin are the operator's to set

@@ -179,7 +179,7 @@ test("a moved, renamed or linked file works, and one found in PATH", async () =>
   }
 });
 
-test("the runtime's variables in the environment change nothing, and its own directory is not made", async () => {
+test("the runtime's variables in the environment change nothing, but a file of authorities, and its own directory is not made", async () => {
   const elsewhere = `${folder}/never`;
   const env = {
     DENO_DIR: elsewhere,

@@ -20,7 +20,7 @@ export interface GuardedServerOptions extends Listening {
  * No client is cut before this time, even when descriptors run out. A request usually follows its connection at once.
  * If this time were longer, clients that connect and send nothing would keep others waiting.
  */
-const SPARED_MS = 50;
+const SPARED_MS = 100;
 
 /**
  * However many sockets are ready, the runtime reads 128 in one turn of the event loop (Deno 2.9.6), in no certain order.

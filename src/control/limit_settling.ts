@@ -25,6 +25,13 @@ export interface LimitSettlingOptions {
   readonly clock: Clock;
 }
 
+/** What is kept of a limit from one round to the next. */
+interface KnownLimit {
+  /** The short name that all replicas give it. */
+  readonly short: string;
+  table: RateTable;
+}
+
 /** A limit whose shares follow what all replicas have let through. */
 interface SettledLimit {
   readonly whole: RateLimit;
@@ -34,7 +41,7 @@ interface SettledLimit {
 
 export class LimitSettling {
   readonly #options: LimitSettlingOptions;
-  readonly #tables = new Map<string, RateTable>();
+  readonly #known = new Map<string, KnownLimit>();
   #cancel: (() => void) | undefined;
   #round: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -69,25 +76,27 @@ export class LimitSettling {
     limits.shareAmong(replicas(), heard !== undefined);
   }
 
-  /** By a short name that all replicas give it. */
+  /** By short name. */
   #settledLimits(replicas: number): Map<string, SettledLimit> {
     const { limits } = this.#options;
     const settled = new Map<string, SettledLimit>();
     for (const [name, whole] of limits.cluster) {
       if (!isSettled(whole, replicas)) continue;
-      const short = createHash("sha256").update(name).digest("hex").slice(0, 16);
-      settled.set(short, { whole, share: settledShareOf(whole, replicas), table: this.#tableOf(name) });
+      const { short, table } = this.#knownAs(name);
+      settled.set(short, { whole, share: settledShareOf(whole, replicas), table });
     }
-    for (const name of this.#tables.keys()) if (!limits.cluster.has(name)) this.#tables.delete(name);
+    for (const name of this.#known.keys()) if (!limits.cluster.has(name)) this.#known.delete(name);
     return settled;
   }
 
-  #tableOf(name: string): RateTable {
+  #knownAs(name: string): KnownLimit {
     const { limits } = this.#options;
-    const buffer = limits.shared.rates.get(name);
-    let table = this.#tables.get(name);
-    if (table === undefined || table.buffer !== buffer) this.#tables.set(name, table = limits.rate(name));
-    return table;
+    let known = this.#known.get(name);
+    if (known === undefined) {
+      known = { short: createHash("sha256").update(name).digest("hex").slice(0, 16), table: limits.rate(name) };
+      this.#known.set(name, known);
+    } else if (known.table.buffer !== limits.shared.rates.get(name)) known.table = limits.rate(name);
+    return known;
   }
 }
 

@@ -48,6 +48,8 @@ export class GuardedServer {
   #isShut = false;
   #relief = Promise.resolve();
   #hearing = Promise.resolve();
+  /** How long the last reading of all clients took, in milliseconds. */
+  #heardIn = 0;
   /** How often something has changed. */
   #changes = 0;
   /** Connections that have waited since before this time have had their chance: all they had sent by then was read. */
@@ -117,7 +119,7 @@ export class GuardedServer {
       } else if (first.waitsSince <= this.#sparedUntil) {
         this.#close(first);
       } else {
-        await this.#until(isRoom, Math.max(1, first.waitsSince + SPARED_MS - performance.now()));
+        await this.#until(isRoom, Math.max(1, first.waitsSince + this.#unheardMs - performance.now()));
         await this.#hear();
       }
     }
@@ -136,20 +138,31 @@ export class GuardedServer {
     }
   }
 
+  /**
+   * After which time without a request the reading of all clients begins. On a busy loop it takes a while. It begins early
+   * then, so that those who wait in the accept queue do not wait for it as well.
+   */
+  get #unheardMs(): number {
+    return SPARED_MS - Math.min(this.#heardIn, SPARED_MS / 2);
+  }
+
   /** Reads what clients have sent until now. After a stall, their requests may have arrived long ago. */
   #hear(): Promise<void> {
     return this.#hearing = this.#hearing.then(() => this.#readAll());
   }
 
   async #readAll(): Promise<void> {
-    const now = performance.now();
+    const begun = performance.now();
+    const unheardSince = begun - this.#unheardMs;
     const doorbell = await this.#doorbell;
     const most = LEAST_TURNS + this.#open.size / READS_A_TURN;
     for (let turn = 0, changes = -1; turn < LEAST_TURNS || (turn < most && this.#changes !== changes); turn++) {
       changes = this.#changes;
       await (doorbell?.ring().catch(nextTurn) ?? nextTurn());
     }
-    this.#sparedUntil = now - SPARED_MS;
+    const ended = performance.now();
+    this.#heardIn = ended - begun;
+    this.#sparedUntil = Math.min(unheardSince, ended - SPARED_MS);
   }
 
   #close(connection: GuardedConnection): void {

@@ -3,6 +3,7 @@
 import type { AdminTarget } from "./src/cli/admin_call.ts";
 import { ready, reload } from "./src/cli/clients.ts";
 import { type Command, parseCommand } from "./src/cli/command.ts";
+import { hashPassword } from "./src/cli/hash_password.ts";
 import { helpText } from "./src/cli/help.ts";
 import { writeOut } from "./src/cli/output.ts";
 import { describeConfig } from "./src/config/describe.ts";
@@ -48,6 +49,8 @@ async function main(args: readonly string[], signals: Signals): Promise<number> 
       return print(`roundhouse ${VERSION}${BUILD && ` (${BUILD})`}\n`);
     case "schema":
       return print(jsonSchema());
+    case "hash-password":
+      return await hashPassword(signals.stopped);
     case "check":
       return await check(command, signals);
     case "routes":

@@ -26,7 +26,7 @@ export type Command =
     /** The command to explain. `undefined`: all of them. */
     readonly topic: CommandName | undefined;
   }
-  | { readonly kind: "schema" | "version" };
+  | { readonly kind: "hash-password" | "schema" | "version" };
 
 type Flags = Readonly<Record<string, unknown>>;
 
@@ -62,6 +62,7 @@ function commandFrom(name: CommandName, flags: Flags): Command {
   );
   if (foreign !== undefined) throw new UsageError(`${name} has no option --${foreign.name}`);
   switch (name) {
+    case "hash-password":
     case "schema":
       return { kind: name };
     case "top":

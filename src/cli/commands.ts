@@ -56,6 +56,15 @@ export const COMMANDS = {
     flags: [],
     examples: [{ line: "roundhouse schema > config.schema.json", about: "for an editor that completes settings" }],
   },
+  "hash-password": {
+    usage: "roundhouse hash-password",
+    about: "read a password and print its hash",
+    flags: [],
+    examples: [
+      { line: "roundhouse hash-password", about: "asks twice, and does not show what is typed" },
+      { line: "pwgen -s 20 1 | tee password | roundhouse hash-password", about: "reads it from another program" },
+    ],
+  },
   top: {
     usage: "roundhouse top [--admin URL]",
     about: "watch a running roundhouse; plain lines if piped; q ends it",

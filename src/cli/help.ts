@@ -7,6 +7,8 @@ import { ADMIN_FLAGS, choicesOf, COMMON_FLAGS, CONFIG_FLAGS, defaultOf, type Fla
 const WIDTH = 80;
 /** Where the meaning of an option begins. */
 const ABOUT_COLUMN = 31;
+/** Where that of a command begins. */
+const COMMAND_COLUMN = 18;
 
 const ENVIRONMENT =
   "Options go before the environment (ROUNDHOUSE_CONFIG, ROUNDHOUSE_ADMIN_TOKEN, ROUNDHOUSE_LOG_LEVEL), the " +
@@ -21,7 +23,7 @@ export function helpText(command: CommandName | undefined): string {
 
 function wholeHelp(): string {
   const commands = [...Object.keys(COMMANDS) as CommandName[]].map((name) =>
-    row(`  ${name}`, commandInfo(name).about, 14)
+    row(`  ${name}`, commandInfo(name).about, COMMAND_COLUMN)
   );
   return [
     "roundhouse - a load-balancing HTTP reverse proxy",
@@ -33,8 +35,8 @@ function wholeHelp(): string {
     "",
     "Commands:",
     ...commands,
-    row("  help", "print this text; help COMMAND prints that of a command", 14),
-    row("  version", "print the version", 14),
+    row("  help", "print this text; help COMMAND prints that of a command", COMMAND_COLUMN),
+    row("  version", "print the version", COMMAND_COLUMN),
     "",
     "Options of run, check and routes:",
     ...CONFIG_FLAGS.map(flagRow),

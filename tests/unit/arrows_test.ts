@@ -26,7 +26,7 @@ const ROOMS = `
   workers:   config memory net tls pool balancing health sources guards routing proxy engines
   admin:     config memory net tls pool balancing health sources cluster guards routing
   control:   config memory net tls pool balancing health sources cluster guards routing proxy workers admin
-  cli:       config admin/dashboard control
+  cli:       config guards admin/dashboard control
 `;
 
 const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map(

@@ -6,6 +6,8 @@ export const ERROR_CODES = [
   "no_route", // no route takes the request: 404
   "rate_limited", // over `rateLimit`: 429
   "concurrency_limited", // over `concurrency`: 503
+  "unauthorized", // `auth` refuses: 401, or the answer of the server that it has asked
+  "auth_unavailable", // `auth` could not find out: 503
   "method_not_allowed", // CONNECT and TRACE: 405
   "denied", // `deny` or `allow` of the route or of all: 403
   "head_too_large", // over `proxy.maxHeaderSize` or 128 fields: 431
@@ -58,19 +60,36 @@ export class ProxyError extends Error {
  * The guards that may stand before a route, by the names of their settings and in the order in which they are asked.
  * `src/guards/` has what each name stands for.
  */
-export const GUARD_NAMES = ["deny", "allow", "rateLimit", "concurrency"] as const;
+export const GUARD_NAMES = ["deny", "allow", "rateLimit", "concurrency", "auth"] as const;
 export type GuardName = (typeof GUARD_NAMES)[number];
+
+/** A whole answer that a guard has for the client, without `Content-Length` and headers of a connection. */
+export interface GuardAnswer {
+  readonly status: number;
+  /** The reason phrase. */
+  readonly title: string;
+  readonly headers: readonly [name: string, value: string][];
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+export interface GuardRefusalOptions extends ErrorOptions {
+  /** After how many seconds the client may try again. Default: that would come to the same. */
+  readonly retryAfterSeconds?: number;
+  /** What the client gets. Default: a problem, as the code says. */
+  readonly answer?: GuardAnswer;
+}
 
 /** A guard refuses the request. That is its purpose, so it counts as nobody's failure. */
 export class GuardRefusal extends ProxyError {
   readonly guard: GuardName;
-  /** After how many seconds the client may try again; `undefined`: that would come to the same. */
   readonly retryAfterSeconds: number | undefined;
+  readonly answer: GuardAnswer | undefined;
 
-  constructor(guard: GuardName, code: ErrorCode, message: string, retryAfterSeconds?: number) {
-    super(message, { code, side: "client", requestSent: false });
+  constructor(guard: GuardName, code: ErrorCode, message: string, options: GuardRefusalOptions = {}) {
+    super(message, { code, side: "client", requestSent: false, cause: options.cause });
     this.guard = guard;
-    this.retryAfterSeconds = retryAfterSeconds;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+    this.answer = options.answer;
   }
 }
 

@@ -1,6 +1,6 @@
 /** All failures of a request, each with its code, its side, and whether the request was sent. */
 
-import { type GuardName, GuardRefusal, ProxyError } from "./errors.ts";
+import { type GuardName, GuardRefusal, type GuardRefusalOptions, ProxyError } from "./errors.ts";
 
 // --- The client's side: these never count against a backend -----------------------------------------------------
 
@@ -29,12 +29,28 @@ export function denied(guard: GuardName): GuardRefusal {
 
 /** @param retryAfterSeconds until another request is allowed: whole seconds, at least 1 */
 export function rateLimited(retryAfterSeconds: number): GuardRefusal {
-  return new GuardRefusal("rateLimit", "rate_limited", "over the limit of requests", retryAfterSeconds);
+  return new GuardRefusal("rateLimit", "rate_limited", "over the limit of requests", { retryAfterSeconds });
 }
 
 /** As many requests as `concurrency` allows have not ended. */
 export function tooManyAtOnce(): GuardRefusal {
-  return new GuardRefusal("concurrency", "concurrency_limited", "too many requests at a time", 1);
+  return new GuardRefusal("concurrency", "concurrency_limited", "too many requests at a time", {
+    retryAfterSeconds: 1,
+  });
+}
+
+/**
+ * The client has not proved who it is.
+ *
+ * @param options `answer`: what the client gets in place of a problem with status 401
+ */
+export function unauthorized(reason: string, options: Pick<GuardRefusalOptions, "answer"> = {}): GuardRefusal {
+  return new GuardRefusal("auth", "unauthorized", reason, options);
+}
+
+/** Nobody knows whether the client is allowed. */
+export function authUnavailable(reason: string, cause?: unknown): GuardRefusal {
+  return new GuardRefusal("auth", "auth_unavailable", reason, { retryAfterSeconds: 1, cause });
 }
 
 export function methodNotAllowed(method: string): ProxyError {

@@ -5,6 +5,7 @@ import { formatStrategy } from "../../src/config/fields.ts";
 import type { PickRequest } from "../../src/balancing/strategy.ts";
 import { backendSpecSchema, configSchema, type StrategyConfig } from "../../src/config/schema.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
+import { Holdings } from "../../src/guards/holdings.ts";
 import { Memory } from "../../src/memory/memory.ts";
 import type { Exchange } from "../../src/proxy/exchange.ts";
 import { RandomHex } from "../../src/proxy/ids.ts";
@@ -66,7 +67,13 @@ function pickOften(balancer: LoadBalancer, requests: readonly PickRequest[], tim
 
 function supposedRequests(): readonly PickRequest[] {
   // Only this much is used before the first attempt.
-  const route = { rules: forwardingRules(configSchema.parse({}), Memory.allocate().limits) };
+  const route = {
+    rules: forwardingRules(configSchema.parse({}), {
+      limits: Memory.allocate().limits,
+      holdings: new Holdings(),
+      pools: new Map(),
+    }),
+  };
   const parts = { route, trust: new ForwardedTrust([]), random: new RandomHex() } as unknown as ForwarderParts;
   return Array.from({ length: requestCount }, (_, index) => {
     const client = `192.0.${index >> 8}.${index & 255}`;

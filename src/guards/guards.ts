@@ -1,11 +1,12 @@
 /** The guards that requests have to pass, in their order. */
 
 import type { Config } from "../config/schema.ts";
-import { GUARD_NAMES, type GuardName, type GuardRefusal } from "../errors.ts";
-import type { Limits } from "../memory/limits.ts";
+import { GUARD_NAMES, type GuardName } from "../errors.ts";
+import { LooseNames } from "../http1/loose_name.ts";
 import { allow, deny } from "./addresses.ts";
+import { auth } from "./auth.ts";
 import { concurrency } from "./concurrency.ts";
-import type { Guard, GuardedRequest, GuardPlace, GuardVerdict, PassingRequest } from "./guard.ts";
+import type { Decision, Guard, GuardedRequest, GuardMeans, GuardPlace, GuardVerdict, PassingRequest } from "./guard.ts";
 import { rateLimit } from "./rate_limit.ts";
 
 /** How guards are configured. `null`: there is none. */
@@ -22,6 +23,7 @@ const FACTORIES: {
   allow,
   rateLimit,
   concurrency,
+  auth,
 };
 
 /** The name of the place of what counts all requests together. The names of entries have a slash in them. */
@@ -33,10 +35,12 @@ type Named = readonly [name: GuardName, guard: Guard];
 export class Guards {
   readonly #named: readonly Named[];
   readonly #guards: readonly Guard[];
+  /** Headers that never reach a backend if the client sent them; `undefined`: there are none. */
+  readonly owned: LooseNames | undefined;
 
   /** The guards for all requests; `undefined`: there are none. */
-  static forAll(settings: GuardSettings, limits: Limits): Guards | undefined {
-    const place = { name: ALL_REQUESTS, limits };
+  static forAll(settings: GuardSettings, means: GuardMeans): Guards | undefined {
+    const place = { ...means, name: ALL_REQUESTS };
     return Guards.#of(GUARD_NAMES.flatMap((name) => made(name, settings, place)));
   }
 
@@ -53,16 +57,29 @@ export class Guards {
     return named.length === 0 ? undefined : new Guards(named);
   }
 
-  private constructor(named: readonly Named[]) {
+  /** @param named in the order in which they are asked */
+  constructor(named: readonly Named[]) {
     this.#named = named;
     this.#guards = named.map(([, guard]) => guard);
+    const owned = this.#guards.flatMap((guard) => [...guard.owned ?? []]);
+    this.owned = owned.length === 0 ? undefined : new LooseNames(owned);
   }
 
-  /** Asks one guard after the other. Returns why the first of them refuses the request; `undefined`: it may go on. */
-  check(request: PassingRequest): GuardRefusal | undefined {
-    for (const guard of this.#guards) {
-      const refusal = guard.check(request);
-      if (refusal !== undefined) return refusal;
+  /**
+   * Asks one guard after the other. Returns why the first of them refuses the request; `undefined`: it may go on. It is
+   * a promise only if a guard can't decide at once.
+   */
+  check(request: PassingRequest): Decision | Promise<Decision> {
+    return this.#checkFrom(0, request);
+  }
+
+  #checkFrom(first: number, request: PassingRequest): Decision | Promise<Decision> {
+    const guards = this.#guards;
+    for (let index = first; index < guards.length; index++) {
+      const decision = guards[index]?.check(request);
+      if (decision === undefined) continue;
+      if (!(decision instanceof Promise)) return decision;
+      return decision.then((refusal) => refusal ?? this.#checkFrom(index + 1, request));
     }
     return undefined;
   }

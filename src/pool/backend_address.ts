@@ -1,5 +1,7 @@
 /** The parts of a backend's URL. */
 
+import type { BackendSpec } from "../config/schema.ts";
+
 /** Where a backend is, as its URL says. */
 export interface BackendAddress {
   /** Scheme, host and port. */
@@ -8,6 +10,11 @@ export interface BackendAddress {
   readonly basePath: string;
   readonly hostname: string;
   readonly port: number;
+}
+
+/** A server that connections are made to: a backend, or one that is in no pool. */
+export interface ReachedServer extends BackendAddress {
+  readonly tls: BackendSpec["tls"];
 }
 
 /** The parts of a normalised URL. */

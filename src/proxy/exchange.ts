@@ -21,6 +21,8 @@ export interface Exchange {
   readonly replayable: boolean;
   /** Called once, when it is known what the request goes by, and before the other methods. */
   keepTo(limits: Limits): void;
+  /** Calls `listener` once if `brokenOff` changes before `attempt` or `answer` is called. At most one may listen. */
+  onBreakOff(listener: () => void): void;
   /** Sends the request to a backend. `listener` is told what comes of it. */
   attempt(sent: SentRequest, listener: AttemptListener): void;
   /** Answers without a backend. Settles when the answer has been sent or the client has left. Never rejects. */

@@ -3,6 +3,8 @@
 import { GuardRefusal, messageOf, type ProxyError } from "../errors.ts";
 import { turnEpoch } from "../net/turn_clock.ts";
 import { isWellFormedAuthority } from "./authority.ts";
+import { forwardResponse } from "./headers.ts";
+import type { Decision } from "../guards/guard.ts";
 import type { Ending } from "./ending.ts";
 import type { Exchange, OwnAnswer } from "./exchange.ts";
 import { hostMissing, methodNotAllowed, refused, stopping, unexpected } from "../failures.ts";
@@ -47,13 +49,16 @@ export class Forwarder {
     const parts = this.#parts;
     parts.recorder.started();
     const story = new Story(exchange, parts);
-    story.refusal = this.#stopping ? stopping() : refusalOf(story);
-    story.pool?.countRequest(turnEpoch());
+    if (this.#stopping) decide(story, stopping());
+    else askAll(story);
     exchange.keepTo(story.rules.limits);
     return story;
   }
 
-  /** Answers a request that has begun. Settles when it has ended completely. Never rejects. */
+  /**
+   * Answers a request that has begun, when it is known whether it is refused. Settles when it has ended completely.
+   * Never rejects.
+   */
   tell(story: Story): Promise<void> {
     return new Promise((resolve) => new Telling(story, resolve).begin());
   }
@@ -73,13 +78,30 @@ export class Forwarder {
   }
 }
 
-/** Why a request is refused before a backend is chosen; `undefined`: it is not. */
-function refusalOf(story: Story): ProxyError | undefined {
+/** Asks the routes and the guards whether a request is refused before a backend is chosen. */
+function askAll(story: Story): void {
   const refusal = ruleRefusal(story); // also finds out which guards there are
   const guarded = story.rules.guards?.check(story);
-  if (guarded === undefined) return refusal ?? (story.goesToPool() ? bodyRefusal(story) : undefined);
-  story.pool = undefined;
-  return guarded;
+  if (guarded instanceof Promise) story.deciding = decideLater(story, refusal, guarded);
+  else decide(story, refusal, guarded);
+}
+
+/**
+ * @param refusal of the proxy itself or of the routes
+ * @param guarded of the guards. It goes first
+ */
+function decide(story: Story, refusal: ProxyError | undefined, guarded?: ProxyError): void {
+  if (guarded !== undefined) story.pool = undefined;
+  story.refusal = guarded ?? refusal ?? (story.goesToPool() ? bodyRefusal(story) : undefined);
+  story.pool?.countRequest(turnEpoch());
+}
+
+async function decideLater(story: Story, refusal: ProxyError | undefined, guarded: Promise<Decision>): Promise<void> {
+  try {
+    decide(story, refusal, await guarded);
+  } catch (error) {
+    decide(story, refusal, unexpected(error)); // a guard that fails lets nobody pass
+  }
 }
 
 /** Why the proxy itself or the routes refuse a request; `undefined`: they do not. */
@@ -102,6 +124,12 @@ class Telling implements ForwardingListener {
   }
 
   begin(): void {
+    const { deciding } = this.#story;
+    if (deciding === undefined) this.#go();
+    else void deciding.then(() => this.#go());
+  }
+
+  #go(): void {
     const story = this.#story;
     const refusal = story.exchange.brokenOff ?? story.refusal;
     if (refusal !== undefined) this.unforwarded(refusal);
@@ -137,14 +165,22 @@ async function answerFailure(story: Story, error: ProxyError): Promise<Ending> {
   if (!isServerFailure(error) || error instanceof GuardRefusal) {
     log.debug("request refused", { requestId, code: error.code, reason: error.message });
   }
-  const problem = problemFor(error, requestId, retryAfterSeconds(error, pool));
-  await exchange.answer(withGuardHeaders(problem, story));
+  const answer = guardAnswer(error, story) ?? problemFor(error, requestId, retryAfterSeconds(error, pool));
+  await exchange.answer(withGuardHeaders(answer, story));
   return {
-    status: problem.status,
+    status: answer.status,
     backend: undefined,
-    bytesOut: sentBytes(exchange.request, problem),
+    bytesOut: sentBytes(exchange.request, answer),
     failure: error,
   };
+}
+
+/** The whole answer that a guard has for the client; `undefined`: it has none. */
+function guardAnswer(error: ProxyError, { forwarded, rules }: Story): OwnAnswer | undefined {
+  if (!(error instanceof GuardRefusal) || error.answer === undefined) return undefined;
+  const headers = forwardResponse(error.answer, forwarded.requestId, rules.responseHeaders);
+  // The body may have been cut.
+  return { ...error.answer, headers: headers.filter(([name]) => name.toLowerCase() !== "content-length") };
 }
 
 function retryAfterSeconds(error: ProxyError, pool: Story["pool"]): number {

@@ -149,8 +149,7 @@ export class Forwarding implements AttemptListener {
     const lease = this.#lease;
     if (lease === undefined) return;
     this.#lease = undefined;
-    lease.release();
-    this.#story.pool.queue.released(lease.backend);
+    this.#story.pool.release(lease);
   }
 
   #giveUp(error: unknown): void {
@@ -187,8 +186,7 @@ function allowsRetry(story: PooledStory, failure: ProxyError | number): boolean 
  */
 function withinBudget({ pool }: PooledStory, lease: Lease | undefined): Lease | undefined {
   if (lease === undefined || pool.takeRetry()) return lease;
-  lease.release();
-  pool.queue.released(lease.backend);
+  pool.release(lease);
   return undefined;
 }
 

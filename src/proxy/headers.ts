@@ -1,5 +1,6 @@
 /** Decides which headers are forwarded, and sets others: RFC 9110 §7.6.1 and the `X-Forwarded-*` convention. */
 
+import type { LooseNames } from "../http1/loose_name.ts";
 import type { ForwardedTrust } from "./forwarded.ts";
 import { dashed, HeaderTable } from "./header_table.ts";
 import type { RandomHex } from "./ids.ts";
@@ -10,6 +11,8 @@ import { startTrace, traceIdOf } from "./trace.ts";
 export interface HeaderRules {
   readonly set: readonly HeaderPair[];
   readonly remove: ReadonlySet<string>;
+  /** What else never comes from a client, in any spelling. */
+  readonly owned?: LooseNames | undefined;
 }
 
 /** What is computed from a request's headers before a backend is chosen. */
@@ -305,7 +308,7 @@ function forwardedEntry(name: string): "believed" | "drop" | undefined {
 
 /** @param governs whether the rules remove a header of this name, or replace it */
 function applyRules(headers: HeaderPair[], rules: HeaderRules, governs: typeof governsResponse): HeaderPair[] {
-  if (rules.set.length === 0 && rules.remove.size === 0) return headers;
+  if (rules.set.length === 0 && rules.remove.size === 0 && rules.owned === undefined) return headers;
   const kept = headers.filter(([name]) => !governs(name, rules));
   kept.push(...rules.set);
   return kept;
@@ -318,6 +321,7 @@ function governsResponse(name: string, rules: HeaderRules): boolean {
 
 /** Names that a client spells with `_` are included, because many backends read them as the same header. */
 function governsRequest(name: string, rules: HeaderRules): boolean {
+  if (rules.owned?.has(name) === true) return true;
   return governsResponse(name, rules) || (name.includes("_") && governsResponse(dashed(name), rules));
 }
 

@@ -30,6 +30,12 @@ const ANSWERS: Readonly<Record<ErrorCode, Answer>> = {
     title: "Service Unavailable",
     detail: "Too many requests are being served at the moment.",
   },
+  unauthorized: { status: 401, title: "Unauthorized", detail: "A valid user name and password are needed." },
+  auth_unavailable: {
+    status: 503,
+    title: "Service Unavailable",
+    detail: "It could not be found out whether this request is allowed.",
+  },
   method_not_allowed: { status: 405, title: "Method Not Allowed" },
   head_timeout: { status: 408, title: "Request Timeout" },
   body_timeout: { status: 408, title: "Request Timeout" },

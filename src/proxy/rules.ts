@@ -2,8 +2,8 @@
 
 import type { Config } from "../config/schema.ts";
 import type { RouteEntry, RouteOverrides } from "../config/schema/routes.ts";
+import type { GuardMeans } from "../guards/guard.ts";
 import { Guards } from "../guards/guards.ts";
-import type { Limits as LimitMemory } from "../memory/limits.ts";
 import type { Log } from "../log.ts";
 import type { PoolRuntime } from "../routing/pool_runtime.ts";
 import type { ReadFile } from "../routing/own_response.ts";
@@ -44,10 +44,10 @@ export interface ForwarderParts {
 }
 
 /** Returns the rules of a configuration, for requests that no route says more about. */
-export function forwardingRules(config: Config, counts: LimitMemory): ForwardingRules {
+export function forwardingRules(config: Config, means: GuardMeans): ForwardingRules {
   const { proxy, headers, retries, timeouts } = config;
   const { maxBodyBytes, compression } = proxy;
-  return rulesOf({ maxBodyBytes, compression, headers, retries, timeouts }, Guards.forAll(config, counts));
+  return rulesOf({ maxBodyBytes, compression, headers, retries, timeouts }, Guards.forAll(config, means));
 }
 
 /**
@@ -55,20 +55,20 @@ export function forwardingRules(config: Config, counts: LimitMemory): Forwarding
  *
  * @param pools all pools of the configuration by name
  * @param usual the rules of the configuration
- * @param counts has the memory of what guards count
+ * @param means what guards are made with
  * @param readFile reads the files of responses
  */
 export function forwardingRoutes(
   config: Config,
   pools: ReadonlyMap<string, PoolRuntime>,
   usual: ForwardingRules,
-  counts: LimitMemory,
+  means: GuardMeans,
   readFile: ReadFile,
 ): Routes<ForwardingRules> | undefined {
   const { routes } = config;
   if (routes === null) return undefined;
   const rulesFor = (entry: RouteEntry, { label }: Pick<RouteIdentity, "label">) => {
-    return overridden(config, usual, entry, Guards.forEntry(usual.guards, entry, { name: label, limits: counts }));
+    return overridden(config, usual, entry, Guards.forEntry(usual.guards, entry, { ...means, name: label }));
   };
   return new Routes({ routes, pools, rulesFor, readFile });
 }
@@ -91,7 +91,7 @@ function rulesOf(
   { maxBodyBytes, compression, headers, retries, timeouts }: RuleSettings,
   guards: Guards | undefined,
 ): ForwardingRules {
-  const requestHeaders = headerRules(headers.request);
+  const requestHeaders = { ...headerRules(headers.request), owned: guards?.owned };
   const responseHeaders = headerRules(headers.response);
   return {
     requestHeaders,
@@ -118,8 +118,8 @@ function overridden(
 ): ForwardingRules {
   const { request, response } = own.headers ?? {};
   const inherits = maxBodyBytes === undefined && compression === undefined;
-  if (inherits && own.headers === null && own.retries === null && own.timeouts === null) {
-    return guards === usual.guards ? usual : { ...usual, guards };
+  if (inherits && own.headers === null && own.retries === null && own.timeouts === null && guards === usual.guards) {
+    return usual;
   }
   return rulesOf({
     maxBodyBytes: maxBodyBytes === undefined ? proxy.maxBodyBytes : maxBodyBytes,

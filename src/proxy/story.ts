@@ -4,6 +4,7 @@ import type { PickRequest } from "../balancing/strategy.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ProxyError } from "../errors.ts";
 import type { HeldPlace, PassingRequest } from "../guards/guard.ts";
+import { LooseNames } from "../http1/loose_name.ts";
 import { NO_TICKET } from "../memory/waiting_line.ts";
 import { turnNow } from "../net/turn_clock.ts";
 import type { Exchange, OwnAnswer } from "./exchange.ts";
@@ -33,6 +34,8 @@ export class Story implements PickRequest, PassingRequest {
   ownAnswer: OwnAnswer | undefined;
   /** Why the request is refused; `undefined`: it is not. */
   refusal: ProxyError | undefined;
+  /** Settles when `refusal` is known; `undefined`: it is. Never rejects. */
+  deciding: Promise<void> | undefined;
   /** What guards add to whatever the client is answered; `undefined`: nothing. */
   guardHeaders: HeaderPair[] | undefined;
   /** Given back when the request has ended. */
@@ -43,6 +46,7 @@ export class Story implements PickRequest, PassingRequest {
   backendTarget: string;
   /** The headers for the backend. */
   headers: HeaderPair[];
+  #breakOff: AbortController | undefined;
   /** By `turnNow()`. */
   readonly startedAt = turnNow();
   readonly forwarded: ForwardedRequest;
@@ -73,6 +77,10 @@ export class Story implements PickRequest, PassingRequest {
     return this.exchange.request;
   }
 
+  get method(): string {
+    return this.exchange.request.method;
+  }
+
   /** The target that the client asked for. */
   get target(): string {
     return this.exchange.request.target;
@@ -99,6 +107,27 @@ export class Story implements PickRequest, PassingRequest {
   /** The value of a header, without what the client claims and nobody trusts. */
   believed(name: string): string | undefined {
     return isClaim(name) ? valueOf(name, this.forwarded.headers) : this.header(name);
+  }
+
+  get arrived(): readonly HeaderPair[] {
+    return this.forwarded.headers;
+  }
+
+  get signal(): AbortSignal {
+    let breakOff = this.#breakOff;
+    if (breakOff === undefined) {
+      const controller = this.#breakOff = breakOff = new AbortController();
+      const { exchange } = this;
+      if (exchange.brokenOff !== undefined) controller.abort();
+      else exchange.onBreakOff(() => controller.abort());
+    }
+    return breakOff.signal;
+  }
+
+  give(...headers: readonly (readonly [name: string, value: string])[]): void {
+    const names = new LooseNames(headers.map(([name]) => name));
+    this.headers = this.headers.filter(([name]) => !names.has(name));
+    for (const [name, value] of headers) this.headers.push([name, value]);
   }
 
   tell(...headers: readonly (readonly [name: string, value: string])[]): void {

@@ -15,12 +15,7 @@ export function tryLease(story: PooledStory): Lease | undefined {
       (bound.hasRoomFor(ticket, false) && !balancer.eligible.includes(bound));
     return free ? bound.lease() : undefined;
   }
-  for (let backend = balancer.pick(story); backend !== undefined;) {
-    const lease = backend.lease();
-    if (lease !== undefined) return lease;
-    backend = balancer.pick(story); // another isolate took the last place in between
-  }
-  return undefined;
+  return story.pool.lease(story);
 }
 
 /** The slots of the backends that a request waits for; `undefined`: any eligible backend. */

@@ -2,12 +2,14 @@
 
 import { LoadBalancer } from "../balancing/load_balancer.ts";
 import { strategyFactory } from "../balancing/registry.ts";
+import type { PickRequest } from "../balancing/strategy.ts";
 import { type Stickiness, stickiness } from "../balancing/sticky.ts";
 import type { PoolSettings } from "../config/pool_settings.ts";
 import type { FailureReports } from "../health/passive.ts";
 import type { PoolCounts } from "../memory/pool_counts.ts";
 import type { RetryBudget } from "../memory/retry_budget.ts";
 import type { SessionTable } from "../memory/session_table.ts";
+import type { Lease } from "../pool/backend.ts";
 import type { QueueLimits, RequestQueue } from "../pool/queue.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 
@@ -56,6 +58,22 @@ export class PoolRuntime {
     this.#pool = pool;
     this.#budget = pool.shared.retryBudget;
     this.#retryShare = retryShare;
+  }
+
+  /** Takes a place at the backend whose turn it is; `undefined`: the request accepts none that has room. */
+  lease(request: PickRequest): Lease | undefined {
+    for (let backend = this.balancer.pick(request); backend !== undefined; backend = this.balancer.pick(request)) {
+      const lease = backend.lease();
+      if (lease !== undefined) return lease;
+      // another isolate took the last place in between
+    }
+    return undefined;
+  }
+
+  /** Gives a place back, and lets a request that waits have it. */
+  release(lease: Lease): void {
+    lease.release();
+    this.queue.released(lease.backend);
   }
 
   /** Counts a request of the pool. The budget for retries is a share of these. */

@@ -4,6 +4,8 @@ import { DEFAULT_POOL_NAME, poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import type { Engine } from "../engines/engine.ts";
 import { engineFactory } from "../engines/registry.ts";
+import { ServerQuestions } from "../engines/wire/backend/server_questions.ts";
+import { Holdings } from "../guards/holdings.ts";
 import type { Log } from "../log.ts";
 import type { Memory } from "../memory/memory.ts";
 import { RequestQueue } from "../pool/queue.ts";
@@ -56,7 +58,10 @@ export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd"> {
  */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { config, pools, log, certificate, reusePort, acceptingChanged } = options;
-  const partsFor = partsMaker(options);
+  const questions = new ServerQuestions(pools.serverPools);
+  const holdings = new Holdings(questions);
+  const makeParts = partsMaker(options, holdings);
+  const partsFor = (config: Config) => holdings.renew(() => makeParts(config));
   const forwarder = new Forwarder(partsFor(config));
   const engine = await engineFactory(config.engine)({
     config,
@@ -75,9 +80,11 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       forwarder.stop();
       return engine.uploadsEnd();
     },
-    stop() {
+    async stop() {
       forwarder.stop();
-      return engine.stop();
+      await engine.stop();
+      holdings[Symbol.dispose]();
+      questions[Symbol.dispose]();
     },
     settled: () => Promise.resolve(),
     sayGoodbye: () => engine.sayGoodbye(),
@@ -92,7 +99,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
  * Returns a function that makes the forwarder's parts for a configuration. The queue of a pool stays the same. A pool that
  * ended and came back has another queue than the one whose requests may still wait.
  */
-function partsMaker({ memory, pools, log }: DataPlaneOptions): (config: Config) => ForwarderParts {
+function partsMaker({ memory, pools, log }: DataPlaneOptions, holdings: Holdings): (config: Config) => ForwarderParts {
   const random = new RandomHex();
   const files = new ResponseFiles();
   const queues = new WeakMap<ServerPool, RequestQueue>();
@@ -113,10 +120,11 @@ function partsMaker({ memory, pools, log }: DataPlaneOptions): (config: Config) 
     }
     const usual = runtimes.get(DEFAULT_POOL_NAME);
     if (usual === undefined) throw new Error(`there is no pool ${DEFAULT_POOL_NAME}`);
-    const rules = forwardingRules(config, memory.limits);
+    const means = { limits: memory.limits, holdings, pools: runtimes };
+    const rules = forwardingRules(config, means);
     return {
       route: { pool: usual, rules },
-      routes: forwardingRoutes(config, runtimes, rules, memory.limits, files.next()),
+      routes: forwardingRoutes(config, runtimes, rules, means, files.next()),
       trust: new ForwardedTrust(config.proxy.trustForwarded),
       recorder: new RequestRecorder({
         memory,

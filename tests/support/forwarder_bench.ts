@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { type ErrorCode, ProxyError, type Side } from "../../src/errors.ts";
+import { Holdings } from "../../src/guards/holdings.ts";
 import { PassiveHealth } from "../../src/health/passive.ts";
 import { passiveLimits } from "../../src/health/passive_rule.ts";
 import { configSchema } from "../../src/config/schema.ts";
@@ -55,6 +56,8 @@ export class FakeExchange implements Exchange {
   /** What the client was sent. */
   headers: readonly HeaderPair[] = [];
   problem: OwnAnswer | undefined;
+  /** Makes the client leave while the request is being decided about. */
+  leave: () => void = () => {};
   /** Called before an attempt's outcome. */
   meanwhile: (backend: Backend) => void | Promise<void> = () => {};
   readonly #outcomes: Outcome[];
@@ -77,6 +80,13 @@ export class FakeExchange implements Exchange {
   keepTo(limits: Limits): void {
     assertEquals([this.limits, this.story], [undefined, []], "once, before all else");
     this.limits = limits;
+  }
+
+  onBreakOff(listener: () => void): void {
+    this.leave = () => {
+      this.brokenOff = clientGone();
+      listener();
+    };
   }
 
   attempt(sent: SentRequest, listener: AttemptListener): void {
@@ -134,6 +144,7 @@ export class Bench implements Disposable {
   readonly shared = Memory.allocate().pool(0);
   readonly pool;
   readonly log = new RecordingLog();
+  readonly holdings = new Holdings();
   readonly parts: ForwarderParts;
   readonly forwarder: Forwarder;
   readonly #queue = new RequestQueue(this.shared.line, this.shared.memory.metrics);
@@ -144,7 +155,7 @@ export class Bench implements Disposable {
     this.pool = poolOf(Array<number>(backends).fill(1), shared);
     const config = configSchema.parse({});
     this.#passive = new PassiveHealth({ pool: this.pool, limits: passiveLimits(config) });
-    const usual = forwardingRules(config, shared.memory.limits);
+    const usual = forwardingRules(config, { limits: shared.memory.limits, holdings: this.holdings, pools: new Map() });
     this.parts = {
       route: {
         pool: this.runtime(runtime),
@@ -194,6 +205,7 @@ export class Bench implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.holdings[Symbol.dispose]();
     this.#passive.stop();
   }
 }

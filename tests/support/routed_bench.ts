@@ -2,6 +2,7 @@
 
 import { poolsOf } from "../../src/config/pool_settings.ts";
 import { type Config, type ConfigFile, configSchema } from "../../src/config/schema.ts";
+import { Holdings } from "../../src/guards/holdings.ts";
 import { limitNames } from "../../src/guards/limit_names.ts";
 import { PassiveHealth } from "../../src/health/passive.ts";
 import { passiveLimits } from "../../src/health/passive_rule.ts";
@@ -39,6 +40,7 @@ export interface Outcome {
 export class RoutedBench implements Disposable {
   readonly memory = Memory.allocate();
   readonly log = new RecordingLog();
+  readonly holdings = new Holdings();
   readonly pools: ReadonlyMap<string, ServerPool>;
   readonly forwarder: Forwarder;
   readonly #passive: PassiveHealth[] = [];
@@ -91,6 +93,7 @@ export class RoutedBench implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.holdings[Symbol.dispose]();
     for (const passive of this.#passive) passive.stop();
   }
 
@@ -101,10 +104,11 @@ export class RoutedBench implements Disposable {
     const entries = Object.values(config.routes ?? {}).flat();
     const { limits } = this.memory;
     limits.assign(limitNames(config, entries.map((entry, index) => [labels[index] ?? "", entry])));
-    const rules = forwardingRules(config, limits);
+    const means = { limits, holdings: this.holdings, pools };
+    const rules = forwardingRules(config, means);
     return {
       route: { pool: usual, rules },
-      routes: forwardingRoutes(config, pools, rules, limits, () => undefined),
+      routes: forwardingRoutes(config, pools, rules, means, () => undefined),
       trust: new ForwardedTrust(config.proxy.trustForwarded),
       recorder: new RequestRecorder({
         memory: this.memory,

@@ -22,7 +22,7 @@ const ROOMS = `
   guards:    config http1 memory net pool
   routing:   config memory http1 net pool balancing health guards
   proxy:     config http1 memory net pool balancing health guards routing
-  engines:   config http1 net tls pool proxy
+  engines:   config http1 net tls pool guards proxy
   workers:   config memory net tls pool balancing health sources guards routing proxy engines
   admin:     config memory net tls pool balancing health sources cluster guards routing
   control:   config memory net tls pool balancing health sources cluster guards routing proxy workers admin

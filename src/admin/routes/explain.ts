@@ -103,7 +103,11 @@ function explainUrl(query: Query, { pools, memory, configInForce }: ExplainTarge
     (name) => pools.get(name)?.sessionOf(supposed) !== undefined,
   );
   const { pool, route } = explained;
-  const guards = explainGuards(config, placedEntry(config, route, memory), { client, believed: request.header });
+  const guards = explainGuards(config, placedEntry(config, route, memory), {
+    method,
+    client,
+    believed: request.header,
+  });
   const pick = refusal(guards) ?? (pool === null ? undefined : pools.get(pool)?.explain(supposed));
   return {
     request: { method, url, client },

@@ -22,7 +22,7 @@ export function brokenRouteRules(config: Config, context: RouteCheckContext): Di
   const poolNames = [...poolsOf(config).keys()];
   const checked = { ...context, poolNames, known: new Set(poolNames) };
   const first = new Map<string, string>();
-  return routes.flatMap(([written, entries]) => {
+  const ofRoutes = routes.flatMap(([written, entries]) => {
     const path: Path = ["routes", written];
     const key = parseRouteKey(written);
     return [
@@ -32,6 +32,7 @@ export function brokenRouteRules(config: Config, context: RouteCheckContext): Di
       ...entries.flatMap((entry, index) => brokenIn([...path, index], { entry, key }, checked)),
     ];
   });
+  return [...unknownAskedPool([], config, checked), ...ofRoutes];
 }
 
 function sameKey(path: Path, key: RouteKey, first: Map<string, string>): Diagnostic[] {
@@ -65,10 +66,12 @@ function sameNames(path: Path, entries: readonly RouteEntry[]): Diagnostic[] {
   });
 }
 
-interface EntryContext extends RouteCheckContext {
+interface PoolNames extends Pick<RouteCheckContext, "isTrusted"> {
   readonly poolNames: readonly string[];
   readonly known: ReadonlySet<string>;
 }
+
+interface EntryContext extends RouteCheckContext, PoolNames {}
 
 interface PlacedEntry {
   readonly entry: RouteEntry;
@@ -79,6 +82,7 @@ function brokenIn(path: Path, { entry, key }: PlacedEntry, context: EntryContext
   const { pool, stripPrefix, respond } = entry;
   return [
     ...pool === null ? [] : unknownPools(path, pool, context),
+    ...unknownAskedPool(path, entry, context),
     ...stripPrefix === null ? [] : foreignPrefix([...path, "stripPrefix"], stripPrefix, key),
     ...respond === null || respond.file === null
       ? []
@@ -88,13 +92,29 @@ function brokenIn(path: Path, { entry, key }: PlacedEntry, context: EntryContext
 
 function unknownPools(path: Path, pool: Readonly<Record<string, number>>, context: EntryContext): Diagnostic[] {
   const names = Object.keys(pool);
-  return names.filter((name) => !context.known.has(name) && context.isTrusted(["pools", name])).map((name) => {
-    const meant = nearest(name, context.poolNames);
-    const text = `got ${JSON.stringify(name)}, want the name of a pool${
-      meant === undefined ? "" : `, did you mean ${JSON.stringify(meant)}?`
-    }`;
-    return { path: names.length === 1 ? [...path, "pool"] : [...path, "pool", name], text };
+  return names.flatMap((name) => {
+    return unknownPool(names.length === 1 ? [...path, "pool"] : [...path, "pool", name], name, context);
   });
+}
+
+function unknownPool(path: Path, name: string, { known, isTrusted, poolNames }: PoolNames): Diagnostic[] {
+  if (known.has(name) || !isTrusted(["pools", name])) return [];
+  const meant = nearest(name, poolNames);
+  const text = `got ${JSON.stringify(name)}, want the name of a pool${
+    meant === undefined ? "" : `, did you mean ${JSON.stringify(meant)}?`
+  }`;
+  return [{ path, text }];
+}
+
+/** The pool that `auth` asks. */
+function unknownAskedPool(path: Path, { auth }: Pick<RouteEntry, "auth">, names: PoolNames): Diagnostic[] {
+  const pool = askedPool(auth);
+  return pool === undefined ? [] : unknownPool([...path, "auth", "forward", "pool"], pool, names);
+}
+
+/** The name of the pool that `auth` asks; `undefined`: it asks none. */
+export function askedPool(auth: RouteEntry["auth"]): string | undefined {
+  return auth?.kind === "forward" && typeof auth.forward !== "string" ? auth.forward.pool : undefined;
 }
 
 function foreignPrefix(path: Path, prefix: string, key: RouteKey): Diagnostic[] {

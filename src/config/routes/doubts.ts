@@ -3,12 +3,18 @@ import { DEFAULT_POOL_NAME, poolPath, poolsOf } from "../pool_settings.ts";
 import type { Config } from "../schema.ts";
 import type { RouteEntry } from "../schema/routes.ts";
 import { formatPath } from "../setting_path.ts";
+import { askedPool } from "./checks.ts";
 import { hostName, type HostPattern, parseRouteKey, type RouteKey } from "./route_key.ts";
 
-/** The names of the pools that some route leads to. Without routes, everything goes to `default`. */
-export function usedPools({ routes }: Config): ReadonlySet<string> {
-  if (routes === null) return new Set([DEFAULT_POOL_NAME]);
-  return new Set(Object.values(routes).flat().flatMap(({ pool }) => Object.keys(pool ?? {})));
+/**
+ * The names of the pools that some route leads to, and of those that `auth` asks. Without routes, everything goes to
+ * `default`.
+ */
+export function usedPools({ routes, auth }: Config): ReadonlySet<string> {
+  const entries = Object.values(routes ?? {}).flat();
+  const asked = [auth, ...entries.map((entry) => entry.auth)].map(askedPool).filter((name) => name !== undefined);
+  const led = routes === null ? [DEFAULT_POOL_NAME] : entries.flatMap(({ pool }) => Object.keys(pool ?? {}));
+  return new Set([...led, ...asked]);
 }
 
 /** A line for each doubt. */

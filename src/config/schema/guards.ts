@@ -1,10 +1,11 @@
 /**
- * The guards: who may come, and how often. They stand at the top level for all requests, and in an entry of a route for
+ * The guards: who may come, how often, and with what proof. They stand at the top level for all requests, and in an entry of a route for
  * its own.
  */
 import * as z from "zod";
 import { addressRange, duration, flag, MAX_COUNT, text, whole } from "../fields.ts";
 import { bareSetting, inUnits, override, setting } from "../setting.ts";
+import { auth } from "./auth.ts";
 
 const ranges = z.array(addressRange, "a list of addresses and CIDR ranges").nullable();
 
@@ -72,6 +73,7 @@ export const guards = {
     null,
     "How many requests may be in flight at a time. More get 503. `null`: no limit.",
   ),
+  auth,
 };
 
 /** In place of these, for the requests of an entry. Left out: what holds for all requests, and shares its count. */
@@ -80,4 +82,5 @@ export const guardsOfRoute = {
   allow: override(guards.allow),
   rateLimit: override(guards.rateLimit),
   concurrency: override(guards.concurrency),
+  auth: override(guards.auth),
 };

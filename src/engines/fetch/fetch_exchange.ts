@@ -78,6 +78,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   #maxBodyBytes = 0;
   compresses = false;
   #uploading = false;
+  #onBreakOff: (() => void) | undefined;
   /** Why `fetch` can't send the request; `undefined`: it can. */
   readonly #refusal: ProxyError | undefined;
 
@@ -134,7 +135,12 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     return this.#requestLimit?.signal;
   }
 
+  onBreakOff(listener: () => void): void {
+    this.#onBreakOff = listener;
+  }
+
   attempt(sent: SentRequest, listener: AttemptListener): void {
+    this.#onBreakOff = undefined;
     this.#ask(sent).then((answer) => listener.answered(answer), (error) => listener.failed(error));
   }
 
@@ -168,6 +174,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
   }
 
   answer(answer: OwnAnswer): Promise<void> {
+    this.#onBreakOff = undefined;
     if (this.#body?.flooded === true) return this.#cut(answer.status);
     return this.respond(ownResponse(answer, this.request.method));
   }
@@ -248,6 +255,8 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
 
   #abortAttempt(why: Abort): void {
     this.#abort ??= why;
+    this.#onBreakOff?.();
+    this.#onBreakOff = undefined;
     this.#attempt?.abort();
   }
 

@@ -77,6 +77,10 @@ export class WebSocketExchange implements Exchange {
     this.#deadlines = this.context.deadlines.for(timeouts);
   }
 
+  onBreakOff(listener: () => void): void {
+    this.upgrade.signal.addEventListener("abort", listener, { once: true }); // it is of no harm later
+  }
+
   attempt(sent: SentRequest, listener: AttemptListener): void {
     this.#ask(sent).then((answer) => listener.answered(answer), (error) => listener.failed(error));
   }

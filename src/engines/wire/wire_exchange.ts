@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import type { ProxyError } from "../../errors.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
 import type { Http1Response } from "../../http1/response_head.ts";
+import type { Backend } from "../../pool/backend.ts";
 import type { AttemptListener, Exchange, Limits, OwnAnswer, Relayed, SentRequest } from "../../proxy/exchange.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
@@ -37,6 +38,8 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   #limits!: Limits; // `keepTo` is called before everything that reads it
   #uploading: boolean;
   #attempt: Attempt | undefined;
+  /** Of the last attempt. */
+  #backend: Backend | undefined;
   #download: Download | undefined;
   /** Told when the answer has been relayed. */
   #listener: AttemptListener | undefined;
@@ -46,6 +49,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   /** Whether a 1xx of a backend was sent to the client. */
   #informed = false;
   #tunnelled = false;
+  #onBreakOff: (() => void) | undefined;
   #tunnelBytesIn = 0;
   #faultDetail = "";
 
@@ -87,9 +91,16 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     this.clocks.request?.start(this);
   }
 
+  onBreakOff(listener: () => void): void {
+    this.#onBreakOff = listener;
+    if (this.#uploading) this.#client.inlet.read(); // once, into what room there is: the client may leave
+  }
+
   attempt(sent: SentRequest, listener: AttemptListener): void {
+    this.#onBreakOff = undefined;
     if (this.brokenOff !== undefined) return listener.failed(this.brokenOff);
     if (this.#uploading) this.upload ??= this.#newUpload();
+    this.#backend = sent.backend;
     this.#attempt = new Attempt(sent, listener, this.#context, this);
     this.#attempt.run();
   }
@@ -116,6 +127,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   }
 
   async answer(answer: OwnAnswer): Promise<void> {
+    this.#onBreakOff = undefined;
     if (this.#cancelled === "client_gone") return;
     const { method, keepAlive } = this.request;
     const bodyIsIn = !this.#uploading || (this.upload ??= this.#newUpload()).skipReady();
@@ -141,6 +153,8 @@ export class WireExchange extends Timed implements Exchange, Listeners {
    */
   cancel(why: Cancelled): void {
     this.#cancelled ??= why;
+    this.#onBreakOff?.();
+    this.#onBreakOff = undefined;
     this.#attempt?.breakOff();
     if (this.#download?.waitsForClient === true) this.#client.close(); // it may never take these bytes
   }
@@ -207,9 +221,9 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     // the other.
     const lingering = this.request.upgrade?.toLowerCase() === "websocket" ? this.#context.lingerTimeouts : undefined;
     const tunnel = new Tunnel(this.#client, connection, this.#context.pace, lingering);
-    const leave = connection.backend.joinLasting(tunnel);
+    const leave = this.#backend?.joinLasting(tunnel);
     const { bytesIn, bytesOut } = opened ? await tunnel.run() : { bytesIn: 0, bytesOut: 0 };
-    leave();
+    leave?.();
     this.#tunnelBytesIn = bytesIn;
     this.#attempt?.release(false);
     this.#client.close();

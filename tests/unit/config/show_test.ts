@@ -60,6 +60,7 @@ Deno.test("showConfig() has every setting in the file's words", () => {
     allow: null,
     rateLimit: null,
     concurrency: null,
+    auth: null,
     log: { level: "info", format: "text", access: false },
     cluster: null,
   });
@@ -266,6 +267,15 @@ const configFile: fc.Arbitrary<ConfigFile> = some({
     scope: fc.constantFrom("local" as const, "cluster" as const),
   }, { requiredKeys: ["requests"] })),
   concurrency: fc.option(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
+  auth: fc.option(fc.record({
+    forward: fc.oneof(
+      fc.constant("http://127.0.0.1:4180/auth"),
+      fc.record({ pool: fc.constant("auth"), path: fc.constant("/auth") }),
+    ),
+    copy: fc.array(fc.constantFrom("X-User", "Authorization")),
+    timeout: fc.integer({ min: 1, max: MAX_TIMER_MS }),
+    preflight: fc.boolean(),
+  })),
   log: some({
     level: fc.constantFrom("debug" as const, "info" as const, "warn" as const, "error" as const),
     format: fc.constantFrom("text" as const, "json" as const),

@@ -8,6 +8,8 @@ const STATUSES: Record<ErrorCode, number> = {
   denied: 403,
   rate_limited: 429,
   concurrency_limited: 503,
+  unauthorized: 401,
+  auth_unavailable: 503,
   method_not_allowed: 405,
   body_too_large: 413,
   head_too_large: 431,

@@ -1,10 +1,10 @@
-/** One connection to a backend. */
+/** One connection to a backend, or to another server that is asked. */
 
 import { Buffer } from "node:buffer";
 import { findResponseHeadEnd } from "../../../http1/head.ts";
 import { MalformedMessage } from "../../../http1/malformed.ts";
 import { type Http1Response, readResponseHead } from "../../../http1/response_head.ts";
-import type { Backend } from "../../../pool/backend.ts";
+import type { ReachedServer } from "../../../pool/backend_address.ts";
 import { Inlet, type InletListener } from "../inlet.ts";
 import { closeQuietly } from "../../../net/close_quietly.ts";
 import { type Link, writeAll } from "../link.ts";
@@ -20,7 +20,7 @@ const OUT_BYTES = 8 * 1024;
 
 /** Its clock runs while it is idle. */
 export class BackendConnection extends Timed implements InletListener {
-  readonly backend: Backend;
+  readonly server: ReachedServer;
   readonly link: Link;
   readonly inlet: Inlet;
   /** Scratch memory for heads. */
@@ -35,9 +35,9 @@ export class BackendConnection extends Timed implements InletListener {
   readonly #onClose: (connection: BackendConnection) => void;
 
   /** @param onClose called once, when the connection is closed */
-  constructor(backend: Backend, link: Link, onClose: (connection: BackendConnection) => void) {
+  constructor(server: ReachedServer, link: Link, onClose: (connection: BackendConnection) => void) {
     super();
-    this.backend = backend;
+    this.server = server;
     this.link = link;
     this.inlet = new Inlet(link, this, IN_BYTES, HEADROOM);
     this.#onClose = onClose;

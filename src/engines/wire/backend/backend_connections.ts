@@ -2,7 +2,7 @@
 
 import { messageOf } from "../../../errors.ts";
 import { isExhaustion } from "../../../net/exhaustion.ts";
-import type { Backend } from "../../../pool/backend.ts";
+import type { ReachedServer } from "../../../pool/backend_address.ts";
 import type { ServerPools } from "../../../pool/server_pools.ts";
 import { connectFailed, exhausted } from "../../../failures.ts";
 import { BackendConnection } from "./backend_connection.ts";
@@ -23,20 +23,24 @@ interface KeptConnections {
 
 /** Owns the connections of one isolate. */
 export class BackendConnections {
-  readonly #kept = new Map<Backend, KeptConnections>();
+  readonly #kept = new Map<ReachedServer, KeptConnections>();
   readonly #idleTimeouts = new TimeoutQueue(IDLE_MS);
-  /** Backends that were removed from their pool. Their connections are closed after use. */
-  readonly #removed = new WeakSet<Backend>();
+  /** Backends that were removed from their pool, and other servers that are no longer asked. */
+  readonly #removed = new WeakSet<ReachedServer>();
   readonly #unsubscribe: () => void;
 
   constructor(pools: ServerPools) {
     this.#unsubscribe = pools.subscribe({
       poolChanged: ({ type, backend }) => {
-        if (type !== "removed") return;
-        this.#removed.add(backend);
-        for (const connection of this.#kept.get(backend)?.idle.splice(0) ?? []) connection.close();
+        if (type === "removed") this.leave(backend);
       },
     });
+  }
+
+  /** Closes the idle connections to a server. Those in use are closed after use. */
+  leave(server: ReachedServer): void {
+    this.#removed.add(server);
+    for (const connection of this.#kept.get(server)?.idle.splice(0) ?? []) connection.close();
   }
 
   /**
@@ -46,8 +50,8 @@ export class BackendConnections {
    *
    * @param safe whether the request changes nothing
    */
-  takeIdle(backend: Backend, safe: boolean): BackendConnection | undefined {
-    const idle = this.#kept.get(backend)?.idle;
+  takeIdle(server: ReachedServer, safe: boolean): BackendConnection | undefined {
+    const idle = this.#kept.get(server)?.idle;
     const connection = idle?.at(-1);
     if (idle === undefined || connection === undefined) return undefined;
     if (!safe && !connection.startedLately) return undefined;
@@ -62,11 +66,11 @@ export class BackendConnections {
    * @throws {ProxyError} `connect_failed`, or `internal` if file descriptors, ports or memory have run out. Nothing was
    * sent
    */
-  async connect(backend: Backend, signal: AbortSignal): Promise<BackendConnection> {
+  async connect(server: ReachedServer, signal: AbortSignal): Promise<BackendConnection> {
     try {
-      const link = await dial(backend, signal);
-      const connection = new BackendConnection(backend, link, this.#closed);
-      this.#keptFor(backend).open.add(connection);
+      const link = await dial(server, signal);
+      const connection = new BackendConnection(server, link, this.#closed);
+      this.#keptFor(server).open.add(connection);
       return connection;
     } catch (cause) {
       if (isExhaustion(cause)) throw exhausted(cause);
@@ -76,9 +80,9 @@ export class BackendConnections {
 
   /** Keeps a connection whose last exchange has certainly ended. */
   giveBack(connection: BackendConnection): void {
-    const kept = this.#kept.get(connection.backend);
+    const kept = this.#kept.get(connection.server);
     const { inlet, closed, sending } = connection;
-    const useless = closed || sending || inlet.ended || inlet.unread > 0 || this.#removed.has(connection.backend);
+    const useless = closed || sending || inlet.ended || inlet.unread > 0 || this.#removed.has(connection.server);
     if (kept === undefined || useless || kept.idle.length >= MOST_IDLE) return connection.close();
     kept.idle.push(connection);
     this.#idleTimeouts.start(connection);
@@ -94,23 +98,23 @@ export class BackendConnections {
     this.#idleTimeouts.close();
   }
 
-  #keptFor(backend: Backend): KeptConnections {
-    let kept = this.#kept.get(backend);
-    if (kept === undefined) this.#kept.set(backend, kept = { idle: [], open: new Set() });
+  #keptFor(server: ReachedServer): KeptConnections {
+    let kept = this.#kept.get(server);
+    if (kept === undefined) this.#kept.set(server, kept = { idle: [], open: new Set() });
     return kept;
   }
 
   readonly #lost = (connection: BackendConnection): void => {
-    const idle = this.#kept.get(connection.backend)?.idle;
+    const idle = this.#kept.get(connection.server)?.idle;
     const at = idle?.indexOf(connection) ?? -1;
     if (at !== -1) idle?.splice(at, 1);
     connection.close();
   };
 
   readonly #closed = (connection: BackendConnection): void => {
-    const kept = this.#kept.get(connection.backend);
+    const kept = this.#kept.get(connection.server);
     kept?.open.delete(connection);
-    if (kept?.open.size === 0) this.#kept.delete(connection.backend);
+    if (kept?.open.size === 0) this.#kept.delete(connection.server);
   };
 }
 

@@ -1,11 +1,11 @@
 /** Makes connections to backends. */
 
-import type { Backend } from "../../../pool/backend.ts";
+import type { ReachedServer } from "../../../pool/backend_address.ts";
 import { shakeHands } from "../../../tls/client_handshake.ts";
 import type { Link } from "../link.ts";
 
 /** Connects to a backend, with TLS if its URL says so. Rejects if `signal` fires first. */
-export async function dial(backend: Backend, signal: AbortSignal): Promise<Link> {
+export async function dial(backend: ReachedServer, signal: AbortSignal): Promise<Link> {
   const isSecure = backend.origin.startsWith("https:");
   if (isSecure && backend.tls.insecure) {
     const { dialInsecurely } = await import("./insecure_dial.ts"); // `node:tls` takes 20 ms to load

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import type { BackendConnection } from "../../../../src/engines/wire/backend/backend_connection.ts";
 import { LargeBuffers } from "../../../../src/engines/wire/buffers.ts";
 import { configSchema } from "../../../../src/config/schema.ts";
+import { Holdings } from "../../../../src/guards/holdings.ts";
 import { Memory } from "../../../../src/memory/memory.ts";
 import { forwardingRules } from "../../../../src/proxy/rules.ts";
 import type { WireContext } from "../../../../src/engines/wire/context.ts";
@@ -29,7 +30,11 @@ function uploadOf(framing: BodyFraming, takes: (bytes: Uint8Array) => Promise<bo
     buffers: new LargeBuffers(),
     pace: new Pace(undefined),
   } as unknown as WireContext;
-  const { limits } = forwardingRules(configSchema.parse({}), Memory.allocate().limits);
+  const { limits } = forwardingRules(configSchema.parse({}), {
+    limits: Memory.allocate().limits,
+    holdings: new Holdings(),
+    pools: new Map(),
+  });
   const connection = { send: takes } as BackendConnection;
   const upload = new Upload(framing, inlet, context, {
     limits: { ...limits, maxBodyBytes, dropsRequestTrailer: () => false },

@@ -21,7 +21,16 @@ export function engineMismatches(config: Config): Diagnostic[] {
         text: `not supported by engine "${config.engine}", use engine "${setting.engine}"`,
       }))
   );
-  return config.engine === "fetch" ? [...unsupported, ...blockedBackends(config), ...namedByDns(config)] : unsupported;
+  if (config.engine !== "fetch") return unsupported;
+  return [...unsupported, ...severalCertificates(config), ...blockedBackends(config), ...namedByDns(config)];
+}
+
+/** The runtime's server has one certificate. */
+function severalCertificates({ proxy: { tls } }: Config): Diagnostic[] {
+  const count = tls?.files.length ?? 0;
+  if (count < 2) return [];
+  const text = `${count} certificates are not supported by engine "fetch", use engine "wire"`;
+  return [{ path: ["proxy", "tls", "certificates"], text }];
 }
 
 /** Only `wire` can ask an address for the certificate of a name. */

@@ -227,7 +227,7 @@ export class Roundhouse {
         memory: this.memory,
         pools: this.pools,
         log,
-        certificate: this.#certificates.current,
+        tls: this.#certificates.current,
         acceptingChanged: (accepting: boolean) => this.#listeners.set("proxy", accepting),
       };
       return workers === 1
@@ -235,7 +235,7 @@ export class Roundhouse {
         : Supervisor.start({ ...options, workers, workerUrl });
     });
     this.#dataPlane = dataPlane;
-    this.#certificates.watch(dataPlane.setCertificate);
+    this.#certificates.watch(dataPlane.setTls);
     const { host, tls } = config.proxy;
     const port = tls?.redirectFrom ?? null;
     if (port !== null) {

@@ -7,7 +7,7 @@ import type { Config } from "../config/schema.ts";
 import type { Log } from "../log.ts";
 import type { ServerPools } from "../pool/server_pools.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
-import type { Securing, ServerCertificate } from "../tls/server_certificate.ts";
+import type { Securing, ServerTls } from "../tls/server_certificate.ts";
 
 export interface EngineOptions extends Securing {
   readonly config: Config;
@@ -29,10 +29,10 @@ export interface Engine {
   /** Uses the limits of another configuration from the next request on. */
   configure(config: Config): void;
   /**
-   * Uses another certificate for clients that connect from now on. Open connections keep theirs. Must not be called if
-   * it listens without TLS. `undefined`: the engine can't change the certificate without a restart.
+   * Uses other certificates for clients that connect from now on. Open connections keep theirs. Must not be called if it
+   * listens without TLS. `undefined`: the engine can't change certificates without a restart.
    */
-  readonly setCertificate: ((certificate: ServerCertificate) => void) | undefined;
+  readonly setTls: ((tls: ServerTls) => void) | undefined;
   /**
    * Settles when no request body is arriving in this isolate. A stop waits for this first, while the port is open and
    * the forwarder is stopped. If several isolates serve the port, they close it when this has settled in all of them.

@@ -4,7 +4,7 @@ import { poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
 import { readAuthorities } from "./authorities.ts";
-import { readCertificate } from "./certificates.ts";
+import { readCertificates } from "./certificate_files.ts";
 
 /**
  * Reads every file. Returns a warning for each certificate that will expire soon or is not valid yet.
@@ -23,8 +23,8 @@ export function checkCertificateFiles(config: Config, now: Date): string[] {
     }
   };
   const { tls } = config.proxy;
-  const front = tls?.kind === "files" ? attempt(() => readCertificate(tls, now)) : undefined;
+  const front = attempt(() => readCertificates(tls?.files ?? [], now));
   attempt(() => readAuthorities(poolsOf(config)));
   if (lines.length > 0) throw new ConfigError(lines);
-  return front?.warning === undefined ? [] : [front.warning];
+  return [...front?.warnings ?? []];
 }

@@ -25,8 +25,8 @@ const VALID_DAYS = 396;
 /** The certificate is valid from this much earlier, because clocks of clients may be behind. */
 const BACKDATED_MS = 3_600_000;
 
-/** With less than this left, a new certificate is made. */
-const RENEWAL_DAYS = 30;
+/** With less than this left, another certificate is made. */
+export const RENEWAL_DAYS = 30;
 
 /**
  * Returns the certificate kept in the directory, if it has the same names and lasts. Otherwise makes one and keeps it.

@@ -1,127 +1,156 @@
-/** The certificate in use while the process runs. A reload replaces it, and so does its age. */
+/** The certificates in use while the process runs. A reload replaces them, and so do their sources. */
 
-import { X509Certificate } from "node:crypto";
-import { messageOf } from "../errors.ts";
-import type { Clock } from "../net/clock.ts";
 import type { Log } from "../log.ts";
-import { certificateSource, endsSoon, serverCertificate, type TlsConfig } from "./certificates.ts";
-import type { ServerCertificate } from "./server_certificate.ts";
+import type { CertificateSource } from "./certificate_source.ts";
+import { Daily } from "./daily.ts";
+import { type Leaf, leafOf } from "./leaf.ts";
+import type { ServerCertificate, ServerTls } from "./server_certificate.ts";
+import { certificateSources, type SourceContext, type TlsConfig } from "./sources.ts";
 
 /** What a `CertificateStore` works with. */
-export interface CertificateStoreOptions {
+export interface CertificateStoreOptions extends SourceContext {
   /** `null`: plain HTTP, without a certificate. */
   readonly tls: TlsConfig | null;
-  readonly log: Log;
-  readonly clock: Clock;
 }
 
-/** Makes the engine show a certificate to clients that connect from now on. */
-type ShowCertificate = (certificate: ServerCertificate) => void;
+/** Makes the engine show certificates to clients that connect from now on. */
+type ShowCertificates = (tls: ServerTls) => void;
 
-/** How often the certificate's age is checked. A timer for its whole life would overflow, and would miss a sleep. */
-const LOOK_MS = 86_400_000;
+/** A certificate in use. */
+interface InUse extends ServerCertificate, Leaf {}
 
-/** Owns the certificate in use, and alone gives an engine another one. Checks its age from `watch` to `stop`. */
+/** A source in use, and the certificates that it gave last. */
+interface Held {
+  readonly source: CertificateSource;
+  certificates: readonly InUse[];
+}
+
+const DAY_MS = 86_400_000;
+
+/**
+ * Owns the certificates in use and their sources, and alone gives an engine other certificates. The sources keep them up
+ * to date from `watch` to `stop`.
+ */
 export class CertificateStore {
+  readonly #context: SourceContext;
   readonly #log: Log;
-  readonly #clock: Clock;
-  /** The configuration that the certificate in use comes from. */
-  #tls: TlsConfig | null;
-  #current: ServerCertificate | undefined;
-  #show: ShowCertificate | undefined;
-  #cancelLook: (() => void) | undefined;
-  #looking: Promise<void> = Promise.resolve();
-  #stopped = false;
+  #held: readonly Held[];
+  #show: ShowCertificates | undefined;
+  #daily: Daily | undefined;
+  /** Sources that a reload has replaced, and that have not ended yet. */
+  readonly #ending = new Set<Promise<void>>();
 
   /**
-   * Reads the configured certificate, or makes it.
+   * Reads the configured certificates, or makes them.
    *
-   * @throws {ConfigError} when its files can't be used
+   * @throws {ConfigError} when files can't be used
    */
-  static async obtain(options: CertificateStoreOptions): Promise<CertificateStore> {
-    const { tls, log, clock } = options;
-    const now = new Date(clock.now());
-    return new CertificateStore(options, tls === null ? undefined : await serverCertificate(tls, { log, now }));
+  static async obtain({ tls, ...context }: CertificateStoreOptions): Promise<CertificateStore> {
+    const sources = tls === null ? [] : certificateSources(tls, context);
+    return new CertificateStore(context, await Promise.all(sources.map(holdNew)));
   }
 
-  private constructor({ tls, log, clock }: CertificateStoreOptions, current: ServerCertificate | undefined) {
-    this.#tls = tls;
-    this.#log = log;
-    this.#clock = clock;
-    this.#current = current;
+  private constructor(context: SourceContext, held: readonly Held[]) {
+    this.#context = context;
+    this.#log = context.log;
+    this.#held = held;
   }
 
-  /** The certificate in use; `undefined`: plain HTTP. */
-  get current(): ServerCertificate | undefined {
-    return this.#current;
+  /** What an engine needs to show the certificates in use; `undefined`: plain HTTP. */
+  get current(): ServerTls | undefined {
+    const shown = this.#held.flatMap(({ certificates }) =>
+      certificates.map(({ cert, key, names }) => ({ cert, key, names }))
+    );
+    const [first, ...others] = shown;
+    return first && { certificates: [first, ...others] };
   }
 
   /**
-   * Begins to check the certificate's age. Without `show`, the engine can't show another one, and the store only warns
+   * Begins to keep the certificates up to date. Without `show`, the engine can't show others, and the store only warns
    * in time.
    */
-  watch(show: ShowCertificate | undefined): void {
-    if (this.#current === undefined) return;
+  watch(show: ShowCertificates | undefined): void {
+    if (this.#held.length === 0) return;
     this.#show = show;
-    this.#lookLater();
+    if (show !== undefined) this.#held.forEach((held) => this.#watch(held));
+    this.#daily = new Daily(this.#context, () => this.#warn());
   }
 
   /**
-   * Gets the certificate for another configuration, and reads its files again. Does not show it yet: the returned
+   * Gets the certificates for another configuration, and reads its files again. Does not show them yet: the returned
    * function does, and can't fail. That function returns whether the change takes a restart instead.
    *
-   * @throws {ConfigError} when its files can't be used
+   * @throws {ConfigError} when files can't be used
    */
   async prepare(tls: TlsConfig | null): Promise<() => boolean> {
-    if (tls === null) return () => this.#current !== undefined;
-    const source = certificateSource(tls, new Date(this.#clock.now()));
-    const differs = source.differsFrom(this.#current);
-    if (this.#show === undefined) return () => differs;
-    const next = differs ? await source.obtain(this.#log) : undefined;
+    if (tls === null) return () => this.#held.length > 0;
+    const sources = certificateSources(tls, this.#context);
+    const kept = sources.map((source) => this.#held.find((held) => source.sameAs(held.source)));
+    const differs = sources.length !== this.#held.length || kept.some((held, index) => held !== this.#held[index]);
+    if (this.#show === undefined || !differs) return () => differs;
+    const held = await Promise.all(sources.map((source, index) => kept[index] ?? holdNew(source)));
     return () => {
-      this.#tls = tls;
-      if (next !== undefined) this.#use(next);
+      this.#replace(held);
       return false;
     };
   }
 
-  /** Stops checking the age. Settles when nothing of it is left. */
+  /** Stops all sources. Settles when nothing of them is left. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#cancelLook?.();
-    await this.#looking;
+    this.#held.forEach((held) => this.#end(held));
+    await Promise.all([this.#daily?.stop(), ...this.#ending]);
   }
 
-  #use(next: ServerCertificate): void {
-    this.#show?.(next);
-    this.#current = next;
-    this.#log.info("certificate changed", { expires: endOf(next) });
+  #replace(held: readonly Held[]): void {
+    const before = this.#held;
+    this.#held = held;
+    before.filter((one) => !held.includes(one)).forEach((one) => this.#end(one));
+    const begun = held.filter((one) => !before.includes(one));
+    begun.forEach((one) => this.#watch(one));
+    this.#changed(begun.flatMap(({ certificates }) => certificates));
   }
 
-  #lookLater(): void {
-    this.#cancelLook = this.#clock.after(LOOK_MS, () => {
-      this.#looking = this.#look().catch((error) => this.#log.error("certificate", { error: messageOf(error) }))
-        .finally(() => !this.#stopped && this.#lookLater());
+  #watch(held: Held): void {
+    held.source.watch?.((certificates) => {
+      const before = new Set(held.certificates.map(({ cert }) => cert));
+      held.certificates = certificates.map(inUse);
+      const begun = held.certificates.filter(({ cert }) => !before.has(cert));
+      if (begun.length > 0) this.#changed(begun);
     });
   }
 
-  async #look(): Promise<void> {
-    const tls = this.#tls;
-    const now = new Date(this.#clock.now());
-    if (tls === null || this.#current === undefined || !endsSoon(tls, this.#current, now)) return;
-    if (tls.kind === "files" || this.#show === undefined) {
-      const remedy = tls.kind === "self-signed"
-        ? "a restart makes another one"
-        : `${this.#show === undefined ? "a restart" : "a reload"} reads the files again`;
-      this.#log.warn("certificate expires", { expires: endOf(this.#current), remedy });
-      return;
+  #end({ source }: Held): void {
+    if (source.stop === undefined) return;
+    const ended: Promise<void> = source.stop().finally(() => this.#ending.delete(ended));
+    this.#ending.add(ended);
+  }
+
+  #changed(certificates: readonly InUse[]): void {
+    const { current } = this;
+    if (current === undefined) return;
+    this.#show?.(current);
+    for (const { names, expires } of certificates) {
+      this.#log.info("certificate changed", { names: names.join(","), expires: expires.toISOString() });
     }
-    const next = await serverCertificate(tls, { log: this.#log, now });
-    // A reload, or the end of the process, may have come first.
-    if (this.#tls === tls && !this.#stopped) this.#use(next);
+  }
+
+  /** Says what has to be done about certificates that end soon. */
+  #warn(): void {
+    const now = this.#context.clock.now();
+    for (const { source, certificates } of this.#held) {
+      for (const { names, expires } of certificates) {
+        if (expires.getTime() - now >= source.warningDays * DAY_MS) continue;
+        const remedy = source.remedy(this.#show !== undefined);
+        this.#log.warn("certificate expires", { names: names.join(","), expires: expires.toISOString(), remedy });
+      }
+    }
   }
 }
 
-function endOf({ cert }: ServerCertificate): string {
-  return new Date(new X509Certificate(cert).validTo).toISOString();
+async function holdNew(source: CertificateSource): Promise<Held> {
+  return { source, certificates: (await source.obtain()).map(inUse) };
+}
+
+function inUse({ cert, key }: ServerCertificate): InUse {
+  return { cert, key, ...leafOf(cert) };
 }

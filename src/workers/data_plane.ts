@@ -57,7 +57,7 @@ export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd"> {
  * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
  */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
-  const { config, pools, log, certificate, reusePort, acceptingChanged } = options;
+  const { config, pools, log, tls, reusePort, acceptingChanged } = options;
   const questions = new ServerQuestions(pools.serverPools);
   const holdings = new Holdings(questions);
   const makeParts = partsMaker(options, holdings);
@@ -68,14 +68,14 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     pools: pools.serverPools,
     forwarder,
     log,
-    certificate,
+    tls,
     reusePort,
     acceptingChanged,
   });
   return {
     address: engine.address,
     workerRestarts: 0, // with one isolate, an uncaught error ends the process
-    setCertificate: engine.setCertificate?.bind(engine),
+    setTls: engine.setTls?.bind(engine),
     refuseRequests() {
       forwarder.stop();
       return engine.uploadsEnd();

@@ -10,14 +10,15 @@ import type { SharedLimits } from "../memory/limits.ts";
 import type { SharedSessions } from "../memory/session_table.ts";
 import type { SlotUse } from "../memory/slots.ts";
 import type { PlacedBackend } from "../pool/server_pool.ts";
-import type { ServerCertificate } from "../tls/server_certificate.ts";
+import type { ServerTls } from "../tls/server_certificate.ts";
 
 /** All that a worker needs to start. */
 export interface StartOrder {
   readonly type: "start";
   /** Contains the port that all workers share. */
   readonly config: Config;
-  readonly certificate: ServerCertificate | undefined;
+  /** `undefined`: plain HTTP. */
+  readonly tls: ServerTls | undefined;
   /** The shared memory to attach to. */
   readonly memory: Shared;
   readonly pools: readonly StartedPool[];
@@ -78,7 +79,7 @@ export type Order =
   | StartOrder
   | SwapOrder
   | ConfigureOrder
-  | { readonly type: "certificate"; readonly certificate: ServerCertificate }
+  | { readonly type: "tls"; readonly tls: ServerTls }
   /**
    * Only asks for an acknowledgement. By then, all earlier orders have been carried out, and all earlier news was sent.
    */
@@ -99,7 +100,7 @@ export interface Numbered {
 /** What a worker reports when it has started. */
 export interface Started {
   readonly address: Deno.NetAddr;
-  /** Whether its engine can change the certificate while it listens. */
+  /** Whether its engine can change certificates while it listens. */
   readonly takesCertificates: boolean;
 }
 

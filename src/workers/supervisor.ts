@@ -6,7 +6,7 @@ import type { DataPlane, DataPlaneOptions } from "./data_plane.ts";
 import { messageOf } from "../errors.ts";
 import { Listeners } from "../net/listeners.ts";
 import type { PassiveHealth } from "../health/passive.ts";
-import type { ServerCertificate } from "../tls/server_certificate.ts";
+import type { ServerTls } from "../tls/server_certificate.ts";
 import { settlesWithin } from "../settles_within.ts";
 import type { News, Order, PoolSessions, Started, StartedPool, StartOrder } from "./messages.ts";
 import { PendingSwaps } from "./pending_swaps.ts";
@@ -49,7 +49,7 @@ export class Supervisor implements DataPlane {
   /** Changes of pools that were not sent to the workers yet. */
   readonly #pending = new PendingSwaps(() => queueMicrotask(() => this.#tellSwaps()));
   #config: Config;
-  #certificate: ServerCertificate | undefined;
+  #tls: ServerTls | undefined;
   #started: Started | undefined;
   #workerRestarts = 0;
   #stopping = false;
@@ -73,7 +73,7 @@ export class Supervisor implements DataPlane {
   private constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#config = options.config;
-    this.#certificate = options.certificate;
+    this.#tls = options.tls;
     this.#listeners = new Listeners(options.acceptingChanged);
     this.#takeUntold();
     this.#unsubscribe = options.pools.serverPools.subscribe({
@@ -96,11 +96,11 @@ export class Supervisor implements DataPlane {
     return this.#workerRestarts;
   }
 
-  get setCertificate(): DataPlane["setCertificate"] {
+  get setTls(): DataPlane["setTls"] {
     if (this.#started?.takesCertificates !== true) return undefined;
-    return (certificate) => {
-      this.#certificate = certificate;
-      this.#order({ type: "certificate", certificate });
+    return (tls) => {
+      this.#tls = tls;
+      this.#order({ type: "tls", tls });
     };
   }
 
@@ -168,7 +168,7 @@ export class Supervisor implements DataPlane {
     return {
       type: "start",
       config: this.#workerConfig(),
-      certificate: this.#certificate,
+      tls: this.#tls,
       memory: memory.sharedWith(isolate),
       pools: Array.from(pools, startedPool),
       sessions: this.#sessions(),

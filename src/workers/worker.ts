@@ -19,7 +19,7 @@ class Forwarding {
   readonly #dataPlane: DataPlane;
 
   static async start(order: StartOrder): Promise<Forwarding> {
-    const { config, certificate, memory: shared, pools: begun, sessions, limits } = order;
+    const { config, tls, memory: shared, pools: begun, sessions, limits } = order;
     const memory = Memory.attach(shared);
     memory.limits.adopt(limits);
     log.level = config.log.level;
@@ -27,7 +27,7 @@ class Forwarding {
     pools.configure({ config, begun, sessions });
     const dataPlane = await startDataPlane({
       config,
-      certificate,
+      tls,
       memory,
       pools,
       log,
@@ -44,8 +44,8 @@ class Forwarding {
   }
 
   get started(): Started {
-    const { address, setCertificate } = this.#dataPlane;
-    return { address, takesCertificates: setCertificate !== undefined };
+    const { address, setTls } = this.#dataPlane;
+    return { address, takesCertificates: setTls !== undefined };
   }
 
   /** Carries out an order. Settles when that is done. */
@@ -58,8 +58,8 @@ class Forwarding {
         this.#pools.configure(order);
         this.#memory.limits.adopt(order.limits);
         return this.#dataPlane.configure(order.config);
-      case "certificate":
-        return this.#dataPlane.setCertificate?.(order.certificate);
+      case "tls":
+        return this.#dataPlane.setTls?.(order.tls);
       case "sync":
         return;
       case "refuse":

@@ -20,6 +20,8 @@ export interface PairOptions {
   readonly days?: number;
   /** The only name that it is for, in place of `localhost` and 127.0.0.1. */
   readonly name?: string;
+  /** Further names. */
+  readonly names?: readonly string[];
 }
 
 /** An authority that can sign others. */
@@ -36,10 +38,11 @@ export async function makeAuthority(name = "test authority"): Promise<Pair> {
 }
 
 /** A server's certificate, for `localhost` and 127.0.0.1 unless it has a name. */
-export async function makePair({ authority, days = 90, name }: PairOptions = {}): Promise<Pair> {
-  const altNames = name === undefined
+export async function makePair({ authority, days = 90, name, names = [] }: PairOptions = {}): Promise<Pair> {
+  const first = name === undefined
     ? [{ type: 2 as const, value: "localhost" }, { type: 7 as const, ip: "127.0.0.1" }]
     : [{ type: 2 as const, value: name }];
+  const altNames = [...first, ...names.map((value) => ({ type: 2 as const, value }))];
   const { cert, private: key } = await generate([{ name: "commonName", value: "test server" }], {
     keyType: "ec",
     algorithm: "sha256",
@@ -66,8 +69,8 @@ export class TemporaryDirectory implements Disposable {
   }
 
   /** Writes both files of a pair. */
-  writePair({ cert, key }: Pair): { cert: string; key: string } {
-    return { cert: this.write("server.crt", cert), key: this.write("server.key", key) };
+  writePair({ cert, key }: Pair, name = "server"): { cert: string; key: string } {
+    return { cert: this.write(`${name}.crt`, cert), key: this.write(`${name}.key`, key) };
   }
 
   [Symbol.dispose](): void {
@@ -134,13 +137,24 @@ export function clientFor(version: "HTTP/1.1" | "HTTP/2", { cert }: Pick<Pair, "
   return Deno.createHttpClient({ caCerts: [cert], http1: !http2, http2, allowHost: true });
 }
 
-/** The serial number of the certificate that a new connection gets, and the negotiated protocol. */
+/**
+ * The serial number of the certificate that a new connection gets, and the negotiated protocol.
+ *
+ * @param servername the name that the client asks for; default: none
+ */
 export async function shown(
   port: number,
   ALPNProtocols: string[] = [],
+  servername?: string,
 ): Promise<{ serial: string; alpn: string | false }> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const socket: TLSSocket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false, ALPNProtocols });
+  const socket: TLSSocket = connect({
+    host: "127.0.0.1",
+    port,
+    rejectUnauthorized: false,
+    ALPNProtocols,
+    ...(servername === undefined ? {} : { servername }),
+  });
   socket.setTimeout(10_000, () => reject(new Error("waited in vain for the handshake")));
   socket.once("secureConnect", resolve).once("error", reject);
   await promise;

@@ -14,19 +14,37 @@ import {
 } from "../fields.ts";
 import { bareSetting, inUnits, setting } from "../setting.ts";
 
+/** The files of one certificate, and where they are named: in `proxy.tls` itself or in an entry of its `certificates`. */
+interface CertificateFiles {
+  readonly place: readonly (string | number)[];
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** How HTTPS is spoken to clients. */
-type ProxyTls =
-  & { readonly redirectFrom: number | null }
-  & (
-    | { readonly kind: "files"; readonly cert: string; readonly key: string }
-    | { readonly kind: "self-signed"; readonly names: string[] }
-  );
+interface ProxyTls {
+  /** In order: the first one is for clients that name no host, or an unknown one. */
+  readonly files: readonly CertificateFiles[];
+  readonly selfSigned: string[] | null;
+  readonly redirectFrom: number | null;
+}
 
 const proxyTlsKeys = z.strictObject({
   cert: bareSetting(filePath.optional(), "The file with the certificate in PEM. Needs `key` beside it.", {
     more: "The certificates that lead to its authority follow in the same file.",
   }),
   key: bareSetting(filePath.optional(), "The file with the private key in PEM, without a passphrase."),
+  certificates: bareSetting(
+    z.array(z.strictObject({
+      cert: bareSetting(filePath, "The file with this certificate in PEM."),
+      key: bareSetting(filePath, "The file with its private key."),
+    })).min(1, "at least one certificate").optional(),
+    "Several certificates, in place of `cert` and `key`. Each client gets the one for the name that it asks for (SNI).",
+    {
+      more: "The first one is for clients that name no host, or an unknown one. " +
+        "More than one needs engine `wire`.",
+    },
+  ),
   selfSigned: bareSetting(
     z.array(host).min(1, "at least one name").optional(),
     "Host names and IP addresses. roundhouse makes a certificate for them, instead of reading files.",
@@ -40,21 +58,23 @@ const proxyTlsKeys = z.strictObject({
 });
 
 const proxyTls = z.codec(proxyTlsKeys, z.custom<ProxyTls>(), {
-  decode({ cert, key, selfSigned, redirectFrom }, context): ProxyTls {
-    if (cert !== undefined && key !== undefined && selfSigned === undefined) {
-      return { kind: "files", cert, key, redirectFrom };
+  decode({ cert, key, certificates, selfSigned, ...rest }, context): ProxyTls {
+    const ways = [cert ?? key, certificates, selfSigned].filter((way) => way !== undefined);
+    if (ways.length !== 1 || (cert === undefined) !== (key === undefined)) {
+      const message = `either "cert" and "key", or "certificates", or "selfSigned"`;
+      context.issues.push({ code: "custom", message, input: { cert, key, certificates, selfSigned } });
+      return z.NEVER;
     }
-    if (selfSigned !== undefined && cert === undefined && key === undefined) {
-      return { kind: "self-signed", names: selfSigned, redirectFrom };
-    }
-    const message = `either "cert" and "key", or "selfSigned"`;
-    context.issues.push({ code: "custom", message, input: { cert, key, selfSigned } });
-    return z.NEVER;
+    const files = cert !== undefined && key !== undefined
+      ? [{ place: [], cert, key }]
+      : (certificates ?? []).map((pair, index) => ({ place: ["certificates", index], ...pair }));
+    return { ...rest, files, selfSigned: selfSigned ?? null };
   },
-  encode(tls) {
-    const { redirectFrom } = tls;
-    if (tls.kind === "files") return { cert: tls.cert, key: tls.key, redirectFrom };
-    return { selfSigned: tls.names, redirectFrom };
+  encode({ files, selfSigned, ...rest }) {
+    if (selfSigned !== null) return { selfSigned, ...rest };
+    const [first] = files;
+    if (first?.place.length === 0) return { cert: first.cert, key: first.key, ...rest };
+    return { certificates: files.map(({ cert, key }) => ({ cert, key })), ...rest };
   },
 });
 
@@ -120,7 +140,7 @@ export const proxy = inUnits(z.strictObject({
   tls: setting(
     proxyTls.nullable(),
     null,
-    "HTTPS instead of HTTP: an object with `cert` and `key`, or with `selfSigned`. `null` for plain HTTP.",
+    "HTTPS instead of HTTP: an object with `cert` and `key`, `certificates`, or `selfSigned`. `null` for plain HTTP.",
     { restart: "presence", more: "See [HTTPS](#proxytls-https-to-clients)." },
   ),
 }));

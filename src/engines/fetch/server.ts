@@ -31,7 +31,7 @@ export async function startFetchEngine(options: EngineOptions): Promise<Engine> 
 }
 
 function serve(
-  { config, pools, forwarder, certificate, reusePort, log, acceptingChanged }: EngineOptions,
+  { config, pools, forwarder, tls, reusePort, log, acceptingChanged }: EngineOptions,
   pace: UploadPace,
 ): Engine {
   const context: FetchContext = {
@@ -45,7 +45,7 @@ function serve(
     uploads: new Uploads(),
   };
   const listening = {
-    ...certificate,
+    ...tls?.certificates[0], // the configuration has no more than one
     hostname: config.proxy.host,
     port: config.proxy.port,
     reusePort,
@@ -58,7 +58,7 @@ function serve(
       return new Response(null, { status: 500 });
     },
   };
-  const handle = handlerFor(context, certificate !== undefined);
+  const handle = handlerFor(context, tls !== undefined);
   return engineOf(new LastingServer(listening, handle, log, acceptingChanged), context);
 }
 
@@ -101,7 +101,7 @@ function engineOf(server: LastingServer, context: FetchContext): Engine {
   return {
     address: server.address,
     configure() {}, // the limits are those of each request
-    setCertificate: undefined, // a second `Deno.serve` at the port would lose connections while it takes over
+    setTls: undefined, // a second `Deno.serve` at the port would lose connections while it takes over
     uploadsEnd: () => context.uploads.allEnded(),
     stop: () => stopped ??= stop(),
     async sayGoodbye() {

@@ -18,7 +18,7 @@ import { CLOSE_LINE, ownAnswer } from "./heads.ts";
 
 /** Starts listening; see `EngineFactory`. */
 export async function startWireEngine(options: EngineOptions): Promise<Engine> {
-  const { config: { proxy }, certificate, reusePort, log, acceptingChanged } = options;
+  const { config: { proxy }, tls, reusePort, log, acceptingChanged } = options;
   const at = {
     hostname: proxy.host,
     port: proxy.port,
@@ -27,12 +27,12 @@ export async function startWireEngine(options: EngineOptions): Promise<Engine> {
     log,
     acceptingChanged,
   };
-  const { listenTls } = certificate === undefined ? {} : await import("./client/tls_listener.ts"); // `node:tls` takes 20 ms to load
+  const { listenTls } = tls === undefined ? {} : await import("./client/tls_listener.ts"); // `node:tls` takes 20 ms to load
   const pace = await Pace.start();
   try {
     return new WireEngine(options, pace, (onAccept) => {
-      if (certificate === undefined || listenTls === undefined) return listen({ ...at, onAccept });
-      return listenTls({ ...at, onAccept, refusePlainHttp: plainHttpRefusal(options.forwarder) }, certificate);
+      if (tls === undefined || listenTls === undefined) return listen({ ...at, onAccept });
+      return listenTls({ ...at, onAccept, refusePlainHttp: plainHttpRefusal(options.forwarder) }, tls);
     });
   } catch (error) {
     pace[Symbol.dispose]();
@@ -48,7 +48,7 @@ function plainHttpRefusal(forwarder: Forwarder): (client: string) => Uint8Array 
 
 class WireEngine implements Engine {
   readonly address: Deno.NetAddr;
-  readonly setCertificate: Engine["setCertificate"];
+  readonly setTls: Engine["setTls"];
   readonly #context: WireContext;
   readonly #listener: Listener;
   /** Whether a connection begins with a PROXY protocol header that the client connection must read. */
@@ -64,15 +64,15 @@ class WireEngine implements Engine {
 
   /** @param open opens the listener */
   constructor(
-    { config, pools, forwarder, log, certificate }: EngineOptions,
+    { config, pools, forwarder, log, tls }: EngineOptions,
     pace: Pace,
     open: (onAccept: ListenerOptions["onAccept"]) => Listener,
   ) {
     this.#listener = open((pending) => this.#accept(pending)); // first: it may fail, and no client comes before the end
     this.address = this.#listener.address;
-    this.setCertificate = this.#listener.setCertificate;
-    this.#context = new WireContext({ config, pools, forwarder, log, secure: certificate !== undefined, pace });
-    this.#proxyProtocol = config.proxy.proxyProtocol && certificate === undefined;
+    this.setTls = this.#listener.setTls;
+    this.#context = new WireContext({ config, pools, forwarder, log, secure: tls !== undefined, pace });
+    this.#proxyProtocol = config.proxy.proxyProtocol && tls === undefined;
     this.#maxConnections = config.proxy.maxConnections;
   }
 

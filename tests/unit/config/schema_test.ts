@@ -136,7 +136,7 @@ Deno.test("configSchema reads every setting in every form", () => {
       maxConnections: 5,
       maxHeaderBytes: 16_384,
       proxyProtocol: true,
-      tls: { kind: "self-signed", names: ["localhost"], redirectFrom: 8080 },
+      tls: { files: [], selfSigned: ["localhost"], redirectFrom: 8080 },
     },
     admin: { host: "::1", port: 9, token: "secret", persist: true },
     backends: [
@@ -224,7 +224,11 @@ Deno.test("configSchema reads stickiness and TLS as the reference shows them", (
     domain: "example.com",
     path: "/",
   });
-  assertEquals(proxy.tls, { kind: "files", cert: "cert.pem", key: "key.pem", redirectFrom: null });
+  assertEquals(proxy.tls, {
+    files: [{ place: [], cert: "cert.pem", key: "key.pem" }],
+    selfSigned: null,
+    redirectFrom: null,
+  });
 });
 
 Deno.test("jsonSchema() describes every setting with its default", () => {

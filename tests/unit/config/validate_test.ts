@@ -63,16 +63,35 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   [{ proxy: { trustForwarded: "10.0.0.0/8" } }, 'proxy.trustForwarded: got "10.0.0.0/8", want a list'],
   [{ proxy: { compression: "yes" } }, 'proxy.compression: got "yes", want true or false'],
   [{ proxy: { maxConnections: 0 } }, "proxy.maxConnections: got 0, want a whole number from 1 to 2147483647"],
-  [{ proxy: { tls: {} } }, 'proxy.tls: got an empty object, want either "cert" and "key", or "selfSigned"'],
+  [
+    { proxy: { tls: {} } },
+    'proxy.tls: got an empty object, want either "cert" and "key", or "certificates", or "selfSigned"',
+  ],
   [
     { proxy: { tls: { cert: "a" } } },
-    'proxy.tls: got an object with "cert", want either "cert" and "key", or "selfSigned"',
+    'proxy.tls: got an object with "cert", want either "cert" and "key", or "certificates", or "selfSigned"',
   ],
   [
     { proxy: { tls: { cert: "a", key: "b", selfSigned: ["c"] } } },
-    'proxy.tls: got an object with "cert", "key", "selfSigned", want either "cert" and "key", or "selfSigned"',
+    'proxy.tls: got an object with "cert", "key", "selfSigned", want either "cert" and "key", or "certificates", or "selfSigned"',
   ],
   [{ proxy: { tls: { selfSigned: [] } } }, "proxy.tls.selfSigned: got an empty list, want at least one name"],
+  [
+    { proxy: { tls: { cert: "a", key: "b", certificates: [{ cert: "a", key: "b" }] } } },
+    'proxy.tls: got an object with "cert", "key", "certificates", want either "cert" and "key", or "certificates", or "selfSigned"',
+  ],
+  [
+    { proxy: { tls: { certificates: [] } } },
+    "proxy.tls.certificates: got an empty list, want at least one certificate",
+  ],
+  [
+    { proxy: { tls: { certificates: [{ cert: "a", key: "b" }, { cert: "c" }] } } },
+    "proxy.tls.certificates[1].key: got nothing, want the path of a file",
+  ],
+  [
+    { proxy: { tls: { certificates: [{ cert: "a", key: "b" }, { cert: "c", key: "d" }] } } },
+    'proxy.tls.certificates: 2 certificates are not supported by engine "fetch", use engine "wire"',
+  ],
   [{ proxy: { tls: { keys: "a" } } }, 'proxy.tls.keys: unknown setting, did you mean "key"?'],
   [
     { admin: { host: "0.0.0.0" } },

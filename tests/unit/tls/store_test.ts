@@ -2,8 +2,8 @@ import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { X509Certificate } from "node:crypto";
 import { ConfigError } from "../../../src/errors.ts";
 import { CertificateStore } from "../../../src/tls/store.ts";
-import type { TlsConfig } from "../../../src/tls/certificates.ts";
-import type { ServerCertificate } from "../../../src/tls/server_certificate.ts";
+import type { TlsConfig } from "../../../src/tls/sources.ts";
+import type { NamedCertificate, ServerCertificate } from "../../../src/tls/server_certificate.ts";
 import { keptCertificate, makePair, StateDirectory, TemporaryDirectory } from "../../support/certificates.ts";
 import { RecordingLog } from "../../support/log.ts";
 import { ManualClock, waitFor } from "../../support/wait.ts";
@@ -11,19 +11,19 @@ import { ManualClock, waitFor } from "../../support/wait.ts";
 const DAY_MS = 86_400_000;
 
 function selfSigned(...names: string[]): TlsConfig {
-  return { kind: "self-signed", names, redirectFrom: null };
+  return { files: [], selfSigned: names, redirectFrom: null };
 }
 
 function files({ cert, key }: { cert: string; key: string }): TlsConfig {
-  return { kind: "files", cert, key, redirectFrom: null };
+  return { files: [{ place: [], cert, key }], selfSigned: null, redirectFrom: null };
 }
 
-/** A store whose engine remembers what it was told to show, if it can show another certificate at all. */
+/** A store whose engine remembers the first certificates that it was told to show, if it can show others at all. */
 async function start(tls: TlsConfig | null, { changeable = true, clock = new ManualClock() } = {}) {
   const log = new RecordingLog();
-  const shown: ServerCertificate[] = [];
+  const shown: NamedCertificate[] = [];
   const store = await CertificateStore.obtain({ tls, log, clock });
-  store.watch(changeable ? (next) => void shown.push(next) : undefined);
+  store.watch(changeable ? ({ certificates: [first] }) => void shown.push(first) : undefined);
   return { store, clock, log, shown };
 }
 
@@ -34,16 +34,16 @@ function names({ cert }: ServerCertificate): string | undefined {
 Deno.test("CertificateStore makes another self-signed one when less than 30 days are left, again and again", async () => {
   using directory = new StateDirectory();
   const { store, clock, log, shown } = await start(selfSigned("localhost"));
-  const first = store.current;
+  const first = store.current?.certificates[0];
   for (let round = 1; round <= 2; round++) {
     await clock.advance(364 * DAY_MS);
     assertEquals(shown.length, round - 1);
     await clock.advance(3 * DAY_MS); // it is made in real time, while these days pass
-    await waitFor(() => shown.length === round && clock.pending === 1, { what: "another certificate" });
+    await waitFor(() => shown.length === round && clock.pending === 2, { what: "another certificate" });
   }
   const [second, third] = shown;
   assertEquals(new Set([first?.cert, second?.cert, third?.cert]).size, 3);
-  assertEquals(third, store.current);
+  assertEquals(third, store.current?.certificates[0]);
   // The next start shows the same one.
   assertEquals(keptCertificate(directory.path), third?.cert);
   assertEquals(log.of("certificate changed").length, 2);
@@ -77,9 +77,10 @@ Deno.test("CertificateStore shows what the files hold at a reload, and nothing o
   await assertRejects(() => store.prepare(tls), ConfigError, "does not belong to");
   directory.writePair(next);
   const use = await store.prepare(tls);
-  assertEquals(store.current, pair); // nothing has changed yet
+  assertEquals(store.current?.certificates[0].cert, pair.cert); // nothing has changed yet
   assertEquals(use(), false);
-  assertEquals([shown, store.current], [[next], next]);
+  assertEquals(shown, [{ ...next, names: ["localhost", "127.0.0.1"] }]);
+  assertEquals([store.current?.certificates[0]], shown);
   await store.stop();
 });
 
@@ -94,7 +95,8 @@ Deno.test("CertificateStore shows what it has checked, whatever becomes of the f
   const use = await store.prepare(tls);
   directory.write("server.crt", "half a certificate");
   assertEquals(use(), false);
-  assertEquals([shown, store.current], [[next], next]);
+  assertEquals(shown, [{ ...next, names: ["localhost", "127.0.0.1"] }]);
+  assertEquals([store.current?.certificates[0]], shown);
   await store.stop();
 });
 

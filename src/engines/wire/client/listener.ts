@@ -2,7 +2,7 @@
 
 import type { Log } from "../../../log.ts";
 import { Acceptor } from "../../../net/acceptor.ts";
-import type { ServerCertificate } from "../../../tls/server_certificate.ts";
+import type { ServerTls } from "../../../tls/server_certificate.ts";
 import type { Link } from "../link.ts";
 
 /** A connection that is ready for requests. */
@@ -36,8 +36,8 @@ export interface ListenerOptions {
 
 export interface Listener {
   readonly address: Deno.NetAddr;
-  /** Uses another certificate for clients that connect from now on; `undefined`: the listener has no TLS. */
-  readonly setCertificate: ((certificate: ServerCertificate) => void) | undefined;
+  /** Uses other certificates for clients that connect from now on; `undefined`: the listener has no TLS. */
+  readonly setTls: ((tls: ServerTls) => void) | undefined;
   /**
    * Closes the port and the connections in their handshake. Settles when `onAccept` has settled for the last
    * connection.
@@ -53,5 +53,5 @@ export function listen({ onAccept, ...options }: ListenerOptions): Listener {
       return onAccept({ establish: () => Promise.resolve(accepted), close: () => accepted.link.close() });
     },
   });
-  return { address: acceptor.address, setCertificate: undefined, close: () => acceptor.close() };
+  return { address: acceptor.address, setTls: undefined, close: () => acceptor.close() };
 }

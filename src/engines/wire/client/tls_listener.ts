@@ -4,7 +4,8 @@ import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { messageOf } from "../../../errors.ts";
 import { type AcceptedConnection, Acceptor } from "../../../net/acceptor.ts";
 import { peerAddress } from "../../../net/peer.ts";
-import type { ServerCertificate } from "../../../tls/server_certificate.ts";
+import { ByName } from "../../../tls/by_name.ts";
+import type { NamedCertificate, ServerTls } from "../../../tls/server_certificate.ts";
 import type { EstablishedConnection, Listener, ListenerOptions } from "./listener.ts";
 import type { Link } from "../link.ts";
 import { LinkStream } from "../link_stream.ts";
@@ -27,8 +28,8 @@ export interface TlsListenerOptions extends ListenerOptions {
 }
 
 /** Listens with TLS 1.2 or later, for HTTP/1.1. */
-export function listenTls(options: TlsListenerOptions, certificate: ServerCertificate): Listener {
-  return new TlsListener(options, certificate);
+export function listenTls(options: TlsListenerOptions, tls: ServerTls): Listener {
+  return new TlsListener(options, tls);
 }
 
 /**
@@ -40,11 +41,11 @@ class TlsListener implements Listener {
   readonly #acceptor: Acceptor;
   readonly #options: TlsListenerOptions;
   readonly #handshaking = new Set<LinkStream>();
-  #context: SecureContext;
+  #contexts: Contexts;
 
-  constructor(options: TlsListenerOptions, certificate: ServerCertificate) {
+  constructor(options: TlsListenerOptions, tls: ServerTls) {
     this.#options = options;
-    this.#context = contextOf(certificate);
+    this.#contexts = new Contexts(tls);
     this.#acceptor = new Acceptor({
       ...options,
       onAccept: (accepted) =>
@@ -53,8 +54,8 @@ class TlsListener implements Listener {
     this.address = this.#acceptor.address;
   }
 
-  readonly setCertificate = (certificate: ServerCertificate): void => {
-    this.#context = contextOf(certificate);
+  readonly setTls = (tls: ServerTls): void => {
+    this.#contexts = new Contexts(tls);
   };
 
   close(): Promise<void> {
@@ -77,7 +78,7 @@ class TlsListener implements Listener {
         await stream.answerPlainly(this.#options.refusePlainHttp(client));
         throw new Error("the client speaks plain HTTP");
       }
-      const socket = await shakeHands(stream, this.#context);
+      const socket = await shakeHands(stream, this.#contexts);
       return {
         link: new NodeLink(socket, stream),
         local,
@@ -99,14 +100,36 @@ function isLetter(byte = 0): boolean {
   return byte >= 0x41 && byte <= 0x5a;
 }
 
-function contextOf(certificate: ServerCertificate): SecureContext {
-  return createSecureContext({ ...certificate, minVersion: "TLSv1.2" });
+/** The secure contexts of a set of certificates. Each is made when a client first asks for one of its names. */
+class Contexts {
+  readonly #certificates: ByName<NamedCertificate>;
+  readonly #made = new Map<NamedCertificate, SecureContext>();
+
+  constructor({ certificates }: ServerTls) {
+    this.#certificates = new ByName(certificates);
+  }
+
+  /** The context for a client that asks for this name. */
+  get(name: string | undefined): SecureContext {
+    const certificate = this.#certificates.get(name);
+    let context = this.#made.get(certificate);
+    if (context === undefined) {
+      const { cert, key } = certificate;
+      this.#made.set(certificate, context = createSecureContext({ cert, key, minVersion: "TLSv1.2" }));
+    }
+    return context;
+  }
 }
 
 /** Makes the handshake. Rejects if the client leaves, or does not speak TLS. */
-function shakeHands(stream: LinkStream, secureContext: SecureContext): Promise<TLSSocket> {
+function shakeHands(stream: LinkStream, contexts: Contexts): Promise<TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
-  const socket = new TLSSocket(stream, { isServer: true, secureContext, ALPNProtocols: ["http/1.1"] });
+  const socket = new TLSSocket(stream, {
+    isServer: true,
+    secureContext: contexts.get(undefined),
+    SNICallback: (name, done) => done(null, contexts.get(name)),
+    ALPNProtocols: ["http/1.1"],
+  });
   const left = () => reject(new Error("the client left during the handshake"));
   const ends = ["end", "close"] as const;
   for (const end of ends) stream.once(end, left);

@@ -32,7 +32,7 @@ class Waiting implements AsyncDisposable {
         this.#came.resolve();
         return Promise.resolve();
       },
-    }, pair);
+    }, { certificates: [{ ...pair, names: [] }] });
   }
 
   get port(): number {

@@ -1,0 +1,41 @@
+/** Chooses a certificate by the name that a client asks for (SNI, RFC 6066 §3). */
+
+import ipaddr from "ipaddr.js";
+
+/** A host name without its last dot and in lower case; an IP address as it is usually written. */
+export function oneSpelling(name: string): string {
+  if (ipaddr.isValid(name)) return ipaddr.parse(name).toString();
+  return (name.endsWith(".") ? name.slice(0, -1) : name).toLowerCase();
+}
+
+/** An entry for each name. Finding one takes the same time, however many there are. */
+export class ByName<Entry extends { readonly names: readonly string[] }> {
+  readonly #first: Entry;
+  readonly #entries = new Map<string, Entry>();
+
+  /** @param entries in order: a name belongs to the first one that has it */
+  constructor(entries: readonly [Entry, ...Entry[]]) {
+    this.#first = entries[0];
+    for (const entry of entries) {
+      for (const name of entry.names) {
+        if (!this.#entries.has(name)) this.#entries.set(name, entry);
+      }
+    }
+  }
+
+  /**
+   * The entry that has this name, or else a wildcard in place of its first label. The first entry, if there is none or the
+   * client names no host.
+   */
+  get(name: string | undefined): Entry {
+    if (name === undefined || name === "") return this.#first;
+    const spelled = oneSpelling(name);
+    return this.#entries.get(spelled) ?? this.#entries.get(`*${spelled.slice(labelEnd(spelled))}`) ?? this.#first;
+  }
+}
+
+/** Where the first label ends. A name of one label is matched by no wildcard. */
+function labelEnd(name: string): number {
+  const end = name.indexOf(".");
+  return end <= 0 ? name.length : end;
+}

@@ -1,0 +1,182 @@
+/** Certificates from files. They are checked before anything listens. */
+
+import { createPrivateKey, type KeyObject, type X509Certificate } from "node:crypto";
+import type { Config } from "../config/schema.ts";
+import { formatPath } from "../config/setting_path.ts";
+import { ConfigError, messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { CertificateSource } from "./certificate_source.ts";
+import { leafOf } from "./leaf.ts";
+import { certificatesIn, PemError, readFile } from "./pem.ts";
+import type { ServerCertificate, ServerCertificates } from "./server_certificate.ts";
+
+const PLACE = ["proxy", "tls"];
+
+/** The files of one certificate, and where the configuration names them. */
+export type CertificateFiles = NonNullable<Config["proxy"]["tls"]>["files"][number];
+
+/** With less than this left, there is a warning at each start, at each reload and once a day. */
+const WARNING_DAYS = 14;
+const DAY_MS = 86_400_000;
+
+/** Certificates in files. They have been read and checked. */
+export class FilesSource implements CertificateSource {
+  readonly kind = "files";
+  readonly warningDays = WARNING_DAYS;
+  readonly #read: ReadCertificates;
+  readonly #log: Log;
+
+  constructor(read: ReadCertificates, log: Log) {
+    this.#read = read;
+    this.#log = log;
+  }
+
+  remedy(changeable: boolean): string {
+    return `${changeable ? "a reload" : "a restart"} reads the files again`;
+  }
+
+  sameAs(inUse: CertificateSource): boolean {
+    if (!(inUse instanceof FilesSource)) return false;
+    const [these, those] = [this.#read.certificates, inUse.#read.certificates];
+    return these.length === those.length &&
+      these.every(({ cert, key }, index) => cert === those[index]?.cert && key === those[index]?.key);
+  }
+
+  obtain(): Promise<ServerCertificates> {
+    for (const warning of this.#read.warnings) this.#log.warn("configuration", { warning });
+    return Promise.resolve(this.#read.certificates);
+  }
+}
+
+/** What the files contain. */
+export interface ReadCertificates {
+  readonly certificates: ServerCertificates;
+  /** A line for each certificate that will expire soon or is not valid yet. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads and checks the files of all certificates. `undefined`: there are none.
+ *
+ * @throws {ConfigError} with a line for each file that can't be used
+ */
+export function readCertificates(files: readonly CertificateFiles[], now: Date): ReadCertificates | undefined {
+  const certificates: ServerCertificate[] = [];
+  const warnings: string[] = [];
+  const lines: string[] = [];
+  const holders = new Map<string, CertificateFiles>();
+  for (const pair of files) {
+    try {
+      const { certificate, warning } = readCertificate(pair, now);
+      certificates.push(certificate);
+      warnings.push(...namedTwice(holders, leafOf(certificate.cert).names, pair));
+      if (warning !== undefined) warnings.push(warning);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      lines.push(...error.lines);
+    }
+  }
+  if (lines.length > 0) throw new ConfigError(lines);
+  const [first, ...others] = certificates;
+  return first && { certificates: [first, ...others], warnings };
+}
+
+/**
+ * Reads and checks the files. `warning` is about a certificate that will expire soon or is not valid yet.
+ *
+ * @throws {ConfigError} with a line for each file that can't be used
+ */
+function readCertificate(
+  files: CertificateFiles,
+  now: Date,
+): { readonly certificate: ServerCertificate; readonly warning: string | undefined } {
+  const lines: string[] = [];
+  const attempt = <T>(setting: "cert" | "key", read: (path: string) => T): T | undefined => {
+    try {
+      return read(files[setting]);
+    } catch (error) {
+      if (!(error instanceof PemError)) throw error;
+      lines.push(`${settingOf(files, setting)}: ${error.message}`);
+      return undefined;
+    }
+  };
+  const chain = attempt("cert", (path) => readChain(path, now));
+  const key = attempt("key", readKey);
+  if (chain !== undefined && key !== undefined) attempt("key", (path) => mustMatch(chain, key, path, files.cert));
+  if (chain === undefined || key === undefined || lines.length > 0) throw new ConfigError(lines);
+  return {
+    certificate: { cert: chain.text, key: key.text },
+    warning: timeWarning(chain.leaf, files, now),
+  };
+}
+
+interface Chain {
+  readonly text: string;
+  readonly leaf: X509Certificate;
+}
+
+interface Key {
+  readonly text: string;
+  readonly key: KeyObject;
+}
+
+/** Names that an earlier certificate has. Clients never get this one for them. */
+function namedTwice(
+  holders: Map<string, CertificateFiles>,
+  names: readonly string[],
+  files: CertificateFiles,
+): string[] {
+  return names.flatMap((name) => {
+    const holder = holders.get(name);
+    if (holder === undefined) holders.set(name, files);
+    if (holder === undefined || holder === files) return [];
+    return [`${settingOf(files, "cert")}: ${name} is also in ${settingOf(holder, "cert")}, which is used for it`];
+  });
+}
+
+/** As error lines name it. */
+function settingOf({ place }: CertificateFiles, setting: "cert" | "key"): string {
+  return formatPath([...PLACE, ...place, setting]);
+}
+
+function readChain(path: string, now: Date): Chain {
+  const text = readFile(path);
+  const [leaf] = certificatesIn(text, path);
+  if (leaf === undefined) throw new PemError(`${path} has no certificate in PEM`);
+  const end = new Date(leaf.validTo);
+  if (end <= now) throw new PemError(`the certificate in ${path} expired at ${end.toISOString()}`);
+  return { text, leaf };
+}
+
+function readKey(path: string): Key {
+  const text = readFile(path);
+  // Checked first, because the library would ask for the passphrase on the terminal.
+  if (/ENCRYPTED/.test(text)) throw new PemError(`the key in ${path} is encrypted, want one without a passphrase`);
+  if (!/-----BEGIN ([A-Z]+ )?PRIVATE KEY-----/.test(text)) throw new PemError(`${path} has no private key in PEM`);
+  try {
+    return { text, key: createPrivateKey(text) };
+  } catch (error) {
+    throw new PemError(`the key in ${path} is damaged: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function mustMatch({ text, leaf }: Chain, key: Key, keyPath: string, certPath: string): void {
+  if (!leaf.checkPrivateKey(key.key)) {
+    throw new PemError(`the key in ${keyPath} does not belong to the certificate in ${certPath}`);
+  }
+  try {
+    // Makes the same checks as a listener, such as whether this kind of key is supported, but opens no port.
+    Deno.createHttpClient({ cert: text, key: key.text }).close();
+  } catch (error) {
+    throw new PemError(`the pair of ${certPath} and ${keyPath} can't be used: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function timeWarning(leaf: X509Certificate, files: CertificateFiles, now: Date): string | undefined {
+  const start = new Date(leaf.validFrom);
+  const end = new Date(leaf.validTo);
+  const what = `${settingOf(files, "cert")}: the certificate in ${files.cert}`;
+  if (start > now) return `${what} is not valid before ${start.toISOString()}`;
+  if (end.getTime() - now.getTime() >= WARNING_DAYS * DAY_MS) return undefined;
+  return `${what} expires at ${end.toISOString()}`;
+}

@@ -1,0 +1,29 @@
+/** What certificates come from, for a configuration. */
+
+import type { Config } from "../config/schema.ts";
+import type { Log } from "../log.ts";
+import type { Clock } from "../net/clock.ts";
+import { FilesSource, readCertificates } from "./certificate_files.ts";
+import type { CertificateSource } from "./certificate_source.ts";
+import { SelfSignedSource } from "./self_signed_source.ts";
+
+/** The configuration of HTTPS for clients. */
+export type TlsConfig = NonNullable<Config["proxy"]["tls"]>;
+
+export interface SourceContext {
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/**
+ * Makes the sources of a configuration, in the order of their certificates. Reads and checks the files.
+ *
+ * @throws {ConfigError} when files can't be used
+ */
+export function certificateSources({ files, selfSigned }: TlsConfig, context: SourceContext): CertificateSource[] {
+  const sources: CertificateSource[] = [];
+  const read = readCertificates(files, new Date(context.clock.now()));
+  if (read !== undefined) sources.push(new FilesSource(read, context.log));
+  if (selfSigned !== null) sources.push(new SelfSignedSource(selfSigned, context));
+  return sources;
+}

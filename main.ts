@@ -84,9 +84,9 @@ async function check(command: ConfiguredCommand, signals: Signals): Promise<numb
   const live = await load(command, signals);
   if (live === undefined) return 1;
   const { config, warnings } = live.started;
-  const doubts = checkCertificateFiles(config, new Date());
-  for (const warning of [...warnings, ...doubts]) console.error(`warning: ${warning}`);
-  return print(describeConfig(config).join("\n") + "\n");
+  const files = checkCertificateFiles(config, new Date());
+  for (const warning of [...warnings, ...files.warnings]) console.error(`warning: ${warning}`);
+  return print([...describeConfig(config, files.certificates), ""].join("\n"));
 }
 
 async function routes(command: ConfiguredCommand, signals: Signals): Promise<number> {

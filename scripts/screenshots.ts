@@ -75,6 +75,7 @@ function statuses(hasFailure: boolean): Status[] {
       backends,
       pools: {},
       cluster: null,
+      certificates: [],
     });
   }
   return result;

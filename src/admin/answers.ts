@@ -6,6 +6,7 @@
 import * as z from "zod";
 import { DISCOVER_KINDS } from "../config/schema/discover.ts";
 import { ENGINES } from "../config/setting.ts";
+import { CERTIFICATE_KINDS } from "../tls/certificate_source.ts";
 import { BACKEND_STATES } from "../config/backend_change.ts";
 
 const count = z.int().min(0);
@@ -127,6 +128,19 @@ export const clusterSummaryAnswer = z.object({
   disagreements: count,
 }).nullable();
 
+/** The most certificates in `GET /status`. */
+export const MOST_CERTIFICATES = 100;
+
+/** A certificate that clients get, in `GET /status`. */
+export const certificateAnswer = z.object({
+  names: z.array(z.string()),
+  expires: time,
+  source: z.enum(CERTIFICATE_KINDS),
+  endsSoon: z.boolean(),
+  /** Why there is no newer one yet. */
+  error: z.string().nullable(),
+});
+
 /** The object of `GET /status`. */
 export const statusAnswer = z.object({
   version: z.string(),
@@ -139,6 +153,8 @@ export const statusAnswer = z.object({
   backends: z.array(backendAnswer),
   pools: poolsAnswer,
   cluster: clusterSummaryAnswer,
+  /** Those that end first. */
+  certificates: z.array(certificateAnswer).max(MOST_CERTIFICATES),
 }).meta({ title: "Status" });
 
 /** One entry of a route, in `GET /routes`. */

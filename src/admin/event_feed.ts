@@ -1,6 +1,7 @@
 /** The changes of the pool as server-sent events. Keeps the latest, and sends them to all open streams. */
 
 import type { PoolEvent } from "../pool/server_pool.ts";
+import type { CertificateListener } from "../tls/store.ts";
 import type { ReloadReport } from "./reload_report.ts";
 
 /** What an `EventFeed` works with. */
@@ -75,37 +76,44 @@ export class EventFeed {
 
   /** Sends that the configuration was read again. */
   reloaded(report: ReloadReport): void {
-    this.#publish("reload", { ...report, at: new Date().toISOString() });
+    this.#publishNow("reload", { ...report });
   }
 
   /** Sends that all backends of a pool serve although all are down (`health.failOpen`), or that this has ended. */
   failingOpen(pool: string, active: boolean): void {
-    this.#publish("fail-open", { pool, active, at: new Date().toISOString() });
+    this.#publishNow("fail-open", { pool, active });
   }
 
   /** Sends that the source of a pool's backends has begun to fail, or is back. */
   sourceChanged(pool: string, fields: Readonly<Record<string, unknown>>, ok: boolean): void {
-    this.#publish(ok ? "discovery-recovered" : "discovery-failed", { pool, ...fields, at: new Date().toISOString() });
+    this.#publishNow(ok ? "discovery-recovered" : "discovery-failed", { pool, ...fields });
   }
 
   /** Sends that the store of the replicas is away. */
   storeLost(error: string): void {
-    this.#publish("cluster-lost", { error, at: new Date().toISOString() });
+    this.#publishNow("cluster-lost", { error });
   }
 
   /** Sends that the store of the replicas is back. */
   storeRecovered(): void {
-    this.#publish("cluster-recovered", { at: new Date().toISOString() });
+    this.#publishNow("cluster-recovered", {});
   }
+
+  /** Sends what happens to certificates. */
+  readonly certificates: CertificateListener = {
+    changed: ({ names, expires }) => this.#publishNow("certificate-changed", { names, expires }),
+    expires: ({ names, expires }, remedy) => this.#publishNow("certificate-expires", { names, expires, remedy }),
+    failed: (source, error) => this.#publishNow("certificate-failed", { source, error }),
+  };
 
   /** Sends that a split has other weights. */
   splitMoved(split: Readonly<Record<string, unknown>>): void {
-    this.#publish("route-changed", { ...split, at: new Date().toISOString() });
+    this.#publishNow("route-changed", { ...split });
   }
 
   /** Sends what a deployment to a pool does. */
   deployment(pool: string, phase: DeploymentPhase, fields: Readonly<Record<string, unknown>>): void {
-    this.#publish("deployment", { pool, phase, ...fields, at: new Date().toISOString() });
+    this.#publishNow("deployment", { pool, phase, ...fields });
   }
 
   /**
@@ -133,6 +141,10 @@ export class EventFeed {
   close(): void {
     this.#closed = true;
     for (const stream of this.#streams) stream.end();
+  }
+
+  #publishNow(name: string, data: Readonly<Record<string, unknown>>): void {
+    this.#publish(name, { ...data, at: new Date().toISOString() });
   }
 
   #publish(name: string, data: unknown): void {

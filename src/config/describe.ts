@@ -9,11 +9,16 @@ import { describeRoutes } from "./routes/describe.ts";
 import { describeDiscover } from "./schema/discover.ts";
 import { formatDuration, formatSize } from "./units.ts";
 
-/** What a configuration means, for people: a few short lines, without secrets. */
-export function describeConfig(config: Config): string[] {
+/**
+ * What a configuration means, for people: a few short lines, without secrets.
+ *
+ * @param certificates a line for each certificate that clients can get
+ */
+export function describeConfig(config: Config, certificates: readonly string[] = []): string[] {
   const { proxy, admin, timeouts, retries, log } = config;
   const lines: readonly Line[] = [
     ["proxy", listenUrl(proxy.tls === null ? "http" : "https", proxy.host, proxy.port)],
+    ...certificates.map((text, index): Line => [index === 0 ? "tls" : "", text]),
     ["admin", `${listenUrl("http", admin.host, admin.port)}, ${admin.token === null ? "no token" : "with a token"}`],
     ...describeBackends(config),
     ["strategy", describeStrategy(config)],

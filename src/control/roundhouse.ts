@@ -200,6 +200,7 @@ export class Roundhouse {
       events: this.#events,
       history: this.#history,
       cluster: this.#replicas,
+      certificates: () => this.#certificates.states(),
       configInForce: () => this.#reloads.config,
       reload: () => this.reload(),
       moveSplit: async (change) => {
@@ -235,7 +236,7 @@ export class Roundhouse {
         : Supervisor.start({ ...options, workers, workerUrl });
     });
     this.#dataPlane = dataPlane;
-    this.#certificates.watch(dataPlane.setTls);
+    this.#certificates.watch(dataPlane.setTls, this.#events.certificates);
     const { host, tls } = config.proxy;
     const port = tls?.redirectFrom ?? null;
     if (port !== null) {

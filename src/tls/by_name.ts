@@ -30,12 +30,8 @@ export class ByName<Entry extends { readonly names: readonly string[] }> {
   get(name: string | undefined): Entry {
     if (name === undefined || name === "") return this.#first;
     const spelled = oneSpelling(name);
-    return this.#entries.get(spelled) ?? this.#entries.get(`*${spelled.slice(labelEnd(spelled))}`) ?? this.#first;
+    const labelEnd = spelled.indexOf(".");
+    const wildcard = labelEnd > 0 ? this.#entries.get(`*${spelled.slice(labelEnd)}`) : undefined;
+    return this.#entries.get(spelled) ?? wildcard ?? this.#first;
   }
-}
-
-/** Where the first label ends. A name of one label is matched by no wildcard. */
-function labelEnd(name: string): number {
-  const end = name.indexOf(".");
-  return end <= 0 ? name.length : end;
 }

@@ -6,7 +6,7 @@ import { formatPath } from "../config/setting_path.ts";
 import { ConfigError, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { CertificateSource } from "./certificate_source.ts";
-import { leafOf } from "./leaf.ts";
+import { endsSoon, type Leaf, leafOf } from "./leaf.ts";
 import { certificatesIn, PemError, readFile } from "./pem.ts";
 import type { ServerCertificate, ServerCertificates } from "./server_certificate.ts";
 
@@ -15,14 +15,9 @@ const PLACE = ["proxy", "tls"];
 /** The files of one certificate, and where the configuration names them. */
 export type CertificateFiles = NonNullable<Config["proxy"]["tls"]>["files"][number];
 
-/** With less than this left, there is a warning at each start, at each reload and once a day. */
-const WARNING_DAYS = 14;
-const DAY_MS = 86_400_000;
-
 /** Certificates in files. They have been read and checked. */
 export class FilesSource implements CertificateSource {
   readonly kind = "files";
-  readonly warningDays = WARNING_DAYS;
   readonly #read: ReadCertificates;
   readonly #log: Log;
 
@@ -48,9 +43,16 @@ export class FilesSource implements CertificateSource {
   }
 }
 
+/** A certificate, and the setting that names its file. */
+interface ReadLeaf extends Leaf {
+  readonly setting: string;
+}
+
 /** What the files contain. */
 export interface ReadCertificates {
   readonly certificates: ServerCertificates;
+  /** In the same order. */
+  readonly leaves: readonly ReadLeaf[];
   /** A line for each certificate that will expire soon or is not valid yet. */
   readonly warnings: readonly string[];
 }
@@ -64,12 +66,14 @@ export function readCertificates(files: readonly CertificateFiles[], now: Date):
   const certificates: ServerCertificate[] = [];
   const warnings: string[] = [];
   const lines: string[] = [];
+  const leaves: ReadLeaf[] = [];
   const holders = new Map<string, CertificateFiles>();
   for (const pair of files) {
     try {
-      const { certificate, warning } = readCertificate(pair, now);
+      const { certificate, leaf, warning } = readCertificate(pair, now);
       certificates.push(certificate);
-      warnings.push(...namedTwice(holders, leafOf(certificate.cert).names, pair));
+      leaves.push({ setting: settingOf(pair, "cert"), ...leaf });
+      warnings.push(...namedTwice(holders, leaf.names, pair));
       if (warning !== undefined) warnings.push(warning);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
@@ -78,7 +82,7 @@ export function readCertificates(files: readonly CertificateFiles[], now: Date):
   }
   if (lines.length > 0) throw new ConfigError(lines);
   const [first, ...others] = certificates;
-  return first && { certificates: [first, ...others], warnings };
+  return first && { certificates: [first, ...others], leaves, warnings };
 }
 
 /**
@@ -89,7 +93,7 @@ export function readCertificates(files: readonly CertificateFiles[], now: Date):
 function readCertificate(
   files: CertificateFiles,
   now: Date,
-): { readonly certificate: ServerCertificate; readonly warning: string | undefined } {
+): { readonly certificate: ServerCertificate; readonly leaf: Leaf; readonly warning: string | undefined } {
   const lines: string[] = [];
   const attempt = <T>(setting: "cert" | "key", read: (path: string) => T): T | undefined => {
     try {
@@ -104,9 +108,11 @@ function readCertificate(
   const key = attempt("key", readKey);
   if (chain !== undefined && key !== undefined) attempt("key", (path) => mustMatch(chain, key, path, files.cert));
   if (chain === undefined || key === undefined || lines.length > 0) throw new ConfigError(lines);
+  const leaf = leafOf(chain.text);
   return {
     certificate: { cert: chain.text, key: key.text },
-    warning: timeWarning(chain.leaf, files, now),
+    leaf,
+    warning: timeWarning(leaf, files, now),
   };
 }
 
@@ -172,11 +178,8 @@ function mustMatch({ text, leaf }: Chain, key: Key, keyPath: string, certPath: s
   }
 }
 
-function timeWarning(leaf: X509Certificate, files: CertificateFiles, now: Date): string | undefined {
-  const start = new Date(leaf.validFrom);
-  const end = new Date(leaf.validTo);
+function timeWarning(leaf: Leaf, files: CertificateFiles, now: Date): string | undefined {
   const what = `${settingOf(files, "cert")}: the certificate in ${files.cert}`;
-  if (start > now) return `${what} is not valid before ${start.toISOString()}`;
-  if (end.getTime() - now.getTime() >= WARNING_DAYS * DAY_MS) return undefined;
-  return `${what} expires at ${end.toISOString()}`;
+  if (leaf.begins > now) return `${what} is not valid before ${leaf.begins.toISOString()}`;
+  return endsSoon(leaf, now) ? `${what} expires at ${leaf.expires.toISOString()}` : undefined;
 }

@@ -2,20 +2,26 @@
 
 import type { ServerCertificates } from "./server_certificate.ts";
 
+/** What certificates can come from. */
+export const CERTIFICATE_KINDS = ["files", "self-signed"] as const;
+
 /**
  * Where certificates come from, for one setting of `proxy.tls`. A new one holds nothing that has to be closed: the store
  * may drop it when a reload is refused. From `watch` to `stop` it may keep timers and connections.
  */
 export interface CertificateSource {
   /** As `GET /status` shows it. */
-  readonly kind: "files" | "self-signed";
+  readonly kind: (typeof CERTIFICATE_KINDS)[number];
   /**
-   * What people have to do before its certificates end, for the log: "a reload reads the files again". A function of
-   * whether the engine can change certificates while it listens.
+   * What people have to do before its certificates end, for the log: "a reload reads the files again". `undefined`:
+   * nothing. A function of whether the engine can change certificates while it listens.
    */
-  readonly remedy: (changeable: boolean) => string;
-  /** With less than this left of a certificate, the log tells the remedy once a day. */
-  readonly warningDays: number;
+  remedy(changeable: boolean): string | undefined;
+  /**
+   * With less than this left of a certificate, the log tells the remedy once a day. Default: two weeks, or a sixth of a
+   * short life.
+   */
+  readonly warningMs?: number;
   /**
    * Why the last attempt to get a newer certificate failed; `undefined`: it did not. The source calls `changed` when this
    * changes.

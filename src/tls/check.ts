@@ -6,12 +6,23 @@ import { ConfigError } from "../errors.ts";
 import { readAuthorities } from "./authorities.ts";
 import { readCertificates } from "./certificate_files.ts";
 
+/** How many names of a certificate are listed. */
+const MOST_NAMES = 5;
+
+/** What there is to say of files that can be used. */
+export interface CheckedFiles {
+  /** A line for each certificate of the proxy: its setting, its names and its end. */
+  readonly certificates: readonly string[];
+  /** A line for each certificate that will expire soon or is not valid yet, and for each name that two have. */
+  readonly warnings: readonly string[];
+}
+
 /**
- * Reads every file. Returns a warning for each certificate that will expire soon or is not valid yet.
+ * Reads every file.
  *
  * @throws {ConfigError} with a line for each file that can't be used
  */
-export function checkCertificateFiles(config: Config, now: Date): string[] {
+export function checkCertificateFiles(config: Config, now: Date): CheckedFiles {
   const lines: string[] = [];
   const attempt = <T>(read: () => T): T | undefined => {
     try {
@@ -26,5 +37,15 @@ export function checkCertificateFiles(config: Config, now: Date): string[] {
   const front = attempt(() => readCertificates(tls?.files ?? [], now));
   attempt(() => readAuthorities(poolsOf(config)));
   if (lines.length > 0) throw new ConfigError(lines);
-  return [...front?.warnings ?? []];
+  return {
+    certificates: (front?.leaves ?? []).map(({ setting, names, expires }) =>
+      `${setting}: ${namesText(names)}, until ${expires.toISOString()}`
+    ),
+    warnings: front?.warnings ?? [],
+  };
+}
+
+function namesText(names: readonly string[]): string {
+  const shown = names.slice(0, MOST_NAMES).join(", ");
+  return names.length <= MOST_NAMES ? shown : `${shown} and ${names.length - MOST_NAMES} more`;
 }

@@ -26,7 +26,7 @@ const VALID_DAYS = 396;
 const BACKDATED_MS = 3_600_000;
 
 /** With less than this left, another certificate is made. */
-export const RENEWAL_DAYS = 30;
+export const RENEWAL_MS = 30 * DAY_MS;
 
 /**
  * Returns the certificate kept in the directory, if it has the same names and lasts. Otherwise makes one and keeps it.
@@ -95,7 +95,7 @@ export function serves({ cert, key }: ServerCertificate, names: readonly string[
   try {
     const certificate = new X509Certificate(cert);
     const leftMs = new Date(certificate.validTo).getTime() - now.getTime();
-    if (leftMs <= RENEWAL_DAYS * DAY_MS || new Date(certificate.validFrom) > now) return false;
+    if (leftMs <= RENEWAL_MS || new Date(certificate.validFrom) > now) return false;
     const held = (certificate.subjectAltName ?? "").split(", ").map((name) => name.replace(/^(DNS|IP Address):/, ""));
     return sameNames(held, names) && certificate.checkPrivateKey(createPrivateKey(key));
   } catch {

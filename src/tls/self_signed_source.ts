@@ -5,13 +5,13 @@ import type { Clock } from "../net/clock.ts";
 import { stateDirectory } from "../state_directory.ts";
 import type { CertificateSource } from "./certificate_source.ts";
 import { Daily } from "./daily.ts";
-import { RENEWAL_DAYS, selfSignedCertificate, serves } from "./self_signed.ts";
+import { RENEWAL_MS, selfSignedCertificate, serves } from "./self_signed.ts";
 import type { ServerCertificate, ServerCertificates } from "./server_certificate.ts";
 
 /** See `proxy.tls.selfSigned`. */
 export class SelfSignedSource implements CertificateSource {
   readonly kind = "self-signed";
-  readonly warningDays = RENEWAL_DAYS;
+  readonly warningMs = RENEWAL_MS;
   readonly #names: readonly string[];
   readonly #clock: Clock;
   readonly #log: Log;
@@ -24,8 +24,8 @@ export class SelfSignedSource implements CertificateSource {
     this.#log = log;
   }
 
-  remedy(): string {
-    return "a restart makes another one";
+  remedy(changeable: boolean): string | undefined {
+    return changeable ? undefined : "a restart makes another one";
   }
 
   sameAs(inUse: CertificateSource): boolean {

@@ -1,9 +1,9 @@
 /** The certificates in use while the process runs. A reload replaces them, and so do their sources. */
 
-import type { Log } from "../log.ts";
+import type { Fields, Log } from "../log.ts";
 import type { CertificateSource } from "./certificate_source.ts";
 import { Daily } from "./daily.ts";
-import { type Leaf, leafOf } from "./leaf.ts";
+import { endsSoon, type Leaf, leafOf } from "./leaf.ts";
 import type { ServerCertificate, ServerTls } from "./server_certificate.ts";
 import { certificateSources, type SourceContext, type TlsConfig } from "./sources.ts";
 
@@ -16,6 +16,25 @@ export interface CertificateStoreOptions extends SourceContext {
 /** Makes the engine show certificates to clients that connect from now on. */
 type ShowCertificates = (tls: ServerTls) => void;
 
+/** A certificate that clients get. */
+export interface CertificateState extends Leaf {
+  readonly source: CertificateSource["kind"];
+  /** Why the last attempt to get a newer one failed; `undefined`: it did not. */
+  readonly error: string | undefined;
+  /** Whether it is time to do something about its end. */
+  readonly endsSoon: boolean;
+}
+
+/** Is told what happens to certificates. */
+export interface CertificateListener {
+  /** Clients get another certificate. */
+  changed(certificate: Leaf): void;
+  /** It is time to do something about the end of a certificate. Told once a day. */
+  expires(certificate: Leaf, remedy: string): void;
+  /** A source could not get a newer certificate. */
+  failed(source: CertificateSource["kind"], error: string): void;
+}
+
 /** A certificate in use. */
 interface InUse extends ServerCertificate, Leaf {}
 
@@ -23,9 +42,8 @@ interface InUse extends ServerCertificate, Leaf {}
 interface Held {
   readonly source: CertificateSource;
   certificates: readonly InUse[];
+  error: string | undefined;
 }
-
-const DAY_MS = 86_400_000;
 
 /**
  * Owns the certificates in use and their sources, and alone gives an engine other certificates. The sources keep them up
@@ -36,6 +54,7 @@ export class CertificateStore {
   readonly #log: Log;
   #held: readonly Held[];
   #show: ShowCertificates | undefined;
+  #listener: CertificateListener | undefined;
   #daily: Daily | undefined;
   /** Sources that a reload has replaced, and that have not ended yet. */
   readonly #ending = new Set<Promise<void>>();
@@ -65,13 +84,30 @@ export class CertificateStore {
     return first && { certificates: [first, ...others] };
   }
 
+  /** The certificates that clients get; the one that ends first is the first. */
+  states(): CertificateState[] {
+    const now = new Date(this.#context.clock.now());
+    const states = this.#held.flatMap(({ source, certificates }) =>
+      certificates.map(({ names, begins, expires }) => ({
+        names,
+        begins,
+        expires,
+        source: source.kind,
+        error: source.error,
+        endsSoon: endsSoon({ names, begins, expires }, now, source.warningMs),
+      }))
+    );
+    return states.sort((one, other) => one.expires.getTime() - other.expires.getTime());
+  }
+
   /**
    * Begins to keep the certificates up to date. Without `show`, the engine can't show others, and the store only warns
    * in time.
    */
-  watch(show: ShowCertificates | undefined): void {
+  watch(show: ShowCertificates | undefined, listener: CertificateListener): void {
     if (this.#held.length === 0) return;
     this.#show = show;
+    this.#listener = listener;
     if (show !== undefined) this.#held.forEach((held) => this.#watch(held));
     this.#daily = new Daily(this.#context, () => this.#warn());
   }
@@ -116,6 +152,12 @@ export class CertificateStore {
       held.certificates = certificates.map(inUse);
       const begun = held.certificates.filter(({ cert }) => !before.has(cert));
       if (begun.length > 0) this.#changed(begun);
+      const { kind, error } = held.source;
+      if (error !== undefined && error !== held.error) {
+        this.#log.warn("certificate failed", { source: kind, error });
+        this.#listener?.failed(kind, error);
+      }
+      held.error = error;
     });
   }
 
@@ -129,26 +171,33 @@ export class CertificateStore {
     const { current } = this;
     if (current === undefined) return;
     this.#show?.(current);
-    for (const { names, expires } of certificates) {
-      this.#log.info("certificate changed", { names: names.join(","), expires: expires.toISOString() });
+    for (const certificate of certificates) {
+      this.#log.info("certificate changed", fieldsOf(certificate));
+      this.#listener?.changed(certificate);
     }
   }
 
   /** Says what has to be done about certificates that end soon. */
   #warn(): void {
-    const now = this.#context.clock.now();
+    const now = new Date(this.#context.clock.now());
     for (const { source, certificates } of this.#held) {
-      for (const { names, expires } of certificates) {
-        if (expires.getTime() - now >= source.warningDays * DAY_MS) continue;
-        const remedy = source.remedy(this.#show !== undefined);
-        this.#log.warn("certificate expires", { names: names.join(","), expires: expires.toISOString(), remedy });
+      const remedy = source.remedy(this.#show !== undefined);
+      if (remedy === undefined) continue;
+      for (const certificate of certificates) {
+        if (!endsSoon(certificate, now, source.warningMs)) continue;
+        this.#log.warn("certificate expires", { ...fieldsOf(certificate), remedy });
+        this.#listener?.expires(certificate, remedy);
       }
     }
   }
 }
 
+function fieldsOf({ names, expires }: Leaf): Fields {
+  return { names: names.join(","), expires: expires.toISOString() };
+}
+
 async function holdNew(source: CertificateSource): Promise<Held> {
-  return { source, certificates: (await source.obtain()).map(inUse) };
+  return { source, certificates: (await source.obtain()).map(inUse), error: source.error };
 }
 
 function inUse({ cert, key }: ServerCertificate): InUse {

@@ -432,7 +432,7 @@ Deno.test("admin GET /status has exactly these fields", async () => {
   assert(uptimeSeconds >= 5 && uptimeSeconds < 60, `uptimeSeconds is ${uptimeSeconds}`);
   assertEquals(Object.keys(json), [
     ...["version", "startedAt", "uptimeSeconds", "strategy", "engine", "workers", "requests", "backends", "pools"],
-    "cluster",
+    ...["cluster", "certificates"],
   ]);
   const unused = backendStatus(admin.backend(B).id, { url: B });
   const { pools, ...ofDefault } = rest;
@@ -445,6 +445,7 @@ Deno.test("admin GET /status has exactly these fields", async () => {
     workers: 1,
     requests: { total: 1, active: 1, failed: 0, retried: 0, queued: 0 },
     cluster: null,
+    certificates: [],
     backends: [{
       ...unused,
       id: ID_OF_A,

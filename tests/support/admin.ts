@@ -93,6 +93,7 @@ export class TestAdmin implements AsyncDisposable {
       version: "1.2.3",
       startedAt: new Date(Date.now() - 5000),
       cluster: undefined,
+      certificates: () => [],
       facts: () => ({ strategy: "round-robin", engine: "fetch" as const, workers: 1 }),
       isStopping: () => this.stopping,
       allAccepting: () => this.allAccepting,

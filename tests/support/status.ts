@@ -1,6 +1,7 @@
 /** Invented objects of `GET /status` for tests. */
 
 import type { ClusterStatus, HealthView, ReplicaStatus } from "../../src/cluster/views.ts";
+import type { CertificateState } from "../../src/tls/store.ts";
 import type { BackendStatus, Status } from "../../src/admin/dashboard/status.d.ts";
 
 /** An up and active backend without traffic, with the given changes. Its URL comes from its id. */
@@ -48,8 +49,15 @@ export function status(
     backends: [...backends],
     pools: { default: poolStatus(backends) },
     cluster: null,
+    certificates: [],
     ...differs,
   };
+}
+
+/** A certificate from files that ends in 2027. */
+export function certificateState(name: string, differs: Partial<CertificateState> = {}): CertificateState {
+  const [begins, expires] = [new Date("2026-01-01T00:00:00Z"), new Date("2027-01-01T00:00:00Z")];
+  return { names: [name], begins, expires, source: "files", error: undefined, endsSoon: false, ...differs };
 }
 
 /** A replica that has just spoken. The admin API of `one` listens at `one:8081`. */

@@ -6,7 +6,7 @@ import { configSchema } from "../../src/config/schema.ts";
 import { ERROR_CODES } from "../../src/errors.ts";
 import { ServerPool } from "../../src/pool/server_pool.ts";
 import { Memory } from "../../src/memory/memory.ts";
-import { clusterStatus } from "../support/status.ts";
+import { certificateState, clusterStatus } from "../support/status.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -19,6 +19,7 @@ const source = { kind: "file", ok: true, lastSuccess: null, staleSince: null, er
 const families = metricFamilies({
   pools: { all: () => [{ pool: new ServerPool(memory.pool(0)), source }] },
   cluster: { status: () => clusterStatus(), clear: () => Promise.resolve() },
+  certificates: () => [certificateState("a.example")],
   configInForce: () => configSchema.parse({ routes: { "*/*": "default" } }),
   memory,
   version: "",

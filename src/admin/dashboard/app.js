@@ -28,6 +28,9 @@ const ROUTES_EVERY = 2;
 const NOTES = {
   "discovery-failed": "The source of the backends fails",
   "discovery-recovered": "The source of the backends is back",
+  "certificate-changed": "Clients get another certificate",
+  "certificate-expires": "A certificate ends soon",
+  "certificate-failed": "A certificate could not be renewed",
   "cluster-lost": "The store of the replicas is away",
   "cluster-recovered": "The store of the replicas is back",
 };
@@ -107,10 +110,8 @@ function receive({ type, data }) {
     operations.forgetConfiguration();
     routesIn = 0;
   } else if (NOTES[type] !== undefined) {
-    events.addNote(
-      NOTES[type],
-      value.pool === undefined ? value.error ?? "" : `pool ${value.pool}: ${value.error ?? value.source}`,
-    );
+    const text = value.error ?? value.names?.join(", ") ?? value.source ?? "";
+    events.addNote(NOTES[type], value.pool === undefined ? text : `pool ${value.pool}: ${text}`);
   } else if (type.startsWith("backend-")) {
     events.addBackendEvent(type, value, serverNow());
   }

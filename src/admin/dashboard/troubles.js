@@ -1,4 +1,4 @@
-/** What is the matter beside the backends: sources of lists, and the store that replicas share. */
+/** What is the matter beside the backends: sources of lists, certificates, and the store that replicas share. */
 
 import { countOf, formatAgo, formatDuration } from "./format.js";
 import { poolsOf } from "./pools.js";
@@ -16,13 +16,38 @@ import { poolsOf } from "./pools.js";
 /**
  * The worst comes first.
  *
- * @param {Pick<Status, "strategy" | "backends" | "pools" | "cluster">} status
+ * @param {Pick<Status, "strategy" | "backends" | "pools" | "cluster" | "certificates">} status
  * @param {number} now in milliseconds since 1970, on the server's clock
  * @returns {readonly Trouble[]}
  */
 export function troublesOf(status, now) {
   const pools = poolsOf(status);
-  return [...pools.flatMap((pool) => sourceTrouble(pool, pools.length === 1, now)), ...clusterTroubles(status, now)];
+  return [
+    ...pools.flatMap((pool) => sourceTrouble(pool, pools.length === 1, now)),
+    ...certificateTroubles(status, now),
+    ...clusterTroubles(status, now),
+  ];
+}
+
+/**
+ * Certificates that end soon, or that could not be renewed.
+ *
+ * @param {Pick<Status, "certificates">} status
+ * @param {number} now
+ * @returns {readonly Trouble[]}
+ */
+function certificateTroubles({ certificates }, now) {
+  return certificates.filter(({ endsSoon, error }) => endsSoon || error !== null).map((certificate) => {
+    const { names, expires, endsSoon, error } = certificate;
+    const [name = "the proxy"] = names;
+    const leftSeconds = (Date.parse(expires) - now) / 1000;
+    const end = leftSeconds <= 0 ? "has expired" : `expires in ${formatDuration(leftSeconds)}`;
+    return {
+      headline: `The certificate for ${name} ${endsSoon ? end : "could not be renewed"}`,
+      subject: name,
+      text: `certificate ${end}${error === null ? "" : `: ${error}`}`,
+    };
+  });
 }
 
 /**

@@ -6,7 +6,8 @@ import type { DeepReadonly } from "../../config/fields.ts";
 import { DEFAULT_POOL_NAME } from "../../config/pool_settings.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Memory } from "../../memory/memory.ts";
-import { statusAnswer } from "../answers.ts";
+import type { CertificateState } from "../../tls/store.ts";
+import { MOST_CERTIFICATES, statusAnswer } from "../answers.ts";
 import { jsonAnswer } from "../description.ts";
 import type { Route } from "../guard.ts";
 import { AdminError } from "../admin_error.ts";
@@ -30,6 +31,8 @@ export interface StatusSource {
   /** `undefined`: there is none. */
   readonly cluster: ClusterTarget["cluster"];
   readonly pools: AdminPools;
+  /** That clients get; the one that ends first is the first. */
+  readonly certificates: () => readonly CertificateState[];
   /** As of the last reload. */
   readonly configInForce: () => Pick<Config, "routes">;
   /** Has the counts of the process. */
@@ -92,7 +95,8 @@ export function statusRoutes(source: StatusSource): readonly Route[] {
 }
 
 /** The object of `GET /status`. */
-export function statusView({ pools, cluster, memory, version, startedAt, facts }: StatusSource): StatusView {
+export function statusView(source: StatusSource): StatusView {
+  const { pools, cluster, memory, version, startedAt, facts, certificates } = source;
   return {
     version,
     startedAt: startedAt.toISOString(),
@@ -103,6 +107,13 @@ export function statusView({ pools, cluster, memory, version, startedAt, facts }
     backends: pools.default.pool.backends.map(backendView),
     pools: poolsView(pools),
     cluster: cluster === undefined ? null : clusterSummary(cluster.status()),
+    certificates: certificates().slice(0, MOST_CERTIFICATES).map((certificate) => ({
+      names: [...certificate.names],
+      expires: certificate.expires.toISOString(),
+      source: certificate.source,
+      endsSoon: certificate.endsSoon,
+      error: certificate.error ?? null,
+    })),
   };
 }
 

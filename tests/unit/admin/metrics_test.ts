@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { certificateState } from "../../support/status.ts";
 import { metricFamilies, type MetricsSource } from "../../../src/admin/metrics.ts";
 import { type ConfigFile, configSchema } from "../../../src/config/schema.ts";
 import type { Facts } from "../../../src/admin/routes/status.ts";
@@ -21,6 +22,7 @@ function sourceOf(
   const config = configSchema.parse({ routes });
   const shown = {
     cluster: undefined,
+    certificates: () => [],
     pools: { all: () => [{ pool, source: undefined }] },
     configInForce: () => config,
   };
@@ -158,4 +160,15 @@ Deno.test("the tests' own reader of the text format refuses what Prometheus woul
   ) {
     assertThrows(() => new Scrape(text), Error, why);
   }
+});
+
+Deno.test("metricFamilies() shows when each certificate ends, and of two with the same name the one that ends first", () => {
+  const states = [
+    certificateState("b.example", { expires: new Date(1000) }),
+    certificateState("a.example", { names: ["a.example", "more.example"], expires: new Date(2000) }),
+    certificateState("b.example", { expires: new Date(3000) }),
+  ];
+  const expiry = "roundhouse_certificate_expiry_seconds";
+  assertEquals(samples({ ...sourceOf(), certificates: () => states }, expiry), [["b.example", 1], ["a.example", 2]]);
+  assertEquals(samples(sourceOf(), expiry), undefined);
 });

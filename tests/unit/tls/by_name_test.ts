@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { ByName } from "../../../src/tls/by_name.ts";
-import { leafOf } from "../../../src/tls/leaf.ts";
+import { endsSoon, leafOf } from "../../../src/tls/leaf.ts";
 import { makePair } from "../../support/certificates.ts";
 
 interface Entry {
@@ -79,4 +79,12 @@ Deno.test("leafOf() tells the names and the end of the first certificate of a ch
   assertEquals(names, ["leaf.example"]);
   assertEquals(Math.round((expires.getTime() - Date.now()) / 86_400_000), 90);
   assertEquals(leafOf((await makePair()).cert).names, ["localhost", "127.0.0.1"]);
+});
+
+Deno.test("endsSoon() holds in the last two weeks, or in the last sixth of a short life", () => {
+  const day = (days: number) => new Date(days * 86_400_000);
+  const soon = (lifeDays: number, at: number) =>
+    endsSoon({ names: [], begins: day(0), expires: day(lifeDays) }, day(at));
+  assertEquals([soon(90, 75.9), soon(90, 76.1), soon(90, 91)], [false, true, true]);
+  assertEquals([soon(6, 4.9), soon(6, 5.1)], [false, true]);
 });

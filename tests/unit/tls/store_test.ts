@@ -23,8 +23,13 @@ async function start(tls: TlsConfig | null, { changeable = true, clock = new Man
   const log = new RecordingLog();
   const shown: NamedCertificate[] = [];
   const store = await CertificateStore.obtain({ tls, log, clock });
-  store.watch(changeable ? ({ certificates: [first] }) => void shown.push(first) : undefined);
-  return { store, clock, log, shown };
+  const told: string[] = [];
+  store.watch(changeable ? ({ certificates: [first] }) => void shown.push(first) : undefined, {
+    changed: ({ names }) => void told.push(`changed ${names.join()}`),
+    expires: ({ names }, remedy) => void told.push(`expires ${names.join()} ${remedy}`),
+    failed: (source, error) => void told.push(`failed ${source} ${error}`),
+  });
+  return { store, clock, log, shown, told };
 }
 
 function names({ cert }: ServerCertificate): string | undefined {
@@ -69,9 +74,9 @@ Deno.test("CertificateStore shows what the files hold at a reload, and nothing o
   using directory = new TemporaryDirectory();
   const pair = await makePair();
   const tls = files(directory.writePair(pair));
-  const { store, shown } = await start(tls);
+  const { store, shown, told } = await start(tls);
   assertEquals((await store.prepare(tls))(), false);
-  assertEquals(shown, []);
+  assertEquals([shown, told], [[], []]);
   const next = await makePair();
   Deno.writeTextFileSync(`${directory.path}/server.crt`, next.cert);
   await assertRejects(() => store.prepare(tls), ConfigError, "does not belong to");
@@ -81,6 +86,7 @@ Deno.test("CertificateStore shows what the files hold at a reload, and nothing o
   assertEquals(use(), false);
   assertEquals(shown, [{ ...next, names: ["localhost", "127.0.0.1"] }]);
   assertEquals([store.current?.certificates[0]], shown);
+  assertEquals(told, ["changed localhost,127.0.0.1"]);
   await store.stop();
 });
 
@@ -124,15 +130,17 @@ Deno.test("CertificateStore warns each day when its file's certificate has less 
     const clock = new ManualClock();
     clock.jump(Date.now() - clock.now());
     const tls = files(directory.writePair(await makePair({ days: 20.5 })));
-    const { store, log } = await start(tls, { changeable, clock });
+    const { store, log, told } = await start(tls, { changeable, clock });
     await clock.advance(6 * DAY_MS);
-    assertEquals(log.lines, []);
+    assertEquals([log.lines, told, store.states().map(({ endsSoon }) => endsSoon)], [[], [], [false]]);
     await clock.advance(3 * DAY_MS);
     assertEquals(
       log.lines.map(({ level, message }) => `${level} ${message}`),
       Array(3).fill("warn certificate expires"),
     );
     assertMatch(String(log.lines[0]?.fields["remedy"]), remedy);
+    assertEquals([told.length, store.states().map(({ endsSoon }) => endsSoon)], [3, [true]]);
+    assertMatch(told[0] ?? "", /^expires localhost,127.0.0.1 a re/);
     await store.stop();
   }
 });

@@ -20,7 +20,7 @@ const away = { ...well, up: false, error: "connection refused" };
 
 const pool = (source: Source) => ({ ...poolStatus([backendStatus("a")]), source });
 
-function verdict(differs: Partial<Pick<Status, "pools" | "cluster">>, alive = true) {
+function verdict(differs: Partial<Pick<Status, "pools" | "cluster" | "certificates">>, alive = true) {
   const shown = status(60, [backendStatus("a", { alive })], differs);
   const { level, headline, details } = verdictOf(shown, NOW);
   return [level, headline, ...details.map(({ url, text }) => `${url}: ${text}`)];
@@ -71,4 +71,27 @@ Deno.test("verdictOf() says when the store of the replicas is away, and where th
 Deno.test("verdictOf() speaks of backends first", () => {
   const [level, headline, ...details] = verdict({ cluster: away }, false);
   assertEquals([level, headline, details.length], ["bad", "Every backend is down: requests get 503", 2]);
+});
+
+Deno.test("verdictOf() says when a certificate ends soon, has ended, or could not be renewed", () => {
+  const certificate = { names: ["a.example", "b.example"], source: "files", endsSoon: false, error: null } as const;
+  const shown = (
+    differs: object,
+  ) => [{ ...certificate, expires: "2026-01-03T00:02:00.000Z", ...differs, names: ["a.example"] }];
+  assertEquals(verdict({ certificates: shown({}) })[0], "ok");
+  assertEquals(verdict({ certificates: shown({ endsSoon: true }) }), [
+    "warning",
+    "The certificate for a.example expires in 2 d",
+    "a.example: certificate expires in 2 d",
+  ]);
+  assertEquals(verdict({ certificates: shown({ endsSoon: true, expires: AT }) }), [
+    "warning",
+    "The certificate for a.example has expired",
+    "a.example: certificate has expired",
+  ]);
+  assertEquals(verdict({ certificates: shown({ error: "no such host" }) }), [
+    "warning",
+    "The certificate for a.example could not be renewed",
+    "a.example: certificate expires in 2 d: no such host",
+  ]);
 });

@@ -18,6 +18,7 @@ import { Roundhouse } from "./src/control/roundhouse.ts";
 import { Signals } from "./src/control/signals.ts";
 import { runTop } from "./src/cli/top/top.ts";
 import { checkCertificateFiles } from "./src/tls/check.ts";
+import { ServiceManager } from "./src/service/service_manager.ts";
 import { stateDirectory } from "./src/state_directory.ts";
 import { BUILD, VERSION } from "./src/version.ts";
 import { watchFile } from "./src/sources/watch.ts";
@@ -133,9 +134,11 @@ async function run(command: ConfiguredCommand, signals: Signals): Promise<number
     throw new ConfigError(["--watch-config: got no file, want one to watch"]);
   }
   const logging = setUpLog(live.started.config.log, errorTerminal());
+  const manager = ServiceManager.take(Deno.env, logging.log);
   try {
-    await serve({ live, isWatched: command.watchConfig, logging, signals });
+    await serve({ live, isWatched: command.watchConfig, logging, signals, manager });
   } finally {
+    await manager.close();
     await logging.close();
   }
   return 0;
@@ -146,10 +149,11 @@ interface Serving {
   readonly isWatched: boolean;
   readonly logging: Logging;
   readonly signals: Signals;
+  readonly manager: ServiceManager;
 }
 
 /** From the start to the end of a graceful stop. */
-async function serve({ live, isWatched, logging, signals }: Serving): Promise<void> {
+async function serve({ live, isWatched, logging, signals, manager }: Serving): Promise<void> {
   const { config, warnings, path } = live.started;
   const { log } = logging;
   for (const warning of warnings) log.warn("configuration", { warning });
@@ -162,16 +166,19 @@ async function serve({ live, isWatched, logging, signals }: Serving): Promise<vo
     save: (change) => live.save(change),
     load: () => live.reload(),
     reloaded: ({ log }) => logging.configure(log),
+    reloading: (reload) => void manager.reloading(reload),
   });
   const { proxyUrl: proxy, adminUrl: admin, redirectUrl } = roundhouse;
   const redirect = redirectUrl === undefined ? {} : { redirect: redirectUrl };
   const file = path === null ? {} : { config: path };
   log.info("ready", { proxy, ...redirect, admin, ...file, version: VERSION, pid: Deno.pid });
+  manager.ready(`serves at ${proxy}, admin API at ${admin}`, () => roundhouse.settled());
   signals.onHangUp(() => void logged(roundhouse.reload(), log));
   const reloadIfChanged = () => void logged(roundhouse.reloadIf(() => live.changed()), log);
   const watch = isWatched && live.file !== null ? watchFile(live.file, reloadIfChanged) : undefined;
 
   log.info("stopping", { signal: await signals.stopped });
+  manager.stopping();
   await watch?.close();
   await roundhouse.stop();
   log.info("stopped", {});

@@ -34,6 +34,8 @@ export interface ReloadsOptions {
   readonly configureServers: (config: Config) => void;
   /** Writes a change to the configuration file, if changes are to be kept. Rejects when it can't. */
   readonly persist: (change: FileChange) => Promise<void>;
+  /** Called when a reload begins, with a promise of its end. It rejects when nothing has changed. */
+  readonly begun: (reload: Promise<unknown>) => void;
   /** Called with the report of a reload, when all isolates that forward requests use the new configuration. */
   readonly done: (report: ReloadReport) => void;
 }
@@ -102,7 +104,13 @@ export class Reloads {
     return report;
   }
 
-  async #reload(lists: Lists): Promise<ReloadReport> {
+  #reload(lists: Lists): Promise<ReloadReport> {
+    const reload = this.#putInForce(lists);
+    this.#options.begun(reload);
+    return reload;
+  }
+
+  async #putInForce(lists: Lists): Promise<ReloadReport> {
     const { started, certificates, pools, configureServers, reloaded } = this.#options;
     const config = this.#read();
     const authorities = readAuthorities(poolsOf(config));

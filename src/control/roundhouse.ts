@@ -59,6 +59,8 @@ export interface RoundhouseOptions {
   readonly load?: () => Config;
   /** Called with the configuration that a reload has put in force. */
   readonly reloaded?: (config: Config) => void;
+  /** Called when a reload begins, with a promise of its end. It rejects when nothing has changed. */
+  readonly reloading?: (reload: Promise<unknown>) => void;
   /** Writes a change to the configuration file, for `admin.persist`. Rejects when it can't. */
   readonly save?: (change: FileChange) => Promise<void>;
   /** Where the last changes of a cluster are kept. Default: nowhere. */
@@ -115,7 +117,7 @@ export class Roundhouse {
   }
 
   private constructor(options: RoundhouseOptions, { authorities, certificates, replicas }: Obtained) {
-    const { config, load, reloaded = () => {}, clock = systemClock } = options;
+    const { config, load, reloaded = () => {}, reloading = () => {}, clock = systemClock } = options;
     this.#options = options;
     this.#certificates = certificates;
     this.#replicas = replicas;
@@ -143,6 +145,7 @@ export class Roundhouse {
       pools: this.pools,
       configureServers: (config) => this.#configureServers(config),
       persist: (change) => this.#persist(change),
+      begun: reloading,
       done: (report) => {
         // The file says something that does not hold yet: nobody should have to look for that.
         options.log[report.restartNeeded.length > 0 ? "warn" : "info"]("reload", { ...report });

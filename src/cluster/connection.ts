@@ -3,7 +3,8 @@
 import type { RedisTarget } from "../config/redis_url.ts";
 import { messageOf } from "../errors.ts";
 import type { Clock } from "../net/clock.ts";
-import { pause, Pauses } from "../sources/pauses.ts";
+import { pause } from "../net/pause.ts";
+import { Pauses } from "../sources/pauses.ts";
 import { settlesWithin } from "../settles_within.ts";
 import { RedisLink } from "./redis_link.ts";
 import { channelOf, Store } from "./store.ts";

@@ -3,10 +3,10 @@
 import type { FileDiscover } from "../config/discover/file.ts";
 import { messageOf } from "../errors.ts";
 import type { Clock } from "../net/clock.ts";
+import { pause } from "../net/pause.ts";
 import { readRegularFileWithin } from "../regular_file.ts";
 import { Asking } from "./asking.ts";
 import { ListReader, MAX_LIST_BYTES } from "./backend_list.ts";
-import { pause } from "./pauses.ts";
 import type { BackendSource, SourceReport } from "./source.ts";
 import { watchFile } from "./watch.ts";
 

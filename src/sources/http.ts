@@ -3,8 +3,9 @@
 import type { HttpDiscover } from "../config/discover/http.ts";
 import { messageOf } from "../errors.ts";
 import type { Clock } from "../net/clock.ts";
+import { pause } from "../net/pause.ts";
 import { ListReader, MAX_LIST_BYTES } from "./backend_list.ts";
-import { jittered, pause, Pauses } from "./pauses.ts";
+import { jittered, Pauses } from "./pauses.ts";
 import { type BackendSource, SourceError, type SourceReport } from "./source.ts";
 import { readText } from "./text_buffer.ts";
 

@@ -1,6 +1,4 @@
-/** The pauses between the tries of a source that fails, and pauses that end early. */
-
-import type { Clock } from "../net/clock.ts";
+/** The pauses between the tries of a source that fails. */
 
 const FIRST_MS = 250;
 const LONGEST_MS = 10_000;
@@ -34,18 +32,4 @@ export class Pauses {
 /** A time that is moved at random by up to this part of it, in whole milliseconds. */
 export function jittered(ms: number, part: number, random: () => number): number {
   return Math.round(ms * (1 + part * (2 * random() - 1)));
-}
-
-/** Resolves after `ms`, or at once when `stop` fires. */
-export function pause(ms: number, clock: Clock, stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (stop.aborted) return resolve();
-    const end = () => {
-      cancel();
-      stop.removeEventListener("abort", end);
-      resolve();
-    };
-    const cancel = clock.after(ms, end);
-    stop.addEventListener("abort", end);
-  });
 }

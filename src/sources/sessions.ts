@@ -1,9 +1,10 @@
 /** Stays connected to one of several servers: opens a session anew whenever one ends, on another server if need be. */
 
 import type { Clock } from "../net/clock.ts";
+import { pause } from "../net/pause.ts";
 import { failureOf } from "./asking.ts";
 import { LostError } from "./json_lines.ts";
-import { pause, Pauses } from "./pauses.ts";
+import { Pauses } from "./pauses.ts";
 import { SourceError, type SourceReport } from "./source.ts";
 
 /** A session that has lasted so long after its first list was a success. A failure after it is the first one. */

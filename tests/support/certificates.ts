@@ -57,6 +57,20 @@ export async function makePair({ authority, days = 90, name, names = [] }: PairO
   return { cert, key };
 }
 
+/** A certificate for one name, valid between these times. */
+export async function certificateFrom(
+  { name, fromMs, untilMs }: { readonly name: string; readonly fromMs: number; readonly untilMs: number },
+): Promise<Pair> {
+  const { cert, private: key } = await generate([{ name: "commonName", value: "test server" }], {
+    keyType: "ec",
+    algorithm: "sha256",
+    notBeforeDate: new Date(fromMs),
+    notAfterDate: new Date(untilMs),
+    extensions: [{ name: "subjectAltName", altNames: [{ type: 2, value: name }] }],
+  });
+  return { cert, key };
+}
+
 /** A directory that is deleted after the test. */
 export class TemporaryDirectory implements Disposable {
   readonly path = Deno.makeTempDirSync();

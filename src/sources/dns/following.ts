@@ -2,8 +2,9 @@
 
 import { messageOf } from "../../errors.ts";
 import type { Clock } from "../../net/clock.ts";
+import { pause } from "../../net/pause.ts";
 import { withinLimit } from "../../net/fair_limit.ts";
-import { pause, Pauses } from "../pauses.ts";
+import { Pauses } from "../pauses.ts";
 import type { FoundBackend, SourceReport } from "../source.ts";
 
 /** What one lookup has found. */

@@ -2,7 +2,8 @@
 
 import { DOCKER_HOST, type DockerDiscover } from "../../config/discover/docker.ts";
 import { LostError } from "../json_lines.ts";
-import { jittered, pause } from "../pauses.ts";
+import { pause } from "../../net/pause.ts";
+import { jittered } from "../pauses.ts";
 import { type HoldSession, keepSessions, type SessionContext, together } from "../sessions.ts";
 import { type BackendSource, SourceError, type SourceReport } from "../source.ts";
 import { DockerApi, type EventStream } from "./api.ts";

@@ -3,7 +3,8 @@
 import type { EtcdDiscover } from "../../config/discover/etcd.ts";
 import { MAX_BACKENDS } from "../../config/backend_limit.ts";
 import { LostError } from "../json_lines.ts";
-import { jittered, pause } from "../pauses.ts";
+import { pause } from "../../net/pause.ts";
+import { jittered } from "../pauses.ts";
 import { type HoldSession, keepSessions, type SessionContext, together } from "../sessions.ts";
 import { type BackendSource, SourceError, type SourceReport } from "../source.ts";
 import { EtcdGateway, type KeyRange } from "./gateway.ts";

@@ -2,8 +2,9 @@
 
 import { messageOf } from "../../errors.ts";
 import type { Clock } from "../../net/clock.ts";
+import { pause } from "../../net/pause.ts";
 import { LostError } from "../json_lines.ts";
-import { pause, Pauses } from "../pauses.ts";
+import { Pauses } from "../pauses.ts";
 import { type BackendSource, SourceError, type SourceReport } from "../source.ts";
 import { type AccessSettings, OWN_POD, type Pod } from "./access.ts";
 import { KubernetesApi, type ServiceName } from "./api.ts";

@@ -3,7 +3,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { LostError } from "../../../src/sources/json_lines.ts";
 import { type HoldSession, keepSessions, together } from "../../../src/sources/sessions.ts";
-import { pause } from "../../../src/sources/pauses.ts";
+import { pause } from "../../../src/net/pause.ts";
 import { SourceError } from "../../../src/sources/source.ts";
 import { ManualClock, settle } from "../../support/wait.ts";
 

@@ -1,0 +1,356 @@
+import { assert, assertEquals } from "@std/assert";
+import { AcmeError } from "../../../../src/tls/acme/errors.ts";
+import { Renewals } from "../../../../src/tls/acme/renewals.ts";
+import { SharedAwayError, type SharedCertificates } from "../../../../src/tls/acme/shared.ts";
+import { StateFolder } from "../../../../src/tls/acme/state_folder.ts";
+import type { ServerCertificate } from "../../../../src/tls/server_certificate.ts";
+import { certificateFrom, TemporaryDirectory } from "../../../support/certificates.ts";
+import { RecordingLog } from "../../../support/log.ts";
+import { ManualClock, waitFor } from "../../../support/wait.ts";
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** An authority, and when it was asked for what. */
+class FakeAuthority {
+  readonly orders: { readonly name: string; readonly atMs: number }[] = [];
+  lifeMs = 9 * DAY;
+  /** What the next orders fail with. */
+  readonly failures: unknown[] = [];
+  /** Orders wait for it. */
+  gate: Promise<void> = Promise.resolve();
+
+  constructor(readonly clock: ManualClock) {}
+
+  async order(name: string, stop: AbortSignal): Promise<ServerCertificate> {
+    const nowMs = this.clock.now();
+    this.orders.push({ name, atMs: nowMs });
+    const stopped = new Promise<void>((resolve) => stop.addEventListener("abort", () => resolve()));
+    await Promise.race([this.gate, stopped]);
+    stop.throwIfAborted();
+    const failure = this.failures.shift();
+    if (failure !== undefined) throw failure;
+    return await certificateFrom({ name, fromMs: nowMs, untilMs: nowMs + this.lifeMs });
+  }
+}
+
+interface Bed extends AsyncDisposable {
+  readonly renewals: Renewals;
+  readonly authority: FakeAuthority;
+  readonly clock: ManualClock;
+  readonly log: RecordingLog;
+  /** How often another certificate was told of. */
+  changes(): number;
+  /** Lets time pass, until all that follows from it has happened. */
+  pass(ms: number): Promise<void>;
+}
+
+interface BedOptions {
+  readonly names?: readonly string[];
+  readonly state?: string | undefined;
+  readonly clock?: ManualClock;
+  readonly authority?: FakeAuthority;
+  readonly shared?: SharedCertificates;
+  /** Default: nine days. */
+  readonly lifeMs?: number;
+}
+
+function bed({ names = ["one.example"], state, clock = new ManualClock(), shared, ...given }: BedOptions = {}): Bed {
+  const log = new RecordingLog();
+  const authority = given.authority ?? new FakeAuthority(clock);
+  authority.lifeMs = given.lifeMs ?? authority.lifeMs;
+  let changes = 0;
+  const renewals = new Renewals({
+    names,
+    folder: new StateFolder({ state, directory: "https://acme.example/dir", log }),
+    authority,
+    shared,
+    log,
+    clock,
+    changed: () => changes++,
+  });
+  renewals.start();
+  const pass = async (ms: number) => {
+    const rested = () => clock.pending > 0;
+    await waitFor(rested, { what: "a rest" });
+    await clock.advance(ms);
+    await waitFor(rested, { what: "a rest" });
+  };
+  return {
+    renewals,
+    authority,
+    clock,
+    log,
+    changes: () => changes,
+    pass,
+    [Symbol.asyncDispose]: () => renewals.stop(),
+  };
+}
+
+function certOf({ renewals }: Bed, index = 0): string | undefined {
+  return renewals.certificates[index]?.certificate?.cert;
+}
+
+Deno.test("Renewals order a certificate for each name at once, and again with a third of its life left", async () => {
+  await using one = bed({ names: ["one.example", "two.example"] });
+  await one.pass(0);
+  assertEquals(one.authority.orders.map(({ name }) => name), ["one.example", "two.example"]);
+  assertEquals(one.changes(), 2);
+  const first = certOf(one);
+  await one.pass(6 * DAY - 1);
+  assertEquals(one.authority.orders.length, 2);
+  await one.pass(DAY);
+  assertEquals(one.authority.orders.length, 4);
+  assert(certOf(one) !== first);
+  for (const { atMs } of one.authority.orders.slice(2)) {
+    const leftMs = 9 * DAY - (atMs - (one.authority.orders[0]?.atMs ?? 0));
+    assert(leftMs <= 3 * DAY && leftMs >= 2 * DAY, `${leftMs / DAY} days left`);
+  }
+});
+
+Deno.test("a certificate of one hour is renewed with 15 to 20 minutes left", async () => {
+  await using one = bed({ lifeMs: HOUR });
+  await one.pass(0);
+  for (let minutes = 0; minutes < 46; minutes++) await one.pass(MINUTE);
+  const [first, second] = one.authority.orders.map(({ atMs }) => atMs);
+  const leftMs = HOUR - ((second ?? 0) - (first ?? 0));
+  assert(leftMs <= 20 * MINUTE && leftMs >= 15 * MINUTE, `${leftMs / MINUTE} minutes left`);
+});
+
+Deno.test("a failure keeps what there is, and is tried again after growing pauses", async () => {
+  await using one = bed();
+  await one.pass(0);
+  const first = certOf(one);
+  one.authority.failures.push(...Array.from({ length: 4 }, () => new AcmeError("no such name")));
+  const due = (await until(one, 2)) ?? 0;
+  assertEquals(one.renewals.certificates[0]?.error, "no such name");
+  assertEquals(certOf(one), first);
+  const times = [due, await until(one, 3), await until(one, 4), await until(one, 5), await until(one, 6)];
+  const pauses = times.slice(1).map((at, index) => Math.floor(((at ?? 0) - (times[index] ?? 0)) / MINUTE));
+  assertEquals(pauses, [1, 5, 15, 30].map((pause, index) => Math.max(pause, pauses[index] ?? 0)), `${pauses}`);
+  assert(pauses.every((pause, index) => pause <= 1.1 * ([1, 5, 15, 30][index] ?? 0) + 1), `${pauses}`);
+  assertEquals(one.renewals.certificates[0]?.error, null);
+  assert(certOf(one) !== first);
+  assertEquals(one.log.of("certificate not obtained").length, 4);
+});
+
+/** Lets time pass in minutes until there were so many orders; returns when that one was. */
+async function until(one: Bed, orders: number): Promise<number | undefined> {
+  for (let steps = 0; one.authority.orders.length < orders; steps++) {
+    assert(steps < 200_000, `no order ${orders}`);
+    const isWaiting = one.authority.orders.length === 1 && certOf(one) !== undefined; // for days
+    await one.clock.advance(isWaiting ? 30 * MINUTE : MINUTE / 4);
+  }
+  await one.pass(0);
+  return one.authority.orders[orders - 1]?.atMs;
+}
+
+Deno.test("an authority that names a time is not asked before, neither after a reload nor after a restart", async () => {
+  using state = new TemporaryDirectory();
+  const clock = new ManualClock();
+  const authority = new FakeAuthority(clock);
+  authority.failures.push(new AcmeError("too many", { problem: "rateLimited", retryAfterMs: 10 * HOUR }));
+  {
+    await using one = bed({ state: state.path, clock, authority });
+    await one.pass(HOUR);
+    one.renewals.configure(["one.example"]);
+    await one.pass(HOUR);
+    assertEquals(authority.orders.length, 1);
+  }
+  await using one = bed({ state: state.path, clock, authority });
+  assertEquals(one.renewals.certificates[0]?.error, "too many");
+  await one.pass(7 * HOUR);
+  assertEquals(authority.orders.length, 1);
+  await one.pass(HOUR);
+  assertEquals(authority.orders.length, 2);
+});
+
+Deno.test("after a reload what failed is tried at once, but not within a minute", async () => {
+  await using one = bed();
+  one.authority.failures.push(...Array.from({ length: 4 }, () => new AcmeError("no such name")));
+  const last = (await until(one, 4)) ?? 0; // the next pause is half an hour
+  one.renewals.configure(["one.example"]);
+  await one.pass(last + MINUTE - 1 - one.clock.now());
+  assertEquals(one.authority.orders.length, 4);
+  await one.pass(1);
+  assertEquals(one.authority.orders.length, 5);
+});
+
+// With an authority that was away, each of 100 names waited for its own 20 s.
+Deno.test("when the authority is away, one order for all names finds that out", async () => {
+  const names = Array.from({ length: 100 }, (_, index) => `n${index}.example`);
+  await using one = bed({ names });
+  one.authority.failures.push(new AcmeError("connection refused", { concernsAll: true }));
+  await one.pass(0);
+  assertEquals(one.authority.orders.length, 1);
+  assertEquals(new Set(one.renewals.certificates.map(({ error }) => error)), new Set(["connection refused"]));
+  await one.pass(2 * MINUTE);
+  await waitFor(() => one.authority.orders.length === 101, { what: "all orders" });
+});
+
+Deno.test("a name that fails does not keep the others from their certificates", async () => {
+  await using one = bed({ names: ["bad.example", "good.example"] });
+  one.authority.failures.push(new AcmeError("no such name"));
+  await one.pass(0);
+  assertEquals(one.renewals.certificates.map(({ certificate, error }) => [certificate !== undefined, error]), [
+    [false, "no such name"],
+    [true, null],
+  ]);
+});
+
+Deno.test("names that a reload adds are ordered, and the others stay", async () => {
+  await using one = bed({ names: ["one.example", "two.example"] });
+  await one.pass(0);
+  const second = certOf(one, 1);
+  one.renewals.configure(["two.example", "three.example"]);
+  await waitFor(() => one.authority.orders.length === 3, { what: "the third order" });
+  await one.pass(0);
+  assertEquals(one.authority.orders.map(({ name }) => name), ["one.example", "two.example", "three.example"]);
+  assertEquals(certOf(one, 0), second);
+});
+
+Deno.test("a restart uses what was kept", async () => {
+  using state = new TemporaryDirectory();
+  const clock = new ManualClock();
+  const authority = new FakeAuthority(clock);
+  let first: string | undefined;
+  {
+    await using one = bed({ state: state.path, clock, authority });
+    await one.pass(0);
+    first = certOf(one);
+  }
+  await using one = bed({ state: state.path, clock, authority });
+  assertEquals(certOf(one)?.trim(), first?.trim());
+  await one.pass(DAY);
+  assertEquals(authority.orders.length, 1);
+});
+
+Deno.test("of two processes with one folder, one orders and the other finds the certificate", async () => {
+  using state = new TemporaryDirectory();
+  const clock = new ManualClock();
+  const authority = new FakeAuthority(clock);
+  const gate = Promise.withResolvers<void>();
+  authority.gate = gate.promise;
+  await using one = bed({ state: state.path, clock, authority });
+  await waitFor(() => authority.orders.length === 1, { what: "the first order" });
+  await using other = bed({ state: state.path, clock, authority });
+  await other.pass(5000);
+  assertEquals(authority.orders.length, 1);
+  gate.resolve();
+  await waitFor(() => certOf(one) !== undefined, { what: "the certificate" });
+  await waitFor(async () => {
+    await clock.advance(5000);
+    return certOf(other) !== undefined;
+  }, { what: "the certificate of the other process" });
+  assertEquals(certOf(other)?.trim(), certOf(one)?.trim());
+  assertEquals(authority.orders.length, 1);
+});
+
+// A process that was killed in each order ordered again at each start, and used up what the authority allows.
+Deno.test("an order that the process did not survive counts as failed; one that it gave up in peace does not", async () => {
+  using state = new TemporaryDirectory();
+  const clock = new ManualClock();
+  const authority = new FakeAuthority(clock);
+  authority.gate = new Promise(() => {});
+  const killed = bed({ state: state.path, clock, authority }); // its order never ends
+  await waitFor(() => authority.orders.length === 1, { what: "the first order" });
+  using copy = new TemporaryDirectory();
+  await new Deno.Command("cp", { args: ["-r", `${state.path}/acme`, copy.path] }).output();
+  await killed[Symbol.asyncDispose]();
+  authority.gate = Promise.resolve();
+  {
+    await using afterKill = bed({ state: copy.path, clock, authority });
+    assertEquals(afterKill.renewals.certificates[0]?.error, "the process ended during the order");
+    await afterKill.pass(MINUTE - 1);
+    assertEquals(authority.orders.length, 1);
+    await afterKill.pass(1);
+    assertEquals(authority.orders.length, 2);
+  }
+  await using afterStop = bed({ state: state.path, clock, authority });
+  await waitFor(() => authority.orders.length === 3, { what: "an order at once" });
+  await afterStop.pass(0);
+});
+
+Deno.test("an authority whose certificates are due at once is asked once a minute, not in a circle", async () => {
+  await using one = bed({ lifeMs: 2000 });
+  await one.pass(10 * MINUTE);
+  assert(one.authority.orders.length <= 11, `${one.authority.orders.length} orders`);
+});
+
+// Replicas
+
+/** What replicas share, in memory. */
+class FakeShared implements SharedCertificates {
+  isAway = false;
+  #locked = false;
+  #version = 0;
+  #certificates = new Map<string, ServerCertificate>();
+
+  async lock(): Promise<AsyncDisposable | undefined> {
+    await this.#there();
+    if (this.#locked) return undefined;
+    this.#locked = true;
+    return {
+      [Symbol.asyncDispose]: () => {
+        this.#locked = false;
+        return Promise.resolve();
+      },
+    };
+  }
+  async version(): Promise<string | undefined> {
+    await this.#there();
+    return this.#certificates.size === 0 ? undefined : `${this.#version}`;
+  }
+  async certificate(name: string): Promise<ServerCertificate | undefined> {
+    await this.#there();
+    return this.#certificates.get(name);
+  }
+  async keepCertificate(name: string, certificate: ServerCertificate): Promise<void> {
+    await this.#there();
+    this.#version++;
+    this.#certificates.set(name, certificate);
+  }
+  clear(): void {
+    this.#certificates.clear();
+  }
+  async account(): Promise<undefined> {
+    await this.#there();
+  }
+  async keepAccount(): Promise<void> {
+    await this.#there();
+  }
+  #there(): Promise<void> {
+    return this.isAway ? Promise.reject(new SharedAwayError("away")) : Promise.resolve();
+  }
+}
+
+Deno.test("of two replicas one orders, and the other has the certificate soon, also after the store was emptied", async () => {
+  const clock = new ManualClock();
+  const authority = new FakeAuthority(clock);
+  const shared = new FakeShared();
+  await using one = bed({ clock, authority, shared });
+  await using other = bed({ clock, authority, shared });
+  await waitFor(() => certOf(one) !== undefined || certOf(other) !== undefined, { what: "a certificate" });
+  await one.pass(10_000);
+  assertEquals(certOf(one), certOf(other));
+  assertEquals(authority.orders.length, 1);
+  shared.clear();
+  await one.pass(10_000);
+  await using third = bed({ clock, authority, shared });
+  await third.pass(10_000);
+  assertEquals(certOf(third), certOf(one));
+  assertEquals(authority.orders.length, 1);
+});
+
+Deno.test("without the store a replica renews alone, but only halfway to the end", async () => {
+  const clock = new ManualClock();
+  const shared = new FakeShared();
+  await using one = bed({ clock, shared, lifeMs: HOUR });
+  await one.pass(0);
+  shared.isAway = true;
+  await one.pass(45 * MINUTE);
+  assertEquals(one.authority.orders.length, 1);
+  await one.pass(10 * MINUTE);
+  assertEquals(one.authority.orders.length, 2);
+});

@@ -18,8 +18,18 @@ export interface ProgramFile {
 /** How the program and its runtime become one file. */
 export type Form = "compiled" | "self-extracting";
 
+/** The main modules of workers, and for each the module that says its URL, and by which name. */
+const WORKERS = [
+  { entry: "src/workers/worker.ts", module: "src/workers/worker_url.ts", name: "WORKER_URL" },
+  {
+    entry: "src/guards/passwords/bcrypt_worker.ts",
+    module: "src/guards/passwords/bcrypt_worker_url.ts",
+    name: "BCRYPT_WORKER_URL",
+  },
+] as const;
+
 /** The entry modules: the main module, then the workers'. Each becomes a `.js` beside the others. */
-const ENTRIES = ["main.ts", "src/workers/worker.ts"] as const;
+const ENTRIES = ["main.ts", ...WORKERS.map(({ entry }) => entry)];
 
 /** The sources of the entries and their types. Nothing else reaches the built file. */
 const SOURCES = ["deno.json", "deno.lock", "main.ts", "src", "types"];
@@ -60,8 +70,8 @@ const REQUIRE =
   `import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);\n`;
 
 /**
- * Bundles a copy of the sources in `directory`, where the version module says how this file was built, and the worker's
- * URL is that of its bundle: the bundler leaves `new URL(…, import.meta.url)` as it is.
+ * Bundles a copy of the sources in `directory`, where the version module says how this file was built, and the URL of
+ * each worker is that of its bundle: the bundler leaves `new URL(…, import.meta.url)` as it is.
  */
 export async function bundle(directory: string, form: Form): Promise<ProgramFile[]> {
   for (const source of SOURCES) await copy(new URL(source, ROOT), `${directory}/${source}`);
@@ -72,19 +82,24 @@ export async function bundle(directory: string, form: Form): Promise<ProgramFile
       JSON.stringify(build)
     };\n`,
   );
-  await Deno.writeTextFile(
-    `${directory}/src/workers/worker_url.ts`,
-    `export const WORKER_URL: URL = new URL("./worker.js", import.meta.url);\n`,
-  );
+  for (const { entry, module, name } of WORKERS) {
+    const text = `export const ${name}: URL = new URL("./${bundleOf(entry)}", import.meta.url);\n`;
+    await Deno.writeTextFile(`${directory}/${module}`, text);
+  }
   const files: ProgramFile[] = [];
   for (const entry of ENTRIES) {
-    const path = `${entry.slice(entry.lastIndexOf("/") + 1).replace(/\.ts$/, "")}.js`;
+    const path = bundleOf(entry);
     const args = ["bundle", "--quiet", "--minify", "--keep-names", "--check", "--output", path, entry];
     await step(`checking and bundling ${entry}`, () => deno(args, directory));
     await Deno.writeTextFile(`${directory}/${path}`, REQUIRE + await Deno.readTextFile(`${directory}/${path}`));
     files.push({ path, bytes: await Deno.readFile(`${directory}/${path}`) });
   }
   return files;
+}
+
+/** The file that an entry becomes. */
+function bundleOf(entry: string): string {
+  return `${entry.slice(entry.lastIndexOf("/") + 1).replace(/\.ts$/, "")}.js`;
 }
 
 async function copy(from: URL, to: string): Promise<void> {

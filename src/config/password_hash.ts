@@ -50,7 +50,8 @@ const LEAST_DIGEST_BYTES = 16;
 const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]$/;
 const LEAST_BCRYPT_COST = 4;
 
-const HASH_WANTED = 'a hash of the password: "roundhouse hash-password" prints one; bcrypt is understood, too';
+/** What a setting for a hash wants. */
+export const HASH_WANTED = 'a hash of the password: "roundhouse hash-password" prints one; bcrypt is understood, too';
 
 /** Reads a hash. */
 export function parsePasswordHash(text: string): PasswordHash | NoHash {

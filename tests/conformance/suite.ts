@@ -1,5 +1,6 @@
 /** The conformance suite: what the proxy promises of HTTP, on a given engine. A new engine joins with one call. */
 
+import { testBasicAuth } from "./basic_auth.ts";
 import { testBodies } from "./bodies.ts";
 import { testClaims } from "./claims.ts";
 import { testCompression } from "./compression.ts";
@@ -38,4 +39,5 @@ export function testConformance(engine: EngineUnderTest): void {
   testRoutes(engine);
   testRouteRules(engine);
   testGuards(engine);
+  testBasicAuth(engine);
 }

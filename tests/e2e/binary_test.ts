@@ -68,7 +68,10 @@ Deno.test.beforeAll(async () => {
   if (!isHere || given !== undefined) return;
   const { code, stderr } = await compile(["--self-contained", "-o", binary]);
   assertEquals(code, 0, stderr);
-  assertMatch(stderr, /^checking and bundling main\.ts…\n.*…\ncompressing the program and its runtime…\n$/);
+  assertMatch(
+    stderr,
+    /^checking and bundling main\.ts…\n(?:checking and bundling .*…\n)+compressing the program and its runtime…\n$/,
+  );
 });
 
 Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
@@ -135,6 +138,26 @@ test("the built file makes a self-signed certificate too, and speaks HTTP/2 with
   const ready = await program.logged("ready");
   using client = clientFor("HTTP/2", { cert: keptCertificate(state) });
   assertEquals(await (await fetch(String(ready["proxy"]), { client })).text(), "over HTTP/2");
+});
+
+test("the built file checks passwords, with one worker and with two", async () => {
+  await using backend = HttpBackend.named("in");
+  const path = `${await newFolder("passwords")}/config.json`;
+  const made = await run(["hash-password"], { stdin: "open sesame" });
+  const users = {
+    Aladdin: made.stdout.trim(),
+    Ali: "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW", // of "secret"
+  };
+  await Deno.writeTextFile(path, JSON.stringify({ backends: [backend.url], auth: { basic: { users } } }));
+  for (const workers of ["1", "2"]) {
+    await using program = await start(["-c", path, "--workers", workers, ...ANY_PORTS]);
+    for (const [credentials, status] of [["Aladdin:open sesame", 200], ["Ali:secret", 200], ["Ali:sesame", 401]]) {
+      const headers = { authorization: `Basic ${btoa(String(credentials))}` };
+      const response = await fetch(program.url, { headers });
+      await response.body?.cancel();
+      assertEquals(response.status, status, `${credentials}, ${workers} workers`);
+    }
+  }
 });
 
 test("exit statuses are the program's: 1 for a bad configuration, 2 for wrong use", async () => {
@@ -220,7 +243,7 @@ selfExtractingTest("starts at once with an empty cache all work and leave one co
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, VERSION_LINE);
   }
-  assertEquals(names(unpacked(cache)), ["complete", "deno", "main.js", "roundhouse", "worker.js"]);
+  assertEquals(names(unpacked(cache)), ["bcrypt_worker.js", "complete", "deno", "main.js", "roundhouse", "worker.js"]);
 });
 
 selfExtractingTest("a damaged cache is rebuilt, also under a program that runs from it", async () => {
@@ -298,6 +321,7 @@ test("where DENORT_BIN names a runtime, deno compile is used, with the program's
   assertEquals(stderr.split("\n"), [
     "checking and bundling main.ts…",
     "checking and bundling src/workers/worker.ts…",
+    "checking and bundling src/guards/passwords/bcrypt_worker.ts…",
     "compiling, which fetches the runtime the first time…",
     "",
   ]);

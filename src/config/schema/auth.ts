@@ -2,13 +2,20 @@
 import * as z from "zod";
 import { looseName, LooseNames } from "../../http1/loose_name.ts";
 import { type DeepReadonly, duration, flag, probePath, text, token } from "../fields.ts";
+import { HASH_WANTED, parsePasswordHash } from "../password_hash.ts";
 import { bareSetting, inUnits, setting } from "../setting.ts";
+
+/** The hash of a password, within the bounds of what one may cost. */
+const passwordHash = z.string(HASH_WANTED).superRefine((text, context) => {
+  const hash = parsePasswordHash(text);
+  if (hash.kind === "none") context.addIssue({ code: "custom", message: hash.want, input: text });
+});
 
 const basicKeys = z.strictObject({
   users: bareSetting(
     z.record(
-      text(/^[^:\p{Cc}]+$/u, "a name without colons and control characters"),
-      text(/^[!-~]+$/, "the hash of a password"),
+      text(/^[^:\p{Cc}]{1,128}$/u, "a name of 1 to 128 characters, without colons and control characters"),
+      passwordHash,
     ),
     "The users by name, each with the hash of a password.",
     { secret: "whole" },

@@ -128,7 +128,7 @@ class AdminRequest extends Request {
     super("http://localhost", { headers: fields as [string, string][], signal });
     this.method = method;
     // The target of CONNECT is an authority, not a path.
-    this.url = method === "CONNECT" ? `http://${target}/` : `http://${authority ?? local.hostname}${slashed(target)}`;
+    this.url = method === "CONNECT" ? `http://${target}/` : `http://${authority ?? local}${slashed(target)}`;
   }
 }
 

@@ -1,20 +1,30 @@
 /** What a backend's URL may be, and the one spelling by which two URLs of the same backend are recognised. */
 import { ConfigError } from "../errors.ts";
+import { isSocket, normaliseSocket, SOCKET_PATTERN, SOCKET_WANTED } from "./socket_path.ts";
 
 /** What a backend's URL must be, for error messages. */
 export const BACKEND_URL_WANTED =
-  "an http:// or https:// origin with an optional base path, without credentials, query or fragment";
+  `an http:// or https:// origin with an optional base path, without credentials, query or fragment, or ${SOCKET_WANTED}`;
 
 /** Text that can be such an origin. The URL parser alone would also accept `http:host`, `\` for `/` and line breaks. */
-export const BACKEND_URL_PATTERN = /^[Hh][Tt][Tt][Pp][Ss]?:\/\/[^\s\\?#@/][^\s\\?#]*$/;
+const ORIGIN_PATTERN = /^[Hh][Tt][Tt][Pp][Ss]?:\/\/[^\s\\?#@/][^\s\\?#]*$/;
+
+/** Text that can be such an origin or a socket. */
+export const BACKEND_URL_PATTERN = new RegExp(`${ORIGIN_PATTERN.source}|${SOCKET_PATTERN.source}`);
 
 /**
  * The one spelling of a backend's URL: scheme and host in lower case, no default port, no trailing slash, base path
- * kept. Throws a `ConfigError` with the single line `got X, want Y` when `text` is not the URL of a backend.
+ * kept; of a socket: single slashes. Throws a `ConfigError` with the single line `got X, want Y` when `text` is not the
+ * URL of a backend.
  */
 export function normaliseBackendUrl(text: string): string {
+  if (isSocket(text)) {
+    const name = normaliseSocket(text);
+    if (name === undefined) throw new ConfigError([`got ${JSON.stringify(text)}, want ${BACKEND_URL_WANTED}`]);
+    return name;
+  }
   // The parser would drop control characters without a word.
-  const url = BACKEND_URL_PATTERN.test(text) && !/\p{Cc}/u.test(text) ? URL.parse(text) : null;
+  const url = ORIGIN_PATTERN.test(text) && !/\p{Cc}/u.test(text) ? URL.parse(text) : null;
   if (url === null || url.username !== "" || url.password !== "" || url.port === "0") {
     throw new ConfigError([`got ${JSON.stringify(withoutCredentials(text))}, want ${BACKEND_URL_WANTED}`]);
   }
@@ -26,8 +36,9 @@ export function withoutCredentials(text: string): string {
   return text.replace(/^(.*?\/\/)?.*@/s, "$1***@");
 }
 
-/** The port that a normalised backend URL leads to, 1 to 65535. */
-export function backendPort(url: string): number {
+/** The port that a normalised backend URL leads to, 1 to 65535; `undefined`: it leads to a socket. */
+export function backendPort(url: string): number | undefined {
+  if (isSocket(url)) return undefined;
   // Several times as fast as a URL object. A list of thousands may change many times a second.
   const [, scheme, port] = /^(https?):\/\/(?:\[[^\]]*\]|[^:/]*)(?::(\d+))?/.exec(url) ?? [];
   if (port !== undefined) return Number(port);
@@ -44,6 +55,6 @@ const BLOCKED_PORTS = new Set([
 ]);
 
 /** Whether `fetch` refuses to connect to this port, so that only engine `wire` can reach a backend there. */
-export function isBlockedByFetch(port: number): boolean {
-  return BLOCKED_PORTS.has(port);
+export function isBlockedByFetch(port: number | undefined): boolean {
+  return port !== undefined && BLOCKED_PORTS.has(port);
 }

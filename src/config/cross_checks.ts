@@ -4,6 +4,7 @@ import type { Config } from "./schema.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import { brokenPoolRules, type PoolCheckContext, poolDoubts } from "./pool_checks.ts";
 import { poolsOf } from "./pool_settings.ts";
+import { isSocket } from "./socket_path.ts";
 import { brokenRouteRules, type RouteCheckContext } from "./routes/checks.ts";
 import { routeDoubts, usedPools } from "./routes/doubts.ts";
 
@@ -22,6 +23,7 @@ export function brokenRules(config: Config, context: CheckContext): Diagnostic[]
     ...twoKeepers(config),
     ...clusterLimits(config),
     ...sharedPorts(config, context),
+    ...socketRules(config),
     ...brokenRouteRules(config, context),
   ];
 }
@@ -93,9 +95,9 @@ function clusterLimits({ rateLimit, routes, cluster }: Config): Diagnostic[] {
 function sharedPorts({ proxy, admin }: Config, { nameOf, isTrusted }: CheckContext): Diagnostic[] {
   const proxyPort = { path: ["proxy", "port"], host: proxy.host, port: proxy.port };
   const adminPort = { path: ["admin", "port"], host: admin.host, port: admin.port };
-  const listeners = [proxyPort, adminPort];
+  const listeners = isSocket(proxy.host) ? [adminPort] : [proxyPort, adminPort];
   const redirectFrom = proxy.tls?.redirectFrom ?? null;
-  if (redirectFrom !== null) {
+  if (redirectFrom !== null && !isSocket(proxy.host)) {
     listeners.push({ path: ["proxy", "tls", "redirectFrom"], host: proxy.host, port: redirectFrom });
   }
   return listeners.flatMap(({ path, host, port }, index) => {
@@ -103,6 +105,26 @@ function sharedPorts({ proxy, admin }: Config, { nameOf, isTrusted }: CheckConte
     if (port === 0 || other === undefined || !isTrusted(path) || !isTrusted(other.path)) return [];
     return [{ path, text: `got ${port}, want another port than ${nameOf(other.path)}` }];
   });
+}
+
+/** What a unix socket can't do. */
+function socketRules({ engine, proxy: { host, workers, tls } }: Config): Diagnostic[] {
+  if (!isSocket(host)) return [];
+  const broken: Diagnostic[] = [];
+  const because = `because proxy.host is ${JSON.stringify(host)}`;
+  if (workers !== 1) {
+    const text = `got ${JSON.stringify(workers)}, want 1, ${because}: only one can listen there`;
+    broken.push({ path: ["proxy", "workers"], text });
+  }
+  if (tls !== null && engine === "fetch") {
+    const text = `not supported by engine "fetch", use engine "wire", ${because}`;
+    broken.push({ path: ["proxy", "tls"], text });
+  }
+  if (tls !== null && tls.redirectFrom !== null) {
+    const text = `got ${tls.redirectFrom}, want null, ${because}: it has no address for a port`;
+    broken.push({ path: ["proxy", "tls", "redirectFrom"], text });
+  }
+  return broken;
 }
 
 function overlap(one: string, other: string): boolean {

@@ -7,6 +7,7 @@ import type { BackendSpec, Config, HealthConfig } from "./schema.ts";
 import type { PoolSettings } from "./pool_settings.ts";
 import { describeRoutes } from "./routes/describe.ts";
 import { describeDiscover } from "./schema/discover.ts";
+import { isSocket } from "./socket_path.ts";
 import { formatDuration, formatSize } from "./units.ts";
 
 /**
@@ -77,6 +78,7 @@ function describePool(name: string, pool: PoolSettings): Line[] {
 }
 
 function listenUrl(scheme: string, host: string, port: number): string {
+  if (isSocket(host)) return scheme === "https" ? `${host}, https` : host;
   const authority = host.includes(":") ? `[${host}]` : host;
   return `${scheme}://${authority}:${port === 0 ? "(any free port)" : port}`;
 }

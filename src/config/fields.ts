@@ -4,6 +4,7 @@ import * as z from "zod";
 import { ConfigError } from "../errors.ts";
 import { BACKEND_URL_PATTERN, BACKEND_URL_WANTED, normaliseBackendUrl } from "./backend_url.ts";
 import { withUnit } from "./kind.ts";
+import { isSocket, normaliseSocket, SOCKET_WANTED } from "./socket_path.ts";
 import { parseRedisUrl, REDIS_URL_WANTED } from "./redis_url.ts";
 import {
   DURATION_PATTERN,
@@ -97,6 +98,7 @@ export function sizeLimit() {
   return withUnit(kind, "Bytes");
 }
 
+const MODE_WANTED = `permissions in octal digits, such as "0660"`;
 const HOST_WANTED = "a host name or an IP address, without a port";
 
 /** A host name or an address to listen on. Brackets around IPv6 are dropped. */
@@ -108,6 +110,23 @@ export const host = z.codec(
   ),
   { decode: (value) => value.replace(/^\[(.*)\]$/, "$1"), encode: (value) => value },
 );
+
+const LISTEN_HOST_WANTED = `${HOST_WANTED}, or ${SOCKET_WANTED}`;
+
+/** A host name or an address to listen on, or a socket. */
+export const listenHost = z.codec(z.string(LISTEN_HOST_WANTED), z.custom<string>(), {
+  decode(value, context) {
+    const known = isSocket(value) ? normaliseSocket(value) : host.safeParse(value).data;
+    return known ?? refuse(context, value, LISTEN_HOST_WANTED);
+  },
+  encode: (value) => value,
+});
+
+/** The permissions of a file, in octal digits. */
+export const fileMode = z.codec(text(/^0?[0-7]{3}$/, MODE_WANTED), z.int(), {
+  decode: (value) => parseInt(value, 8),
+  encode: (mode) => mode.toString(8).padStart(4, "0"),
+});
 
 /** A port to listen on; 0 takes any free one. */
 export const listenPort = whole(0, 65535);
@@ -146,6 +165,11 @@ export const addressRange = z.string(RANGE_WANTED).refine(
     ipaddr.IPv6.isValid(value) || ipaddr.IPv6.isValidCIDR(value),
   RANGE_WANTED,
 );
+
+const PEER_WANTED = `${RANGE_WANTED}, or "unix"`;
+
+/** Whose headers are believed: an address range, or the clients of a unix socket. */
+export const trustedPeer = z.union([z.literal("unix"), addressRange], PEER_WANTED);
 
 // RFC 9110 section 5.6.2: what a header's name and a method consist of.
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";

@@ -3,6 +3,7 @@ import { MAX_BACKENDS } from "./backend_limit.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import { DEFAULT_POOL_NAME, poolPath, type PoolSettings, poolsOf } from "./pool_settings.ts";
 import type { Config, StickyConfig } from "./schema.ts";
+import { isSocket } from "./socket_path.ts";
 import { formatPath, type Path, samePath, valueAt } from "./setting_path.ts";
 
 /** What the rules for pools need to know beside the configuration. */
@@ -127,7 +128,7 @@ function isBelow(path: string, outer: string): boolean {
 /** What is allowed in a pool but probably not intended. `share`: the requests that may come to it. */
 export function poolDoubts(
   name: string,
-  { backends, discover }: PoolSettings,
+  { backends, discover, health }: PoolSettings,
   share: "all" | "some" | "none",
 ): string[] {
   if (discover !== null) return [];
@@ -137,5 +138,17 @@ export function poolDoubts(
     return [`${path}: none, so ${share === "all" ? "every request gets" : "requests for this pool get"} 503`];
   }
   const isIdle = backends.every(({ weight }) => weight === 0);
-  return isIdle ? [`${path}: every weight is 0, so no backend gets new traffic`] : [];
+  return [
+    ...isIdle ? [`${path}: every weight is 0, so no backend gets new traffic`] : [],
+    ...checksOfSockets(name, { backends, health }),
+  ];
+}
+
+/** A check of a unix socket goes to the socket, and TLS is not spoken there. */
+function checksOfSockets(name: string, { backends, health }: Pick<PoolSettings, "backends" | "health">): string[] {
+  const socket = backends.find(({ url }) => isSocket(url));
+  if (socket === undefined || health.type === "none") return [];
+  return (["port", "tls"] as const)
+    .filter((key) => health[key] !== null && health[key] !== false)
+    .map((key) => `${formatPath([...poolPath(name), "health", key])}: does not count for ${socket.url}`);
 }

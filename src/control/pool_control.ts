@@ -26,7 +26,7 @@ import { type PoolEvent, ServerPool } from "../pool/server_pool.ts";
 import type { SharedBackends } from "../pool/shared_list.ts";
 import { sourceOf } from "../sources/registry.ts";
 import { Discovery, type SourceStatus } from "./discovery.ts";
-import { type Limits, mustBeServable } from "./servable.ts";
+import { type Limits, mustBeServable, mustNameNoSockets } from "./servable.ts";
 
 /** What a `PoolControl` needs. */
 export interface PoolControlOptions {
@@ -264,7 +264,10 @@ export class PoolControl {
       discover,
       source: sourceOf(discover, { clock, random: Math.random, log }),
       clock,
-      mustServe: (backends) => mustBeServable(backends, limits()),
+      mustServe(backends) {
+        if (discover.kind !== "file") mustNameNoSockets(backends);
+        mustBeServable(backends, limits());
+      },
       follow: (backends, drainMs, stop) => this.#follow(backends, drainMs, stop),
       hasBackends: this.pool.backends.length > 0,
       isAwaited: !this.#opened,

@@ -15,6 +15,7 @@ import { Memory } from "../memory/memory.ts";
 import { OTHER_ROUTES } from "../memory/route_counts.ts";
 import type { SlotUse } from "../memory/slots.ts";
 import { type Clock, systemClock } from "../net/clock.ts";
+import { type BoundAddress, portAddress } from "../net/listen_address.ts";
 import { Listeners } from "../net/listeners.ts";
 import { ChangeQueue } from "../pool/change_queue.ts";
 import { NotPersistedError } from "../pool/keeping.ts";
@@ -179,8 +180,9 @@ export class Roundhouse {
     const { proxy, admin } = this.#options.config;
     const redirectFrom = proxy.tls?.redirectFrom ?? null;
     const ports = [[proxy, this.#dataPlane?.address], [admin, this.#adminServer?.address]] as const;
+    const portOf = (bound: BoundAddress | undefined) => bound === undefined || "path" in bound ? undefined : bound.port;
     return [
-      ...ports.map(([{ host, port }, bound]) => ({ host, port: bound?.port ?? port })),
+      ...ports.map(([{ host, port }, bound]) => ({ host, port: portOf(bound) ?? port })),
       ...redirectFrom === null ? [] : [{ host: proxy.host, port: this.#redirect?.address.port ?? redirectFrom }],
     ];
   }
@@ -244,7 +246,8 @@ export class Roundhouse {
     const port = tls?.redirectFrom ?? null;
     if (port !== null) {
       const acceptingChanged = (accepting: boolean) => this.#listeners.set("redirect", accepting);
-      const options = { config, host, port, httpsPort: dataPlane.address.port, log, acceptingChanged };
+      const { port: httpsPort } = portAddress(dataPlane.address); // beside a unix socket, this setting is refused
+      const options = { config, host, port, httpsPort, log, acceptingChanged };
       this.#redirect = await bind("proxy", options, () => startRedirect(options), "proxy.tls.redirectFrom");
     }
     this.#adminServer = await bind("admin", config.admin, () => {

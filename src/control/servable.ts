@@ -5,6 +5,7 @@ import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
 import { engineMismatches } from "../config/engine_limits.ts";
 import { type BackendSpec, type Config, configSchema } from "../config/schema.ts";
 import { formatPath } from "../config/setting_path.ts";
+import { isSocket } from "../config/socket_path.ts";
 import { PLAIN_TLS } from "../sources/backend_list.ts";
 import { SourceError } from "../sources/source.ts";
 import { readAuthorities } from "../tls/authorities.ts";
@@ -12,6 +13,7 @@ import { isOwnHost } from "./own_host.ts";
 
 /** An address that roundhouse listens on. */
 export interface OwnAddress {
+  /** A host, or a socket, which has no port. */
   readonly host: string;
   readonly port: number;
 }
@@ -35,7 +37,7 @@ export function mustBeServable(backends: readonly BackendSpec[], { engine, own }
     if (urls.has(url)) throw new SourceError(`${url}: is there twice`);
     urls.add(url);
     const port = backendPort(url);
-    if (own.some((address) => address.port === port && isOwnHost(hostOf(url), address.host))) {
+    if (own.some((address) => leadsTo(url, address))) {
       throw new SourceError(`${url}: is an address of this roundhouse, so requests would come back to it`);
     }
     if (engine === "fetch" && isBlockedByFetch(port)) {
@@ -52,6 +54,23 @@ function mustSupport(backend: BackendSpec, engine: Config["engine"]): void {
   const config: Config = { ...configSchema.parse({ engine }), backends: [backend] };
   const [first] = engineMismatches(config).filter(({ path }) => path[0] === "backends");
   if (first !== undefined) throw new SourceError(`${backend.url}: ${formatPath(first.path.slice(2))}: ${first.text}`);
+}
+
+/**
+ * Refuses unix sockets in a list of which another machine decides. It would choose among all the sockets of this machine
+ * that roundhouse may open, such as the one of Docker, and clients could send requests there.
+ *
+ * @throws {SourceError}
+ */
+export function mustNameNoSockets(backends: readonly BackendSpec[]): void {
+  const socket = backends.find(({ url }) => isSocket(url));
+  if (socket === undefined) return;
+  throw new SourceError(`${socket.url}: only the configuration, the admin API and a file of backends may name sockets`);
+}
+
+function leadsTo(url: string, own: OwnAddress): boolean {
+  if (isSocket(own.host) || isSocket(url)) return url === own.host;
+  return backendPort(url) === own.port && isOwnHost(hostOf(url), own.host);
 }
 
 function hostOf(url: string): string {

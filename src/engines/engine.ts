@@ -5,6 +5,7 @@
 
 import type { Config } from "../config/schema.ts";
 import type { Log } from "../log.ts";
+import type { BoundAddress } from "../net/listen_address.ts";
 import type { ServerPools } from "../pool/server_pools.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
 import type { Securing, ServerTls } from "../tls/server_certificate.ts";
@@ -24,8 +25,8 @@ export interface EngineOptions extends Securing {
 
 /** A proxy server that is listening. */
 export interface Engine {
-  /** The address that it listens at. */
-  readonly address: Deno.NetAddr;
+  /** The address that it listens at: a port, or a unix socket. */
+  readonly address: BoundAddress;
   /** Uses the limits of another configuration from the next request on. */
   configure(config: Config): void;
   /**

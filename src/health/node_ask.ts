@@ -1,12 +1,14 @@
 /**
- * HTTP requests that `fetch` refuses: over certificates that are not checked (`tls.insecure`) or have another name
- * (`tls.serverName`), and to ports it blocks. Not by `node:https`: it wants a permission to read the authorities.
+ * HTTP requests that `fetch` refuses or changes: over certificates that are not checked (`tls.insecure`) or have another
+ * name (`tls.serverName`), to ports it blocks, and to unix sockets, where it sends the whole URL as the target, which
+ * many servers don't understand. Not by `node:https`: it wants a permission to read the authorities.
  */
 
 import process from "node:process";
 import { Duplex, Readable } from "node:stream";
 import { connect } from "node:tls";
-import { backendAddress } from "../pool/backend_address.ts";
+import { connectTo } from "../net/endpoint.ts";
+import { type BackendAddress, backendAddress } from "../pool/backend_address.ts";
 import { shakeHands, type TlsServer } from "../tls/client_handshake.ts";
 
 export interface NodeRequest {
@@ -15,25 +17,27 @@ export interface NodeRequest {
   readonly signal?: AbortSignal | null | undefined;
 }
 
+/** Who is asked. Its place counts if it is a unix socket; otherwise the URL names the place. */
+export type AskedServer = Pick<TlsServer, "tls"> & Partial<Pick<BackendAddress, "endpoint">>;
+
 /** Sends a request over a new connection; resolves with the head of the response. Read or cancel its body. */
 export async function askThroughNode(
   url: string,
   { method = "GET", headers, signal }: NodeRequest,
-  tls: TlsServer["tls"],
+  server: AskedServer,
 ): Promise<{ readonly status: number; readonly body: NonNullable<Response["body"]> }> {
   const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<typeof askThroughNode>>>();
-  const { host, pathname, search } = new URL(url);
-  const { hostname, port } = backendAddress(url);
-  const secured = url.startsWith("https:") ? await secure({ hostname, port, tls }, signal) : undefined;
+  const { protocol, host, hostname, port, pathname, search } = new URL(url);
+  const connection = await connectionTo(url, server, signal);
   // An import, even in a module that is imported late, would load it at the start of the built file: 2 ms.
   const asked = process.getBuiltinModule("node:http").request({
     method,
-    host: hostname,
-    port,
+    host: hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: port !== "" ? Number(port) : protocol === "https:" ? 443 : 80,
     path: pathname + search,
     headers: { host, connection: "close", ...Object.fromEntries(headers) },
     // With `agent: false` the runtime would not use the connection that is there.
-    ...(secured === undefined ? { agent: false } : { createConnection: () => secured }),
+    ...(connection === undefined ? { agent: false } : { createConnection: () => connection }),
     ...(signal == null ? {} : { signal }),
   });
   asked.once("response", (response) => {
@@ -46,17 +50,26 @@ export async function askThroughNode(
   return await promise;
 }
 
-/** A connection over TLS. Only `node:tls` can leave the certificate unchecked. */
-async function secure(
-  { hostname, port, tls }: TlsServer & { readonly port: number },
+/** A connection to a socket, or over TLS; `undefined`: `node:http` makes one itself. */
+async function connectionTo(
+  url: string,
+  { tls, endpoint: place }: AskedServer,
   signal: AbortSignal | null | undefined,
-): Promise<Duplex> {
-  if (tls.insecure) {
-    const name = tls.serverName === null ? {} : { servername: tls.serverName };
-    return connect({ host: hostname, port, rejectUnauthorized: false, ...name });
-  }
+): Promise<Duplex | undefined> {
   const limit = signal ?? new AbortController().signal;
-  const connection = await shakeHands(await Deno.connect({ hostname, port, signal: limit }), { hostname, tls }, limit);
-  // The types of web streams are declared separately as well.
+  if (place !== undefined && "path" in place) return duplexOf(await connectTo(place, limit));
+  if (!url.startsWith("https:")) return undefined;
+  const { hostname, endpoint } = backendAddress(url);
+  if (tls.insecure && !("path" in endpoint)) {
+    const name = tls.serverName === null ? {} : { servername: tls.serverName };
+    // Only `node:tls` can leave the certificate unchecked.
+    return connect({ host: hostname, port: endpoint.port, rejectUnauthorized: false, ...name });
+  }
+  const connection = await connectTo(endpoint, limit);
+  return duplexOf("setKeepAlive" in connection ? await shakeHands(connection, { hostname, tls }, limit) : connection);
+}
+
+/** The types of web streams are declared separately, too. */
+function duplexOf(connection: Deno.Conn): Duplex {
   return Duplex.fromWeb(connection as unknown as Parameters<typeof Duplex.fromWeb>[0]);
 }

@@ -4,6 +4,7 @@ import { backendPort, isBlockedByFetch } from "../config/backend_url.ts";
 import { checkedPath, passingStatuses } from "../config/checked.ts";
 import type { HealthConfig } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
+import { connectTo, type Endpoint } from "../net/endpoint.ts";
 import { isExhaustion } from "../net/exhaustion.ts";
 import { withinLimit } from "../net/fair_limit.ts";
 import type { Backend } from "../pool/backend.ts";
@@ -62,10 +63,10 @@ type Finding = Pick<Observation, "status" | "error" | "inconclusive">;
 
 /** Passes when a connection can be made. */
 function tcpProbe(backend: CheckedServer, config: HealthConfig): Probe {
-  const address = { hostname: backend.hostname, port: config.port ?? backend.port };
+  const endpoint = checkedEndpoint(backend, config);
   return {
     check: timed(config.timeoutMs, async (signal) => {
-      const connection = await Deno.connect({ ...address, signal });
+      const connection = await connectTo(endpoint, signal);
       connection.close();
       return { status: null, error: null };
     }),
@@ -103,14 +104,15 @@ interface Asker {
 
 type Answer = Pick<Response, "status" | "body">;
 
-function askerOf({ tls }: CheckedServer, url: string, clients: CheckClients): Asker {
+function askerOf(server: CheckedServer, url: string, clients: CheckClients): Asker {
+  const { tls } = server;
   const isSecure = url.startsWith("https:");
   const insecure = tls.insecure && isSecure;
   const isNamed = tls.serverName !== null && isSecure;
-  if (insecure || isNamed || isBlockedByFetch(backendPort(url))) {
+  if (insecure || isNamed || "path" in server.endpoint || isBlockedByFetch(backendPort(url))) {
     // Imported only when needed: loading takes 20 ms.
     return {
-      ask: async (...asked) => await (await import("./node_ask.ts")).askThroughNode(...asked, tls),
+      ask: async (...asked) => await (await import("./node_ask.ts")).askThroughNode(...asked, server),
       close() {},
     };
   }
@@ -121,12 +123,23 @@ function askerOf({ tls }: CheckedServer, url: string, clients: CheckClients): As
   };
 }
 
+/** Where a check goes to. A unix socket has no other port. */
+function checkedEndpoint({ endpoint }: CheckedServer, { port }: HealthConfig): Endpoint {
+  return port === null || "path" in endpoint ? endpoint : { ...endpoint, port };
+}
+
 /** The URL of the check. Base path and path are joined as for a request. */
-function checkUrl({ origin, basePath, hostname, port: ownPort }: CheckedServer, health: HealthConfig): string {
+function checkUrl(server: CheckedServer, health: HealthConfig): string {
+  return checkOrigin(server, health) + server.basePath + checkedPath(health);
+}
+
+function checkOrigin(server: CheckedServer, health: HealthConfig): string {
+  const { origin, hostname } = server;
+  const endpoint = checkedEndpoint(server, health);
+  if ("path" in endpoint) return origin;
   const isSecure = health.tls ?? origin.startsWith("https:");
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-  const url = new URL(`${isSecure ? "https" : "http"}://${host}:${health.port ?? ownPort}`);
-  return url.origin + basePath + checkedPath(health);
+  return new URL(`${isSecure ? "https" : "http"}://${host}:${endpoint.port}`).origin;
 }
 
 /** The `Host` of a check over TLS whose server has another name than its address; `undefined`: the URL's. */

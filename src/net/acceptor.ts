@@ -4,36 +4,43 @@ import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { closeQuietly } from "./close_quietly.ts";
 import { isSystemExhausted } from "./exhaustion.ts";
-import { LISTEN_QUEUE } from "./listen_queue.ts";
+import {
+  type AnyListener,
+  type BoundAddress,
+  boundAt,
+  type ListenAddress,
+  listenAt,
+  sameAddress,
+} from "./listen_address.ts";
+import { localAuthority, peerAddress, UNIX_PEER } from "./peer.ts";
 import { RareLine } from "./rare_line.ts";
+import { SocketFile } from "./socket_file.ts";
 
 /** An accepted connection of a client. */
 export interface AcceptedConnection {
-  readonly link: Deno.TcpConn;
-  readonly remote: Deno.NetAddr;
-  readonly local: Deno.NetAddr;
+  readonly link: Deno.TcpConn | Deno.UnixConn;
+  /** The client's address, or `UNIX_PEER`. */
+  readonly peer: string;
+  /** The address that it connected to, as an authority. */
+  readonly local: string;
 }
 
 /** Where an `Acceptor` listens, and what it calls. */
 export interface Listening {
-  readonly hostname: string;
-  /** 0 for any free port. */
-  readonly port: number;
+  readonly at: ListenAddress;
   readonly log: Log;
   /** Called when no client can be accepted, and when clients can be accepted again. */
   readonly acceptingChanged: (accepting: boolean) => void;
 }
 
 export interface AcceptorOptions extends Listening {
-  /** Whether other isolates listen at the same address. */
-  readonly reusePort?: boolean;
   /**
    * Takes a client and owns its connection from then on. The next client is accepted when this has settled. Until then
    * clients wait in the kernel's accept queue. Must not reject.
    */
   readonly onAccept: (connection: AcceptedConnection) => Promise<void> | void;
   /** Opens a listener; the default is the system's. */
-  readonly listen?: (options: Deno.TcpListenOptions) => Deno.TcpListener;
+  readonly listen?: (at: ListenAddress) => AnyListener;
 }
 
 /** How long the acceptor waits after file descriptors or memory have run out. */
@@ -54,13 +61,13 @@ const GONE_CODES: ReadonlySet<unknown> = new Set(["EBADF", "ENOTSOCK"]);
  * opened again.
  */
 export class Acceptor {
-  readonly address: Deno.NetAddr;
+  readonly address: BoundAddress;
   readonly #options: AcceptorOptions;
   readonly #listen: NonNullable<AcceptorOptions["listen"]>;
   readonly #lost: RareLine;
   readonly #shut: RareLine;
   readonly #accepting: Promise<void>;
-  #listener: Deno.TcpListener;
+  #listener: AnyListener;
   #closed = false;
   #open = true;
   #proving: ReturnType<typeof setTimeout> | undefined;
@@ -68,11 +75,11 @@ export class Acceptor {
 
   /** @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound */
   constructor(options: AcceptorOptions) {
-    const { log, listen = Deno.listen } = options;
+    const { log, listen = listenAt } = options;
     this.#options = options;
     this.#listen = listen;
-    this.#listener = this.#openListener(options.port);
-    this.address = this.#listener.addr;
+    this.#listener = listen(options.at);
+    this.address = boundAt(options.at, this.#listener);
     this.#lost = new RareLine((reason, times) => log.debug("client lost before it was accepted", { reason, times }));
     this.#shut = new RareLine((reason, times) => log.warn("connection not accepted", { reason, times }));
     this.#accepting = this.#accept();
@@ -83,6 +90,7 @@ export class Acceptor {
     if (!this.#closed) {
       this.#closed = true;
       closeQuietly(this.#listener);
+      if (this.#options.at instanceof SocketFile) this.#options.at.remove();
       this.#wake();
       clearTimeout(this.#proving);
     }
@@ -113,10 +121,11 @@ export class Acceptor {
   }
 
   /** `undefined`: the client has left, and the system does not know its address any more. */
-  #describe(link: Deno.TcpConn): AcceptedConnection | undefined {
+  #describe(link: Deno.TcpConn | Deno.UnixConn): AcceptedConnection | undefined {
+    if (!("setNoDelay" in link)) return { link, peer: UNIX_PEER, local: localAuthority(link.localAddr) };
     try {
       link.setNoDelay(true);
-      return { link, remote: link.remoteAddr, local: link.localAddr };
+      return { link, peer: peerAddress(link.remoteAddr.hostname), local: localAuthority(link.localAddr) };
     } catch (error) {
       closeQuietly(link);
       this.#lost.happened(messageOf(error));
@@ -139,18 +148,13 @@ export class Acceptor {
     closeQuietly(this.#listener); // frees its descriptor if that is still open
     while (!this.#closed) {
       try {
-        this.#listener = this.#openListener(this.address.port);
+        this.#listener = this.#listen(sameAddress(this.#options.at, this.address));
         return;
       } catch (error) {
         this.#shut.happened(messageOf(error));
         await this.#rest();
       }
     }
-  }
-
-  #openListener(port: number): Deno.TcpListener {
-    const { hostname, reusePort = false } = this.#options;
-    return this.#listen({ hostname, port, reusePort, tcpBacklog: LISTEN_QUEUE });
   }
 
   async #rest(): Promise<void> {

@@ -17,6 +17,8 @@ const TEXTS = [
   "tcp open error",
 ];
 
+const QUEUE_FULL = "Resource temporarily unavailable";
+
 /** A name was not found. The system reports the same when it can't open the files or sockets for the look-up. */
 const LOOKUP_FAILURES = ["failed to lookup address", "dns error", "ENOTFOUND"];
 
@@ -36,6 +38,12 @@ export function isExhaustion(error: unknown): boolean {
   const text = messageOf(cause);
   return TEXTS.some((part) => text.includes(part)) ||
     (LOOKUP_FAILURES.some((part) => text.includes(part)) && !canOpenSocket());
+}
+
+/** Whether a connection to a unix socket failed because the accept queue of its server is full. */
+export function isQueueFull(error: unknown): boolean {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return codeOf(cause) === "EAGAIN" || messageOf(cause).includes(QUEUE_FULL);
 }
 
 function codeOf(error: unknown): unknown {

@@ -182,10 +182,10 @@ export class GuardedConnection {
     const left = this.#left = new AbortController();
     if (this.#closed || this.#intake.ended) left.abort();
     const body = this.#bodyOf(head);
-    const { remote, local } = this.#accepted;
+    const { peer, local } = this.#accepted;
     answering.add(this);
     try {
-      const response = await handle({ head, remote, local, body, signal: left.signal });
+      const response = await handle({ head, peer, local, body, signal: left.signal });
       // A body without a length may be an endless stream. A stop does not wait for it.
       if (response.body !== null && !response.headers.has("content-length")) {
         answering.delete(this);

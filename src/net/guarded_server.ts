@@ -5,8 +5,12 @@ import { Deadline } from "./deadline.ts";
 import { Doorbell } from "./doorbell.ts";
 import { GuardedConnection, type GuardedShare, type GuardLimits, type Refuse } from "./guarded_connection.ts";
 import type { Incoming } from "./incoming.ts";
+import { portAddress } from "./listen_address.ts";
 
-export interface GuardedServerOptions extends Listening {
+export interface GuardedServerOptions extends Omit<Listening, "at"> {
+  readonly hostname: string;
+  /** 0 for any free port. */
+  readonly port: number;
   readonly limits: GuardLimits;
   /** Answers a request. If it rejects, the connection is closed. */
   readonly handle: (incoming: Incoming) => Promise<Response>;
@@ -62,8 +66,7 @@ export class GuardedServer {
     const { log, acceptingChanged } = options;
     this.#share = { ...options, waiting: new Set(), answering: new Set(), changed: () => this.#changed() };
     this.#acceptor = new Acceptor({
-      hostname,
-      port,
+      at: { hostname, port },
       log,
       onAccept: (accepted) => this.#serve(accepted),
       acceptingChanged: (accepting) => {
@@ -73,7 +76,7 @@ export class GuardedServer {
         acceptingChanged(accepting);
       },
     });
-    this.address = this.#acceptor.address;
+    this.address = portAddress(this.#acceptor.address);
     this.#doorbell = Doorbell.install(); // now: it takes descriptors, and is needed when they have run out
   }
 

@@ -11,8 +11,10 @@ import type { Intake } from "./intake.ts";
 /** A request of a client. */
 export interface Incoming {
   readonly head: Http1Request;
-  readonly remote: Deno.NetAddr;
-  readonly local: Deno.NetAddr;
+  /** The client's address. */
+  readonly peer: string;
+  /** The address that it connected to, as an authority. */
+  readonly local: string;
   /** `undefined`: there is none. */
   readonly body: IncomingBody | undefined;
   /** Fires when the client has left, or its connection is closed. */

@@ -1,8 +1,11 @@
 /** Keeps `Deno.serve` running: the runtime's server ends when no file descriptor is left for a client. */
 
 import { messageOf } from "../errors.ts";
-import type { Log } from "../log.ts";
+import type { Listening } from "./acceptor.ts";
+import { type BoundAddress, boundAt, type ListenAddress, sameAddress } from "./listen_address.ts";
+import { LISTEN_QUEUE } from "./listen_queue.ts";
 import { RareLine } from "./rare_line.ts";
+import { SocketFile } from "./socket_file.ts";
 
 /** The pause before the server is opened again. */
 const EXHAUSTED_MS = 100;
@@ -10,48 +13,49 @@ const EXHAUSTED_MS = 100;
 /** If a server that was opened again has not ended for this long, it can accept clients. */
 const PROVEN_MS = 10;
 
-type Options = Omit<Deno.ServeTcpOptions, "signal" | "onListen"> & Partial<Deno.TlsCertifiedKeyPem> & {
+type Serving = Pick<Deno.ServeOptions, "onError"> & Partial<Deno.TlsCertifiedKeyPem> & {
   readonly automaticCompression?: boolean;
 };
 
+type ServeAt =
+  | Pick<Deno.ServeUnixOptions, "path">
+  | Pick<Deno.ServeTcpOptions, "hostname" | "port" | "reusePort" | "tcpBacklog">;
+
+export interface LastingServerOptions extends Listening {
+  /** Options of the runtime's server. */
+  readonly serving: Serving;
+  readonly handle: Deno.ServeHandler<BoundAddress>;
+}
+
 /** A listening server. If it ends unexpectedly, another one takes its port. Open connections continue. */
 export class LastingServer {
-  readonly address: Deno.NetAddr;
-  readonly #options: Options;
-  readonly #handler: Deno.ServeHandler<Deno.NetAddr>;
+  readonly address: BoundAddress;
+  readonly #options: LastingServerOptions;
   readonly #refused: RareLine;
-  readonly #acceptingChanged: (accepting: boolean) => void;
   readonly #cut = new AbortController();
-  #server: Deno.HttpServer<Deno.NetAddr>;
+  #server: Deno.HttpServer<BoundAddress>;
   /** Runs until the server is to be opened again, and then until it has shown that it accepts clients. */
   #reopening: ReturnType<typeof setTimeout> | undefined;
   #stopping = false;
   /** Whether the runtime has been told to end by itself: it can't be told to cut after that, and would throw. */
   #endsByItself = false;
 
-  /**
-   * @param acceptingChanged called when no client can be accepted, and when clients can be accepted again
-   * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
-   */
-  constructor(
-    options: Options,
-    handler: Deno.ServeHandler<Deno.NetAddr>,
-    log: Log,
-    acceptingChanged: (accepting: boolean) => void,
-  ) {
+  /** @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound */
+  constructor(options: LastingServerOptions) {
+    const { log, at } = options;
     this.#options = options;
-    this.#handler = handler;
     this.#refused = new RareLine((reason, times) => log.warn("connection not accepted", { reason, times }));
-    this.#acceptingChanged = acceptingChanged;
-    this.#server = this.#open(options.port ?? 0);
-    this.address = this.#server.addr;
+    this.#server = this.#open(at);
+    this.address = boundAt(at, this.#server);
   }
 
   /** Accepts no more requests; settles when those in flight are answered. */
   async shutdown(): Promise<void> {
     this.#stop();
     this.#endsByItself = true;
-    await this.#server.shutdown();
+    const ended = this.#server.shutdown();
+    this.#removeFile();
+    await ended;
   }
 
   /**
@@ -62,6 +66,7 @@ export class LastingServer {
     if (this.#endsByItself) return false;
     this.#stop();
     this.#cut.abort();
+    this.#removeFile();
     await this.#server.finished.catch(() => {}); // may have ended before
     return true;
   }
@@ -72,26 +77,41 @@ export class LastingServer {
     this.#refused.close();
   }
 
-  #open(port: number): Deno.HttpServer<Deno.NetAddr> {
-    const server = Deno.serve(
-      { ...this.#options, port, signal: this.#cut.signal, onListen: () => {} },
-      this.#handler,
-    );
+  /** The listener is closed at once when the server begins to end. */
+  #removeFile(): void {
+    if (this.#options.at instanceof SocketFile) this.#options.at.remove();
+  }
+
+  #open(at: ListenAddress): Deno.HttpServer<BoundAddress> {
+    const server = this.#listen(at);
     server.finished.catch((error) => {
       if (this.#stopping) return;
       this.#refused.happened(messageOf(error));
-      this.#acceptingChanged(false);
+      this.#options.acceptingChanged(false);
       this.#reopenLater();
     });
     return server;
+  }
+
+  #listen(at: ListenAddress): Deno.HttpServer<BoundAddress> {
+    if (at instanceof SocketFile) return at.open((path) => this.#serve({ path }), (server) => void server.shutdown());
+    const { hostname, port, reusePort = false } = at;
+    return this.#serve({ hostname, port, reusePort, tcpBacklog: LISTEN_QUEUE });
+  }
+
+  #serve(at: ServeAt): Deno.HttpServer<BoundAddress> {
+    const { serving, handle } = this.#options;
+    // The types know a server at a port, and another one at a socket.
+    const serve: (options: object, handler: typeof handle) => Deno.HttpServer<BoundAddress> = Deno.serve;
+    return serve({ ...serving, ...at, signal: this.#cut.signal, onListen: () => {} }, handle);
   }
 
   #reopenLater(): void {
     clearTimeout(this.#reopening);
     this.#reopening = setTimeout(() => {
       try {
-        this.#server = this.#open(this.address.port);
-        this.#reopening = setTimeout(() => this.#acceptingChanged(true), PROVEN_MS);
+        this.#server = this.#open(sameAddress(this.#options.at, this.address));
+        this.#reopening = setTimeout(() => this.#options.acceptingChanged(true), PROVEN_MS);
       } catch {
         this.#reopenLater(); // no file descriptor is left for the listener
       }

@@ -70,7 +70,7 @@ export class Backend implements BackendAddress {
   readonly origin: string;
   readonly basePath: string;
   readonly hostname: string;
-  readonly port: number;
+  readonly endpoint: BackendAddress["endpoint"];
   readonly tls: BackendSpec["tls"];
   /** Its place in shared memory. */
   readonly slot: number;
@@ -100,13 +100,13 @@ export class Backend implements BackendAddress {
 
   constructor(spec: BackendSpec, slot: number, { shared, name }: BackendPool) {
     const { health, settings, connections, answers, latencies } = shared.memory;
-    const { origin, basePath, hostname, port } = backendAddress(spec.url);
+    const { origin, basePath, hostname, endpoint } = backendAddress(spec.url);
     this.id = backendId(spec.url, name);
     this.url = spec.url;
     this.origin = origin;
     this.basePath = basePath;
     this.hostname = hostname;
-    this.port = port;
+    this.endpoint = endpoint;
     this.tls = spec.tls;
     this.slot = slot;
     this.generation = settings.generation(slot);

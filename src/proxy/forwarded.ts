@@ -3,18 +3,21 @@
 import ipaddr from "ipaddr.js";
 import { AddressRanges } from "../net/address_ranges.ts";
 import { ipv4Number, NOT_IPV4 } from "../net/address_text.ts";
+import { UNIX_PEER } from "../net/peer.ts";
 
 /** Decides whose `X-Forwarded-*` headers are trusted (`proxy.trustForwarded`). */
 export class ForwardedTrust {
   readonly #trusted: AddressRanges;
+  readonly #trustsUnix: boolean;
 
-  /** @param ranges valid addresses and CIDR ranges; an empty list trusts no one */
-  constructor(ranges: readonly string[]) {
-    this.#trusted = new AddressRanges(ranges);
+  /** @param peers valid addresses and CIDR ranges, and perhaps `UNIX_PEER`; an empty list trusts no one */
+  constructor(peers: readonly string[]) {
+    this.#trusted = new AddressRanges(peers.filter((peer) => peer !== UNIX_PEER));
+    this.#trustsUnix = peers.includes(UNIX_PEER);
   }
 
-  trusts(address: string): boolean {
-    return this.#trusted.has(address);
+  trusts(peer: string): boolean {
+    return peer === UNIX_PEER ? this.#trustsUnix : this.#trusted.has(peer);
   }
 
   /**
@@ -39,6 +42,12 @@ export class ForwardedTrust {
     }
     return client;
   }
+}
+
+/** `X-Forwarded-For` for the backend. A peer without an address adds nothing; `undefined`: there is none to tell. */
+export function forwardedChain(given: string | undefined, peer: string): string | undefined {
+  if (peer === UNIX_PEER) return given;
+  return given === undefined ? peer : `${given}, ${peer}`;
 }
 
 /** The address in an entry, which may have a port or brackets. `undefined`: it is malformed; octal numbers are, too. */

@@ -1,7 +1,7 @@
 /** Decides which headers are forwarded, and sets others: RFC 9110 §7.6.1 and the `X-Forwarded-*` convention. */
 
 import type { LooseNames } from "../http1/loose_name.ts";
-import type { ForwardedTrust } from "./forwarded.ts";
+import { forwardedChain, type ForwardedTrust } from "./forwarded.ts";
 import { dashed, HeaderTable } from "./header_table.ts";
 import type { RandomHex } from "./ids.ts";
 import type { HeaderPair, RequestHead, ResponseHead } from "./message.ts";
@@ -99,8 +99,9 @@ export function forwardRequest(request: RequestHead, trust: ForwardedTrust, rand
   const client = forwardedFor === undefined ? request.peer : trust.client(forwardedFor, request.peer);
   const protocol = fields.forwardedProto ?? (request.secure ? "https" : "http");
   const id = fields.requestId || random.take(16);
+  const chain = forwardedChain(forwardedFor, request.peer);
+  if (chain !== undefined) kept.push(["x-forwarded-for", chain]);
   kept.push(
-    ["x-forwarded-for", forwardedFor === undefined ? request.peer : `${forwardedFor}, ${request.peer}`],
     ["x-forwarded-proto", protocol],
     ["x-forwarded-host", fields.forwardedHost ?? authority],
     ["x-request-id", id],

@@ -9,6 +9,7 @@ import type { Shared } from "../memory/arena.ts";
 import type { SharedLimits } from "../memory/limits.ts";
 import type { SharedSessions } from "../memory/session_table.ts";
 import type { SlotUse } from "../memory/slots.ts";
+import type { BoundAddress } from "../net/listen_address.ts";
 import type { PlacedBackend } from "../pool/server_pool.ts";
 import type { ServerTls } from "../tls/server_certificate.ts";
 
@@ -99,7 +100,7 @@ export interface Numbered {
 
 /** What a worker reports when it has started. */
 export interface Started {
-  readonly address: Deno.NetAddr;
+  readonly address: BoundAddress;
   /** Whether its engine can change certificates while it listens. */
   readonly takesCertificates: boolean;
 }

@@ -4,6 +4,7 @@ import { untilRestart } from "../config/restart.ts";
 import type { Config } from "../config/schema.ts";
 import type { DataPlane, DataPlaneOptions } from "./data_plane.ts";
 import { messageOf } from "../errors.ts";
+import { type BoundAddress, portAddress } from "../net/listen_address.ts";
 import { Listeners } from "../net/listeners.ts";
 import type { PassiveHealth } from "../health/passive.ts";
 import type { ServerTls } from "../tls/server_certificate.ts";
@@ -86,7 +87,7 @@ export class Supervisor implements DataPlane {
     });
   }
 
-  get address(): Deno.NetAddr {
+  get address(): BoundAddress {
     if (this.#started === undefined) throw new Error("the workers have not started"); // `start` waits for that
     return this.#started.address;
   }
@@ -196,7 +197,8 @@ export class Supervisor implements DataPlane {
   #workerConfig(): Config {
     const { workers, config: started } = this.#options;
     const config = untilRestart(started, this.#config);
-    const port = this.#started?.address.port ?? started.proxy.port;
+    // At a socket there is one isolate only, and no supervisor.
+    const port = this.#started === undefined ? started.proxy.port : portAddress(this.#started.address).port;
     const maxConnections = Math.ceil(config.proxy.maxConnections / workers);
     return { ...config, proxy: { ...config.proxy, port, maxConnections } };
   }

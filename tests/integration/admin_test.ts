@@ -502,7 +502,13 @@ Deno.test("admin POST and PATCH list every bad field with what was expected, and
       { method: "POST", body: {}, detail: ["url: got nothing, want an http://"] },
       { method: "POST", body: { url: "ftp://h" }, detail: ['url: got "ftp://h", want an http:// or https:// origin'] },
       { method: "POST", body: { url: "http://u:pw@h" }, detail: ['url: got "http://***@h", want'] },
-      { method: "POST", body: { url: "http://h/?q" }, detail: ["without credentials, query or fragment"] },
+      {
+        method: "POST",
+        body: { url: "http://h/?q" },
+        detail: [
+          "without credentials, query or fragment, or unix:/PATH of a socket (absolute, at most 107 bytes, without colons)",
+        ],
+      },
       { method: "POST", body: { url: "http://h:6000" }, detail: ['url: port 6000 is blocked by engine "fetch"'] },
       { method: "POST", body: { url: B, weihgt: 1 }, detail: ['weihgt: unknown setting, did you mean "weight"?'] },
       { method: "POST", body: { url: B, tls: {} }, detail: ["tls: unknown"] },

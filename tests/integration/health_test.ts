@@ -395,7 +395,9 @@ class Bench implements AsyncDisposable {
   readonly monitor: HealthMonitor;
 
   constructor(health: HealthSettings) {
-    this.pool.subscribe(({ type, backend, reason }) => this.events.push(`${type} ${backend.port}: ${reason}`));
+    this.pool.subscribe(({ type, backend, reason }) =>
+      this.events.push(`${type} ${new URL(backend.url).port}: ${reason}`)
+    );
     this.monitor = new HealthMonitor({ pool: this.pool, config: configOf(health), log: this.log });
   }
 

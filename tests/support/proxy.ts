@@ -61,6 +61,11 @@ export class TestProxy implements AsyncDisposable {
     return this.roundhouse.proxyUrl;
   }
 
+  /** The path of the socket that the proxy listens on. */
+  get path(): string {
+    return this.url.slice("unix:".length);
+  }
+
   get adminUrl(): string {
     return this.roundhouse.adminUrl;
   }

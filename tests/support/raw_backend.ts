@@ -6,11 +6,11 @@ const encoder = new TextEncoder();
 
 /** The backend's side of one connection, for a script. */
 export class RawConnection {
-  readonly #connection: Deno.TcpConn;
+  readonly #connection: Deno.Conn;
   /** All bytes read so far, as Latin-1 text. */
   received = "";
 
-  constructor(connection: Deno.TcpConn) {
+  constructor(connection: Deno.Conn) {
     this.#connection = connection;
   }
 
@@ -71,14 +71,22 @@ export class RawBackend implements AsyncDisposable {
   readonly url: string;
   /** The connections so far, each with what it received. */
   readonly connections: RawConnection[] = [];
-  readonly #listener: Deno.TcpListener;
+  readonly #listener: Deno.Listener;
   readonly #running: Promise<void>[] = [];
   readonly #accepting: Promise<void>;
 
-  constructor(script: (connection: RawConnection, index: number) => Promise<void> | void) {
-    this.#listener = Deno.listen({ hostname: OWN_HOST, port: 0, tcpBacklog: 4096 });
-    this.port = this.#listener.addr.port;
-    this.url = `http://${OWN_HOST}:${this.port}`;
+  /** @param path of a unix socket to listen on, in place of a port */
+  constructor(script: (connection: RawConnection, index: number) => Promise<void> | void, path?: string) {
+    if (path === undefined) {
+      const listener = Deno.listen({ hostname: OWN_HOST, port: 0, tcpBacklog: 4096 });
+      this.#listener = listener;
+      this.port = listener.addr.port;
+      this.url = `http://${OWN_HOST}:${this.port}`;
+    } else {
+      this.#listener = Deno.listen({ transport: "unix", path });
+      this.port = 0;
+      this.url = `unix:${path}`;
+    }
     this.#accepting = this.#accept(script);
   }
 

@@ -33,6 +33,8 @@ export type Answer = (
 ) => string | Uint8Array | undefined | Promise<string | Uint8Array | undefined>;
 
 export interface RecorderOptions {
+  /** Of a unix socket to listen on, in place of a port. */
+  readonly path?: string;
   /** Called with each head before the body is read; what it returns is sent at once. */
   readonly onHead?: (request: SeenRequest, connection: RawConnection) => string | void | Promise<string | void>;
   /** Called with each piece of a body. With it bodies are not kept. */
@@ -64,7 +66,7 @@ export class RecordingBackend implements AsyncDisposable {
         if (error instanceof Violation) this.violations.push(error.message);
         throw error;
       }
-    });
+    }, options.path);
   }
 
   get url(): string {

@@ -14,7 +14,7 @@ const ROOMS = `
   memory:    config
   net:       http1
   tls:       config net
-  pool:      config memory
+  pool:      config memory net
   balancing: config memory pool
   health:    config memory net tls pool
   sources:   config memory net tls pool

@@ -5,7 +5,6 @@ import { duration } from "../../config/fields.ts";
 import { engineMismatches } from "../../config/engine_limits.ts";
 import { backendFields, backendSpecSchema, configSchema } from "../../config/schema.ts";
 import type { Diagnostic } from "../../config/diagnostics.ts";
-import { peerAddress } from "../../net/peer.ts";
 import type { BackendSettings } from "../../pool/backend.ts";
 import type { FindBackend } from "../../pool/membership.ts";
 import type { BackendPatch } from "../../pool/server_pool.ts";
@@ -252,5 +251,5 @@ interface AdminChange {
 
 /** Logs a change by an operator as one line, in addition to the events of the pool. */
 function audit(context: AdminContext, { log }: DeployTarget, change: AdminChange): void {
-  log.info("admin change", { client: peerAddress(context.env.remote.hostname), ...change });
+  log.info("admin change", { client: context.env.peer, ...change });
 }

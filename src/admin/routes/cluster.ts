@@ -3,7 +3,6 @@
 import * as z from "zod";
 import type { ClusterStatus } from "../../cluster/views.ts";
 import type { Log } from "../../log.ts";
-import { peerAddress } from "../../net/peer.ts";
 import { AdminError } from "../admin_error.ts";
 import { clusterAnswer } from "../answers.ts";
 import { type ClusterView, clusterView } from "../cluster_view.ts";
@@ -70,7 +69,7 @@ async function clear(context: AdminContext, { cluster, log }: ClusterTarget): Pr
   const { entries } = cluster.status();
   await answered(cluster.clear(), log);
   log.info("admin change", {
-    client: peerAddress(context.env.remote.hostname),
+    client: context.env.peer,
     action: "clear",
     changes: entries.length,
   });

@@ -9,7 +9,6 @@ import { backendList, type BackendSpec, type Config, configSchema } from "../../
 import { formatPath } from "../../config/setting_path.ts";
 import { ConfigError, messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
-import { peerAddress } from "../../net/peer.ts";
 import { TrialsFailedError } from "../../pool/deployment.ts";
 import { readAuthorities } from "../../tls/authorities.ts";
 import { AdminError, invalidFields } from "../admin_error.ts";
@@ -51,7 +50,7 @@ export async function deploy(context: AdminContext, target: DeployTarget, pool: 
   refuseUnusable(specs, target);
   const { log, events } = target;
   const { name, membership } = pool;
-  const about = { pool: name, client: peerAddress(context.env.remote.hostname) };
+  const about = { pool: name, client: context.env.peer };
   const tell = (phase: DeploymentPhase, fields: Readonly<Record<string, unknown>>) => {
     log[phase === "ended" ? "warn" : "info"](`deployment ${phase}`, { ...about, ...fields });
     events.deployment(name, phase, fields);

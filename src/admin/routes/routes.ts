@@ -12,7 +12,6 @@ import type { Log } from "../../log.ts";
 import type { Memory } from "../../memory/memory.ts";
 import { OTHER_ROUTES, type RouteFigures } from "../../memory/route_counts.ts";
 import type { SlotUse } from "../../memory/slots.ts";
-import { peerAddress } from "../../net/peer.ts";
 import { identify } from "../../routing/routes.ts";
 import { AdminError } from "../admin_error.ts";
 import { routeAnswer } from "../answers.ts";
@@ -134,7 +133,7 @@ async function moveSplit(context: AdminContext, target: RoutesTarget): Promise<R
   const { route, entry, pool: weights } = readFields(splitChange, context.get("body"), "body");
   const { log } = target;
   const moved = await answered(target.moveSplit({ route, entry, weights }).catch(refuseSplit), log);
-  const client = peerAddress(context.env.remote.hostname);
+  const client = context.env.peer;
   log.info("admin change", { client, action: "split", route, entry, ...moved });
   const view = routesView(target).find((shown) => shown.route === route && shown.entry === entry);
   return answerJson({ ...view, pool: moved.after });

@@ -1,14 +1,16 @@
 /** `proxy`: the server that forwards requests, and how clients reach it over HTTPS. */
 import * as z from "zod";
 import {
-  addressRange,
+  fileMode,
   filePath,
   flag,
   host,
+  listenHost,
   listenPort,
   MAX_COUNT,
   size,
   sizeLimit,
+  trustedPeer,
   whole,
   workers,
 } from "../fields.ts";
@@ -79,10 +81,22 @@ const proxyTls = z.codec(proxyTlsKeys, z.custom<ProxyTls>(), {
 });
 
 export const proxy = inUnits(z.strictObject({
-  host: setting(host, "0.0.0.0", "The host name or IP address that the proxy listens on.", { restart: true }),
+  host: setting(
+    listenHost,
+    "0.0.0.0",
+    "The host name or IP address that the proxy listens on, or a unix socket, such as `unix:/run/roundhouse.sock`.",
+    {
+      restart: true,
+      more: "`::` listens for IPv4, too. At a socket, `proxy.port` has no meaning. See [unix sockets](#unix-sockets).",
+    },
+  ),
   port: setting(listenPort, 8080, "The port that the proxy listens on. 0 takes any free port.", {
     restart: true,
     more: "The `ready` log line names the port.",
+  }),
+  socketMode: setting(fileMode, "0660", "The permissions of the file of a unix socket: who may connect.", {
+    restart: true,
+    more: "Connecting takes the permission to write.",
   }),
   workers: setting(workers, 1, 'The number of isolates that serve the port. `"auto"` means one per core.', {
     restart: true,
@@ -94,12 +108,13 @@ export const proxy = inUnits(z.strictObject({
     "The largest request body. A larger one gets 413.",
   ),
   trustForwarded: setting(
-    z.array(addressRange),
+    z.array(trustedPeer),
     [],
     "Addresses and CIDR ranges of the proxies in front. Their `X-Forwarded-…` headers are believed and appended to; " +
       "those of others are replaced.",
     {
-      more: 'An example is `"10.0.0.0/8"`. From everyone else, `Forwarded`, `X-Real-IP`, `X-Original-URL`, ' +
+      more:
+        'An example is `"10.0.0.0/8"`. `"unix"` stands for clients of a [unix socket](#unix-sockets). From everyone else, `Forwarded`, `X-Real-IP`, `X-Original-URL`, ' +
         "`X-Rewrite-URL`, `Proxy`, `Client-Cert` and `Client-Cert-Chain` are dropped, too. None of these headers " +
         "passes, from anyone, when its name is spelled with `_` for `-`.",
     },

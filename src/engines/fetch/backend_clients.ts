@@ -1,5 +1,6 @@
 /** The HTTP clients, which hold the connections to each backend. */
 
+import { wayTo } from "../../net/endpoint.ts";
 import type { Backend } from "../../pool/backend.ts";
 import type { ServerPools } from "../../pool/server_pools.ts";
 import { trustFor } from "../../tls/authorities.ts";
@@ -8,8 +9,8 @@ import { trustFor } from "../../tls/authorities.ts";
 const OPTIONS = { allowHost: true, http2: false } as const;
 
 interface Clients {
-  /** The authorities that they trust. The backend's file is read once. */
-  readonly trust: ReturnType<typeof trustFor>;
+  /** With the authorities that they trust. The backend's file is read once. */
+  readonly options: Deno.CreateHttpClientOptions;
   readonly pooled: Deno.HttpClient;
   /** Made at first use. */
   fresh: Deno.HttpClient | undefined;
@@ -46,7 +47,7 @@ export class BackendClients {
    */
   fresh(backend: Backend): Deno.HttpClient {
     const clients = this.#of(backend);
-    clients.fresh ??= Deno.createHttpClient({ ...OPTIONS, ...clients.trust, poolMaxIdlePerHost: 0 });
+    clients.fresh ??= Deno.createHttpClient({ ...clients.options, poolMaxIdlePerHost: 0 });
     return clients.fresh;
   }
 
@@ -58,8 +59,8 @@ export class BackendClients {
   #of(backend: Backend): Clients {
     let clients = this.#clients.get(backend);
     if (clients === undefined) {
-      const trust = trustFor(backend.tls);
-      clients = { trust, pooled: Deno.createHttpClient({ ...OPTIONS, ...trust }), fresh: undefined };
+      const options = { ...OPTIONS, ...trustFor(backend.tls), ...wayTo(backend.endpoint), ...keepsNone(backend) };
+      clients = { options, pooled: Deno.createHttpClient(options), fresh: undefined };
       this.#clients.set(backend, clients);
     }
     return clients;
@@ -72,4 +73,12 @@ export class BackendClients {
     clients?.pooled.close();
     clients?.fresh?.close();
   }
+}
+
+/**
+ * `fetch` keeps connections for each authority. Those to a unix socket have the authorities that clients choose, so that
+ * each could leave one more open. A new connection there costs little.
+ */
+function keepsNone({ endpoint }: Backend): Pick<Deno.CreateHttpClientOptions, "poolMaxIdlePerHost"> {
+  return "path" in endpoint ? { poolMaxIdlePerHost: 0 } : {};
 }

@@ -154,7 +154,7 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
     this.#attempt = new AbortController();
     this.#watchLimits();
     try {
-      const response = await fetch(urlFor(backend, target), {
+      const response = await fetch(urlFor(backend, target, headers), {
         method,
         headers: outgoingHeaders(headers, this.request.tracedByRuntime),
         body: this.#body?.outgoing(this.#maxBodyBytes) ?? null,

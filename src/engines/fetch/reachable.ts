@@ -1,5 +1,6 @@
 /** Tests whether a backend accepts connections. */
 
+import { connectTo } from "../../net/endpoint.ts";
 import { isExhaustion } from "../../net/exhaustion.ts";
 import { withinLimit } from "../../net/fair_limit.ts";
 import type { Backend } from "../../pool/backend.ts";
@@ -10,8 +11,7 @@ import type { Backend } from "../../pool/backend.ts";
  */
 export async function isReachable(backend: Backend, limitMs: number): Promise<boolean> {
   try {
-    const { hostname, port } = backend;
-    const connection = await withinLimit(limitMs, (signal) => Deno.connect({ hostname, port, signal }));
+    const connection = await withinLimit(limitMs, (signal) => connectTo(backend.endpoint, signal));
     connection.close();
     return true;
   } catch (error) {

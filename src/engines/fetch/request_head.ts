@@ -46,11 +46,13 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
   const rest = url.slice(authorityAt + authority.length);
   return {
     // `fetch` cuts off what follows "#". A route would be chosen by another path than the one that goes on.
-    malformed: authorityAt === 0 || (rest === "" && url.endsWith("*")) || rest.includes("#")
-      ? "The request target is malformed."
-      : secure && host !== undefined && host !== authority && !isSameHost(host, authority)
-      ? ":authority and Host differ."
-      : undefined,
+    malformed:
+      authorityAt === 0 || (url.startsWith(UNIX_SCHEME) && host !== authority) || (rest === "" && url.endsWith("*")) ||
+        rest.includes("#")
+        ? "The request target is malformed."
+        : secure && host !== undefined && host !== authority && !isSameHost(host, authority)
+        ? ":authority and Host differ."
+        : undefined,
     method,
     target: method === "OPTIONS" && rest === "/*" ? "/" : rest.startsWith("/") ? rest : `/${rest}`,
     // Without TLS, a missing `Host` is the client's mistake. Over HTTP/2, the URL has the authority.
@@ -136,9 +138,13 @@ function isUpgrade(connection: string): boolean {
   return connection.toLowerCase().split(",").some((option) => option.trim() === "upgrade");
 }
 
+/** With this, the URL of a request begins that came through a unix socket, unless its target is in absolute form. */
+const UNIX_SCHEME = "http+unix://";
+
 /** Returns where the authority begins; 0: the scheme is not `http` or `https`. */
 function behindScheme(url: string): number {
   if (url.startsWith("http://")) return 7;
+  if (url.startsWith(UNIX_SCHEME)) return UNIX_SCHEME.length;
   const scheme = url.slice(0, url.indexOf("://")).toLowerCase();
   return scheme === "https" || scheme === "http" ? scheme.length + 3 : 0;
 }

@@ -3,8 +3,9 @@
 import { messageOf } from "../../errors.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { LastingServer } from "../../net/lasting_server.ts";
-import { LISTEN_QUEUE } from "../../net/listen_queue.ts";
-import { peerAddress } from "../../net/peer.ts";
+import type { BoundAddress, ListenAddress } from "../../net/listen_address.ts";
+import { peerAddress, UNIX_PEER } from "../../net/peer.ts";
+import { listenAddressOf } from "../listen_address_of.ts";
 import { Uploads } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadlines } from "./deadline.ts";
@@ -23,7 +24,7 @@ type Respond = (response: Response) => void;
 export async function startFetchEngine(options: EngineOptions): Promise<Engine> {
   const pace = await UploadPace.start();
   try {
-    return serve(options, pace);
+    return serve(options, pace, await listenAddressOf(options.config.proxy, options.reusePort));
   } catch (error) {
     pace[Symbol.dispose](); // the port may be taken
     throw error;
@@ -31,8 +32,9 @@ export async function startFetchEngine(options: EngineOptions): Promise<Engine> 
 }
 
 function serve(
-  { config, pools, forwarder, tls, reusePort, log, acceptingChanged }: EngineOptions,
+  { config, pools, forwarder, tls, log, acceptingChanged }: EngineOptions,
   pace: UploadPace,
+  at: ListenAddress,
 ): Engine {
   const context: FetchContext = {
     clients: new BackendClients(pools),
@@ -44,12 +46,8 @@ function serve(
     forwarder,
     uploads: new Uploads(),
   };
-  const listening = {
+  const serving = {
     ...tls?.certificates[0], // the configuration has no more than one
-    hostname: config.proxy.host,
-    port: config.proxy.port,
-    reusePort,
-    tcpBacklog: LISTEN_QUEUE,
     automaticCompression: config.proxy.compression,
     // The runtime also calls this when a body breaks off. Without it, the runtime would print the error, not in the
     // log's format.
@@ -59,11 +57,11 @@ function serve(
     },
   };
   const handle = handlerFor(context, tls !== undefined);
-  return engineOf(new LastingServer(listening, handle, log, acceptingChanged), context);
+  return engineOf(new LastingServer({ at, serving, handle, log, acceptingChanged }), context);
 }
 
 /** @param secure whether the clients' connections are encrypted */
-function handlerFor(context: FetchContext, secure: boolean): Deno.ServeHandler<Deno.NetAddr> {
+function handlerFor(context: FetchContext, secure: boolean): Deno.ServeHandler<BoundAddress> {
   const { forwarder } = context;
   const traced = runtimePropagates((name) => Deno.env.get(name));
   const handleOddBody = async (head: FetchRequestHead, req: Request, completed: Promise<void>, respond: Respond) => {
@@ -74,7 +72,7 @@ function handlerFor(context: FetchContext, secure: boolean): Deno.ServeHandler<D
   };
   return (request, info) => {
     const { promise, resolve } = Promise.withResolvers<Response>();
-    const read = readHead(request, peerAddress(info.remoteAddr.hostname), secure);
+    const read = readHead(request, peerOf(info.remoteAddr), secure);
     const head = traced ? withRuntimeTrace(read) : read;
     const { completed } = info;
     void (head.wantsWebSocket
@@ -84,6 +82,10 @@ function handlerFor(context: FetchContext, secure: boolean): Deno.ServeHandler<D
       : forwarder.handle(new FetchExchange(head, request, completed, context, resolve)));
     return promise;
   };
+}
+
+function peerOf(remote: BoundAddress): string {
+  return "hostname" in remote ? peerAddress(remote.hostname) : UNIX_PEER;
 }
 
 function engineOf(server: LastingServer, context: FetchContext): Engine {

@@ -183,7 +183,7 @@ export class WebSocketExchange implements Exchange {
     const handshake: HeaderPair[] = [["connection", "Upgrade"], ["upgrade", "websocket"], ...headers];
     const answered = new AbortController();
     try {
-      const { status } = await fetch(urlFor(backend, this.#target), {
+      const { status } = await fetch(urlFor(backend, this.#target, headers), {
         headers: handshake,
         redirect: "manual",
         signal: AbortSignal.any([signal, answered.signal]),
@@ -209,7 +209,7 @@ export class WebSocketExchange implements Exchange {
       if (pair[0] === "sec-websocket-protocol") protocols = pair[1].split(",").map((name) => name.trim());
       else if (!pair[0].startsWith("sec-websocket-") && pair[0] !== "user-agent") passed.push(pair);
     }
-    const url = "ws" + urlFor(backend, this.#target).slice("http".length);
+    const url = "ws" + urlFor(backend, this.#target, headers).slice("http".length);
     try {
       const client = this.context.clients.pooled(backend);
       const socket = new WebSocket(url, { headers: passed, protocols, client });

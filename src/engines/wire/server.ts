@@ -2,8 +2,9 @@
 
 import { refused } from "../../failures.ts";
 import { Pace } from "../../net/pace.ts";
+import type { BoundAddress } from "../../net/listen_address.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
-import { peerAddress } from "../../net/peer.ts";
+import { listenAddressOf } from "../listen_address_of.ts";
 import type { Forwarder } from "../../proxy/forwarder.ts";
 import { ClientConnection } from "./client/client_connection.ts";
 import {
@@ -19,20 +20,14 @@ import { CLOSE_LINE, ownAnswer } from "./heads.ts";
 /** Starts listening; see `EngineFactory`. */
 export async function startWireEngine(options: EngineOptions): Promise<Engine> {
   const { config: { proxy }, tls, reusePort, log, acceptingChanged } = options;
-  const at = {
-    hostname: proxy.host,
-    port: proxy.port,
-    reusePort,
-    proxyProtocol: proxy.proxyProtocol,
-    log,
-    acceptingChanged,
-  };
   const { listenTls } = tls === undefined ? {} : await import("./client/tls_listener.ts"); // `node:tls` takes 20 ms to load
   const pace = await Pace.start();
   try {
+    const at = await listenAddressOf(proxy, reusePort);
     return new WireEngine(options, pace, (onAccept) => {
-      if (tls === undefined || listenTls === undefined) return listen({ ...at, onAccept });
-      return listenTls({ ...at, onAccept, refusePlainHttp: plainHttpRefusal(options.forwarder) }, tls);
+      const listening = { at, proxyProtocol: proxy.proxyProtocol, log, acceptingChanged, onAccept };
+      if (tls === undefined || listenTls === undefined) return listen(listening);
+      return listenTls({ ...listening, refusePlainHttp: plainHttpRefusal(options.forwarder) }, tls);
     });
   } catch (error) {
     pace[Symbol.dispose]();
@@ -47,7 +42,7 @@ function plainHttpRefusal(forwarder: Forwarder): (client: string) => Uint8Array 
 }
 
 class WireEngine implements Engine {
-  readonly address: Deno.NetAddr;
+  readonly address: BoundAddress;
   readonly setTls: Engine["setTls"];
   readonly #context: WireContext;
   readonly #listener: Listener;
@@ -139,8 +134,8 @@ class WireEngine implements Engine {
     this.#changed.resolve();
   }
 
-  async #serveRequests({ link, remote, local }: EstablishedConnection): Promise<void> {
-    const address = { peer: peerAddress(remote.hostname), secure: this.#context.secure, local: authorityOf(local) };
+  async #serveRequests({ link, peer, local }: EstablishedConnection): Promise<void> {
+    const address = { peer, secure: this.#context.secure, local };
     const connection = new ClientConnection(link, address, this.#context);
     this.#open.add(connection);
     await connection.serve({ proxyProtocol: this.#proxyProtocol });
@@ -151,8 +146,4 @@ class WireEngine implements Engine {
     await this.#changed.promise;
     this.#changed = Promise.withResolvers();
   }
-}
-
-function authorityOf({ hostname, port }: Deno.NetAddr): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -1,6 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { isBlockedByFetch, normaliseBackendUrl, withoutCredentials } from "../../../src/config/backend_url.ts";
+import {
+  backendPort,
+  isBlockedByFetch,
+  normaliseBackendUrl,
+  withoutCredentials,
+} from "../../../src/config/backend_url.ts";
 import { ConfigError } from "../../../src/errors.ts";
 
 Deno.test("normaliseBackendUrl() gives one spelling for each backend", () => {
@@ -18,6 +23,9 @@ Deno.test("normaliseBackendUrl() gives one spelling for each backend", () => {
     ["http://[0:0::1]", "http://[::1]"],
     ["http://bücher.example", "http://xn--bcher-kva.example"],
     ["http://a/p@th", "http://a/p@th"],
+    ["unix:/run/app.sock", "unix:/run/app.sock"],
+    ["unix:///run//app.sock", "unix:/run/app.sock"],
+    ["unix:/run/App@1.sock", "unix:/run/App@1.sock"],
   ];
   for (const [text, url] of cases) assertEquals(normaliseBackendUrl(text), url);
 });
@@ -36,7 +44,17 @@ Deno.test("normaliseBackendUrl() refuses what is no origin with a base path, and
   ];
   const odd = ["http:\\\\a", "http://a\\b", " http://a", "http://a ", "http://a\n", "http://a\u0001", "http://a b"];
   const ports = ["http://a:0", "http://a:65536", "http://a:x", "http://[::1", "http://a:-1"];
-  for (const text of [...cases, ...more, ...odd, ...ports]) {
+  const sockets = [
+    "unix:",
+    "unix:/",
+    "unix:app.sock",
+    "unix:/a/../b",
+    "unix:/a:/base",
+    "UNIX:/a",
+    "unix://",
+    "unix:/a?b",
+  ];
+  for (const text of [...cases, ...more, ...odd, ...ports, ...sockets]) {
     assertThrows(() => normaliseBackendUrl(text), ConfigError, "want an http:// or https:// origin", text);
   }
 });
@@ -54,6 +72,7 @@ Deno.test("normaliseBackendUrl() leaves its own result as it is, and throws noth
     fc.webUrl({ withFragments: false }),
     fc.string({ unit: "binary" }),
     fc.string().map((s) => `http://${s}`),
+    fc.string().map((s) => `unix:/${s}`),
   );
   fc.assert(fc.property(text, (text) => {
     try {
@@ -63,6 +82,12 @@ Deno.test("normaliseBackendUrl() leaves its own result as it is, and throws noth
       if (!(error instanceof ConfigError)) throw error;
     }
   }));
+});
+
+Deno.test("backendPort() is the port of a URL, and none of a socket", () => {
+  const urls = ["http://a", "https://a/b", "http://a:81/b", "https://[::1]:8443", "unix:/run/app.sock"];
+  assertEquals(urls.map(backendPort), [80, 443, 81, 8443, undefined]);
+  assertEquals(isBlockedByFetch(undefined), false);
 });
 
 Deno.test("isBlockedByFetch() agrees with fetch", async () => {

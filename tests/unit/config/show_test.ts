@@ -10,6 +10,7 @@ Deno.test("showConfig() has every setting in the file's words", () => {
     proxy: {
       host: "0.0.0.0",
       port: 8080,
+      socketMode: "0660",
       workers: 1,
       maxBodySize: "unlimited",
       trustForwarded: [],

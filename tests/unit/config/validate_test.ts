@@ -15,11 +15,24 @@ function linesOf(raw: unknown, provenance = {}): readonly string[] {
   }
 }
 
+const SOCKET_WANTED = "unix:/PATH of a socket (absolute, at most 107 bytes, without colons)";
+const HOST_WANTED = `want a host name or an IP address, without a port, or ${SOCKET_WANTED}`;
 const URL_WANTED =
-  "want an http:// or https:// origin with an optional base path, without credentials, query or fragment";
+  `want an http:// or https:// origin with an optional base path, without credentials, query or fragment, or ${SOCKET_WANTED}`;
 const NAME_WANTED =
   "want a header name (letters, digits and !#$%&'*+-.^_`|~), not Connection, Content-Length or Transfer-Encoding";
 const VALUE_WANTED = "want text without control characters, of the characters of Latin-1";
+
+Deno.test("validateConfig() refuses a socket whose path is too long for the system", () => {
+  const name = (length: number) => `unix:/${"x".repeat(length - 1)}`;
+  assertEquals(linesOf({ proxy: { host: name(107) }, backends: [name(107)] }), []);
+  assertEquals(linesOf({ proxy: { host: name(108) } }).length, 1);
+  assertEquals(linesOf({ backends: [name(108)] }).length, 1);
+});
+
+Deno.test("a proxy on a socket may have the admin server's port, which it does not use", () => {
+  assertEquals(linesOf({ proxy: { host: "unix:/a" }, admin: { port: 8080 } }), []);
+});
 
 // Each bad value with the whole of what is said about it.
 const REFUSED: readonly (readonly [unknown, string])[] = [
@@ -39,9 +52,29 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   [{ proxy: { port: 80.5 } }, "proxy.port: got 80.5, want a whole number from 0 to 65535"],
   [{ proxy: { port: "80" } }, 'proxy.port: got "80", want a whole number from 0 to 65535'],
   [{ proxy: { port: null } }, "proxy.port: got null, want a whole number from 0 to 65535"],
-  [{ proxy: { host: "" } }, 'proxy.host: got "", want a host name or an IP address, without a port'],
-  [{ proxy: { host: "a:80" } }, 'proxy.host: got "a:80", want a host name or an IP address, without a port'],
-  [{ proxy: { host: "http://a" } }, 'proxy.host: got "http://a", want a host name or an IP address, without a port'],
+  [{ proxy: { host: "" } }, `proxy.host: got "", ${HOST_WANTED}`],
+  [{ proxy: { host: "a:80" } }, `proxy.host: got "a:80", ${HOST_WANTED}`],
+  [{ proxy: { host: "http://a" } }, `proxy.host: got "http://a", ${HOST_WANTED}`],
+  [{ proxy: { host: "unix:a.sock" } }, `proxy.host: got "unix:a.sock", ${HOST_WANTED}`],
+  [{ admin: { host: "unix:/a" } }, 'admin.host: got "unix:/a", want a host name or an IP address, without a port'],
+  [{ proxy: { socketMode: "660x" } }, 'proxy.socketMode: got "660x", want permissions in octal digits, such as "0660"'],
+  [{ proxy: { socketMode: 660 } }, 'proxy.socketMode: got 660, want permissions in octal digits, such as "0660"'],
+  [
+    { proxy: { host: "unix:/a", workers: 2 } },
+    'proxy.workers: got 2, want 1, because proxy.host is "unix:/a": only one can listen there',
+  ],
+  [
+    { proxy: { host: "unix:/a", workers: "auto" } },
+    'proxy.workers: got "auto", want 1, because proxy.host is "unix:/a": only one can listen there',
+  ],
+  [
+    { proxy: { host: "unix:/a", tls: { selfSigned: ["a"] } } },
+    'proxy.tls: not supported by engine "fetch", use engine "wire", because proxy.host is "unix:/a"',
+  ],
+  [
+    { engine: "wire", proxy: { host: "unix:/a", tls: { selfSigned: ["a"], redirectFrom: 80 } } },
+    'proxy.tls.redirectFrom: got 80, want null, because proxy.host is "unix:/a": it has no address for a port',
+  ],
   [{ proxy: { workers: 0 } }, 'proxy.workers: got 0, want a whole number from 1 to 256, or "auto"'],
   [{ proxy: { workers: "all" } }, 'proxy.workers: got "all", want a whole number from 1 to 256, or "auto"'],
   [

@@ -1,8 +1,9 @@
 // Sources can name anything. What would loop, or what the engine can't reach, is refused with the whole list.
 
 import { assertEquals, assertThrows } from "@std/assert";
+import { normaliseBackendUrl } from "../../../src/config/backend_url.ts";
 import { isOwnHost } from "../../../src/control/own_host.ts";
-import { type Limits, mustBeServable } from "../../../src/control/servable.ts";
+import { type Limits, mustBeServable, mustNameNoSockets } from "../../../src/control/servable.ts";
 import { backendSpec } from "../../support/pool.ts";
 
 const OWN = [{ host: "0.0.0.0", port: 8080 }, { host: "127.0.0.1", port: 8081 }];
@@ -33,6 +34,21 @@ Deno.test("mustBeServable() refuses roundhouse's own addresses, repetitions and 
     tls: { ca: "/nowhere/ca.pem", insecure: false, serverName: null },
   });
   assertEquals(missing.includes("/nowhere/ca.pem"), true, missing);
+});
+
+Deno.test("mustBeServable() knows the socket that the proxy listens on, in any spelling", () => {
+  const own = [{ host: "unix:/run/front.sock", port: 8080 }, { host: "127.0.0.1", port: 8081 }];
+  const itself = "unix:/run/front.sock: is an address of this roundhouse, so requests would come back to it";
+  assertEquals(errorOf(normaliseBackendUrl("unix:///run/front.sock"), { own }), itself);
+  const others = ["unix:/run/app.sock", "http://127.0.0.1:8080"].map((url) => backendSpec(url));
+  mustBeServable(others, { engine: "fetch", own });
+});
+
+Deno.test("mustNameNoSockets() refuses a list with a socket in it", () => {
+  mustNameNoSockets([backendSpec("http://a")]);
+  const list = [backendSpec("http://a"), backendSpec("unix:/var/run/docker.sock")];
+  const { message } = assertThrows(() => mustNameNoSockets(list), Error);
+  assertEquals(message.startsWith("unix:/var/run/docker.sock: only the configuration"), true, message);
 });
 
 Deno.test("mustBeServable() takes everything else", () => {

@@ -1,8 +1,11 @@
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { connect } from "node:net";
 import { type AcceptedConnection, Acceptor, type AcceptorOptions } from "../../../src/net/acceptor.ts";
+import { type AnyListener, listenAt, portAddress } from "../../../src/net/listen_address.ts";
+import { SocketFile } from "../../../src/net/socket_file.ts";
 import { RecordingLog } from "../../support/log.ts";
 import { RawClient } from "../../support/raw_client.ts";
+import { connectTo, SocketDirectory } from "../../support/unix_socket.ts";
 import { waitFor } from "../../support/wait.ts";
 
 /** An acceptor that greets everybody and closes. */
@@ -14,8 +17,7 @@ class Greeter implements AsyncDisposable {
 
   constructor(options: Partial<AcceptorOptions> = {}) {
     this.acceptor = new Acceptor({
-      hostname: "127.0.0.1",
-      port: 0,
+      at: { hostname: "127.0.0.1", port: 0 },
       log: this.log,
       onAccept: ({ link }: AcceptedConnection) => {
         this.accepted++;
@@ -27,7 +29,7 @@ class Greeter implements AsyncDisposable {
   }
 
   get port(): number {
-    return this.acceptor.address.port;
+    return portAddress(this.acceptor.address).port;
   }
 
   async greets(): Promise<void> {
@@ -54,8 +56,8 @@ function reset(port: number): Promise<void> {
 
 /** A listener whose `accept` first answers with these errors, one after the other. */
 function failingFirst(errors: Error[]): NonNullable<AcceptorOptions["listen"]> {
-  return (options) => {
-    const listener = Deno.listen(options);
+  return (at) => {
+    const listener = listenAt(at);
     const { accept } = listener;
     return Object.assign(listener, {
       accept: () => {
@@ -98,10 +100,10 @@ Deno.test("Acceptor goes on at once behind clients that have reset their connect
 
 Deno.test("Acceptor closes a connection that tells nothing of itself, and goes on", async () => {
   // A client that resets between `accept` and `setNoDelay` left its connection open for good.
-  const odd: Deno.TcpConn[] = [];
+  const odd: (Deno.TcpConn | Deno.UnixConn)[] = [];
   await using greeter = new Greeter({
-    listen: (options) => {
-      const listener = Deno.listen(options);
+    listen: (at) => {
+      const listener = listenAt(at);
       const { accept } = listener;
       return Object.assign(listener, {
         accept: async () => {
@@ -110,7 +112,7 @@ Deno.test("Acceptor closes a connection that tells nothing of itself, and goes o
           const fail = () => {
             throw coded("ENOTCONN");
           };
-          if (odd.length === 1) connection.setNoDelay = fail;
+          if (odd.length === 1 && "setNoDelay" in connection) connection.setNoDelay = fail;
           else Object.defineProperty(connection, "remoteAddr", { get: fail });
           return connection;
         },
@@ -153,12 +155,12 @@ Deno.test("Acceptor says that it accepts again though no client comes", async ()
 });
 
 Deno.test("Acceptor opens a listener that has ended anew, at the same port, as soon as it can", async () => {
-  const listeners: Deno.TcpListener[] = [];
+  const listeners: AnyListener[] = [];
   let failures = 0;
   await using greeter = new Greeter({
-    listen: (options) => {
+    listen: (at) => {
       if (listeners.length === 1 && failures++ < 2) throw coded("EMFILE");
-      const listener = Deno.listen(options);
+      const listener = listenAt(at);
       listeners.push(listener);
       return listener;
     },
@@ -168,14 +170,14 @@ Deno.test("Acceptor opens a listener that has ended anew, at the same port, as s
   await waitFor(() => listeners.length === 2, { what: "another listener" });
   await greeter.greets();
   assertEquals(greeter.told, [false, true]);
-  assertEquals(listeners[1]?.addr.port, greeter.port);
+  assertEquals(listeners[1]?.addr, listeners[0]?.addr);
 });
 
 Deno.test("Acceptor gives others a turn while clients, or errors, are always ready", async () => {
   let ready = true;
   await using _greeter = new Greeter({
-    listen: (options) => {
-      const listener = Deno.listen(options);
+    listen: (at) => {
+      const listener = listenAt(at);
       const { accept } = listener;
       const failing = () => ready ? Promise.reject(coded("ECONNABORTED")) : accept.call(listener);
       return Object.assign(listener, { accept: failing });
@@ -190,4 +192,38 @@ Deno.test("Acceptor ends in the middle of a rest", async () => {
   await waitFor(() => greeter.told.length > 0, { what: "a rest" });
   await greeter.acceptor.close();
   assertEquals(greeter.told, [false]);
+});
+
+Deno.test("Acceptor serves a unix socket: it rests, opens the socket anew, and removes it at its end", async () => {
+  using directory = new SocketDirectory();
+  const path = directory.at("front");
+  const errors = [coded("EMFILE")];
+  const listeners: AnyListener[] = [];
+  const peers: string[] = [];
+  const greeter = new Greeter({
+    at: await SocketFile.claim({ path, mode: 0o600 }),
+    listen(at) {
+      const listener = failingFirst(errors)(at);
+      listeners.push(listener);
+      return listener;
+    },
+    onAccept({ link, peer, local }) {
+      peers.push(`${peer} at ${local}`);
+      link.close();
+    },
+  });
+  const greeted = async () => {
+    const before = peers.length;
+    using _ = await connectTo(path);
+    await waitFor(() => peers.length > before, { what: "the client to be accepted" });
+  };
+  await waitFor(() => greeter.told.length === 2, { what: "the end of the rest" });
+  await greeted();
+  listeners[0]?.close();
+  await waitFor(() => listeners.length === 2, { what: "another listener" });
+  await greeted();
+  assertEquals(peers, ["unix at localhost", "unix at localhost"]);
+  assertEquals(greeter.told, [false, true, false, true]);
+  await greeter.acceptor.close();
+  await assertRejects(() => Deno.lstat(path), Deno.errors.NotFound);
 });

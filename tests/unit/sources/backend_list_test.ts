@@ -33,7 +33,7 @@ Deno.test("readBackendList() reads URLs, backends in the file's words and groups
 });
 
 const URL_WANTED =
-  "want an http:// or https:// origin with an optional base path, without credentials, query or fragment";
+  "want an http:// or https:// origin with an optional base path, without credentials, query or fragment, or unix:/PATH of a socket (absolute, at most 107 bytes, without colons)";
 
 Deno.test("readBackendList() refuses the whole list, and names the place of the first error", () => {
   const cases: readonly (readonly [unknown, string])[] = [

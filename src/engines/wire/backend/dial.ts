@@ -1,20 +1,20 @@
 /** Makes connections to backends. */
 
+import { connectTo } from "../../../net/endpoint.ts";
 import type { ReachedServer } from "../../../pool/backend_address.ts";
 import { shakeHands } from "../../../tls/client_handshake.ts";
 import type { Link } from "../link.ts";
 
 /** Connects to a backend, with TLS if its URL says so. Rejects if `signal` fires first. */
 export async function dial(backend: ReachedServer, signal: AbortSignal): Promise<Link> {
+  const { endpoint, tls } = backend;
   const isSecure = backend.origin.startsWith("https:");
-  if (isSecure && backend.tls.insecure) {
+  if (isSecure && tls.insecure && !("path" in endpoint)) {
     const { dialInsecurely } = await import("./insecure_dial.ts"); // `node:tls` takes 20 ms to load
-    return await dialInsecurely(backend, signal);
+    return await dialInsecurely(endpoint, tls, signal);
   }
-  const { hostname, port } = backend;
-  const connection = await Deno.connect({ hostname, port, signal });
-  connection.setNoDelay(true);
-  if (!isSecure) return connection;
+  const connection = await connectTo(endpoint, signal);
+  if (!isSecure || !("setKeepAlive" in connection)) return connection; // nobody speaks TLS at a unix socket
   connection.setKeepAlive(true); // it may become a tunnel, and a `Deno.TlsConn` has no such method
   return await shakeHands(connection, backend, signal);
 }

@@ -1,12 +1,17 @@
 /** Connects to backends whose certificates are not checked (`tls.insecure`). Only `node:tls` can do that. */
 
 import { connect } from "node:tls";
+import type { HostPort } from "../../../net/endpoint.ts";
 import type { ReachedServer } from "../../../pool/backend_address.ts";
 import type { Link } from "../link.ts";
 import { NodeLink } from "../node_link.ts";
 
 /** Accepts any certificate. Rejects if `signal` fires first. */
-export function dialInsecurely({ hostname, port, tls }: ReachedServer, signal: AbortSignal): Promise<Link> {
+export function dialInsecurely(
+  { hostname, port }: HostPort,
+  tls: ReachedServer["tls"],
+  signal: AbortSignal,
+): Promise<Link> {
   const { promise, resolve, reject } = Promise.withResolvers<Link>();
   const socket = connect({
     host: hostname,

@@ -1,7 +1,7 @@
 /** The interface of listeners with and without TLS, and the listener without TLS. */
 
-import type { Log } from "../../../log.ts";
-import { Acceptor } from "../../../net/acceptor.ts";
+import { Acceptor, type Listening } from "../../../net/acceptor.ts";
+import type { BoundAddress } from "../../../net/listen_address.ts";
 import type { ServerTls } from "../../../tls/server_certificate.ts";
 import type { Link } from "../link.ts";
 
@@ -9,8 +9,9 @@ import type { Link } from "../link.ts";
 export interface EstablishedConnection {
   readonly link: Link;
   /** The client's address. With TLS and a PROXY protocol header, the address in that header. */
-  readonly remote: Deno.NetAddr;
-  readonly local: Deno.NetAddr;
+  readonly peer: string;
+  /** The address that it connected to, as an authority. */
+  readonly local: string;
 }
 
 /** A connection that was accepted. With TLS, its handshake has not been made yet. */
@@ -20,22 +21,15 @@ export interface PendingConnection {
   close(): void;
 }
 
-export interface ListenerOptions {
-  readonly hostname: string;
-  readonly port: number;
-  /** Whether other isolates listen at the same address. */
-  readonly reusePort: boolean;
+export interface ListenerOptions extends Listening {
   /** Whether connections begin with a PROXY protocol header. Only the listener with TLS reads it. */
   readonly proxyProtocol: boolean;
-  readonly log: Log;
-  /** Called when no client can be accepted, and when clients can be accepted again. */
-  readonly acceptingChanged: (accepting: boolean) => void;
   /** Called with each connection. The next one is accepted when this has settled. */
   readonly onAccept: (connection: PendingConnection) => Promise<void>;
 }
 
 export interface Listener {
-  readonly address: Deno.NetAddr;
+  readonly address: BoundAddress;
   /** Uses other certificates for clients that connect from now on; `undefined`: the listener has no TLS. */
   readonly setTls: ((tls: ServerTls) => void) | undefined;
   /**

@@ -3,7 +3,7 @@
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { messageOf } from "../../../errors.ts";
 import { type AcceptedConnection, Acceptor } from "../../../net/acceptor.ts";
-import { peerAddress } from "../../../net/peer.ts";
+import type { BoundAddress } from "../../../net/listen_address.ts";
 import { ByName } from "../../../tls/by_name.ts";
 import type { NamedCertificate, ServerTls } from "../../../tls/server_certificate.ts";
 import type { EstablishedConnection, Listener, ListenerOptions } from "./listener.ts";
@@ -37,7 +37,7 @@ export function listenTls(options: TlsListenerOptions, tls: ServerTls): Listener
  * have run out once.
  */
 class TlsListener implements Listener {
-  readonly address: Deno.NetAddr;
+  readonly address: BoundAddress;
   readonly #acceptor: Acceptor;
   readonly #options: TlsListenerOptions;
   readonly #handshaking = new Set<LinkStream>();
@@ -65,7 +65,7 @@ class TlsListener implements Listener {
   }
 
   /** Reads the PROXY protocol header, if one is expected, and makes the handshake. */
-  async #establish({ link, remote, local }: AcceptedConnection): Promise<EstablishedConnection | undefined> {
+  async #establish({ link, peer, local }: AcceptedConnection): Promise<EstablishedConnection | undefined> {
     const stream = new LinkStream(link);
     const timer = setTimeout(() => stream.destroy(), HANDSHAKE_MS);
     this.#handshaking.add(stream);
@@ -73,19 +73,15 @@ class TlsListener implements Listener {
       const header = this.#options.proxyProtocol ? await readProxyPrefix(link) : undefined;
       // A client may have left while it was in the accept queue. Even its handshake would take a millisecond.
       if (!await stream.begins(header?.rest)) throw new Error("the client left before the handshake");
-      const client = header?.client ?? peerAddress(remote.hostname);
+      const client = header?.client ?? peer;
       if (isLetter(stream.firstByte)) {
         await stream.answerPlainly(this.#options.refusePlainHttp(client));
         throw new Error("the client speaks plain HTTP");
       }
       const socket = await shakeHands(stream, this.#contexts);
-      return {
-        link: new NodeLink(socket, stream),
-        local,
-        remote: header?.client === undefined ? remote : { ...remote, hostname: header.client },
-      };
+      return { link: new NodeLink(socket, stream), local, peer: client };
     } catch (error) {
-      this.#options.log.debug("connection closed", { client: peerAddress(remote.hostname), reason: messageOf(error) });
+      this.#options.log.debug("connection closed", { client: peer, reason: messageOf(error) });
       stream.destroy();
       return undefined;
     } finally {

@@ -98,7 +98,7 @@ Deno.test("each mistake in a pool is one line, and all are told at once", () => 
     'pools.default: got the name "default", want 1 to 63 of a-z, 0-9 and -, other than "default"',
     'pools.a.backends[1].weigth: unknown setting, did you mean "weight"?',
     'pools.a.backends[2]: got "ftp://z", want an http:// or https:// origin with an optional base path, without ' +
-    "credentials, query or fragment",
+    "credentials, query or fragment, or unix:/PATH of a socket (absolute, at most 107 bytes, without colons)",
     'pools.a.strategy: got "fast", want "round-robin", "least-connections", "random", "ip-hash", "uri-hash", ' +
     '"least-latency" or "header-hash:NAME"',
     'pools.a.queue.size: got "x", want a whole number from 0 to 1000000',

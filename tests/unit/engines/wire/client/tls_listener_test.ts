@@ -4,6 +4,7 @@
 import { assertEquals } from "@std/assert";
 import type { PendingConnection } from "../../../../../src/engines/wire/client/listener.ts";
 import { listenTls } from "../../../../../src/engines/wire/client/tls_listener.ts";
+import { portAddress } from "../../../../../src/net/listen_address.ts";
 import { makeAuthority, makePair } from "../../../../support/certificates.ts";
 import { RecordingLog } from "../../../../support/log.ts";
 import { RawClient } from "../../../../support/raw_client.ts";
@@ -20,9 +21,7 @@ class Waiting implements AsyncDisposable {
 
   constructor({ proxyProtocol }: { readonly proxyProtocol: boolean }) {
     this.#listener = listenTls({
-      hostname: "127.0.0.1",
-      port: 0,
-      reusePort: false,
+      at: { hostname: "127.0.0.1", port: 0 },
       proxyProtocol,
       log: this.log,
       acceptingChanged: () => {},
@@ -36,7 +35,7 @@ class Waiting implements AsyncDisposable {
   }
 
   get port(): number {
-    return this.#listener.address.port;
+    return portAddress(this.#listener.address).port;
   }
 
   async next(): Promise<PendingConnection> {

@@ -108,9 +108,10 @@ function takeOut(working: unknown, diagnostics: readonly Diagnostic[]): void {
   }
 }
 
-/** What is taken out together. Without one of its keys, a route or `discover` would be wrong for another reason. */
+/** What is taken out together. Without one of its keys, a route, `auth` or `discover` would be wrong for another reason. */
 function wholeOf(path: Path): Path {
   if (path[0] === "routes") return path.slice(0, 2);
+  if (path[0] === "auth") return path.slice(0, 1);
   const owner = path[0] === "pools" ? 2 : 0;
   return path[owner] === "discover" ? path.slice(0, owner + 1) : path;
 }

@@ -1,12 +1,14 @@
 /** The conformance suite: what the proxy promises of HTTP, on a given engine. A new engine joins with one call. */
 
 import { testBasicAuth } from "./basic_auth.ts";
+import { testForwardAuth } from "./forward_auth.ts";
 import { testBodies } from "./bodies.ts";
 import { testClaims } from "./claims.ts";
 import { testCompression } from "./compression.ts";
 import { testCounts } from "./counts.ts";
 import type { EngineUnderTest } from "./engine_under_test.ts";
 import { testGuards } from "./guards.ts";
+import { testHeldRequests } from "./held_requests.ts";
 import { testHeaders } from "./headers.ts";
 import { testLeaving } from "./leaving.ts";
 import { testPassiveHealth } from "./passive.ts";
@@ -40,4 +42,6 @@ export function testConformance(engine: EngineUnderTest): void {
   testRouteRules(engine);
   testGuards(engine);
   testBasicAuth(engine);
+  testForwardAuth(engine);
+  testHeldRequests(engine);
 }

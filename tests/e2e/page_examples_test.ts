@@ -36,8 +36,13 @@ class Backends implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
   readonly #addresses = new Map<string, string>();
 
-  /** Starts those of the ports that are shown. */
-  constructor(shown: string) {
+  /**
+   * Starts those of the ports that are shown.
+   *
+   * @param known the addresses of servers that run already, by port
+   */
+  constructor(shown: string, known: ReadonlyMap<string, string> = new Map()) {
+    for (const [port, address] of known) this.#addresses.set(port, address);
     for (const [, port = ""] of shown.matchAll(BACKEND)) {
       if (!this.#addresses.has(port)) this.#addresses.set(port, this.#start(port));
     }
@@ -49,7 +54,10 @@ class Backends implements AsyncDisposable {
       this.#stack.defer(() => backend.stop());
       return `127.0.0.1:${backend.port}`;
     }
-    const answer = (request: Request) => new Response(`${port} ${new URL(request.url).pathname}\n`);
+    const answer = (request: Request) => {
+      const user = request.headers.get("x-user");
+      return new Response(`${port} ${new URL(request.url).pathname}${user === null ? "" : ` for ${user}`}\n`);
+    };
     return new URL(this.#stack.use(new HttpBackend(answer)).url).host;
   }
 
@@ -69,6 +77,39 @@ class Backends implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#stack.disposeAsync();
+  }
+}
+
+/** The port of the server in `auth.js`, which a page shows. */
+const AUTH_PORT = "3009";
+
+/** The server in `auth.js`. */
+class AuthScript implements AsyncDisposable {
+  readonly address: string;
+  readonly #process: Deno.ChildProcess;
+
+  static async start(page: string): Promise<AuthScript> {
+    using folder = new TemporaryDirectory();
+    const script = filesOf(page).get("auth.js")?.replace(`port: ${AUTH_PORT}`, "port: 0") ?? "";
+    const args = ["run", "--no-config", "--allow-net=127.0.0.1", folder.write("auth.js", script)];
+    const process = new Deno.Command(Deno.execPath(), { args, stdin: "null", stdout: "null", stderr: "piped" }).spawn();
+    let printed = "";
+    for await (const text of process.stderr.pipeThrough(new TextDecoderStream())) {
+      printed += text;
+      const [, address] = /Listening on http:\/\/([\d.]+:\d+)\//.exec(printed) ?? [];
+      if (address !== undefined) return new AuthScript(address, process);
+    }
+    throw new Error(`auth.js did not start: ${printed}`);
+  }
+
+  private constructor(address: string, process: Deno.ChildProcess) {
+    this.address = address;
+    this.#process = process;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.status;
   }
 }
 
@@ -116,7 +157,9 @@ async function routeOf(request: string, program: Program): Promise<string> {
 
 async function run(example: Example, page: string): Promise<void> {
   const commands = example.commands.map(({ command }) => command);
-  await using backends = new Backends([example.config, ...commands].join("\n"));
+  const shown = [example.config, ...commands].join("\n");
+  await using auth = shown.includes(`:${AUTH_PORT}/`) ? await AuthScript.start(page) : undefined;
+  await using backends = new Backends(shown, auth && new Map([[AUTH_PORT, auth.address]]));
   using folder = folderOf(page, backends);
   await using redis = example.config.includes(REDIS) ? await RedisServer.start() : undefined;
   const config = backends.real(example.config).replaceAll(REDIS, redis?.url ?? REDIS);

@@ -97,7 +97,7 @@ const forwardForm = z.codec(forwardKeys, z.custom<ForwardAuth>((value) => (value
 });
 
 export const auth = setting(
-  z.union([basicForm, forwardForm], 'an object with "basic" or "forward"').nullable(),
+  z.union([basicForm, forwardForm], 'an object with "basic" or "forward", or null').nullable(),
   null,
   "Who proves to be allowed, and how: an object with `basic` or `forward`. Others get 401, or what the server says. " +
     "`null`: nobody has to.",

@@ -72,9 +72,12 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     return this.#cancelled !== undefined;
   }
 
-  /** Whether an upload or a tunnel reads from the client. An upload may still be sending what has arrived. */
+  /**
+   * Whether an upload or a tunnel reads from the client. An upload may still be sending what has arrived, and reads
+   * nothing while the request is being decided about.
+   */
   get ownsInlet(): boolean {
-    return this.#uploading || this.#tunnelled;
+    return (this.#uploading && this.#onBreakOff === undefined) || this.#tunnelled;
   }
 
   get bytesIn(): number {
@@ -93,7 +96,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
 
   onBreakOff(listener: () => void): void {
     this.#onBreakOff = listener;
-    if (this.#uploading) this.#client.inlet.read(); // once, into what room there is: the client may leave
+    if (this.#uploading) this.#client.inlet.read(); // no more than there is room for, so that a client that leaves is noticed
   }
 
   attempt(sent: SentRequest, listener: AttemptListener): void {

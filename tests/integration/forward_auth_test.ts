@@ -1,0 +1,230 @@
+// `auth.forward` over real sockets and several workers: a server that stands still, drops and lies holds up nobody else, and
+// nothing is held for ever.
+
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { ALLOWED, AuthServer } from "../support/auth_server.ts";
+import { makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
+import { HttpBackend } from "../support/http_backend.ts";
+import { TestProxy } from "../support/proxy.ts";
+import { RawClient } from "../support/raw_client.ts";
+import { waitFor } from "../support/wait.ts";
+
+const REFUSED = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
+
+async function statusOf(client: RawClient, target: string): Promise<number | undefined> {
+  return (await client.request(`GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`))?.status;
+}
+
+/** Whether nothing of a guard's questions is left in flight. */
+async function isIdle(proxy: TestProxy): Promise<void> {
+  await proxy.idle();
+  assertEquals(proxy.roundhouse.memory.limits.concurrency("all").current, 0);
+}
+
+for (const engine of ["fetch", "wire"] as const) {
+  for (const workers of [1, 2]) {
+    const name = `${engine}, ${workers} workers`;
+
+    Deno.test(`${name}: a frozen server under load stops no other route, and every count returns to 0`, async () => {
+      await using auth = new AuthServer();
+      await using backend = HttpBackend.named("b");
+      await using proxy = await TestProxy.start({
+        engine,
+        proxy: { workers },
+        backends: [backend.url],
+        pools: { auth: { backends: [auth.origin] } },
+        concurrency: 100_000,
+        auth: { forward: { pool: "auth", path: "/auth" }, timeout: "60s" },
+        routes: { "*/*": "default", "*/open": { pool: "default", auth: null } },
+      });
+      auth.freeze();
+      const held = await Promise.all(Array.from({ length: 200 }, () => RawClient.connect(proxy.port)));
+      await Promise.all(held.map((client) => client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")));
+      await waitFor(() => auth.questions.length === held.length, { what: "all questions" });
+      const pool = proxy.roundhouse.pools.get("auth")?.pool;
+      assertEquals(pool?.backends[0]?.currentConnections, held.length, "a question counts while it is asked");
+      const others = Array.from({ length: 20 }, async () => {
+        using client = await RawClient.connect(proxy.port);
+        for (let asked = 0; asked < 20; asked++) assertEquals(await statusOf(client, "/open"), 200);
+      });
+      await Promise.all(others);
+      assertEquals(backend.requests, 400);
+      for (const client of held.slice(0, 100)) client.close(); // they have had enough
+      await waitFor(() => pool?.backends[0]?.currentConnections === 100, { what: "their questions to end" });
+      auth.thaw();
+      const answers = await Promise.all(held.slice(100).map((client) => client.response()));
+      assertEquals(answers.filter((answer) => answer?.status === 200).length, 100);
+      for (const client of held) client.close();
+      await isIdle(proxy);
+      assertEquals(backend.requests, 500);
+    });
+
+    Deno.test(`${name}: whatever the server does, nobody passes without its word, and nothing is left`, async () => {
+      const moods = [
+        () => ALLOWED,
+        () => REFUSED,
+        () => undefined,
+        () => "HTTP/1.1 200 OK\r\nContent-Len",
+        () => "lies\r\n\r\n",
+        () => "HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nhalf",
+        () => `${ALLOWED}${ALLOWED}`, // an answer to a question that nobody has asked
+        () => "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel",
+        () => "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+      ];
+      let asked = 0;
+      let allowed = 0;
+      await using auth = new AuthServer(async (_question, connection) => {
+        const answer = moods[asked++ % moods.length]?.();
+        if (answer?.startsWith("HTTP/1.1 20") && !answer.endsWith("Content-Len")) allowed++;
+        if (answer === ALLOWED || answer === REFUSED || answer === undefined) return answer;
+        await connection.send(answer);
+        return undefined;
+      });
+      await using backend = HttpBackend.named("b");
+      await using proxy = await TestProxy.start({
+        engine,
+        proxy: { workers },
+        backends: [backend.url],
+        concurrency: 100_000,
+        auth: { forward: auth.url },
+      });
+      const statuses = await Promise.all(Array.from({ length: 16 }, async () => {
+        using client = await RawClient.connect(proxy.port);
+        const seen: (number | undefined)[] = [];
+        for (let count = 0; count < 30; count++) seen.push(await statusOf(client, "/"));
+        return seen;
+      }));
+      const passed = statuses.flat().filter((status) => status === 200).length;
+      assertEquals(statuses.flat().filter((status) => status !== 200 && status !== 403 && status !== 503), []);
+      await isIdle(proxy);
+      assertEquals(backend.requests, passed);
+      assert(passed <= allowed && passed > 0, `${passed} of ${allowed} passed`);
+      assertEquals(auth.violations, []);
+      assertEquals(proxy.roundhouse.memory.requestTotals().failed, 0);
+    });
+
+    Deno.test(`${name}: reloads keep the connections, change who is asked at once, and fail no request`, async () => {
+      await using one = new AuthServer();
+      await using two = new AuthServer(REFUSED);
+      await using backend = HttpBackend.named("b");
+      const settings = {
+        engine,
+        proxy: { workers },
+        backends: [backend.url],
+        concurrency: 100_000,
+        auth: { forward: one.url, timeout: "60s" } as { forward: string; timeout: string } | null,
+      };
+      await using proxy = await TestProxy.start(settings);
+      using client = await RawClient.connect(proxy.port);
+      assertEquals(await statusOf(client, "/"), 200);
+      for (let count = 0; count < 3; count++) {
+        await proxy.roundhouse.reload();
+        assertEquals(await statusOf(client, "/"), 200);
+      }
+      assertEquals(one.connections, 1, "the connection is kept");
+      one.freeze();
+      await client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+      await waitFor(() => one.questions.length === 5, { what: "the question" });
+      settings.auth = { forward: two.url, timeout: "60s" };
+      await proxy.roundhouse.reload();
+      using later = await RawClient.connect(proxy.port);
+      assertEquals(await statusOf(later, "/"), 403);
+      one.thaw();
+      assertEquals((await client.response())?.status, 200, "by the configuration that it began with");
+      settings.auth = null;
+      await proxy.roundhouse.reload();
+      assertEquals(await statusOf(later, "/"), 200);
+      assertEquals([one.questions.length, two.questions.length], [5, 1]);
+      client.close();
+      later.close();
+      await isIdle(proxy);
+    });
+  }
+
+  Deno.test(`${engine}: a stop waits for requests that are held, and ends the connections to the server`, async () => {
+    let ended: Promise<void> | undefined;
+    await using auth = new AuthServer((_question, connection) => {
+      ended ??= connection.toEnd();
+      return ALLOWED;
+    });
+    await using backend = HttpBackend.named("b");
+    const proxy = await TestProxy.start({
+      engine,
+      backends: [backend.url],
+      auth: { forward: auth.url, timeout: "60s" },
+    });
+    auth.freeze();
+    using client = await RawClient.connect(proxy.port);
+    await client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    await waitFor(() => auth.questions.length === 1, { what: "the question" });
+    const stopped = proxy.roundhouse.stop();
+    auth.thaw();
+    assertEquals((await client.response())?.status, 200);
+    client.close();
+    assertEquals(await stopped, true);
+    await ended;
+  });
+
+  Deno.test(`${engine}: a pool is asked over TLS, by the name of its certificate`, async () => {
+    using directory = new TemporaryDirectory();
+    const authority = await makeAuthority();
+    const { cert, key } = await makePair({ authority });
+    const asked: string[] = [];
+    await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", cert, key, onListen() {} }, (request) => {
+      asked.push(new URL(request.url).pathname);
+      return new Response(null, { status: 204, headers: { "x-user": "me" } });
+    });
+    await using backend = new HttpBackend((request) => new Response(request.headers.get("x-user")));
+    await using proxy = await TestProxy.start({
+      engine,
+      backends: [backend.url],
+      pools: {
+        auth: {
+          backends: [{
+            url: `https://localhost:${server.addr.port}`,
+            tls: { ca: directory.write("ca.pem", authority.cert) },
+          }],
+        },
+        untrusted: { backends: [`https://localhost:${server.addr.port}`] },
+      },
+      routes: {
+        "*/*": { pool: "default", auth: { forward: { pool: "auth", path: "/a" }, copy: ["x-user"] } },
+        "*/untrusted": { pool: "default", auth: { forward: { pool: "untrusted", path: "/a" } } },
+      },
+    });
+    using client = await RawClient.connect(proxy.port);
+    const response = await client.request("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assertEquals([response?.status, new TextDecoder().decode(response?.body)], [200, "me"]);
+    assertEquals(await statusOf(client, "/untrusted"), 503);
+    assertEquals(asked, ["/a"]);
+    client.close();
+    await proxy.idle();
+  });
+}
+
+Deno.test("GET /explain says who would be asked, and asks nobody", async () => {
+  await using auth = new AuthServer();
+  await using backend = HttpBackend.named("b");
+  await using proxy = await TestProxy.start({
+    backends: [backend.url],
+    pools: { auth: { backends: [auth.origin] } },
+    auth: { forward: `${auth.url}?token=abc`, preflight: true },
+    routes: {
+      "*/*": "default",
+      "*/pool": { pool: "default", auth: { forward: { pool: "auth", path: "/auth" } } },
+      "*/open": { pool: "default", auth: null },
+    },
+  });
+  const explain = async (path: string, more: Record<string, string> = {}) => {
+    const query = new URLSearchParams({ url: `http://x${path}`, ...more });
+    return await (await fetch(`${proxy.adminUrl}/explain?${query}`)).json();
+  };
+  const { guards, backend: picked, settings } = await explain("/");
+  const reason = `${auth.url}?token=*** would be asked, and decides`;
+  assertEquals(guards, [{ guard: "auth", refuses: false, reason }]);
+  assertEquals(picked?.url, backend.url);
+  assertEquals(settings.auth.value.forward, `${auth.url}?token=***`);
+  assertEquals((await explain("/pool")).guards[0].reason, "the pool auth would be asked, and decides");
+  assertEquals((await explain("/open")).guards, []);
+  assertLess(auth.questions.length, 1);
+});

@@ -66,24 +66,33 @@ export class AddressRanges {
   #hasIpv6(): boolean {
     const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = this.#groups;
     if ((a | b | c | d | e) === 0 && f === 0xffff) return this.#hasIpv4(g * 0x10000 + h);
-    let [low, high] = [0, this.#ipv6First.length / WORDS];
+    const top = a * 0x10000 + b;
+    const upper = c * 0x10000 + d;
+    const lower = e * 0x10000 + f;
+    const bottom = g * 0x10000 + h;
+    const firsts = this.#ipv6First;
+    let [low, high] = [0, firsts.length / WORDS];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#compare(this.#ipv6First, middle) <= 0) low = middle + 1;
+      if (compare(firsts, middle, top, upper, lower, bottom) <= 0) low = middle + 1;
       else high = middle;
     }
-    return low > 0 && this.#compare(this.#ipv6Last, low - 1) >= 0;
+    return low > 0 && compare(this.#ipv6Last, low - 1, top, upper, lower, bottom) >= 0;
   }
+}
 
-  /** Compares an end of an interval with the address: below 0, 0 or above 0. */
-  #compare(ends: Uint32Array, interval: number): number {
-    for (let word = 0; word < WORDS; word++) {
-      const address = (this.#groups[2 * word] ?? 0) * 0x10000 + (this.#groups[2 * word + 1] ?? 0);
-      const difference = (ends[interval * WORDS + word] ?? 0) - address;
-      if (difference !== 0) return difference;
-    }
-    return 0;
-  }
+/** Compares an end of an interval with the four words of an address: below 0, 0 or above 0. */
+function compare(
+  ends: Uint32Array,
+  interval: number,
+  top: number,
+  upper: number,
+  lower: number,
+  bottom: number,
+): number {
+  const at = interval * WORDS;
+  return (ends[at] ?? 0) - top || (ends[at + 1] ?? 0) - upper || (ends[at + 2] ?? 0) - lower ||
+    (ends[at + 3] ?? 0) - bottom;
 }
 
 function intervalOf(range: string): { readonly interval: Interval; readonly isIpv4: boolean } {

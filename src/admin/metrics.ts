@@ -199,6 +199,11 @@ function requestFamilies({ memory }: MetricsSource): Family[] {
       "Attempts after the first of a request, by the error of the attempt before.",
       Array.from(counts.retries, ([reason, value]) => ({ labels: { reason }, value })).filter(isTold),
     ),
+    counter(
+      "roundhouse_mirror_total",
+      "Requests that were to be mirrored, by what came of that.",
+      Array.from(counts.mirrored, ([result, value]) => ({ labels: { result }, value })),
+    ),
     single("gauge", "roundhouse_queue_length", "Requests that wait in the queue.", totals.queued),
     histogram(
       "roundhouse_queue_wait_seconds",

@@ -2,6 +2,7 @@
 import { GUARD_NAMES } from "../errors.ts";
 import { checkedPath, passingStatuses } from "./checked.ts";
 import { describeGuards } from "./guards.ts";
+import { describeMirror } from "./mirror.ts";
 import { formatStatuses, formatStrategy } from "./fields.ts";
 import type { BackendSpec, Config, HealthConfig } from "./schema.ts";
 import type { PoolSettings } from "./pool_settings.ts";
@@ -37,6 +38,7 @@ export function describeConfig(config: Config, certificates: readonly string[] =
     ],
     ["body size", proxy.maxBodyBytes === null ? "unlimited" : `at most ${formatSize(proxy.maxBodyBytes)}`],
     ...describeAll(config),
+    ...config.mirror === null ? [] : [["mirror", describeMirror(config.mirror).join("")] as const],
     ["log", `${log.level} and up as ${log.format}${describeAccess(log.access)}`],
     ...Object.entries(config.pools).flatMap(([name, pool]) => describePool(name, pool)),
     ...config.routes === null ? [] : listed("routes", describeRoutes(config.routes)),

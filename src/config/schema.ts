@@ -10,6 +10,7 @@ import { discover } from "./schema/discover.ts";
 import { headers } from "./schema/headers.ts";
 import { health, passive } from "./schema/health.ts";
 import { log } from "./schema/log.ts";
+import { mirror } from "./schema/mirror.ts";
 import { pools, type ResolvedPool, withInherited } from "./schema/pools.ts";
 import { proxy } from "./schema/proxy.ts";
 import { queue, retries } from "./schema/retries.ts";
@@ -40,6 +41,7 @@ const file = z.strictObject({
   queue: section(queue, "Where requests wait while every eligible backend is at its maxConnections."),
   headers: section(headers, "Headers set and removed on the way."),
   ...guards,
+  mirror,
   log: section(log, "What is logged."),
   cluster,
   pools,

@@ -9,6 +9,13 @@ import { CLASS_CELLS, FIRST_CELL, type Histogram, HISTOGRAM_CELLS, Stripes } fro
 export const RETRY_REASONS = [...ERROR_CODES, "status"] as const;
 export type RetryReason = (typeof RETRY_REASONS)[number];
 
+/**
+ * What came of a request that was to be mirrored. `unavailable`: no backend could take it. `busy`: too many copies were
+ * under way. `too_large`, `incomplete`: its body.
+ */
+export const MIRROR_RESULTS = ["answered", "failed", "unavailable", "busy", "too_large", "incomplete"] as const;
+export type MirrorResult = (typeof MIRROR_RESULTS)[number];
+
 /** Counts of the requests that one backend answered, or that roundhouse answered itself. */
 export interface AnswerCounts {
   /** Requests by the first digit of the status: 1 to 9 at index 0 to 8. */
@@ -24,6 +31,7 @@ export interface ProcessCounts {
   readonly retries: ReadonlyMap<RetryReason, number>;
   /** Requests that failed, by error code. */
   readonly errors: ReadonlyMap<ErrorCode, number>;
+  readonly mirrored: ReadonlyMap<MirrorResult, number>;
   /**
    * Requests of clients with a session: those that the session's backend answered, and (`stickyMisses`) those that
    * another backend answered.
@@ -56,7 +64,8 @@ const RETRIES = FIRST_CELL;
 const ERRORS = RETRIES + RETRY_REASONS.length;
 const STICKY_HITS = ERRORS + ERROR_CODES.length;
 const STICKY_MISSES = STICKY_HITS + 1;
-const QUEUE_WAITS = STICKY_MISSES + 1;
+const MIRRORED = STICKY_MISSES + 1;
+const QUEUE_WAITS = MIRRORED + MIRROR_RESULTS.length;
 const PROCESS_CELLS = QUEUE_WAITS + HISTOGRAM_CELLS;
 
 /** The place after those of the backends counts roundhouse's own answers. */
@@ -101,6 +110,10 @@ export class RequestMetrics {
     this.#process.add(this.#own + ERRORS + ERROR_CODES.indexOf(code), 1);
   }
 
+  countMirrored(result: MirrorResult): void {
+    this.#process.add(this.#own + MIRRORED + MIRROR_RESULTS.indexOf(result), 1);
+  }
+
   /** Counts a request of a client with a session. `hit`: the session's backend answered. */
   countSticky(hit: boolean): void {
     this.#process.add(this.#own + (hit ? STICKY_HITS : STICKY_MISSES), 1);
@@ -130,6 +143,7 @@ export class RequestMetrics {
     return {
       retries: new Map(RETRY_REASONS.map((reason, index) => [reason, sum(RETRIES + index)])),
       errors: new Map(ERROR_CODES.map((code, index) => [code, sum(ERRORS + index)])),
+      mirrored: new Map(MIRROR_RESULTS.map((result, index) => [result, sum(MIRRORED + index)])),
       stickyHits: sum(STICKY_HITS),
       stickyMisses: sum(STICKY_MISSES),
       queueWaits: this.#process.histogram(stripes, QUEUE_WAITS),

@@ -19,6 +19,8 @@ export interface Exchange {
    * has seen no 1xx.
    */
   readonly replayable: boolean;
+  /** `undefined`: the request can't be copied, because it asks for a tunnel. */
+  readonly copies: RequestCopies | undefined;
   /** Called once, when it is known what the request goes by, and before the other methods. */
   keepTo(limits: Limits): void;
   /** Calls `listener` once if `brokenOff` changes before `attempt` or `answer` is called. At most one may listen. */
@@ -34,6 +36,40 @@ export interface SentRequest {
   readonly backend: Backend;
   readonly target: string;
   readonly headers: readonly HeaderPair[];
+}
+
+/** Copies a request for another backend. The exchange goes on as without that. */
+export interface RequestCopies {
+  /** Shows the body to a watcher while it is moved to a backend. Call it before the first attempt. */
+  watchBody(watcher: BodyWatcher): void;
+  /** Sends a copy, whose answer is dropped. It may last longer than the exchange. Never throws. */
+  sendCopy(copy: RequestCopy, listener: CopyListener): void;
+}
+
+/** Shown the body of a request. A body that breaks off has no last part. */
+export interface BodyWatcher {
+  /**
+   * A part was read, for the first and only time.
+   *
+   * @param part as it goes to the backend, with chunks if the engine keeps them. It is only valid during the call
+   * @param last whether nothing follows
+   */
+  bodyCame(part: Uint8Array, last: boolean): void;
+}
+
+/** A request with its whole body. */
+export interface RequestCopy extends SentRequest {
+  /** All parts that a watcher was shown; `undefined`: the request has no body. */
+  readonly body: Uint8Array<ArrayBuffer> | undefined;
+  readonly timeouts: RequestTimeouts;
+}
+
+/** Told what comes of a copy: `answered` at most once, then `ended` once. */
+export interface CopyListener {
+  /** The head of the answer has arrived. */
+  answered(status: number): void;
+  /** @param failure why there was no answer; `undefined`: there was one */
+  ended(failure: ProxyError | undefined): void;
 }
 
 /**

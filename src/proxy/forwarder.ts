@@ -10,10 +10,11 @@ import type { Exchange, OwnAnswer } from "./exchange.ts";
 import { hostMissing, methodNotAllowed, refused, stopping, unexpected } from "../failures.ts";
 import { Forwarding, type ForwardingListener } from "./forwarding.ts";
 import type { RequestHead } from "./message.ts";
+import type { MirroredRequest } from "./mirror.ts";
 import { CLIENT_GONE, isServerFailure, type Problem, problemFor } from "./problem.ts";
 import { bodyRefusal, chooseRoute } from "./route_choice.ts";
 import type { ForwarderParts } from "./rules.ts";
-import { Story } from "./story.ts";
+import { type PooledStory, Story } from "./story.ts";
 
 /** Forwards the requests of one isolate. */
 export class Forwarder {
@@ -117,6 +118,8 @@ function ruleRefusal(story: Story): ProxyError | undefined {
 class Telling implements ForwardingListener {
   readonly #story: Story;
   readonly #ended: () => void;
+  /** `undefined`: the request is not copied. */
+  #mirrored: MirroredRequest | undefined;
 
   constructor(story: Story, ended: () => void) {
     this.#story = story;
@@ -133,11 +136,18 @@ class Telling implements ForwardingListener {
     const story = this.#story;
     const refusal = story.exchange.brokenOff ?? story.refusal;
     if (refusal !== undefined) this.unforwarded(refusal);
-    else if (story.goesToPool()) new Forwarding(story, this).begin();
+    else if (story.goesToPool()) this.#forward(story);
     else answerOwn(story).then((ending) => this.forwarded(ending), (error) => this.unforwarded(unexpected(error)));
   }
 
+  #forward(story: PooledStory): void {
+    this.#mirrored = story.rules.mirror?.begin(story); // it must see the body from the start
+    new Forwarding(story, this).begin();
+    this.#mirrored?.requestSent();
+  }
+
   forwarded(ending: Ending): void {
+    this.#mirrored?.requestEnded();
     this.#story.parts.recorder.ended(this.#story, ending);
     this.#story.place?.giveBack();
     this.#ended();

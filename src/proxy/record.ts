@@ -5,7 +5,7 @@
 import { GuardRefusal } from "../errors.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { PoolCounts } from "../memory/pool_counts.ts";
-import type { RequestMetrics, RetryReason } from "../memory/request_metrics.ts";
+import type { MirrorResult, RequestMetrics, RetryReason } from "../memory/request_metrics.ts";
 import type { RequestTotals } from "../memory/request_totals.ts";
 import { NO_ROUTE, type RouteCounts } from "../memory/route_counts.ts";
 import type { SlotUse } from "../memory/slots.ts";
@@ -48,6 +48,11 @@ export class RequestRecorder {
   retried(reason: RetryReason): void {
     this.#requests.countRetry();
     this.#metrics.countRetry(reason);
+  }
+
+  /** Counts a request that was to be mirrored. */
+  mirrored(result: MirrorResult): void {
+    this.#metrics.countMirrored(result);
   }
 
   /** Records a request that has ended. Call it once for each that has started. */

@@ -3,7 +3,8 @@
 import type { Config } from "../config/schema.ts";
 import type { RouteEntry, RouteOverrides } from "../config/schema/routes.ts";
 import type { GuardMeans } from "../guards/guard.ts";
-import { Guards } from "../guards/guards.ts";
+import { ALL_REQUESTS, Guards } from "../guards/guards.ts";
+import { mirrorName } from "../guards/limit_names.ts";
 import type { Log } from "../log.ts";
 import type { PoolRuntime } from "../routing/pool_runtime.ts";
 import type { ReadFile } from "../routing/own_response.ts";
@@ -12,6 +13,7 @@ import type { Limits, RequestTimeouts } from "./exchange.ts";
 import type { ForwardedTrust } from "./forwarded.ts";
 import { dropsRequestTrailer, dropsResponseTrailer, type HeaderRules } from "./headers.ts";
 import type { RandomHex } from "./ids.ts";
+import { Mirror } from "./mirror.ts";
 import type { RequestRecorder } from "./record.ts";
 
 /** The settings that forwarding uses. */
@@ -23,6 +25,14 @@ export interface ForwardingRules {
   readonly limits: Limits;
   /** `undefined`: every request may go on. */
   readonly guards: Guards | undefined;
+  /** `undefined`: requests are not copied. */
+  readonly mirror: Mirror | undefined;
+}
+
+/** What rules are made with, beside the configuration. */
+export interface RuleMeans extends GuardMeans {
+  /** All pools of the configuration by name. */
+  readonly pools: ReadonlyMap<string, PoolRuntime>;
 }
 
 /** The pool that requests go to if there are no routes, and the rules for those that no route decides about. */
@@ -44,34 +54,47 @@ export interface ForwarderParts {
 }
 
 /** Returns the rules of a configuration, for requests that no route says more about. */
-export function forwardingRules(config: Config, means: GuardMeans): ForwardingRules {
+export function forwardingRules(config: Config, means: RuleMeans): ForwardingRules {
   const { proxy, headers, retries, timeouts } = config;
   const { maxBodyBytes, compression } = proxy;
-  return rulesOf({ maxBodyBytes, compression, headers, retries, timeouts }, Guards.forAll(config, means));
+  return rulesOf({ maxBodyBytes, compression, headers, retries, timeouts }, {
+    guards: Guards.forAll(config, means),
+    mirror: mirrorFor(config.mirror, ALL_REQUESTS, means),
+  });
 }
 
 /**
  * Returns the routes of a configuration, ready for requests; `undefined`: it has none.
  *
- * @param pools all pools of the configuration by name
  * @param usual the rules of the configuration
- * @param means what guards are made with
  * @param readFile reads the files of responses
  */
 export function forwardingRoutes(
   config: Config,
-  pools: ReadonlyMap<string, PoolRuntime>,
   usual: ForwardingRules,
-  means: GuardMeans,
+  means: RuleMeans,
   readFile: ReadFile,
 ): Routes<ForwardingRules> | undefined {
   const { routes } = config;
   if (routes === null) return undefined;
   const rulesFor = (entry: RouteEntry, { label }: Pick<RouteIdentity, "label">) => {
-    return overridden(config, usual, entry, Guards.forEntry(usual.guards, entry, { ...means, name: label }));
+    return overridden(config, usual, entry, {
+      guards: Guards.forEntry(usual.guards, entry, { ...means, name: label }),
+      mirror: entry.mirror === undefined ? usual.mirror : mirrorFor(entry.mirror, label, means),
+    });
   };
-  return new Routes({ routes, pools, rulesFor, readFile });
+  return new Routes({ routes, pools: means.pools, rulesFor, readFile });
 }
+
+function mirrorFor(config: Config["mirror"], place: string, { pools, limits }: RuleMeans): Mirror | undefined {
+  if (config === null) return undefined;
+  const pool = pools.get(config.pool);
+  if (pool === undefined) throw new Error(`there is no pool ${config.pool}`);
+  return new Mirror({ config, pool, places: limits.concurrency(mirrorName(place)) });
+}
+
+/** What stands before a route, and beside it. */
+type Besides = Pick<ForwardingRules, "guards" | "mirror">;
 
 /** The settings that a route may have for itself. */
 interface RuleSettings {
@@ -89,9 +112,9 @@ interface HeaderChanges {
 
 function rulesOf(
   { maxBodyBytes, compression, headers, retries, timeouts }: RuleSettings,
-  guards: Guards | undefined,
+  besides: Besides,
 ): ForwardingRules {
-  const requestHeaders = { ...headerRules(headers.request), owned: guards?.owned };
+  const requestHeaders = { ...headerRules(headers.request), owned: besides.guards?.owned };
   const responseHeaders = headerRules(headers.response);
   return {
     requestHeaders,
@@ -105,7 +128,7 @@ function rulesOf(
       dropsRequestTrailer: (name) => dropsRequestTrailer(name, requestHeaders),
       dropsResponseTrailer: (name) => dropsResponseTrailer(name, responseHeaders),
     },
-    guards,
+    ...besides,
   };
 }
 
@@ -114,11 +137,12 @@ function overridden(
   { proxy, headers, retries, timeouts }: Config,
   usual: ForwardingRules,
   { maxBodyBytes, compression, ...own }: RouteOverrides,
-  guards: Guards | undefined,
+  besides: Besides,
 ): ForwardingRules {
   const { request, response } = own.headers ?? {};
   const inherits = maxBodyBytes === undefined && compression === undefined;
-  if (inherits && own.headers === null && own.retries === null && own.timeouts === null && guards === usual.guards) {
+  const isUsual = besides.guards === usual.guards && besides.mirror === usual.mirror;
+  if (inherits && own.headers === null && own.retries === null && own.timeouts === null && isUsual) {
     return usual;
   }
   return rulesOf({
@@ -130,7 +154,7 @@ function overridden(
     },
     retries: over(retries, own.retries),
     timeouts: own.timeouts === null ? timeouts : over(timeouts, own.timeouts),
-  }, guards);
+  }, besides);
 }
 
 /** The settings of the top level, with those that an entry has in their place. */

@@ -124,7 +124,7 @@ function partsMaker({ memory, pools, log }: DataPlaneOptions, holdings: Holdings
     const rules = forwardingRules(config, means);
     return {
       route: { pool: usual, rules },
-      routes: forwardingRoutes(config, runtimes, rules, means, files.next()),
+      routes: forwardingRoutes(config, rules, means, files.next()),
       trust: new ForwardedTrust(config.proxy.trustForwarded),
       recorder: new RequestRecorder({
         memory,

@@ -7,10 +7,12 @@ import { testClaims } from "./claims.ts";
 import { testCompression } from "./compression.ts";
 import { testCounts } from "./counts.ts";
 import type { EngineUnderTest } from "./engine_under_test.ts";
+import { testGuardSpellings } from "./guard_spellings.ts";
 import { testGuards } from "./guards.ts";
 import { testHeldRequests } from "./held_requests.ts";
 import { testHeaders } from "./headers.ts";
 import { testLeaving } from "./leaving.ts";
+import { testMirror } from "./mirror.ts";
 import { testPassiveHealth } from "./passive.ts";
 import { testRefusals } from "./refusals.ts";
 import { testRequests } from "./requests.ts";
@@ -44,4 +46,6 @@ export function testConformance(engine: EngineUnderTest): void {
   testBasicAuth(engine);
   testForwardAuth(engine);
   testHeldRequests(engine);
+  testGuardSpellings(engine);
+  testMirror(engine);
 }

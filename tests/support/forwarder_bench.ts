@@ -16,6 +16,7 @@ import type {
   Limits,
   OwnAnswer,
   Relayed,
+  RequestCopies,
   SentRequest,
 } from "../../src/proxy/exchange.ts";
 import { clientGone } from "../../src/failures.ts";
@@ -47,6 +48,7 @@ export class FakeExchange implements Exchange {
   brokenOff: ProxyError | undefined;
   readonly bytesIn = 0;
   replayable = true;
+  copies: RequestCopies | undefined;
   /** Everything that the forwarder did, in order: backends by their URLs' last digit. */
   readonly story: string[] = [];
   /** What it was to keep to. */

@@ -108,7 +108,7 @@ export class RoutedBench implements Disposable {
     const rules = forwardingRules(config, means);
     return {
       route: { pool: usual, rules },
-      routes: forwardingRoutes(config, pools, rules, means, () => undefined),
+      routes: forwardingRoutes(config, rules, means, () => undefined),
       trust: new ForwardedTrust(config.proxy.trustForwarded),
       recorder: new RequestRecorder({
         memory: this.memory,

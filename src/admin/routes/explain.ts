@@ -6,8 +6,10 @@ import type { SupposedRequest } from "../../balancing/explain.ts";
 import { DEFAULT_POOL_NAME } from "../../config/pool_settings.ts";
 import { forwardingSettings, poolSettings } from "../../config/routes/inheritance.ts";
 import type { Config } from "../../config/schema.ts";
+import type { RouteEntry } from "../../config/schema/routes.ts";
 import { type ExplainedGuard, explainGuards } from "../../guards/explain.ts";
 import type { Memory } from "../../memory/memory.ts";
+import { explainMirror } from "../../routing/explain_mirror.ts";
 import { explainRoute, type SupposedRoutedRequest } from "../../routing/explain_route.ts";
 import { identify } from "../../routing/routes.ts";
 import { AdminError } from "../admin_error.ts";
@@ -103,16 +105,16 @@ function explainUrl(query: Query, { pools, memory, configInForce }: ExplainTarge
     (name) => pools.get(name)?.sessionOf(supposed) !== undefined,
   );
   const { pool, route } = explained;
-  const guards = explainGuards(config, placedEntry(config, route, memory), {
-    method,
-    client,
-    believed: request.header,
-  });
-  const pick = refusal(guards) ?? (pool === null ? undefined : pools.get(pool)?.explain(supposed));
+  const [entry, place] = placedEntry(config, route, memory);
+  const guards = explainGuards(config, [entry, place], { method, client, believed: request.header });
+  const { mirror = config.mirror } = entry;
+  const refused = refusal(guards);
+  const pick = refused ?? (pool === null ? undefined : pools.get(pool)?.explain(supposed));
   return {
     request: { method, url, client },
     ...explained,
     guards,
+    mirror: pool === null || refused !== undefined ? null : explainMirror(mirror, method),
     settings: pool === null ? null : {
       ...forwardingSettings(config, route === null ? undefined : [route.key, route.entry]),
       ...poolSettings(config, pool),
@@ -127,7 +129,8 @@ const NO_BACKEND = { backend: null, strategy: null, backends: [] } as const;
 function placedEntry({ routes }: Config, route: { key: string; entry: number } | null, { limits }: Memory) {
   const entries = route === null ? [] : routes?.[route.key] ?? [];
   const label = route === null ? undefined : identify(route.key, entries)[route.entry]?.label;
-  return [entries[route?.entry ?? 0] ?? {}, { name: label ?? "", limits }] as const;
+  const entry: Partial<RouteEntry> = entries[route?.entry ?? 0] ?? {};
+  return [entry, { name: label ?? "", limits }] as const;
 }
 
 /** What stands in place of the pick where a guard would refuse the request. */

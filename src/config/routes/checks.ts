@@ -6,6 +6,7 @@ import { poolsOf } from "../pool_settings.ts";
 import type { Config } from "../schema.ts";
 import type { RouteEntry } from "../schema/routes.ts";
 import { formatPath, type Path } from "../setting_path.ts";
+import { mirrors } from "./mirrors.ts";
 import { keyText, parseRouteKey, type RouteKey } from "./route_key.ts";
 
 /** What the rules for routes need to know beside the configuration. */
@@ -22,6 +23,7 @@ export function brokenRouteRules(config: Config, context: RouteCheckContext): Di
   const poolNames = [...poolsOf(config).keys()];
   const checked = { ...context, poolNames, known: new Set(poolNames) };
   const first = new Map<string, string>();
+  const ofMirrors = mirrors(config).flatMap(({ path, pool }) => unknownPools(path, { [pool]: 1 }, checked));
   const ofRoutes = routes.flatMap(([written, entries]) => {
     const path: Path = ["routes", written];
     const key = parseRouteKey(written);
@@ -32,7 +34,7 @@ export function brokenRouteRules(config: Config, context: RouteCheckContext): Di
       ...entries.flatMap((entry, index) => brokenIn([...path, index], { entry, key }, checked)),
     ];
   });
-  return [...unknownAskedPool([], config, checked), ...ofRoutes];
+  return [...unknownAskedPool([], config, checked), ...ofMirrors, ...ofRoutes];
 }
 
 function sameKey(path: Path, key: RouteKey, first: Map<string, string>): Diagnostic[] {

@@ -2,6 +2,7 @@
 import type { RouteEntry } from "../schema/routes.ts";
 import type { When } from "../schema/when.ts";
 import { describeGuards } from "../guards.ts";
+import { describeMirror } from "../mirror.ts";
 import { HIDDEN } from "../secret_parameters.ts";
 import { isSecret } from "../secrets.ts";
 import type { Path } from "../setting_path.ts";
@@ -26,6 +27,7 @@ function aboutEntry(key: string, entry: RouteEntry, index: number): string {
     ...stripPrefix === null ? [] : [`strips ${stripPrefix}`],
     ...addPrefix === null ? [] : [`adds ${addPrefix}`],
     ...describeGuards(entry),
+    ...describeMirror(entry.mirror),
   ].join(", ");
 }
 

@@ -4,6 +4,7 @@ import type { Config } from "../schema.ts";
 import type { RouteEntry } from "../schema/routes.ts";
 import { formatPath } from "../setting_path.ts";
 import { askedPool } from "./checks.ts";
+import { doubledRequests, mirrors } from "./mirrors.ts";
 import { hostName, type HostPattern, parseRouteKey, type RouteKey } from "./route_key.ts";
 
 /**
@@ -22,13 +23,14 @@ export function routeDoubts(config: Config): string[] {
   const hosts = hostsOf(config);
   return [
     ...unusedPools(config),
+    ...doubledRequests(config),
     ...hosts.flatMap(lonelyPaths),
     ...hosts.flatMap((host) => missingRest(host, hosts)),
   ];
 }
 
 function unusedPools(config: Config): string[] {
-  const used = usedPools(config);
+  const used = new Set([...usedPools(config), ...mirrors(config).map(({ pool }) => pool)]);
   const unused = Array.from(poolsOf(config)).filter(([name, { backends }]) =>
     // Nobody has to give the pool `default` backends.
     !used.has(name) && (name !== DEFAULT_POOL_NAME || backends.length > 0)

@@ -23,7 +23,7 @@ const OF_ENTRY: readonly (readonly [own: Path, top: Path])[] = [
   ["retries", "statuses"],
   ["headers", "request", "remove"],
   ["headers", "response", "remove"],
-  ...GUARD_NAMES.map((name) => [name]),
+  ...[...GUARD_NAMES, "mirror"].map((name) => [name]),
 ].map((path) => [path, path] as const);
 
 const OF_PROXY = [
@@ -70,7 +70,7 @@ export function forwardingSettings(config: Config, entry: readonly [key: string,
 }
 
 /** Settings of an entry for which `null` is a value of its own. */
-const NULLABLE: ReadonlySet<string> = new Set(["maxBodySize", ...GUARD_NAMES]);
+const NULLABLE: ReadonlySet<string> = new Set(["maxBodySize", "mirror", ...GUARD_NAMES]);
 
 /** The settings of a pool. What is the same at the top level counts as inherited. */
 export function poolSettings(config: Config, name: string): SettingsInForce {

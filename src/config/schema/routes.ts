@@ -8,6 +8,7 @@ import { type DeepReadonly, text, whole } from "../fields.ts";
 import { bareSetting, inUnits, orDefaults, override, overrides } from "../setting.ts";
 import { guardsOfRoute } from "./guards.ts";
 import { headers } from "./headers.ts";
+import { mirrorOfRoute } from "./mirror.ts";
 import { proxy } from "./proxy.ts";
 import { type Respond, respond } from "./respond.ts";
 import { retries } from "./retries.ts";
@@ -137,6 +138,7 @@ const entryKeys = z.strictObject({
   addPrefix: bareSetting(prefix.optional(), "What is put before the path, after cutting."),
   ...overridesOfRoute,
   ...guardsOfRoute,
+  mirror: mirrorOfRoute,
 });
 
 type EntryKeys = z.output<typeof entryKeys>;
@@ -146,14 +148,24 @@ export interface RouteOverrides extends
   DeepReadonly<
     & { readonly [Key in "timeouts" | "retries" | "headers"]: NonNullable<EntryKeys[Key]> | null }
     & { maxBodyBytes?: number | null; compression?: boolean }
-    & Pick<EntryKeys, GuardName>
+    & Pick<EntryKeys, GuardName | "mirror">
   > {}
 
 const ACTIONS = ["pool", "redirect", "respond"] as const;
 
 /** Keys that only go with an action. */
 const GO_WITH: Readonly<Record<(typeof ACTIONS)[number], readonly (keyof EntryKeys)[]>> = {
-  pool: ["splitBy", "stripPrefix", "addPrefix", "timeouts", "retries", "headers", "maxBodySize", "compression"],
+  pool: [
+    "splitBy",
+    "stripPrefix",
+    "addPrefix",
+    "timeouts",
+    "retries",
+    "headers",
+    "maxBodySize",
+    "compression",
+    "mirror",
+  ],
   redirect: ["status"],
   respond: [],
 };
@@ -193,7 +205,7 @@ function toEntry({ maxBodySize, ...written }: EntryKeys): RouteEntry {
     retries: written.retries ?? null,
     headers: written.headers ?? null,
     ...maxBodySize === undefined ? {} : { maxBodyBytes: maxBodySize },
-    ...given(written, ["compression", ...GUARD_NAMES]),
+    ...given(written, ["compression", "mirror", ...GUARD_NAMES]),
   } as RouteEntry;
 }
 
@@ -207,7 +219,7 @@ function fromEntry({ pool, splitBy, status, maxBodyBytes, ...entry }: RouteEntry
     splitBy: pool === null || splitBy.kind === DEFAULT_SPLIT_BY.kind ? null : splitBy,
     status: entry.redirect === null ? null : status,
     ...maxBodyBytes === undefined ? {} : { maxBodySize: maxBodyBytes },
-  }, ["maxBodySize", ...GUARD_NAMES]) as EntryKeys;
+  }, ["maxBodySize", "mirror", ...GUARD_NAMES]) as EntryKeys;
 }
 
 /** Those of the settings that are there. */

@@ -2,7 +2,17 @@
 
 import { ProxyError } from "../../errors.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { AttemptListener, Exchange, Limits, OwnAnswer, SentRequest } from "../../proxy/exchange.ts";
+import type {
+  AttemptListener,
+  BodyWatcher,
+  CopyListener,
+  Exchange,
+  Limits,
+  OwnAnswer,
+  RequestCopies,
+  RequestCopy,
+  SentRequest,
+} from "../../proxy/exchange.ts";
 import {
   bodyMalformed,
   bodyTooLarge,
@@ -12,46 +22,24 @@ import {
   requestTimeout,
   responseTimeout,
 } from "../../failures.ts";
-import type { Forwarder } from "../../proxy/forwarder.ts";
-import type { Uploads } from "../uploads.ts";
 import { type AnswerOwner, FetchAnswer } from "./answer.ts";
-import type { BackendClients } from "./backend_clients.ts";
 import { bodyReader } from "./body_reader.ts";
-import type { Bridge } from "./bridge.ts";
+import { FetchCopy } from "./copy.ts";
+import { type FetchContext, RESENDABLE } from "./context.ts";
 import { checkResponse } from "./check_response.ts";
-import type { DeadlineListener, Deadlines, Moment, RequestDeadlines } from "./deadline.ts";
+import type { DeadlineListener, Moment, RequestDeadlines } from "./deadline.ts";
 import { fromFetchError, type UploadState } from "./fetch_error.ts";
 import { outgoingHeaders } from "./outgoing_headers.ts";
 import { ownResponse } from "./own_response.ts";
 import { brokenBody, CUT_ON_PURPOSE } from "./gather.ts";
 import { isReachable } from "./reachable.ts";
 import type { LargeAnswers } from "./large_answers.ts";
-import type { UploadPace } from "./upload_pace.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
 import { urlFor } from "./target_url.ts";
 
-/** What all exchanges of one engine share. */
-export interface FetchContext {
-  readonly deadlines: Deadlines;
-  readonly clients: BackendClients;
-  /** The pace of all uploads. */
-  readonly pace: UploadPace;
-  /** Whether the runtime compresses responses. */
-  readonly runtimeCompresses: boolean;
-  readonly largeAnswers: LargeAnswers;
-  /** The open WebSockets. */
-  readonly bridges: Set<Bridge>;
-  readonly forwarder: Forwarder;
-  /** Request bodies that are still arriving. */
-  readonly uploads: Uploads;
-}
-
 /** Why an attempt was aborted. */
 type Abort = "client_gone" | "response_timeout" | "connect_timeout" | "request_timeout";
-
-/** Methods that `fetch` may resend by itself without harm, because they change nothing. */
-const RESENDABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
 type Listeners = RequestBodyListener & DeadlineListener & EventListenerObject;
 
@@ -60,7 +48,7 @@ type Listeners = RequestBodyListener & DeadlineListener & EventListenerObject;
  *
  * Listens itself to the client's signal (`handleEvent`), which needs no closure.
  */
-export class FetchExchange implements Exchange, AnswerOwner, Listeners {
+export class FetchExchange implements Exchange, AnswerOwner, RequestCopies, Listeners {
   readonly request: FetchRequestHead;
   readonly #context: FetchContext;
   readonly #body: RequestBody | undefined;
@@ -117,6 +105,19 @@ export class FetchExchange implements Exchange, AnswerOwner, Listeners {
 
   get replayable(): boolean {
     return this.#body?.replayable ?? true;
+  }
+
+  get copies(): RequestCopies {
+    return this;
+  }
+
+  watchBody(watcher: BodyWatcher): void {
+    if (this.#body === undefined) watcher.bodyCame(new Uint8Array(), true); // the runtime knows of none
+    else this.#body.watcher = watcher;
+  }
+
+  sendCopy(copy: RequestCopy, listener: CopyListener): void {
+    void new FetchCopy(this.request, copy, this.#context, listener).run();
   }
 
   get runtimeCompresses(): boolean {

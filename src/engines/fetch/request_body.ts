@@ -1,6 +1,7 @@
 /** Moves a request's body to a backend, or to the next one if the first could not be reached. */
 
 import { messageOf } from "../../errors.ts";
+import type { BodyWatcher } from "../../proxy/exchange.ts";
 import type { BodyReader } from "./chunk_reader.ts";
 import { ChunksTooSmall } from "./draining_reader.ts";
 import { SizedBody } from "./sized_body.ts";
@@ -25,6 +26,8 @@ export interface RequestBodyListener {
  * twice, and the part that `fetch` read before the connection failed would be lost.
  */
 export class RequestBody {
+  /** Shown the body; set before it is read. */
+  watcher: BodyWatcher | undefined;
   readonly #reader: BodyReader;
   readonly #lengthBytes: number | undefined;
   readonly #listener: RequestBodyListener;
@@ -143,7 +146,10 @@ export class RequestBody {
       const chunk = await this.#reader.read();
       if (chunk !== undefined) this.#keep(chunk);
       else if (this.#receivedBytes < (this.#lengthBytes ?? 0)) throw new Error("the client broke off"); // over HTTP/2
-      else this.#end();
+      else {
+        if (!this.#abandoned) this.watcher?.bodyCame(new Uint8Array(), true);
+        this.#end();
+      }
     } catch (error) {
       this.#failure = error;
       this.#end();
@@ -157,6 +163,7 @@ export class RequestBody {
     if (this.tooLarge) throw new Error("the body is larger than allowed");
     this.#kept.push(chunk);
     this.#keptBytes += chunk.length;
+    this.watcher?.bodyCame(chunk, false);
   }
 
   #end(): void {

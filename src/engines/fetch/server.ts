@@ -5,11 +5,13 @@ import type { Engine, EngineOptions } from "../engine.ts";
 import { LastingServer } from "../../net/lasting_server.ts";
 import type { BoundAddress, ListenAddress } from "../../net/listen_address.ts";
 import { peerAddress, UNIX_PEER } from "../../net/peer.ts";
+import { Copies } from "../copies.ts";
 import { listenAddressOf } from "../listen_address_of.ts";
 import { Uploads } from "../uploads.ts";
 import { BackendClients } from "./backend_clients.ts";
 import { Deadlines } from "./deadline.ts";
-import { type FetchContext, FetchExchange } from "./fetch_exchange.ts";
+import type { FetchContext } from "./context.ts";
+import { FetchExchange } from "./fetch_exchange.ts";
 import { CUT_ON_PURPOSE } from "./gather.ts";
 import { LargeAnswers } from "./large_answers.ts";
 import { type FetchRequestHead, readHead } from "./request_head.ts";
@@ -45,6 +47,7 @@ function serve(
     bridges: new Set(),
     forwarder,
     uploads: new Uploads(),
+    copies: new Copies(),
   };
   const serving = {
     ...tls?.certificates[0], // the configuration has no more than one
@@ -96,6 +99,7 @@ function engineOf(server: LastingServer, context: FetchContext): Engine {
     await context.uploads.allEnded();
     await server.shutdown();
     await Promise.all(Array.from(context.bridges, (bridge) => bridge.ended));
+    await context.copies.end();
     context.clients.close();
     context.pace[Symbol.dispose]();
     context.largeAnswers[Symbol.dispose]();

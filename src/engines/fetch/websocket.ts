@@ -17,7 +17,8 @@ import { CLIENT_GONE } from "../../proxy/problem.ts";
 import { Bridge } from "./bridge.ts";
 import { UNSEEN } from "./answer.ts";
 import type { RequestDeadlines } from "./deadline.ts";
-import { type FetchContext, refusalOf } from "./fetch_exchange.ts";
+import type { FetchContext } from "./context.ts";
+import { refusalOf } from "./fetch_exchange.ts";
 import { fromFetchError, fromHandshakeError, refusedStatus } from "./fetch_error.ts";
 import { ownResponse } from "./own_response.ts";
 import type { FetchRequestHead } from "./request_head.ts";
@@ -60,6 +61,7 @@ export class WebSocketExchange implements Exchange {
   #deadlines!: RequestDeadlines; // `keepTo` is called before everything that reads it
   /** The target for the backend. */
   #target = "";
+  readonly copies = undefined;
 
   constructor(
     readonly request: FetchRequestHead,

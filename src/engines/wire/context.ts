@@ -5,6 +5,7 @@ import type { Log } from "../../log.ts";
 import type { Pace } from "../../net/pace.ts";
 import type { ServerPools } from "../../pool/server_pools.ts";
 import type { Forwarder } from "../../proxy/forwarder.ts";
+import { Copies } from "../copies.ts";
 import { Uploads } from "../uploads.ts";
 import { Admission } from "./admission.ts";
 import { BackendConnections } from "./backend/backend_connections.ts";
@@ -47,6 +48,7 @@ export class WireContext {
   maxHeaderBytes = 0;
   /** Requests whose bodies are still arriving. */
   readonly uploads = new Uploads();
+  readonly copies = new Copies();
 
   constructor({ config, pools, forwarder, log, secure, pace }: WireContextOptions) {
     this.pace = pace;

@@ -101,6 +101,7 @@ class WireEngine implements Engine {
     }
     await closed;
     while (this.#open.size + this.#pending > 0) await this.#nextChange();
+    await this.#context.copies.end();
     this.#context.close();
   }
 

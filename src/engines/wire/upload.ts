@@ -4,10 +4,11 @@ import type { Buffer } from "node:buffer";
 import type { BodyFraming } from "../../http1/body.ts";
 import { type BodyReader, bodyReader } from "../../http1/body_reader.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
-import type { Limits } from "../../proxy/exchange.ts";
+import type { BodyWatcher, Limits } from "../../proxy/exchange.ts";
 import type { BackendConnection } from "./backend/backend_connection.ts";
 import type { WireContext } from "./context.ts";
 import type { Inlet } from "./inlet.ts";
+import type { OutgoingBody } from "./outgoing_body.ts";
 import { Timed, type TimeoutQueue } from "./timeouts.ts";
 
 /** What can be wrong with a body. */
@@ -21,6 +22,8 @@ export interface UploadOptions {
   readonly listener: UploadListener;
   /** Runs while the client must send. */
   readonly clientClock: Timed;
+  /** Shown all that goes to the backend. */
+  readonly watcher: BodyWatcher | undefined;
 }
 
 /** The owner of the upload. */
@@ -37,7 +40,7 @@ export interface UploadListener {
  * Reads a client's body and writes it to a backend. The bytes are not changed, with or without chunks. Only trailers
  * that the backend may not get are removed. Its clock runs while the backend must take a part.
  */
-export class Upload extends Timed {
+export class Upload extends Timed implements OutgoingBody {
   readonly #inlet: Inlet;
   readonly #reader: BodyReader;
   readonly #context: WireContext;
@@ -47,13 +50,14 @@ export class Upload extends Timed {
   readonly #idle: TimeoutQueue;
   readonly #listener: UploadListener;
   readonly #clientClock: Timed;
+  readonly #watcher: BodyWatcher | undefined;
   #touched = false;
 
   constructor(
     framing: BodyFraming,
     inlet: Inlet,
     context: WireContext,
-    { limits, idle, listener, clientClock }: UploadOptions,
+    { limits, idle, listener, clientClock, watcher }: UploadOptions,
   ) {
     super();
     this.#inlet = inlet;
@@ -64,6 +68,7 @@ export class Upload extends Timed {
     this.#idle = idle;
     this.#listener = listener;
     this.#clientClock = clientClock;
+    this.#watcher = watcher;
   }
 
   /** Whether no part of it was read for sending. */
@@ -80,7 +85,6 @@ export class Upload extends Timed {
     return this.#reader.dataBytes;
   }
 
-  /** Copies what has arrived to `into`, from `at` on, as far as it fits. Returns where the copy ends. */
   takeReady(into: Buffer, at: number): number {
     const inlet = this.#inlet;
     const to = this.#readOn(inlet.start + Math.min(inlet.unread, into.length - at));
@@ -88,11 +92,11 @@ export class Upload extends Timed {
     const { bytes } = inlet;
     const part = this.#reader.kept(bytes, to); // not longer than what was read, because it is the first part
     into.set(part, at);
+    this.#watcher?.bodyCame(part, this.done);
     inlet.start = to;
     return at + part.length;
   }
 
-  /** Sends the rest to the backend. Never rejects. */
   async run(connection: BackendConnection): Promise<void> {
     const inlet = this.#inlet;
     while (!this.done) {
@@ -102,6 +106,7 @@ export class Upload extends Timed {
       const to = this.#readOn(inlet.end);
       if (to === undefined) return;
       const part = this.#reader.kept(inlet.bytes, to);
+      this.#watcher?.bodyCame(part, this.done);
       inlet.start = to; // the reader must not see these bytes again, even if sending fails
       // If sending fails, the backend may have answered before it broke off. Its answer tells more than this failure.
       this.#idle.start(this);

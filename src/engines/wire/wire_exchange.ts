@@ -5,13 +5,25 @@ import type { ProxyError } from "../../errors.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
 import type { Http1Response } from "../../http1/response_head.ts";
 import type { Backend } from "../../pool/backend.ts";
-import type { AttemptListener, Exchange, Limits, OwnAnswer, Relayed, SentRequest } from "../../proxy/exchange.ts";
+import type {
+  AttemptListener,
+  BodyWatcher,
+  CopyListener,
+  Exchange,
+  Limits,
+  OwnAnswer,
+  Relayed,
+  RequestCopies,
+  RequestCopy,
+  SentRequest,
+} from "../../proxy/exchange.ts";
 import { forwardInformational } from "../../proxy/headers.ts";
 import type { HeaderPair } from "../../proxy/message.ts";
 import type { WireAnswer } from "./backend/answer.ts";
 import { Attempt, type AttemptOwner } from "./backend/attempt.ts";
 import type { Clocks } from "./clocks.ts";
 import type { WireContext } from "./context.ts";
+import { WireCopy } from "./copy.ts";
 import { Download, type DownloadEnd, type DownloadListener } from "./download.ts";
 import type { ExchangeClient } from "./exchange_client.ts";
 import { type Cancelled, explain, ResponseBroken } from "./failures.ts";
@@ -22,7 +34,7 @@ import { toldLength, transferOf } from "./transfer.ts";
 import { Tunnel } from "./tunnel.ts";
 import { Upload, type UploadFault, type UploadListener } from "./upload.ts";
 
-type Listeners = AttemptOwner & UploadListener & DownloadListener;
+type Listeners = AttemptOwner & UploadListener & DownloadListener & RequestCopies;
 
 /** Its clock is the limit for the whole request. */
 export class WireExchange extends Timed implements Exchange, Listeners {
@@ -51,6 +63,8 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   #tunnelled = false;
   #onBreakOff: (() => void) | undefined;
   #tunnelBytesIn = 0;
+  /** Shown the request's body. */
+  #watcher: BodyWatcher | undefined;
   #faultDetail = "";
 
   constructor(request: WireRequest, client: ExchangeClient, context: WireContext) {
@@ -86,6 +100,18 @@ export class WireExchange extends Timed implements Exchange, Listeners {
 
   get replayable(): boolean {
     return !this.#informed && (this.upload === undefined || this.upload.untouched);
+  }
+
+  get copies(): RequestCopies | undefined {
+    return this.request.upgrade === undefined ? this : undefined;
+  }
+
+  watchBody(watcher: BodyWatcher): void {
+    this.#watcher = watcher;
+  }
+
+  sendCopy(copy: RequestCopy, listener: CopyListener): void {
+    new WireCopy(this.request, copy, this.#context, listener).run();
   }
 
   keepTo(limits: Limits): void {
@@ -201,7 +227,13 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   }
 
   #newUpload(): Upload {
-    const options = { limits: this.#limits, idle: this.clocks.idle, listener: this, clientClock: this.#client };
+    const options = {
+      limits: this.#limits,
+      idle: this.clocks.idle,
+      listener: this,
+      clientClock: this.#client,
+      watcher: this.#watcher,
+    };
     return new Upload(this.request.framing, this.#client.inlet, this.#context, options);
   }
 

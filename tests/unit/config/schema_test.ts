@@ -56,6 +56,7 @@ const EVERYTHING: ConfigFile = {
   rateLimit: { requests: 10, per: "1m", burst: 3, by: "header:X-Key", enforce: false },
   concurrency: 5,
   auth: { forward: { pool: "auth", path: "/check?a=b" }, copy: ["X-User"], timeout: 250, preflight: true },
+  mirror: { pool: "default", share: 0.5, maxBody: "1MiB", methods: ["GET", "POST"] },
   log: { level: "debug", format: "json", access: true },
   cluster: { redis: "rediss://user:secret@redis.internal:6380/2", prefix: "shop" },
 };
@@ -117,6 +118,7 @@ Deno.test("configSchema gives every setting its default", () => {
     rateLimit: null,
     concurrency: null,
     auth: null,
+    mirror: null,
     log: { level: "info", format: "text", access: false },
     cluster: null,
     pools: {},
@@ -206,6 +208,7 @@ Deno.test("configSchema reads every setting in every form", () => {
       timeoutMs: 250,
       preflight: true,
     },
+    mirror: { pool: "default", share: 0.5, maxBodyBytes: 1_048_576, methods: ["GET", "POST"] },
     log: { level: "debug", format: "json", access: true },
     cluster: { redis: "rediss://user:secret@redis.internal:6380/2", prefix: "shop" },
     pools: {},

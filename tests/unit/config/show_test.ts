@@ -62,6 +62,7 @@ Deno.test("showConfig() has every setting in the file's words", () => {
     rateLimit: null,
     concurrency: null,
     auth: null,
+    mirror: null,
     log: { level: "info", format: "text", access: false },
     cluster: null,
   });

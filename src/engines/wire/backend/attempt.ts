@@ -14,9 +14,9 @@ import type { Clocks } from "../clocks.ts";
 import type { WireContext } from "../context.ts";
 import { type GivenUp, NoAnswer } from "../failures.ts";
 import { requestHead } from "../heads.ts";
+import type { OutgoingBody } from "../outgoing_body.ts";
 import { protocolsOf } from "../request.ts";
 import { Timed } from "../timeouts.ts";
-import type { Upload } from "../upload.ts";
 import type { InletWaiter } from "../inlet.ts";
 import { type AnswerOwner, WireAnswer } from "./answer.ts";
 import type { BackendConnection } from "./backend_connection.ts";
@@ -25,7 +25,7 @@ import type { BackendConnection } from "./backend_connection.ts";
 export interface AttemptOwner extends AnswerOwner {
   readonly clocks: Clocks;
   /** The request's body, if it has one. */
-  readonly upload: Upload | undefined;
+  readonly upload: OutgoingBody | undefined;
   /** Whether the exchange was broken off, so that nothing more may be sent. */
   readonly isBrokenOff: boolean;
   /** A 1xx other than 101 has arrived. The attempt continues when this has settled. Must not reject. */
@@ -191,7 +191,7 @@ export class Attempt extends Timed implements InletWaiter {
     this.#owner.uploadEnded();
   }
 
-  async #sendBody(connection: BackendConnection, upload: Upload, sent: Promise<boolean>): Promise<void> {
+  async #sendBody(connection: BackendConnection, upload: OutgoingBody, sent: Promise<boolean>): Promise<void> {
     if (await sent && !this.#owner.isBrokenOff) await upload.run(connection);
   }
 

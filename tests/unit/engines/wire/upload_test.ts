@@ -37,6 +37,7 @@ function uploadOf(framing: BodyFraming, takes: (bytes: Uint8Array) => Promise<bo
   });
   const connection = { send: takes } as BackendConnection;
   const upload = new Upload(framing, inlet, context, {
+    watcher: undefined,
     limits: { ...limits, maxBodyBytes, dropsRequestTrailer: () => false },
     idle: new TimeoutQueue(0),
     listener: {

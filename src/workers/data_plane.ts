@@ -58,7 +58,7 @@ export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd"> {
  */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { config, pools, log, tls, reusePort, acceptingChanged } = options;
-  const questions = new ServerQuestions(pools.serverPools);
+  const questions = new ServerQuestions(pools.serverPools, log);
   const holdings = new Holdings(questions);
   const makeParts = partsMaker(options, holdings);
   const partsFor = (config: Config) => holdings.renew(() => makeParts(config));

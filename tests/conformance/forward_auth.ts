@@ -237,6 +237,12 @@ function testRefusing(engine: EngineUnderTest, name: Name): void {
       assertEquals(headerOf(response, "content-type"), "application/problem+json", what);
       assert(!textOf(response).includes("127."), "no address is told");
     }
+    await proxy.roundhouse.settled();
+    const line = proxy.log.lines.find(({ message }) => message === "auth server failed");
+    assertEquals([line?.level, line?.fields["reason"]], [
+      "warn",
+      `${auth.origin}: connection lost before the response`,
+    ]);
     const asked = auth.questions.length;
     assertEquals(asked, Object.keys(bad).length, "each was asked once");
     auth.verdict = () => `HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n`;

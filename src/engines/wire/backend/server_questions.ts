@@ -1,11 +1,14 @@
 /** Asks servers on behalf of guards, whichever engine moves the requests themselves: a GET over a kept connection. */
 
 import { Buffer } from "node:buffer";
+import { messageOf } from "../../../errors.ts";
 import { connectTimeout, responseTimeout } from "../../../failures.ts";
 import { type Answered, MOST_ANSWER_BYTES, type Question, type Questions } from "../../../guards/questions.ts";
 import { type BodyReader, bodyReader } from "../../../http1/body_reader.ts";
 import { MalformedMessage } from "../../../http1/malformed.ts";
 import type { Http1Response } from "../../../http1/response_head.ts";
+import type { Log } from "../../../log.ts";
+import { RareLine } from "../../../net/rare_line.ts";
 import type { ReachedServer } from "../../../pool/backend_address.ts";
 import type { ServerPools } from "../../../pool/server_pools.ts";
 import { explain, NoAnswer, ResponseBroken } from "../failures.ts";
@@ -24,13 +27,19 @@ export class ServerQuestions implements Questions, Disposable {
   readonly #connections: BackendConnections;
   /** A clock for each limit of time. */
   readonly #clocks = new Map<number, TimeoutQueue>();
+  readonly #failures: RareLine;
 
-  constructor(pools: ServerPools) {
+  constructor(pools: ServerPools, log: Log) {
     this.#connections = new BackendConnections(pools);
+    this.#failures = new RareLine((reason, times) => log.warn("auth server failed", { reason, times }));
   }
 
   ask(question: Question, signal: AbortSignal, ended: () => void): Promise<Answered> {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve, rejectWith) => {
+      const reject = (error: unknown) => {
+        if (!signal.aborted) this.#failures.happened(`${question.server.origin}: ${messageOf(error)}`);
+        rejectWith(error);
+      };
       const asking = new Asking(question, this.#connections, { resolve, reject, ended });
       asking.run(this.#clock(question.timeoutMs), signal);
     });
@@ -43,6 +52,7 @@ export class ServerQuestions implements Questions, Disposable {
   [Symbol.dispose](): void {
     this.#connections.close();
     for (const clock of this.#clocks.values()) clock.close();
+    this.#failures.close();
   }
 
   #clock(limitMs: number): TimeoutQueue {
@@ -210,8 +220,8 @@ class Asking extends Timed implements InletWaiter {
   }
 
   #fail(error: unknown): void {
+    if (!this.#answered) this.#listener.reject(this.#explain(error));
     this.#answered = true;
-    this.#listener.reject(this.#explain(error));
     this.#end();
   }
 

@@ -20,7 +20,7 @@ export function describeConfig(config: Config, certificates: readonly string[] =
   const { proxy, admin, timeouts, retries, log } = config;
   const lines: readonly Line[] = [
     ["proxy", listenUrl(proxy.tls === null ? "http" : "https", proxy.host, proxy.port)],
-    ...certificates.map((text, index): Line => [index === 0 ? "tls" : "", text]),
+    ...[...certificates, ...describeClients(proxy.tls)].map((text, index): Line => [index === 0 ? "tls" : "", text]),
     ["admin", `${listenUrl("http", admin.host, admin.port)}, ${admin.token === null ? "no token" : "with a token"}`],
     ...describeBackends(config),
     ["strategy", describeStrategy(config)],
@@ -44,6 +44,12 @@ export function describeConfig(config: Config, certificates: readonly string[] =
     ...config.routes === null ? [] : listed("routes", describeRoutes(config.routes)),
   ];
   return lines.map(([name, text]) => `${name.padEnd(9)}  ${text}`);
+}
+
+function describeClients(tls: Config["proxy"]["tls"]): string[] {
+  const { ca, require } = tls?.clientCertificates ?? {};
+  if (ca === undefined) return [];
+  return [`client certificates ${require ? "required" : "asked for"}, authorities from ${ca}`];
 }
 
 /** A line for the guards of all requests, if there are any. */

@@ -1,6 +1,7 @@
 /** Decides which headers are forwarded, and sets others: RFC 9110 §7.6.1 and the `X-Forwarded-*` convention. */
 
 import type { LooseNames } from "../http1/loose_name.ts";
+import { withCertificate } from "./client_cert.ts";
 import { forwardedChain, type ForwardedTrust } from "./forwarded.ts";
 import { dashed, HeaderTable } from "./header_table.ts";
 import type { RandomHex } from "./ids.ts";
@@ -107,7 +108,7 @@ export function forwardRequest(request: RequestHead, trust: ForwardedTrust, rand
     ["x-request-id", id],
   );
   return {
-    headers: kept,
+    headers: request.clientCert === undefined ? kept : withCertificate(kept, request.clientCert),
     requestId: id,
     client,
     secure: isHttps(protocol),

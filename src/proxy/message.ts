@@ -17,6 +17,11 @@ export interface RequestHead {
   readonly peer: string;
   /** Whether the client's connection is encrypted. */
   readonly secure: boolean;
+  /**
+   * The client's verified certificate, as `Client-Cert` has it. `null`: the client has shown no valid one. `undefined`:
+   * clients are not asked for certificates.
+   */
+  readonly clientCert?: string | null | undefined;
   /** The version of HTTP that the client speaks. An engine that can't tell 1.0 from 1.1 says 1.1. */
   readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2.0";
   /** Whether the engine forwards trailers of the body. If not, `Trailer` is not forwarded. */

@@ -1,4 +1,4 @@
-/** The certificate authorities that backends are verified with (`tls.ca`). */
+/** The certificate authorities that backends are verified with (`tls.ca`), and clients. */
 
 import { DEFAULT_POOL_NAME, type PoolSettings } from "../config/pool_settings.ts";
 import type { BackendSpec } from "../config/schema.ts";
@@ -51,7 +51,12 @@ export function trustFor({ ca }: BackendSpec["tls"]): { readonly caCerts?: strin
   }
 }
 
-function readAuthority(path: string): string {
+/**
+ * Reads a file of authorities.
+ *
+ * @throws {PemError} when it can't be read, or holds no certificate
+ */
+export function readAuthority(path: string): string {
   const text = readFile(path);
   certificatesIn(text, path); // refuses a file without certificates, with which every connection would fail
   return text;

@@ -4,6 +4,7 @@ import { poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
 import { readAuthorities } from "./authorities.ts";
+import { readClientAuthorities } from "./client_authorities.ts";
 import { readCertificates } from "./certificate_files.ts";
 
 /** How many names of a certificate are listed. */
@@ -35,6 +36,7 @@ export function checkCertificateFiles(config: Config, now: Date): CheckedFiles {
   };
   const { tls } = config.proxy;
   const front = attempt(() => readCertificates(tls?.files ?? [], now));
+  attempt(() => tls === null ? undefined : readClientAuthorities(tls));
   attempt(() => readAuthorities(poolsOf(config)));
   if (lines.length > 0) throw new ConfigError(lines);
   return {

@@ -18,6 +18,16 @@ export interface NamedCertificate extends ServerCertificate {
 export interface ServerTls {
   /** In order, like `ServerCertificates`. */
   readonly certificates: readonly [NamedCertificate, ...NamedCertificate[]];
+  /** `undefined`: clients are not asked for certificates. */
+  readonly clients?: ClientAuthorities | undefined;
+}
+
+/** Whose certificates clients may show. */
+export interface ClientAuthorities {
+  /** Certificates in PEM. No other authority is trusted. */
+  readonly ca: string;
+  /** Whether the handshake fails without a valid certificate. */
+  readonly require: boolean;
 }
 
 /** Whether the port speaks HTTPS. */

@@ -2,9 +2,10 @@
 
 import type { Fields, Log } from "../log.ts";
 import type { CertificateSource } from "./certificate_source.ts";
+import { readClientAuthorities } from "./client_authorities.ts";
 import { Daily } from "./daily.ts";
 import { endsSoon, type Leaf, leafOf } from "./leaf.ts";
-import type { ServerCertificate, ServerTls } from "./server_certificate.ts";
+import type { ClientAuthorities, ServerCertificate, ServerTls } from "./server_certificate.ts";
 import { certificateSources, type SourceContext, type TlsConfig } from "./sources.ts";
 
 /** What a `CertificateStore` works with. */
@@ -53,6 +54,7 @@ export class CertificateStore {
   readonly #context: SourceContext;
   readonly #log: Log;
   #held: readonly Held[];
+  #clients: ClientAuthorities | undefined;
   #show: ShowCertificates | undefined;
   #listener: CertificateListener | undefined;
   #daily: Daily | undefined;
@@ -65,14 +67,17 @@ export class CertificateStore {
    * @throws {ConfigError} when files can't be used
    */
   static async obtain({ tls, ...context }: CertificateStoreOptions): Promise<CertificateStore> {
-    const sources = tls === null ? [] : certificateSources(tls, context);
-    return new CertificateStore(context, await Promise.all(sources.map(holdNew)));
+    if (tls === null) return new CertificateStore(context, [], undefined);
+    const sources = certificateSources(tls, context);
+    const clients = readClientAuthorities(tls);
+    return new CertificateStore(context, await Promise.all(sources.map(holdNew)), clients);
   }
 
-  private constructor(context: SourceContext, held: readonly Held[]) {
+  private constructor(context: SourceContext, held: readonly Held[], clients: ClientAuthorities | undefined) {
     this.#context = context;
     this.#log = context.log;
     this.#held = held;
+    this.#clients = clients;
   }
 
   /** What an engine needs to show the certificates in use; `undefined`: plain HTTP. */
@@ -81,7 +86,7 @@ export class CertificateStore {
       certificates.map(({ cert, key, names }) => ({ cert, key, names }))
     );
     const [first, ...others] = shown;
-    return first && { certificates: [first, ...others] };
+    return first && { certificates: [first, ...others], clients: this.#clients };
   }
 
   /** The certificates that clients get; the one that ends first is the first. */
@@ -121,11 +126,14 @@ export class CertificateStore {
   async prepare(tls: TlsConfig | null): Promise<() => boolean> {
     if (tls === null) return () => this.#held.length > 0;
     const sources = certificateSources(tls, this.#context);
+    const clients = readClientAuthorities(tls);
     const kept = sources.map((source) => this.#held.find((held) => source.sameAs(held.source)));
-    const differs = sources.length !== this.#held.length || kept.some((held, index) => held !== this.#held[index]);
+    const differs = sources.length !== this.#held.length || kept.some((held, index) => held !== this.#held[index]) ||
+      clients?.ca !== this.#clients?.ca || clients?.require !== this.#clients?.require;
     if (this.#show === undefined || !differs) return () => differs;
     const held = await Promise.all(sources.map((source, index) => kept[index] ?? holdNew(source)));
     return () => {
+      this.#clients = clients;
       this.#replace(held);
       return false;
     };

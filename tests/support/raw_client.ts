@@ -41,9 +41,17 @@ export class RawClient implements Disposable {
     return new RawClient(connection);
   }
 
-  /** @param authority the authority to trust */
-  static async connectTls(port: number, authority: { readonly cert: string }): Promise<RawClient> {
-    return new RawClient(await Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [authority.cert] }));
+  /**
+   * @param authority the authority to trust
+   * @param own the certificate that the client shows; default: none
+   */
+  static async connectTls(
+    port: number,
+    authority: { readonly cert: string },
+    own: { readonly cert: string; readonly key: string } | undefined = undefined,
+  ): Promise<RawClient> {
+    const to = { hostname: "127.0.0.1", port, caCerts: [authority.cert] };
+    return new RawClient(await Deno.connectTls(own === undefined ? to : { ...to, cert: own.cert, key: own.key }));
   }
 
   /** Sends text or bytes. Fails when the other side has closed. */

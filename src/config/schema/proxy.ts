@@ -28,8 +28,24 @@ interface ProxyTls {
   /** In order: the first one is for clients that name no host, or an unknown one. */
   readonly files: readonly CertificateFiles[];
   readonly selfSigned: string[] | null;
+  readonly clientCertificates: z.output<typeof clientCertificates> | null;
   readonly redirectFrom: number | null;
 }
+
+const clientCertificates = z.strictObject({
+  ca: bareSetting(
+    filePath,
+    "The file with the certificates of the authorities in PEM that sign clients' certificates.",
+    {
+      more: "No other authority is trusted for them.",
+    },
+  ),
+  require: setting(
+    flag,
+    true,
+    "Whether the handshake fails without a valid certificate. If not, requests of such clients have no `Client-Cert`.",
+  ),
+});
 
 const proxyTlsKeys = z.strictObject({
   cert: bareSetting(filePath.optional(), "The file with the certificate in PEM. Needs `key` beside it.", {
@@ -50,6 +66,12 @@ const proxyTlsKeys = z.strictObject({
   selfSigned: bareSetting(
     z.array(host).min(1, "at least one name").optional(),
     "Host names and IP addresses. roundhouse makes a certificate for them, instead of reading files.",
+  ),
+  clientCertificates: setting(
+    clientCertificates.nullable(),
+    null,
+    "Clients are asked for a certificate, which backends get in the header `Client-Cert` (RFC 9440). `null`: they are not.",
+    { engine: "wire", more: "See [client certificates](tls.md#client-certificates)." },
   ),
   redirectFrom: setting(
     listenPort.nullable(),

@@ -19,12 +19,15 @@ export interface WireRequest extends RequestHead {
 export interface ClientAddress {
   readonly peer: string;
   readonly secure: boolean;
+  /** See `RequestHead`. */
+  readonly clientCert?: string | null | undefined;
   /** The address that the client connected to. Used if an HTTP/1.0 request has no `Host`. */
   readonly local: string;
 }
 
-export function wireRequest(head: Http1Request, { peer, secure, local }: ClientAddress): WireRequest {
+export function wireRequest(head: Http1Request, address: ClientAddress): WireRequest {
   const { framing } = head;
+  const { peer, secure, clientCert, local } = address;
   return {
     method: head.method,
     target: head.target,
@@ -34,6 +37,7 @@ export function wireRequest(head: Http1Request, { peer, secure, local }: ClientA
     bodyBytes: framing.kind === "length" ? framing.bytes : undefined,
     peer,
     secure,
+    clientCert,
     protocol: head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1",
     carriesTrailers: framing.kind === "chunked",
     takesTrailers: head.minorVersion === 1,

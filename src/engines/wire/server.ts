@@ -135,8 +135,8 @@ class WireEngine implements Engine {
     this.#changed.resolve();
   }
 
-  async #serveRequests({ link, peer, local }: EstablishedConnection): Promise<void> {
-    const address = { peer, secure: this.#context.secure, local };
+  async #serveRequests({ link, peer, local, clientCert }: EstablishedConnection): Promise<void> {
+    const address = { peer, secure: this.#context.secure, clientCert, local };
     const connection = new ClientConnection(link, address, this.#context);
     this.#open.add(connection);
     await connection.serve({ proxyProtocol: this.#proxyProtocol });

@@ -57,3 +57,13 @@ Deno.test("describeConfig() tells when there is nothing to forward to and nothin
     "health     no checks",
   ]);
 });
+
+Deno.test("describeConfig() tells of certificates, and of those that clients need", () => {
+  const clientCertificates = { ca: "clients.pem" };
+  const config = configSchema.parse({ engine: "wire", proxy: { tls: { cert: "a", key: "b", clientCertificates } } });
+  assertEquals(describeConfig(config, ["one", "two"]).slice(1, 4), [
+    "tls        one",
+    "           two",
+    "           client certificates required, authorities from clients.pem",
+  ]);
+});

@@ -141,7 +141,7 @@ Deno.test("configSchema reads every setting in every form", () => {
       maxConnections: 5,
       maxHeaderBytes: 16_384,
       proxyProtocol: true,
-      tls: { files: [], selfSigned: ["localhost"], redirectFrom: 8080 },
+      tls: { files: [], selfSigned: ["localhost"], clientCertificates: null, redirectFrom: 8080 },
     },
     admin: { host: "::1", port: 9, token: "secret", persist: true },
     backends: [
@@ -233,6 +233,7 @@ Deno.test("configSchema reads stickiness and TLS as the reference shows them", (
   assertEquals(proxy.tls, {
     files: [{ place: [], cert: "cert.pem", key: "key.pem" }],
     selfSigned: null,
+    clientCertificates: null,
     redirectFrom: null,
   });
 });

@@ -125,6 +125,14 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
     { proxy: { tls: { certificates: [{ cert: "a", key: "b" }, { cert: "c", key: "d" }] } } },
     'proxy.tls.certificates: 2 certificates are not supported by engine "fetch", use engine "wire"',
   ],
+  [
+    { proxy: { tls: { cert: "a", key: "b", clientCertificates: { ca: "c" } } } },
+    'proxy.tls.clientCertificates: not supported by engine "fetch", use engine "wire"',
+  ],
+  [
+    { engine: "wire", proxy: { tls: { cert: "a", key: "b", clientCertificates: {} } } },
+    "proxy.tls.clientCertificates.ca: got nothing, want the path of a file",
+  ],
   [{ proxy: { tls: { keys: "a" } } }, 'proxy.tls.keys: unknown setting, did you mean "key"?'],
   [
     { admin: { host: "0.0.0.0" } },

@@ -11,11 +11,11 @@ import { ManualClock, waitFor } from "../../support/wait.ts";
 const DAY_MS = 86_400_000;
 
 function selfSigned(...names: string[]): TlsConfig {
-  return { files: [], selfSigned: names, redirectFrom: null };
+  return { files: [], selfSigned: names, clientCertificates: null, redirectFrom: null };
 }
 
 function files({ cert, key }: { cert: string; key: string }): TlsConfig {
-  return { files: [{ place: [], cert, key }], selfSigned: null, redirectFrom: null };
+  return { files: [{ place: [], cert, key }], selfSigned: null, clientCertificates: null, redirectFrom: null };
 }
 
 /** A store whose engine remembers the first certificates that it was told to show, if it can show others at all. */

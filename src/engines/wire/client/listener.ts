@@ -12,6 +12,8 @@ export interface EstablishedConnection {
   readonly peer: string;
   /** The address that it connected to, as an authority. */
   readonly local: string;
+  /** See `RequestHead`. */
+  readonly clientCert?: string | null | undefined;
 }
 
 /** A connection that was accepted. With TLS, its handshake has not been made yet. */

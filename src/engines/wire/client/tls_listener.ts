@@ -5,12 +5,14 @@ import { messageOf } from "../../../errors.ts";
 import { type AcceptedConnection, Acceptor } from "../../../net/acceptor.ts";
 import type { BoundAddress } from "../../../net/listen_address.ts";
 import { ByName } from "../../../tls/by_name.ts";
+import { ClientIdentities } from "../../../tls/client_identity.ts";
 import type { NamedCertificate, ServerTls } from "../../../tls/server_certificate.ts";
 import type { EstablishedConnection, Listener, ListenerOptions } from "./listener.ts";
 import type { Link } from "../link.ts";
 import { LinkStream } from "../link_stream.ts";
 import { NodeLink } from "../node_link.ts";
 import { readProxyHeader } from "./proxy_protocol.ts";
+import { shownCertificates } from "./shown_certificates.ts";
 
 /** The time limit for the PROXY protocol header and the TLS handshake. */
 const HANDSHAKE_MS = 10_000;
@@ -78,8 +80,10 @@ class TlsListener implements Listener {
         await stream.answerPlainly(this.#options.refusePlainHttp(client));
         throw new Error("the client speaks plain HTTP");
       }
-      const socket = await shakeHands(stream, this.#contexts);
-      return { link: new NodeLink(socket, stream), local, peer: client };
+      const contexts = this.#contexts; // a reload may replace it during the handshake
+      const socket = await shakeHands(stream, contexts);
+      const clientCert = await contexts.clientCertOf(socket, stream);
+      return { link: new NodeLink(socket, stream), local, peer: client, clientCert };
     } catch (error) {
       this.#options.log.debug("connection closed", { client: peer, reason: messageOf(error) });
       stream.destroy();
@@ -100,9 +104,14 @@ function isLetter(byte = 0): boolean {
 class Contexts {
   readonly #certificates: ByName<NamedCertificate>;
   readonly #made = new Map<NamedCertificate, SecureContext>();
+  readonly #ca: string | undefined;
+  /** `undefined`: clients are not asked for certificates. */
+  readonly clients: ClientIdentities | undefined;
 
-  constructor({ certificates }: ServerTls) {
+  constructor({ certificates, clients }: ServerTls) {
     this.#certificates = new ByName(certificates);
+    this.#ca = clients?.ca;
+    this.clients = clients && new ClientIdentities(clients);
   }
 
   /** The context for a client that asks for this name. */
@@ -111,9 +120,24 @@ class Contexts {
     let context = this.#made.get(certificate);
     if (context === undefined) {
       const { cert, key } = certificate;
-      this.#made.set(certificate, context = createSecureContext({ cert, key, minVersion: "TLSv1.2" }));
+      context = createSecureContext({ cert, key, ca: this.#ca, minVersion: "TLSv1.2" });
+      this.#made.set(certificate, context);
     }
     return context;
+  }
+
+  /**
+   * The certificate that a client has shown in its handshake: see `RequestHead.clientCert`.
+   *
+   * @throws when clients must have a valid one and this one has not. The runtime lets those with an invalid one pass
+   */
+  async clientCertOf(socket: TLSSocket, stream: LinkStream): Promise<string | null | undefined> {
+    if (this.clients === undefined) return undefined;
+    stream.readStop(); // until somebody reads
+    const header = await this.clients.headerFor(shownCertificates(socket));
+    if (header === null && this.clients.require) throw new Error("the client has shown no valid certificate");
+    if (socket.destroyed) throw new Error("the client left during the handshake");
+    return header;
   }
 }
 
@@ -125,6 +149,8 @@ function shakeHands(stream: LinkStream, contexts: Contexts): Promise<TLSSocket> 
     secureContext: contexts.get(undefined),
     SNICallback: (name, done) => done(null, contexts.get(name)),
     ALPNProtocols: ["http/1.1"],
+    requestCert: contexts.clients !== undefined,
+    rejectUnauthorized: contexts.clients?.require === true,
   });
   const left = () => reject(new Error("the client left during the handshake"));
   const ends = ["end", "close"] as const;

@@ -16,7 +16,7 @@ export class NoRuntimeError extends Error {
 export async function buildCompiled(output: string, target: string | undefined): Promise<void> {
   const directory = await Deno.makeTempDir();
   try {
-    const [main, ...workers] = await bundle(directory, "compiled");
+    const [main, ...others] = await bundle(directory, "compiled");
     const args = [
       "compile",
       "--quiet",
@@ -25,7 +25,7 @@ export async function buildCompiled(output: string, target: string | undefined):
       "--no-check",
       ...runtimeFlags(),
       ...(target === undefined ? [] : ["--target", target]),
-      ...workers.map(({ path }) => `--include=${path}`),
+      ...others.filter(({ isEntry }) => isEntry).map(({ path }) => `--include=${path}`),
       "--output",
       output,
       main?.path ?? "",

@@ -1,5 +1,6 @@
 /** The program in the built file: bundled, with its version and the flags that it runs with. */
 
+import { repaired } from "./repairs.ts";
 import { step } from "./steps.ts";
 
 /** The parts of `deno.json` that are used here. */
@@ -9,9 +10,14 @@ interface Settings {
   readonly permissions: { readonly default: Readonly<Record<string, boolean | readonly string[]>> };
 }
 
-/** A file of the program, by its path under the program's directory. */
+/** A file of the program. */
 export interface ProgramFile {
+  /** Where it is now. */
   readonly path: string;
+  /** What it is called beside the others. */
+  readonly name: string;
+  /** Whether the program or one of its workers begins with it. */
+  readonly isEntry: boolean;
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
@@ -28,8 +34,8 @@ const WORKERS = [
   },
 ] as const;
 
-/** The entry modules: the main module, then the workers'. Each becomes a `.js` beside the others. */
-const ENTRIES = ["main.ts", ...WORKERS.map(({ entry }) => entry)];
+/** The entry modules: the main module, then the workers'. */
+const ENTRIES = ["main.ts", ...WORKERS.map(({ entry }) => fileOf(entry))];
 
 /** The sources of the entries and their types. Nothing else reaches the built file. */
 const SOURCES = ["deno.json", "deno.lock", "main.ts", "src", "types"];
@@ -65,13 +71,13 @@ async function git(...args: string[]): Promise<string | undefined> {
   }
 }
 
-/** Some npm packages load modules of the runtime with `require`, which does not exist in a bundled module. */
-const REQUIRE =
-  `import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);\n`;
+/** Where the bundle is written. */
+const OUTPUT = "bundle";
 
 /**
  * Bundles a copy of the sources in `directory`, where the version module says how this file was built, and the URL of
- * each worker is that of its bundle: the bundler leaves `new URL(…, import.meta.url)` as it is.
+ * each worker is that of its bundle: the bundler leaves `new URL(…, import.meta.url)` as it is. The entries come first,
+ * then the modules that they share, or load only when they are needed. All are in one folder.
  */
 export async function bundle(directory: string, form: Form): Promise<ProgramFile[]> {
   for (const source of SOURCES) await copy(new URL(source, ROOT), `${directory}/${source}`);
@@ -83,23 +89,37 @@ export async function bundle(directory: string, form: Form): Promise<ProgramFile
     };\n`,
   );
   for (const { entry, module, name } of WORKERS) {
-    const text = `export const ${name}: URL = new URL("./${bundleOf(entry)}", import.meta.url);\n`;
+    const bundled = fileOf(entry).replace(/\.ts$/, ".js");
+    const text = `export const ${name}: URL = new URL("./${bundled}", import.meta.url);\n`;
     await Deno.writeTextFile(`${directory}/${module}`, text);
+    await Deno.writeTextFile(`${directory}/${fileOf(entry)}`, `import "./${entry}";\n`);
   }
-  const files: ProgramFile[] = [];
-  for (const entry of ENTRIES) {
-    const path = bundleOf(entry);
-    const args = ["bundle", "--quiet", "--minify", "--keep-names", "--check", "--output", path, entry];
-    await step(`checking and bundling ${entry}`, () => deno(args, directory));
-    await Deno.writeTextFile(`${directory}/${path}`, REQUIRE + await Deno.readTextFile(`${directory}/${path}`));
-    files.push({ path, bytes: await Deno.readFile(`${directory}/${path}`) });
-  }
+  const flags = ["--quiet", "--minify", "--keep-names", "--check", "--code-splitting", "--outdir", OUTPUT];
+  await step("checking and bundling", () => deno(["bundle", ...flags, ...ENTRIES], directory));
+  return await programFiles(`${directory}/${OUTPUT}`);
+}
+
+/** The bundle's modules, the entries first. */
+async function programFiles(folder: string): Promise<ProgramFile[]> {
+  const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
+  const texts = await Promise.all(names.map((name) => Deno.readTextFile(`${folder}/${name}`)));
+  const modules = repaired(new Map(names.map((name, index) => [name, texts[index] ?? ""])));
+  const entries = ENTRIES.map((entry) => entry.replace(/\.ts$/, ".js"));
+  const files = [...entries, ...names.filter((name) => !entries.includes(name))].map((name) => {
+    return {
+      path: `${folder}/${name}`,
+      name,
+      isEntry: entries.includes(name),
+      bytes: new TextEncoder().encode(modules.get(name)),
+    };
+  });
+  await Promise.all(files.map(({ path, bytes }) => Deno.writeFile(path, bytes)));
   return files;
 }
 
-/** The file that an entry becomes. */
-function bundleOf(entry: string): string {
-  return `${entry.slice(entry.lastIndexOf("/") + 1).replace(/\.ts$/, "")}.js`;
+/** The name of an entry beside the main module, where the bundler puts it beside the others, too. */
+function fileOf(entry: string): string {
+  return entry.slice(entry.lastIndexOf("/") + 1);
 }
 
 async function copy(from: URL, to: string): Promise<void> {

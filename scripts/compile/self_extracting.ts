@@ -34,7 +34,7 @@ export async function buildSelfExtracting(output: string): Promise<void> {
   try {
     const program = await bundle(directory, "self-extracting");
     const members = [
-      ...program.map((file) => ({ ...file, mode: 0o600 })),
+      ...program.map(({ name, bytes }) => ({ path: name, bytes, mode: 0o600 })),
       { path: RUNTIME, bytes: await Deno.readFile(Deno.execPath()), mode: 0o700 },
     ];
     const archive = tar([...members, { path: "complete", bytes: new Uint8Array(), mode: 0o600 }]);

@@ -68,10 +68,7 @@ Deno.test.beforeAll(async () => {
   if (!isHere || given !== undefined) return;
   const { code, stderr } = await compile(["--self-contained", "-o", binary]);
   assertEquals(code, 0, stderr);
-  assertMatch(
-    stderr,
-    /^checking and bundling main\.ts…\n(?:checking and bundling .*…\n)+compressing the program and its runtime…\n$/,
-  );
+  assertMatch(stderr, /^checking and bundling…\ncompressing the program and its runtime…\n$/);
 });
 
 Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
@@ -243,7 +240,9 @@ selfExtractingTest("starts at once with an empty cache all work and leave one co
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, VERSION_LINE);
   }
-  assertEquals(names(unpacked(cache)), ["bcrypt_worker.js", "complete", "deno", "main.js", "roundhouse", "worker.js"]);
+  const files = names(unpacked(cache));
+  assertEquals(files.filter((name) => !name.endsWith(".js")), ["complete", "deno", "roundhouse"]);
+  for (const entry of ["main.js", "worker.js", "bcrypt_worker.js"]) assert(files.includes(entry), entry);
 });
 
 selfExtractingTest("a damaged cache is rebuilt, also under a program that runs from it", async () => {
@@ -319,9 +318,7 @@ test("where DENORT_BIN names a runtime, deno compile is used, with the program's
   assertEquals(code, 0, stderr);
   // It said nothing for a quarter of a minute, so that it looked dead.
   assertEquals(stderr.split("\n"), [
-    "checking and bundling main.ts…",
-    "checking and bundling src/workers/worker.ts…",
-    "checking and bundling src/guards/passwords/bcrypt_worker.ts…",
+    "checking and bundling…",
     "compiling, which fetches the runtime the first time…",
     "",
   ]);
@@ -330,7 +327,8 @@ test("where DENORT_BIN names a runtime, deno compile is used, with the program's
   const permissions = /"permissions":(\{"allow_env":.*?\})/.exec(bytes.slice(-20e6))?.[1] ?? "";
   const wanted: Record<string, unknown> = DENO_JSON.permissions.default;
   for (const name of ["env", "net", "read", "write", "run", "ffi", "sys"]) {
-    assertStringIncludes(permissions, `"allow_${name}":${wanted[name] === true ? "[]" : "null"}`);
+    const value = wanted[name] === true ? [] : wanted[name] ?? null;
+    assertStringIncludes(permissions, `"allow_${name}":${JSON.stringify(value)}`);
   }
   assertStringIncludes(bytes, "no-legacy-abort");
   assertMatch(bytes, /"([0-9a-f]{7,}(-dirty)?, )?compiled"/);

@@ -167,7 +167,9 @@ function serve(hasFailure: boolean): Deno.HttpServer<Deno.NetAddr> {
     if (pathname === "/routes") return Response.json([]);
     if (pathname === "/events") return new Response(alive(stream(hasFailure)).pipeThrough(new TextEncoderStream()));
     const type = types[pathname.slice(pathname.lastIndexOf(".") + 1)] ?? "text/html";
-    return new Response(FILES[pathname] ?? "", { headers: { "content-type": `${type}; charset=utf-8` } });
+    return new Response(new Map(Object.entries(FILES)).get(pathname) ?? "", {
+      headers: { "content-type": `${type}; charset=utf-8` },
+    });
   });
 }
 

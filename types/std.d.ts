@@ -83,3 +83,18 @@ declare module "@std/testing/mock" {
   /** Wraps a function and records its calls. */
   export function spy(fn?: (...args: never[]) => unknown): Spy;
 }
+
+declare module "@std/path/basename" {
+  /** The last part of a path. */
+  export function basename(path: string): string;
+}
+
+declare module "@std/path/dirname" {
+  /** A path without its last part. */
+  export function dirname(path: string): string;
+}
+
+declare module "@std/path/resolve" {
+  /** The absolute path that the paths lead to, one after the other. */
+  export function resolve(...paths: string[]): string;
+}

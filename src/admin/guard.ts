@@ -1,10 +1,10 @@
 /** The checks of the admin API before a route, in their order. */
 
 import { Buffer } from "node:buffer";
-import { createHash, timingSafeEqual } from "node:crypto";
-import { isIP } from "node:net";
 import type { Context, MiddlewareHandler } from "hono";
+import ipaddr from "ipaddr.js";
 import type * as z from "zod";
+import { digestOf } from "../digest.ts";
 import { BrokenBody, type Incoming, type IncomingBody } from "../net/incoming.ts";
 import { AdminError } from "./admin_error.ts";
 import type { Description } from "./description.ts";
@@ -77,8 +77,8 @@ function authoritiesOf(request: Request): string[] {
  */
 export function isLocalAuthority(authority: string): boolean {
   const [, ipv6, other] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(authority) ?? [];
-  if (ipv6 !== undefined) return isIP(ipv6) === 6;
-  return other !== undefined && (other.toLowerCase() === "localhost" || isIP(other) === 4);
+  if (ipv6 !== undefined) return ipaddr.IPv6.isValid(ipv6);
+  return other !== undefined && (other.toLowerCase() === "localhost" || ipaddr.IPv4.isValidFourPartDecimal(other));
 }
 
 /** Whether an `Origin` names the host and port that the request itself was sent to. */
@@ -93,21 +93,18 @@ export function isSameOrigin(origin: string, authority: string): boolean {
 /** 401 without the token. `null`: no token is set, and all requests pass. */
 export function bearer(token: string | null): MiddlewareHandler<AdminEnv> {
   if (token === null) return (_context, next) => next();
-  const expected = digest(token);
+  const expected = digestOf(token);
   return async (context, next) => {
     const given = /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1];
     // Digests have equal length, which the comparison needs. They do not reveal how much of the token was right.
-    if (given === undefined || !timingSafeEqual(digest(given), expected)) {
+    const { timingSafeEqual } = await import("node:crypto"); // not at the start
+    if (given === undefined || !timingSafeEqual(digestOf(given), expected)) {
       const challenge = `Bearer realm="roundhouse"${given === undefined ? "" : ', error="invalid_token"'}`;
       const detail = given === undefined ? `want "Authorization: Bearer TOKEN"` : "the token is wrong";
       throw new AdminError(401, detail, { "www-authenticate": challenge });
     }
     await next();
   };
-}
-
-function digest(token: string): Buffer {
-  return createHash("sha256").update(token).digest();
 }
 
 /** The operation of a route for this method; 405 with `Allow` if there is none. */

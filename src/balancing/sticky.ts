@@ -1,6 +1,6 @@
 /** Sticky sessions: find the backend that a client had before. */
 
-import { createHash } from "node:crypto";
+import { hexDigestOf } from "../digest.ts";
 import type { Config } from "../config/schema.ts";
 import type { Backend } from "../pool/backend.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
@@ -124,7 +124,7 @@ export class CookieStickiness implements Stickiness {
   #nameOf(backend: Backend): string {
     let name = this.#names.get(backend);
     if (name === undefined) {
-      name = createHash("sha256").update(`roundhouse session ${backend.url}`).digest("hex").slice(0, 24);
+      name = hexDigestOf(`roundhouse session ${backend.url}`, 24);
       this.#names.set(backend, name);
     }
     return name;

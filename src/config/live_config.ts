@@ -2,7 +2,7 @@
  * The configuration of a running process: reads it, reads it again, writes it, and sees whether somebody changed it.
  */
 
-import { resolve } from "node:path";
+import { resolve } from "@std/path/resolve";
 import { ConfigError } from "../errors.ts";
 import { readRegularFile } from "../regular_file.ts";
 import type { FileChange } from "./backend_change.ts";

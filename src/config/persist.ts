@@ -1,5 +1,6 @@
 /** Writes changes of backends and splits into the configuration file. The rest of the file stays as it is. */
-import { basename, dirname } from "node:path";
+import { basename } from "@std/path/basename";
+import { dirname } from "@std/path/dirname";
 import { ConfigError, messageOf } from "../errors.ts";
 import { mustBeRegular } from "../regular_file.ts";
 import { afterChange, type FileChange } from "./backend_change.ts";

@@ -1,10 +1,8 @@
 /** Hides secret settings, which the schema names, in error lines and in `GET /config`. */
-import { configSchema } from "./schema.ts";
+import { allSettings } from "./all_settings.ts";
 import { HIDDEN, SECRET_NAME, withoutSecretParameters } from "./secret_parameters.ts";
-import { covers, settingsOf } from "./setting.ts";
+import { covers, type Setting } from "./setting.ts";
 import type { Path } from "./setting_path.ts";
-
-const SETTINGS = settingsOf(configSchema).filter(({ secret }) => secret !== undefined);
 
 /** Whether error lines hide the value at a path. */
 export function isSecret(path: Path): boolean {
@@ -43,6 +41,9 @@ function withHiddenCredentials(text: string): string {
   return text.replace(/\/\/[^\s/?#]*@/g, `//${HIDDEN}@`);
 }
 
-function secretSettingAt(path: Path) {
-  return SETTINGS.find((setting) => covers(setting, path));
+let secretSettings: readonly Setting[] | undefined;
+
+function secretSettingAt(path: Path): Setting | undefined {
+  secretSettings ??= allSettings().filter(({ secret }) => secret !== undefined);
+  return secretSettings.find((setting) => covers(setting, path));
 }

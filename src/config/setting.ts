@@ -3,6 +3,9 @@ import * as z from "zod";
 import { type InUnit, type Unit, unitOf, withUnit, wordsFor } from "./kind.ts";
 import type { Path } from "./setting_path.ts";
 
+// Compiling the schemas takes longer than to read a configuration with them, of thousands of backends, too.
+z.config({ jitless: true });
+
 /** The engines by name. */
 export const ENGINES = ["fetch", "wire"] as const;
 export type EngineName = (typeof ENGINES)[number];
@@ -51,7 +54,11 @@ export interface Setting extends SettingFacts {
 /** In a setting's path: every entry of a list or a record, such as each backend and each pool. */
 export const EACH = "[]";
 
-const facts = z.registry<SettingFacts>();
+/**
+ * What is said of a setting is made from its kind when somebody asks: the start of the program asks for little of it, and
+ * all of it would take a tenth of the start.
+ */
+const facts = new WeakMap<z.core.$ZodType, SettingFacts>();
 
 /** A setting with a default. `fallback` is the default as one would write it in the file. */
 export function setting<T extends z.ZodType>(
@@ -60,26 +67,42 @@ export function setting<T extends z.ZodType>(
   about: string,
   particulars: Particulars = {},
 ) {
-  const known = { about, words: wordsFor(kind), ...particulars };
-  const made = kind.prefault(fallback).meta({
-    description: `${describe(known)} Default: ${JSON.stringify(fallback)}.`,
-  });
-  facts.add(made, { ...known, fallback: z.encode(made, made.parse(undefined)) });
+  const made = kind.prefault(fallback);
+  const known: SettingFacts = {
+    ...particulars,
+    about,
+    get words() {
+      return wordsFor(kind);
+    },
+    get fallback() {
+      return z.encode(made, made.parse(undefined));
+    },
+  };
+  describe(made, () => `${descriptionOf(known)} Default: ${JSON.stringify(fallback)}.`);
+  facts.set(made, known);
   return made;
 }
 
 /** A setting without a default. It must be given, unless its kind is optional. */
 export function bareSetting<T extends z.ZodType>(kind: T, about: string, particulars: Particulars = {}) {
-  const known = { about, words: wordsFor(kind), required: !(kind instanceof z.ZodOptional), ...particulars };
-  const made = kind.meta({ description: describe(known) });
-  facts.add(made, known);
+  const known: SettingFacts = {
+    ...particulars,
+    about,
+    required: !(kind instanceof z.ZodOptional),
+    get words() {
+      return wordsFor(kind);
+    },
+  };
+  const made = kind.clone(); // the same kind may stand at several places
+  describe(made, () => descriptionOf(known));
+  facts.set(made, known);
   return made;
 }
 
 /** A group of settings that may be left out. Each setting then has its default. */
 export function section<T extends z.ZodType>(kind: T, about: string) {
   // Every setting of a section has a default, so an empty object is always valid input for it.
-  return kind.prefault({} as z.core.util.NoUndefined<z.input<T>>).meta({ description: about });
+  return describe(kind.prefault({} as z.core.util.NoUndefined<z.input<T>>), () => about);
 }
 
 /** A setting that may be left out, so that the value of another place counts. `null` stands for its default. */
@@ -105,20 +128,20 @@ export function override<T extends z.ZodType>(made: T): Override<T> {
     decode: (value) => value ?? made.parse(undefined),
     encode: (value) => value,
   });
-  const { restart: _, ...rest } = known;
-  const description = `${describe(known)} null: the default, ${JSON.stringify(known.fallback)}.`;
-  const optional = (unit === undefined ? codec : withUnit(codec, unit)).optional().meta({ description });
-  facts.add(optional, { ...rest, overrides: true });
+  const optional = (unit === undefined ? codec : withUnit(codec, unit)).optional();
+  describe(optional, () => `${descriptionOf(known)} null: the default, ${JSON.stringify(known.fallback)}.`);
+  const { restart: _, ...inherited } = Object.getOwnPropertyDescriptors(known);
+  facts.set(optional, Object.defineProperties({ overrides: true } as SettingFacts, inherited));
   return optional as unknown as Override<T>;
 }
 
 /** A section of overrides. `null` in place of the object stands for the default of each. */
-export function orDefaults<T extends z.ZodType>(kind: T, defaults: z.output<T>, about: string) {
+export function orDefaults<T extends z.ZodType>(kind: T, defaults: () => z.output<T>, about: string) {
   const codec = z.codec(kind.nullable(), z.custom<z.output<T>>(), {
-    decode: (value) => value ?? defaults,
+    decode: (value) => value ?? defaults(),
     encode: (value) => value,
   });
-  return codec.optional().meta({ description: about });
+  return describe(codec.optional(), () => about);
 }
 
 /** The unit of a kind, whatever makes it optional. `""`: it has none. */
@@ -157,8 +180,18 @@ function renameKeys(value: unknown, names: ReadonlyMap<string, string>): unknown
   return Object.fromEntries(Object.entries(value ?? {}).map(([key, inner]) => [names.get(key) ?? key, inner]));
 }
 
+/** Gives a schema that nobody else has its description for editors. */
+function describe<T extends z.ZodType>(made: T, description: () => string): T {
+  z.globalRegistry.add(made, {
+    get description() {
+      return description();
+    },
+  });
+  return made;
+}
+
 /** The description for editors. It has no backticks, because most editors do not render Markdown there. */
-function describe({ about, words, engine }: SettingFacts): string {
+function descriptionOf({ about, words, engine }: SettingFacts): string {
   return [about, `Type: ${words}.`, ...engine === undefined ? [] : [`Only with engine ${engine}.`]].join(" ")
     .replaceAll("`", "");
 }
@@ -171,8 +204,10 @@ export function settingsOf(schema: z.core.$ZodType): Setting[] {
 }
 
 function visit(schema: z.core.$ZodType, path: readonly string[], found: Setting[]): void {
-  const known = facts.get(schema as z.ZodType); // it looks for the very object, of whatever kind
-  if (known !== undefined) found.push({ path, ...known });
+  const known = facts.get(schema);
+  if (known !== undefined) {
+    found.push(Object.defineProperties({ path } as Setting, Object.getOwnPropertyDescriptors(known)));
+  }
   if (schema instanceof z.ZodObject) {
     for (const [key, inner] of Object.entries<z.core.$ZodType>(schema.shape)) visit(inner, [...path, key], found);
   } else if (schema instanceof z.ZodArray) visit(schema.element, [...path, EACH], found);

@@ -3,7 +3,7 @@
  * how much all of them have spent. Requests never wait for it. While it fails, each replica has a fixed share.
  */
 
-import { createHash } from "node:crypto";
+import { hexDigestOf } from "../digest.ts";
 import { MOST_TOLD, type Settled, type Spent } from "../cluster/settlement.ts";
 import type { Limits } from "../memory/limits.ts";
 import { burstMs, isSettled, type RateLimit, settledShareOf, shareOf } from "../memory/rate_share.ts";
@@ -93,7 +93,7 @@ export class LimitSettling {
     const { limits } = this.#options;
     let known = this.#known.get(name);
     if (known === undefined) {
-      known = { short: createHash("sha256").update(name).digest("hex").slice(0, 16), table: limits.rate(name) };
+      known = { short: hexDigestOf(name, 16), table: limits.rate(name) };
       this.#known.set(name, known);
     } else if (known.table.buffer !== limits.shared.rates.get(name)) known.table = limits.rate(name);
     return known;

@@ -1,7 +1,7 @@
 /** This replica among the others: keeps changes in the store that all share, and puts those of the others in force. */
 
 import type { EventFeed } from "../admin/event_feed.ts";
-import { Cluster } from "../cluster/cluster.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import { ClusterConflictError, ClusterFullError, StoreAwayError } from "../cluster/errors.ts";
 import type { BaseList, LaidOver } from "../cluster/overlay.ts";
 import type { ClusterStatus, HealthView } from "../cluster/views.ts";
@@ -66,6 +66,7 @@ export class Replicas {
     const { cluster, proxy, admin } = config;
     if (cluster === null) return undefined;
     const replicas = new Replicas(log, clock);
+    const { Cluster } = await import("../cluster/cluster.ts"); // most are in no cluster
     replicas.#cluster = await Cluster.start({
       redis: cluster.redis,
       prefix: cluster.prefix,

@@ -25,7 +25,7 @@ import { type Authorities, readAuthorities } from "../tls/authorities.ts";
 import { checkCertificateFiles } from "../tls/check.ts";
 import { CertificateStore } from "../tls/store.ts";
 import { type DataPlane, startDataPlane } from "../workers/data_plane.ts";
-import { Supervisor, workerCount } from "../workers/supervisor.ts";
+import { workerCount } from "../workers/worker_count.ts";
 import { bind, urlOf } from "./bind.ts";
 import { PoolNews } from "./pool_news.ts";
 import { Pools, type PoolsOptions } from "./pools.ts";
@@ -226,7 +226,7 @@ export class Roundhouse {
 
   async #startServers(workerUrl: URL): Promise<void> {
     const { config, log } = this.#options;
-    const dataPlane = await bind("proxy", config.proxy, () => {
+    const dataPlane = await bind("proxy", config.proxy, async () => {
       const workers = workerCount(config.proxy.workers);
       const options = {
         config,
@@ -237,8 +237,8 @@ export class Roundhouse {
         acceptingChanged: (accepting: boolean) => this.#listeners.set("proxy", accepting),
       };
       return workers === 1
-        ? startDataPlane({ ...options, reusePort: false })
-        : Supervisor.start({ ...options, workers, workerUrl });
+        ? await startDataPlane({ ...options, reusePort: false })
+        : await (await import("../workers/supervisor.ts")).Supervisor.start({ ...options, workers, workerUrl });
     });
     this.#dataPlane = dataPlane;
     this.#certificates.watch(dataPlane.setTls, this.#events.certificates);

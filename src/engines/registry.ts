@@ -1,16 +1,14 @@
-/** The engines by name, one case each. */
+/** The engines by name, one case each. Only the one that is used is loaded. */
 
 import type { Config } from "../config/schema.ts";
 import type { EngineFactory } from "./engine.ts";
-import { startFetchEngine } from "./fetch/server.ts";
-import { startWireEngine } from "./wire/server.ts";
 
 /** Returns the function that starts the configured engine. */
-export function engineFactory(name: Config["engine"]): EngineFactory {
+export async function engineFactory(name: Config["engine"]): Promise<EngineFactory> {
   switch (name) {
     case "fetch":
-      return startFetchEngine;
+      return (await import("./fetch/server.ts")).startFetchEngine;
     case "wire":
-      return startWireEngine;
+      return (await import("./wire/server.ts")).startWireEngine;
   }
 }

@@ -4,7 +4,7 @@
  * 100,000 keys are the same with a probability of 3 in 10 billion.
  */
 
-import { createHash } from "node:crypto";
+import { hexDigestOf } from "../digest.ts";
 import type { RateKey } from "../memory/rate_table.ts";
 import { ipv4Number, IPV6_GROUPS, NOT_IPV4, readIpv6 } from "../net/address_text.ts";
 
@@ -58,7 +58,7 @@ export class RateKeys implements RateKey {
   }
 
   #ofText(kind: number, text: string): void {
-    const short = text.length <= MOST_CHARACTERS ? text : createHash("sha256").update(text).digest("hex");
+    const short = text.length <= MOST_CHARACTERS ? text : hexDigestOf(text);
     const message = this.#message;
     message[0] = kind | text.length << 8;
     let words = 1;

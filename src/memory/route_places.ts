@@ -1,6 +1,6 @@
 /** Which route has which place in the tables of counts. A route is known by a hash of its label. */
 
-import { createHash } from "node:crypto";
+import { digestOf } from "../digest.ts";
 import { type Arena, LINE_WORDS, linesFor } from "./arena.ts";
 import { ROUTES, type SlotUse } from "./slots.ts";
 
@@ -84,8 +84,8 @@ export class RoutePlaces {
 
 /** The first 48 bits of the SHA-256, as two cells. */
 function hashOf(label: string): readonly [high: number, low: number] {
-  const bytes = createHash("sha256").update(label).digest();
-  return [bytes.readUInt16BE(0), bytes.readInt32BE(2)];
+  const digest = digestOf(label);
+  return [digest.getUint16(0), digest.getInt32(2)];
 }
 
 function joined(high: number, low: number): number {

@@ -1,6 +1,6 @@
 /** The key of a client in the session table: 128 bits, and the bucket that they belong in. */
 
-import { createHash } from "node:crypto";
+import { digestOf } from "../digest.ts";
 import ipaddr from "ipaddr.js";
 
 /** 32-bit cells of a key. */
@@ -90,8 +90,8 @@ function clientKey(client: string): Int32Array {
   } else if (ipaddr.IPv6.isValid(client) && !client.includes("%")) { // fe80::1 on another link is a different client
     parts.set(ipaddr.IPv6.parse(client).parts);
   } else {
-    const digest = createHash("sha256").update(client).digest();
-    for (let part = 0; part < KEY_PARTS; part++) parts[part] = digest.readUInt16BE(2 * part);
+    const digest = digestOf(client);
+    for (let part = 0; part < KEY_PARTS; part++) parts[part] = digest.getUint16(2 * part);
   }
   return key;
 }

@@ -1,6 +1,6 @@
 /** One server that requests are forwarded to. Both planes use this class. */
 
-import { createHash } from "node:crypto";
+import { hexDigestOf } from "../digest.ts";
 import type { BackendState } from "../config/backend_change.ts";
 import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
 import type { BackendSpec } from "../config/schema.ts";
@@ -346,5 +346,5 @@ export class Lease {
  */
 function backendId(url: string, pool: string): string {
   const text = pool === DEFAULT_POOL_NAME ? url : `${pool} ${url}`;
-  return "b-" + createHash("sha256").update(text).digest("hex").slice(0, 12);
+  return "b-" + hexDigestOf(text, 12);
 }

@@ -3,14 +3,7 @@
 import type { Discover } from "../config/schema/discover.ts";
 import type { Log } from "../log.ts";
 import type { Clock } from "../net/clock.ts";
-import { DnsSource } from "./dns/dns.ts";
-import { DockerSource } from "./docker/docker.ts";
-import { EtcdSource } from "./etcd/etcd.ts";
-import { FileSource } from "./file.ts";
-import { HttpSource } from "./http.ts";
-import { KubernetesSource } from "./kubernetes/kubernetes.ts";
 import type { BackendSource } from "./source.ts";
-import { SrvSource } from "./dns/srv.ts";
 
 /** What sources work with. */
 export interface SourceContext {
@@ -20,22 +13,26 @@ export interface SourceContext {
   readonly log: Log;
 }
 
-/** The source that a setting names. It does nothing before it is run. */
+/** The source that a setting names. Its module is loaded when it is run: most pools have none. */
 export function sourceOf(discover: Discover, context: SourceContext): BackendSource {
+  return { run: async (report, stop) => await (await load(discover, context)).run(report, stop) };
+}
+
+async function load(discover: Discover, context: SourceContext): Promise<BackendSource> {
   switch (discover.kind) {
     case "dns":
-      return new DnsSource(discover, context);
+      return new (await import("./dns/dns.ts")).DnsSource(discover, context);
     case "srv":
-      return new SrvSource(discover, context);
+      return new (await import("./dns/srv.ts")).SrvSource(discover, context);
     case "file":
-      return new FileSource(discover, context);
+      return new (await import("./file.ts")).FileSource(discover, context);
     case "http":
-      return new HttpSource(discover, context);
+      return new (await import("./http.ts")).HttpSource(discover, context);
     case "docker":
-      return new DockerSource(discover, context);
+      return new (await import("./docker/docker.ts")).DockerSource(discover, context);
     case "etcd":
-      return new EtcdSource(discover, context);
+      return new (await import("./etcd/etcd.ts")).EtcdSource(discover, context);
     case "kubernetes":
-      return new KubernetesSource(discover, context);
+      return new (await import("./kubernetes/kubernetes.ts")).KubernetesSource(discover, context);
   }
 }

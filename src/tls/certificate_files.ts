@@ -1,6 +1,6 @@
 /** Certificates from files. They are checked before anything listens. */
 
-import { createPrivateKey, type KeyObject, type X509Certificate } from "node:crypto";
+import type { KeyObject, X509Certificate } from "node:crypto";
 import type { Config } from "../config/schema.ts";
 import { formatPath } from "../config/setting_path.ts";
 import { ConfigError, messageOf } from "../errors.ts";
@@ -9,6 +9,7 @@ import type { CertificateSource } from "./certificate_source.ts";
 import { endsSoon, type Leaf, leafOf } from "./leaf.ts";
 import { certificatesIn, PemError, readFile } from "./pem.ts";
 import type { ServerCertificate, ServerCertificates } from "./server_certificate.ts";
+import { privateKey } from "./x509.ts";
 
 const PLACE = ["proxy", "tls"];
 
@@ -160,7 +161,7 @@ function readKey(path: string): Key {
   if (/ENCRYPTED/.test(text)) throw new PemError(`the key in ${path} is encrypted, want one without a passphrase`);
   if (!/-----BEGIN ([A-Z]+ )?PRIVATE KEY-----/.test(text)) throw new PemError(`${path} has no private key in PEM`);
   try {
-    return { text, key: createPrivateKey(text) };
+    return { text, key: privateKey(text) };
   } catch (error) {
     throw new PemError(`the key in ${path} is damaged: ${messageOf(error)}`, { cause: error });
   }

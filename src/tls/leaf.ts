@@ -1,7 +1,7 @@
 /** What the first certificate of a chain says of itself. */
 
-import { X509Certificate } from "node:crypto";
 import { oneSpelling } from "./by_name.ts";
+import { x509 } from "./x509.ts";
 
 /** The names that a certificate is for, and how long. */
 export interface Leaf {
@@ -24,7 +24,7 @@ const HOST = /^(?:DNS|IP Address):/;
 
 /** Reads the first certificate of a chain in PEM. */
 export function leafOf(chain: string): Leaf {
-  const { subject, subjectAltName = "", validFrom, validTo } = new X509Certificate(chain);
+  const { subject, subjectAltName = "", validFrom, validTo } = x509(chain);
   const hosts = subjectAltName.split(", ").filter((name) => HOST.test(name)).map((name) => name.replace(HOST, ""));
   const [, common] = /^CN=(.+)$/m.exec(subject) ?? [];
   const names = hosts.length === 0 && common !== undefined ? [common] : hosts;

@@ -1,8 +1,9 @@
 /** Files of certificates and keys in PEM (RFC 7468). */
 
-import { X509Certificate } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
 import { messageOf } from "../errors.ts";
 import { readRegularFile } from "../regular_file.ts";
+import { x509 } from "./x509.ts";
 
 /** What is wrong with a file. Its message follows the path of the setting. */
 export class PemError extends Error {
@@ -32,7 +33,7 @@ export function certificatesIn(text: string, path: string): X509Certificate[] {
   if (blocks.length === 0) throw new PemError(`${path} has no certificate in PEM`);
   return blocks.map((block, index) => {
     try {
-      return new X509Certificate(block);
+      return x509(block);
     } catch (error) {
       throw new PemError(`certificate ${index + 1} of ${path} is damaged: ${messageOf(error)}`, { cause: error });
     }

@@ -1,11 +1,12 @@
 /** Makes a self-signed certificate, and keeps it from one start to the next, so that clients see the same one. */
 
-import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import ipaddr from "ipaddr.js";
+import { hexDigestOf } from "../digest.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { readRegularFile } from "../regular_file.ts";
 import type { ServerCertificate } from "./server_certificate.ts";
+import { privateKey, x509 } from "./x509.ts";
 
 /** What a certificate is made from, and where it is kept. */
 export interface SelfSignedOptions {
@@ -38,7 +39,7 @@ export async function selfSignedCertificate(options: SelfSignedOptions): Promise
   const kept = files === undefined ? undefined : read(files);
   if (kept !== undefined && serves(kept, names, now)) return kept;
   const made = await make(names, now);
-  const expires = new Date(new X509Certificate(made.cert).validTo).toISOString();
+  const expires = new Date(x509(made.cert).validTo).toISOString();
   log.info("certificate made", { names: names.join(","), expires });
   if (directory !== undefined && files !== undefined) {
     try {
@@ -78,7 +79,7 @@ interface Files {
 /** Each set of names has its own files, so that several proxies of one user do not replace each other's. */
 function filesFor(directory: string, names: readonly string[]): Files {
   const set = [...new Set(names.map(oneSpelling))].sort().join();
-  const digest = createHash("sha256").update(set).digest("hex").slice(0, 12);
+  const digest = hexDigestOf(set, 12);
   return { cert: `${directory}/self-signed-${digest}.crt`, key: `${directory}/self-signed-${digest}.key` };
 }
 
@@ -93,11 +94,11 @@ function read({ cert, key }: Files): ServerCertificate | undefined {
 /** Whether a certificate has exactly these names, belongs to its key and lasts a while. */
 export function serves({ cert, key }: ServerCertificate, names: readonly string[], now: Date): boolean {
   try {
-    const certificate = new X509Certificate(cert);
+    const certificate = x509(cert);
     const leftMs = new Date(certificate.validTo).getTime() - now.getTime();
     if (leftMs <= RENEWAL_MS || new Date(certificate.validFrom) > now) return false;
     const held = (certificate.subjectAltName ?? "").split(", ").map((name) => name.replace(/^(DNS|IP Address):/, ""));
-    return sameNames(held, names) && certificate.checkPrivateKey(createPrivateKey(key));
+    return sameNames(held, names) && certificate.checkPrivateKey(privateKey(key));
   } catch {
     return false; // damaged
   }

@@ -63,7 +63,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const makeParts = partsMaker(options, holdings);
   const partsFor = (config: Config) => holdings.renew(() => makeParts(config));
   const forwarder = new Forwarder(partsFor(config));
-  const engine = await engineFactory(config.engine)({
+  const engine = await (await engineFactory(config.engine))({
     config,
     pools: pools.serverPools,
     forwarder,

@@ -32,11 +32,6 @@ const RESTART_PAUSE_MS = 1000;
 /** How long workers may take to say goodbye before they are ended. */
 const GOODBYE_LIMIT_MS = 1000;
 
-/** Returns how many isolates serve; `"auto"`: one for each core. */
-export function workerCount(workers: Config["proxy"]["workers"]): number {
-  return workers === "auto" ? navigator.hardwareConcurrency : workers;
-}
-
 /** The workers, as one data plane. They are isolates 1, 2 … of the shared memory; the control plane is isolate 0. */
 export class Supervisor implements DataPlane {
   readonly #options: SupervisorOptions;

@@ -31,9 +31,10 @@ import routeTable from "./route_table.js" with { type: "text" };
 import trafficFeed from "./traffic_feed.js" with { type: "text" };
 import troubles from "./troubles.js" with { type: "text" };
 import verdict from "./verdict.js" with { type: "text" };
+import type { DashboardPath } from "./paths.ts";
 
 /** By the path that the browser asks for. */
-export const FILES: Readonly<Record<string, string>> = {
+export const FILES: Readonly<Record<DashboardPath, string>> = {
   "/": page,
   "/dashboard/icon.svg": icon,
   "/dashboard/base.css": baseStyle,

@@ -1,7 +1,7 @@
 /** The routes of the dashboard: a page and its files. They contain no data and need no token. */
 
-import { createHash } from "node:crypto";
-import { FILES } from "../dashboard/files.ts";
+import { digestOf } from "../../digest.ts";
+import { type DashboardPath, PATHS } from "../dashboard/paths.ts";
 import type { Description } from "../description.ts";
 import type { AdminContext, Route } from "../guard.ts";
 
@@ -39,7 +39,7 @@ interface Served {
 
 /** `/` and `/dashboard/…`. */
 export function dashboardRoutes(): readonly Route[] {
-  return Object.entries(FILES).map(([path, text]): Route => {
+  return PATHS.map((path): Route => {
     let served: Served | undefined;
     const about: Description = {
       summary: path === "/" ? "The dashboard, a web page" : "A file of the dashboard",
@@ -48,7 +48,7 @@ export function dashboardRoutes(): readonly Route[] {
         { status: 304, summary: "It is the one that the client has (`If-None-Match`)", contentType: null },
       ],
     };
-    const answer = (context: AdminContext) => send(context, served ??= prepare(path, text));
+    const answer = async (context: AdminContext) => send(context, served ??= await prepare(path));
     return { path, needsNoToken: true, methods: { GET: { about, answer } } };
   });
 }
@@ -58,9 +58,10 @@ function contentTypeOf(path: string): string {
   return CONTENT_TYPES[extension] ?? "application/octet-stream";
 }
 
-function prepare(path: string, text: string): Served {
-  const bytes = new TextEncoder().encode(text);
-  const etag = `"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`;
+async function prepare(path: DashboardPath): Promise<Served> {
+  const { FILES } = await import("../dashboard/files.ts");
+  const bytes = new TextEncoder().encode(FILES[path]);
+  const etag = `"${new Uint8Array(digestOf(bytes).buffer).toBase64({ alphabet: "base64url" }).slice(0, 22)}"`;
   return {
     bytes,
     // `no-cache`: the browser keeps it but asks each time, because another version of roundhouse may run now.

@@ -1,7 +1,7 @@
 /** The route that Prometheus scrapes. */
 
 import type { Route } from "../guard.ts";
-import { metricFamilies, type MetricsSource } from "../metrics.ts";
+import type { MetricsSource } from "../metrics.ts";
 
 /** A family with more samples than this takes milliseconds to write down. */
 const MANY_SAMPLES = 500;
@@ -28,7 +28,8 @@ export function metricsRoutes(source: MetricsSource): readonly Route[] {
 
 /** Text format 0.0.4. */
 async function exposition(source: MetricsSource): Promise<Response> {
-  // Loaded at the first scrape, so that the start does not wait for it.
+  // Loaded at the first scrape, so that the start does not wait for them.
+  const { metricFamilies } = await import("../metrics.ts");
   const { AggregatorRegistry, prometheusContentType } = await import("prom-client");
   let text = "";
   for (const family of metricFamilies(source)) {

@@ -31,13 +31,17 @@ const pool = z.strictObject({
     description:
       "Sessions of this pool. null: none. Default: the top level's, with the pool's name behind the cookie's.",
   }),
-  health: orDefaults(inUnits(overrides(health.in, allKeys(health.in))), health.parse({}), inherited("Checks")),
+  health: orDefaults(inUnits(overrides(health.in, allKeys(health.in))), () => health.parse({}), inherited("Checks")),
   passive: orDefaults(
     inUnits(overrides(passive.in, allKeys(passive.in))),
-    passive.parse({}),
+    () => passive.parse({}),
     inherited("What requests tell about a backend's health"),
   ),
-  queue: orDefaults(inUnits(overrides(queue.in, allKeys(queue.in))), queue.parse({}), inherited("Where requests wait")),
+  queue: orDefaults(
+    inUnits(overrides(queue.in, allKeys(queue.in))),
+    () => queue.parse({}),
+    inherited("Where requests wait"),
+  ),
 });
 
 export const pools = bareSetting(

@@ -76,9 +76,7 @@ const DEFAULT_REDIRECT_STATUS = 308;
 const REDIRECT_STATUSES = [301, 302, 303, 307, 308] as const;
 
 const timeoutKeys = ["connect", "response", "request", "idle"] as const;
-const { connectMs, responseMs, requestMs, idleMs } = timeouts.parse({});
 const retryKeys = ["attempts", "statuses"] as const;
-const { attempts, statuses } = retries.parse({});
 const changeKeys = ["set", "remove"] as const;
 const { request, response } = headers.shape;
 
@@ -86,24 +84,28 @@ const { request, response } = headers.shape;
 const overridesOfRoute = {
   timeouts: orDefaults(
     inUnits(overrides(timeouts.in, timeoutKeys)),
-    { connectMs, responseMs, requestMs, idleMs },
+    defaultTimeouts,
     "Limits of time. Those left out are the top level's. null: the default of each.",
   ),
   retries: orDefaults(
     overrides(retries, retryKeys),
-    { attempts, statuses },
+    defaultRetries,
     "When a request is tried on another backend. What is left out is the top level's. null: the default of each.",
   ),
   headers: orDefaults(
     z.strictObject({
-      request: orDefaults(overrides(request.unwrap(), changeKeys), request.parse({}), "Changes to what backends get."),
+      request: orDefaults(
+        overrides(request.unwrap(), changeKeys),
+        () => request.parse({}),
+        "Changes to what backends get.",
+      ),
       response: orDefaults(
         overrides(response.unwrap(), changeKeys),
-        response.parse({}),
+        () => response.parse({}),
         "Changes to what clients get.",
       ),
     }),
-    headers.parse({}),
+    () => headers.parse({}),
     "Headers set and removed on the way. What is left out is the top level's. null: the default of each.",
   ),
   maxBodySize: override(proxy.in.shape.maxBodySize),
@@ -142,6 +144,16 @@ const entryKeys = z.strictObject({
 });
 
 type EntryKeys = z.output<typeof entryKeys>;
+
+function defaultTimeouts() {
+  const { connectMs, responseMs, requestMs, idleMs } = timeouts.parse({});
+  return { connectMs, responseMs, requestMs, idleMs };
+}
+
+function defaultRetries() {
+  const { attempts, statuses } = retries.parse({});
+  return { attempts, statuses };
+}
 
 /** The settings of a route in place of the top level's. `undefined` or `null`: inherited. */
 export interface RouteOverrides extends

@@ -4,7 +4,6 @@ import type { PasswordHash } from "../../config/password_hash.ts";
 import { BcryptChecks } from "./bcrypt.ts";
 import { Check, type Outcome } from "./check.ts";
 import { Remembered } from "./remembered.ts";
-import { matchesScrypt } from "./scrypt.ts";
 import { Turns } from "./turns.ts";
 
 /** What is to be checked. */
@@ -83,7 +82,7 @@ export class PasswordChecks implements Disposable {
   async #answer({ key, password, hash, isKnown }: PasswordQuestion): Promise<Outcome> {
     try {
       const matches = hash.kind === "scrypt"
-        ? await matchesScrypt(password, hash)
+        ? await (await import("./scrypt.ts")).matchesScrypt(password, hash) // with node:crypto
         : await this.#bcrypt.matches(password, hash.text);
       if (!matches || !isKnown) return "wrong";
       this.#remembered.add(key);

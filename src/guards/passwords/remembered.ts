@@ -1,6 +1,6 @@
 /** Remembers for a minute which passwords were right, so that a client pays for its password once a minute. */
 
-import { createHmac, randomBytes } from "node:crypto";
+import { keyedDigestOf } from "../../digest.ts";
 
 const FOR_MS = 60_000;
 const MOST_ENTRIES = 10_000;
@@ -10,7 +10,7 @@ const MOST_ENTRIES = 10_000;
  * in this object alone. A key includes the hash of the user. With another hash, nothing of it is remembered.
  */
 export class Remembered {
-  readonly #secret = randomBytes(32);
+  readonly #secret = crypto.getRandomValues(new Uint8Array(32));
   readonly #now: () => number;
   readonly #mostEntries: number;
   /** When each ends, by its key, the oldest first. */
@@ -33,7 +33,7 @@ export class Remembered {
    * @param credentials the user and the password
    */
   key(hash: string, credentials: string): string {
-    return createHmac("sha256", this.#secret).update(`${hash}\0${credentials}`).digest("base64");
+    return keyedDigestOf(this.#secret, `${hash}\0${credentials}`).toBase64();
   }
 
   has(key: string): boolean {

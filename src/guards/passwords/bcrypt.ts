@@ -9,22 +9,37 @@ interface Asker {
   reject(error: Error): void;
 }
 
+/** After the isolate has failed, the next one starts only after this time. */
+const RESTART_PAUSE_MS = 1000;
+
+export interface BcryptOptions {
+  /** The module of the isolate. */
+  readonly url?: URL;
+  /** A clock in milliseconds that never goes back. */
+  readonly now?: () => number;
+}
+
 /** Owns the isolate, which starts at the first question. */
 export class BcryptChecks implements Disposable {
   readonly #url: URL;
+  readonly #now: () => number;
   readonly #askers = new Map<number, Asker>();
   #worker: Worker | undefined;
   #number = 0;
   #isDisposed = false;
+  #failedAtMs = -Infinity;
 
-  /** @param url the module of the isolate */
-  constructor(url: URL = BCRYPT_WORKER_URL) {
+  constructor({ url = BCRYPT_WORKER_URL, now = () => performance.now() }: BcryptOptions = {}) {
     this.#url = url;
+    this.#now = now;
   }
 
-  /** Whether it is the password of the hash. Rejects if the isolate has failed. The next question starts another one. */
+  /** Whether it is the password of the hash. Rejects if the isolate has failed. A later question starts another one. */
   matches(password: string, hash: string): Promise<boolean> {
     if (this.#isDisposed) return Promise.reject(new Error("bcrypt hashes are no longer checked"));
+    if (this.#worker === undefined && this.#now() - this.#failedAtMs < RESTART_PAUSE_MS) {
+      return Promise.reject(new Error("the isolate for bcrypt has just failed"));
+    }
     const worker = this.#worker ??= this.#start();
     const { promise, resolve, reject } = Promise.withResolvers<boolean>();
     const number = ++this.#number;
@@ -47,7 +62,9 @@ export class BcryptChecks implements Disposable {
     };
     worker.onerror = (event) => {
       event.preventDefault(); // otherwise the error would end this isolate, too
-      if (worker === this.#worker) this.#end(event.message);
+      if (worker !== this.#worker) return;
+      this.#failedAtMs = this.#now();
+      this.#end(event.message);
     };
     return worker;
   }

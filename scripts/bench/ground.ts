@@ -15,6 +15,8 @@ export interface Setup {
   readonly watchful?: boolean;
   /** How many pools with a route to each; default 0: one pool without routes. roundhouse only. */
   readonly pools?: number;
+  /** The hash of the password that the path `/private` asks for; default: it asks for none. roundhouse only. */
+  readonly hash?: string;
   /** An access log, sessions in a cookie, and trust in the peer's headers about its client. */
   readonly production?: boolean;
   /** The ports of its backends; default: those of the ground. */
@@ -106,6 +108,7 @@ export class Ground implements AsyncDisposable {
       certificate: setup.secure === true ? this.certificate : undefined,
       watchful: setup.watchful === true,
       pools: setup.pools ?? 0,
+      hash: setup.hash,
       production: setup.production === true,
       built: setup.built === true,
       signal: this.signal,

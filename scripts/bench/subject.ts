@@ -17,6 +17,8 @@ export interface Site {
   readonly watchful: boolean;
   /** How many pools there are beside the usual one, each with a host of its own; roundhouse only. */
   readonly pools: number;
+  /** The hash of the password of `user` that the path `/private` asks for; roundhouse only. */
+  readonly hash: string | undefined;
   /**
    * Whether it logs each request to stderr, keeps sessions in the cookie `session`, and trusts what 127.0.0.0/8 says
    * about its clients; only for subjects with `sessions`.

@@ -4,6 +4,7 @@ import { manyConnections } from "./connections.ts";
 import { failure } from "./failure.ts";
 import { fixedRate } from "./fixed_rate.ts";
 import { memory } from "./memory.ts";
+import { passwords } from "./passwords.ts";
 import { manyPools } from "./pools.ts";
 import { ready } from "./ready.ts";
 import { routed } from "./routed.ts";
@@ -20,5 +21,6 @@ export const scenarios: readonly Scenario[] = [
   ready,
   failure,
   routed,
+  passwords,
   manyPools,
 ];

@@ -27,7 +27,7 @@ export function roundhouse(engine: "fetch" | "wire", workers: number, tree?: Sou
 }
 
 function configuration(engine: string, workers: number, site: Site) {
-  const { port, backends, certificate, watchful, production, pools } = site;
+  const { port, backends, certificate, watchful, production, pools, hash } = site;
   return {
     proxy: {
       host: "127.0.0.1",
@@ -44,7 +44,12 @@ function configuration(engine: string, workers: number, site: Site) {
       ? { sticky: { by: "cookie", cookie: "session" }, log: { access: true } }
       : { log: { level: "error" } }),
     ...(pools > 0 ? poolsAndRoutes(site) : {}),
+    ...(hash === undefined ? {} : { routes: routesWithPassword(hash) }),
   };
+}
+
+function routesWithPassword(hash: string) {
+  return { "*/*": "default", "*/private/*": { pool: "default", auth: { basic: { users: { user: hash } } } } };
 }
 
 /** One pool gets all requests for this machine, and has the usual backends. Each of the others has three of its own. */

@@ -45,8 +45,8 @@ const { url: _, ...FIELD_DEFAULTS } = plainSpec(backendSpecSchema.parse({ url: "
 
 /** A copy with only the known keys, always in the same order. The backends of a pool have more keys. */
 function plainSpec({ url, weight, maxConnections, backup, tls }: BackendSpec): BackendSpec {
-  const { ca, insecure, serverName } = tls;
-  return { url, weight, maxConnections, backup, tls: { ca, insecure, serverName } };
+  const { ca, insecure, serverName, cert, key } = tls;
+  return { url, weight, maxConnections, backup, tls: { ca, insecure, serverName, cert, key } };
 }
 
 /** The entries of a pool's list in the file, in its order, as the loader reads them. */

@@ -97,6 +97,7 @@ function describeBackend({ url, weight, maxConnections, backup, tls }: BackendSp
   if (backup) parts.push("backup");
   if (tls.ca !== null) parts.push(`authorities from ${tls.ca}`);
   if (tls.insecure) parts.push("certificate not checked");
+  if (tls.cert !== null) parts.push(`shown ${tls.cert}`);
   if (tls.serverName !== null) parts.push(`certificate of ${tls.serverName}`);
   return parts.join(", ");
 }

@@ -21,7 +21,7 @@ import { ENGINES, section, setting } from "./setting.ts";
 export { normaliseBackendUrl } from "./backend_url.ts";
 export type { Discover } from "./schema/discover.ts";
 export type { StrategyConfig } from "./fields.ts";
-export { backendFields, backendList, type BackendSpec, backendSpecSchema } from "./schema/backend.ts";
+export { backendFields, backendList, type BackendSpec, backendSpecSchema, PLAIN_TLS } from "./schema/backend.ts";
 
 const file = z.strictObject({
   $schema: z.string().optional().meta({

@@ -62,8 +62,8 @@ export interface PoolListener {
 /** Why the configuration is put in force. */
 export interface Occasion {
   readonly reason: "configured" | "reload";
-  /** Files of authorities whose content has changed. */
-  readonly newAuthorities: ReadonlySet<string>;
+  /** Files of backends' `tls` whose content has changed. */
+  readonly changedFiles: ReadonlySet<string>;
 }
 
 /** What the start or a reload has prepared for a pool. */
@@ -177,8 +177,8 @@ export class PoolControl {
   }
 
   /** Makes all that the start or a reload needs. Changes nothing yet. */
-  prepare(config: PoolSettings, { reason, newAuthorities }: Occasion): PreparedPool {
-    const backends = { ...this.#listOf(config, reason), newAuthorities };
+  prepare(config: PoolSettings, { reason, changedFiles }: Occasion): PreparedPool {
+    const backends = { ...this.#listOf(config, reason), changedFiles };
     return { config, sessions: sessionsFor(config, this), backends };
   }
 

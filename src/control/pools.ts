@@ -95,7 +95,7 @@ export class Pools implements ServedPools<PoolControl> {
   async start(): Promise<void> {
     const { config, changes } = this.#options;
     await changes.run(async (lists) => {
-      const prepared = await this.prepare(lists, config, { reason: "configured", newAuthorities: new Set() });
+      const prepared = await this.prepare(lists, config, { reason: "configured", changedFiles: new Set() });
       this.configure(lists, prepared);
     });
   }

@@ -11,7 +11,7 @@ import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
 import type { Clock } from "../net/clock.ts";
 import type { ChangeQueue, Lists } from "../pool/change_queue.ts";
-import { type Authorities, changedAuthorities, readAuthorities } from "../tls/authorities.ts";
+import { type BackendFiles, changedFiles, readBackendFiles } from "../tls/backend_files.ts";
 import { checkCertificateFiles } from "../tls/check.ts";
 import type { CertificateStore } from "../tls/store.ts";
 import type { Pools } from "./pools.ts";
@@ -20,8 +20,8 @@ import type { Pools } from "./pools.ts";
 export interface ReloadsOptions {
   /** The configuration that sockets and isolates were made with. */
   readonly started: Config;
-  /** The contents of the backends' `tls.ca` files at the start. */
-  readonly authorities: Authorities;
+  /** The contents of the files of backends' `tls` at the start. */
+  readonly files: BackendFiles;
   /** Reads the configuration again. Throws a `ConfigError` if it is bad. `undefined`: there is none to read. */
   readonly load: (() => Config) | undefined;
   /** Called with the configuration that was put in force. */
@@ -44,12 +44,12 @@ export interface ReloadsOptions {
 export class Reloads {
   readonly #options: ReloadsOptions;
   #config: Config;
-  #authorities: Authorities;
+  #files: BackendFiles;
 
   constructor(options: ReloadsOptions) {
     this.#options = options;
     this.#config = options.started;
-    this.#authorities = options.authorities;
+    this.#files = options.files;
   }
 
   /** The configuration in force. */
@@ -113,12 +113,14 @@ export class Reloads {
   async #putInForce(lists: Lists): Promise<ReloadReport> {
     const { started, certificates, pools, configureServers, reloaded } = this.#options;
     const config = this.#read();
-    const authorities = readAuthorities(poolsOf(config));
-    const newAuthorities = changedAuthorities(this.#authorities, authorities);
+    const files = readBackendFiles(poolsOf(config));
     const useCertificate = await certificates.prepare(config.proxy.tls);
-    const prepared = await pools.prepare(lists, config, { reason: "reload", newAuthorities });
+    const prepared = await pools.prepare(lists, config, {
+      reason: "reload",
+      changedFiles: changedFiles(this.#files, files),
+    });
     // All or nothing: from here on, nothing fails and nothing waits.
-    this.#authorities = authorities;
+    this.#files = files;
     this.#config = config;
     const differences = pools.configure(lists, prepared);
     configureServers(config);

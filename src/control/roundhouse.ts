@@ -21,7 +21,7 @@ import { ChangeQueue } from "../pool/change_queue.ts";
 import { NotPersistedError } from "../pool/keeping.ts";
 import { routeLabels } from "../routing/routes.ts";
 import { settlesWithin } from "../settles_within.ts";
-import { type Authorities, readAuthorities } from "../tls/authorities.ts";
+import { type BackendFiles, readBackendFiles } from "../tls/backend_files.ts";
 import { checkCertificateFiles } from "../tls/check.ts";
 import { CertificateStore } from "../tls/store.ts";
 import { type DataPlane, startDataPlane } from "../workers/data_plane.ts";
@@ -42,7 +42,7 @@ const DISCOVERED_WITHIN_MS = 5000;
 
 /** What a start obtains before it makes anything else. */
 interface Obtained {
-  readonly authorities: Authorities;
+  readonly files: BackendFiles;
   readonly certificates: CertificateStore;
   readonly replicas: Replicas | undefined;
 }
@@ -102,10 +102,10 @@ export class Roundhouse {
     const { config, log, clock = systemClock } = options;
     const { proxy } = config;
     checkCertificateFiles(config, new Date(clock.now())); // first, so that one error reports all bad files
-    const authorities = readAuthorities(poolsOf(config));
+    const files = readBackendFiles(poolsOf(config));
     const certificates = await CertificateStore.obtain({ tls: proxy.tls, log, clock });
     const replicas = await Replicas.start({ config, stateDirectory: options.stateDirectory, log, clock });
-    const roundhouse = new Roundhouse(options, { authorities, certificates, replicas });
+    const roundhouse = new Roundhouse(options, { files, certificates, replicas });
     try {
       await roundhouse.pools.start();
       await settlesWithin(roundhouse.pools.discovered(), DISCOVERED_WITHIN_MS);
@@ -117,7 +117,7 @@ export class Roundhouse {
     return roundhouse;
   }
 
-  private constructor(options: RoundhouseOptions, { authorities, certificates, replicas }: Obtained) {
+  private constructor(options: RoundhouseOptions, { files, certificates, replicas }: Obtained) {
     const { config, load, reloaded = () => {}, reloading = () => {}, clock = systemClock } = options;
     this.#options = options;
     this.#certificates = certificates;
@@ -137,7 +137,7 @@ export class Roundhouse {
     });
     this.#reloads = new Reloads({
       started: config,
-      authorities,
+      files,
       load,
       reloaded,
       clock,

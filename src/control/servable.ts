@@ -3,12 +3,11 @@
 import { backendPort, isBlockedByFetch } from "../config/backend_url.ts";
 import { DEFAULT_POOL_NAME } from "../config/pool_settings.ts";
 import { engineMismatches } from "../config/engine_limits.ts";
-import { type BackendSpec, type Config, configSchema } from "../config/schema.ts";
+import { type BackendSpec, type Config, configSchema, PLAIN_TLS } from "../config/schema.ts";
 import { formatPath } from "../config/setting_path.ts";
 import { isSocket } from "../config/socket_path.ts";
-import { PLAIN_TLS } from "../sources/backend_list.ts";
 import { SourceError } from "../sources/source.ts";
-import { readAuthorities } from "../tls/authorities.ts";
+import { readBackendFiles } from "../tls/backend_files.ts";
 import { isOwnHost } from "./own_host.ts";
 
 /** An address that roundhouse listens on. */
@@ -28,7 +27,7 @@ const PLAIN = JSON.stringify(PLAIN_TLS);
 
 /**
  * @throws {SourceError} for a backend that occurs twice, that is roundhouse itself, or that the engine can't reach
- * @throws {ConfigError} when a file of authorities can't be read
+ * @throws {ConfigError} when a file of certificates can't be used
  */
 export function mustBeServable(backends: readonly BackendSpec[], { engine, own }: Limits): void {
   const urls = new Set<string>();
@@ -45,8 +44,8 @@ export function mustBeServable(backends: readonly BackendSpec[], { engine, own }
     }
     if (tls !== PLAIN_TLS && JSON.stringify(tls) !== PLAIN) mustSupport(backend, engine);
   }
-  const trusting = backends.filter(({ tls }) => tls.ca !== null);
-  if (trusting.length > 0) readAuthorities(new Map([[DEFAULT_POOL_NAME, { backends: trusting }]]));
+  const withFiles = backends.filter(({ tls }) => tls.ca !== null || tls.cert !== null);
+  if (withFiles.length > 0) readBackendFiles(new Map([[DEFAULT_POOL_NAME, { backends: withFiles }]]));
 }
 
 /** Refuses settings of one backend that only another engine has. */

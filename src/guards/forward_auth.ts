@@ -1,5 +1,6 @@
 /** `auth.forward`: a server is asked about each request, and its answer decides. Without an answer nobody passes. */
 
+import { PLAIN_TLS } from "../config/schema.ts";
 import type { ForwardAuthConfig } from "../config/schema/auth.ts";
 import { withoutSecretParameters } from "../config/secret_parameters.ts";
 import { messageOf } from "../errors.ts";
@@ -111,7 +112,7 @@ class UrlServer implements Asked, BegunQuestion, Disposable {
   constructor(url: string, { questions }: Holdings) {
     const { pathname, search } = new URL(url);
     this.words = withoutSecretParameters(url);
-    this.server = { ...backendAddress(url), tls: { ca: null, insecure: false, serverName: null } };
+    this.server = { ...backendAddress(url), tls: PLAIN_TLS };
     this.target = pathname + search;
     this.#questions = questions;
   }

@@ -1,7 +1,7 @@
-/** The HTTP clients of health checks. One takes about 150 KiB, so backends that trust the same authorities share one. */
+/** The HTTP clients of health checks. One takes about 150 KiB, so backends with the same certificates share one. */
 
 import type { Backend } from "../pool/backend.ts";
-import { trustFor } from "../tls/authorities.ts";
+import { clientTls } from "../tls/backend_files.ts";
 
 /** A client that is lent. */
 export interface LentClient {
@@ -15,19 +15,19 @@ interface SharedClient {
   users: number;
 }
 
-/** Lends a client for each set of authorities, and closes it when the last user has given it back. */
+/** Lends a client for each set of files, and closes it when the last user has given it back. */
 export class CheckClients {
-  /** By the text of the authorities. */
+  /** By the text of their files. */
   readonly #shared = new Map<string, SharedClient>();
 
   lend(tls: Backend["tls"]): LentClient {
-    const trust = trustFor(tls);
-    const key = trust.caCerts?.join("\n") ?? "";
+    const options = clientTls(tls);
+    const key = JSON.stringify(options);
     let shared = this.#shared.get(key);
     if (shared === undefined) {
       // No connection is kept: each check shows that a new one can be made. And `fetch` would silently repeat a check if
       // a kept connection had died.
-      const client = Deno.createHttpClient({ http2: false, allowHost: true, poolMaxIdlePerHost: 0, ...trust });
+      const client = Deno.createHttpClient({ http2: false, allowHost: true, poolMaxIdlePerHost: 0, ...options });
       this.#shared.set(key, shared = { client, users: 0 });
     }
     shared.users++;

@@ -6,10 +6,10 @@
 
 import process from "node:process";
 import { Duplex, Readable } from "node:stream";
-import { connect } from "node:tls";
 import { connectTo } from "../net/endpoint.ts";
 import { type BackendAddress, backendAddress } from "../pool/backend_address.ts";
 import { shakeHands, type TlsServer } from "../tls/client_handshake.ts";
+import { connectThroughNode, needsNode } from "../tls/node_handshake.ts";
 
 export interface NodeRequest {
   readonly method?: string | undefined;
@@ -60,11 +60,7 @@ async function connectionTo(
   if (place !== undefined && "path" in place) return duplexOf(await connectTo(place, limit));
   if (!url.startsWith("https:")) return undefined;
   const { hostname, endpoint } = backendAddress(url);
-  if (tls.insecure && !("path" in endpoint)) {
-    const name = tls.serverName === null ? {} : { servername: tls.serverName };
-    // Only `node:tls` can leave the certificate unchecked.
-    return connect({ host: hostname, port: endpoint.port, rejectUnauthorized: false, ...name });
-  }
+  if (needsNode(tls) && !("path" in endpoint)) return connectThroughNode(endpoint, tls);
   const connection = await connectTo(endpoint, limit);
   return duplexOf("setKeepAlive" in connection ? await shakeHands(connection, { hostname, tls }, limit) : connection);
 }

@@ -11,12 +11,12 @@ export interface WantedBackends {
   /** Whether new backends count as up before a check has passed. */
   readonly up: boolean;
   readonly reason: string;
-  /** Files of authorities whose content has changed since the present backends were made. */
-  readonly newAuthorities?: ReadonlySet<string>;
+  /** Files of backends' `tls` whose content has changed since the present backends were made. */
+  readonly changedFiles?: ReadonlySet<string>;
 }
 
 /** What matters of a list before it is put in force. */
-export type WantedList = Pick<WantedBackends, "pool" | "specs" | "newAuthorities">;
+export type WantedList = Pick<WantedBackends, "pool" | "specs" | "changedFiles">;
 
 /** The URLs that a new list added, removed or changed. */
 export interface Difference {
@@ -114,14 +114,14 @@ function mustHaveRoomFor(all: readonly WantedList[]): void {
 }
 
 /** Tells which backends a new list removes, keeps and adds. One with other TLS settings is removed and added. */
-export function compare({ pool, specs, newAuthorities = new Set() }: WantedList) {
+export function compare({ pool, specs, changedFiles = new Set() }: WantedList) {
   const wanted = new Map(specs.map((spec) => [spec.url, spec]));
   const present = new Map(pool.backends.map((backend) => [backend.url, backend]));
   const gone: Backend[] = [];
   const kept: (readonly [Backend, BackendSpec])[] = [];
   for (const backend of pool.backends) {
     const spec = wanted.get(backend.url);
-    if (spec !== undefined && keeps(backend, spec, newAuthorities)) kept.push([backend, spec]);
+    if (spec !== undefined && keeps(backend, spec, changedFiles)) kept.push([backend, spec]);
     else {
       gone.push(backend);
       present.delete(backend.url);
@@ -131,9 +131,14 @@ export function compare({ pool, specs, newAuthorities = new Set() }: WantedList)
 }
 
 /**
- * Whether a backend stays. A backend with other TLS settings, or with a changed file of authorities, is a new backend.
+ * Whether a backend stays. A backend with other TLS settings, or with a changed file of them, is a new backend.
  */
-function keeps({ tls }: Backend, spec: BackendSpec, newAuthorities: ReadonlySet<string>): boolean {
+function keeps({ tls }: Backend, spec: BackendSpec, changedFiles: ReadonlySet<string>): boolean {
   if (spec.tls !== tls && JSON.stringify(spec.tls) !== JSON.stringify(tls)) return false;
-  return tls.ca === null || !newAuthorities.has(tls.ca);
+  return !usesOneOf(changedFiles, tls);
+}
+
+/** Whether the TLS settings of a backend name one of these files. */
+export function usesOneOf(files: ReadonlySet<string>, { ca, cert, key }: BackendSpec["tls"]): boolean {
+  return files.size > 0 && [ca, cert, key].some((path) => path !== null && files.has(path));
 }

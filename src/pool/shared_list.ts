@@ -3,7 +3,7 @@
 import type { BackendState } from "../config/backend_change.ts";
 import type { BackendSpec } from "../config/schema.ts";
 import type { Backend } from "./backend.ts";
-import type { ChangeQueue, Difference, Lists, WantedBackends } from "./change_queue.ts";
+import { type ChangeQueue, type Difference, type Lists, usesOneOf, type WantedBackends } from "./change_queue.ts";
 import { Drain } from "./drain.ts";
 import type { BackendPatch, ServerPool } from "./server_pool.ts";
 
@@ -99,7 +99,7 @@ export class SharedList {
 
 type Change = readonly [Backend, BackendPatch];
 
-/** Whether a backend can't stay, because the authorities that its certificate is checked with have changed. */
-function isRenewed({ tls: { ca } }: Backend, { newAuthorities }: WantedBackends): boolean {
-  return ca !== null && newAuthorities?.has(ca) === true;
+/** Whether a backend can't stay, because the content of a file that its TLS settings name has changed. */
+function isRenewed({ tls }: Backend, { changedFiles }: WantedBackends): boolean {
+  return changedFiles !== undefined && usesOneOf(changedFiles, tls);
 }

@@ -3,7 +3,7 @@
 import { MAX_BACKENDS } from "../config/backend_limit.ts";
 import { BACKEND_URL_WANTED, normaliseBackendUrl } from "../config/backend_url.ts";
 import { readWith, show } from "../config/diagnostics.ts";
-import { type BackendSpec, backendSpecSchema } from "../config/schema.ts";
+import { type BackendSpec, backendSpecSchema, PLAIN_TLS } from "../config/schema.ts";
 import { formatPath, type Path } from "../config/setting_path.ts";
 import { ConfigError, messageOf } from "../errors.ts";
 import { type FoundBackend, SourceError } from "./source.ts";
@@ -84,9 +84,6 @@ export function readBackend(entry: unknown, path: Path = []): BackendSpec {
 export function plainBackend(url: string, weight = 1, backup = false): BackendSpec {
   return { url, weight, maxConnections: null, backup, tls: PLAIN_TLS };
 }
-
-/** How TLS is checked where nothing is said. */
-export const PLAIN_TLS: BackendSpec["tls"] = backendSpecSchema.parse({ url: "http://127.0.0.1" }).tls;
 
 /** Most say nothing of TLS. The same object for all of these is compared at no cost. */
 function withSharedTls(spec: BackendSpec): BackendSpec {

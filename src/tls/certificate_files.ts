@@ -1,15 +1,14 @@
 /** Certificates from files. They are checked before anything listens. */
 
-import type { KeyObject, X509Certificate } from "node:crypto";
 import type { Config } from "../config/schema.ts";
 import { formatPath } from "../config/setting_path.ts";
-import { ConfigError, messageOf } from "../errors.ts";
+import { ConfigError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { CertificateSource } from "./certificate_source.ts";
+import { mustMatch, readChain, readKey } from "./key_pair.ts";
 import { endsSoon, type Leaf, leafOf } from "./leaf.ts";
-import { certificatesIn, PemError, readFile } from "./pem.ts";
+import { PemError } from "./pem.ts";
 import type { ServerCertificate, ServerCertificates } from "./server_certificate.ts";
-import { privateKey } from "./x509.ts";
 
 const PLACE = ["proxy", "tls"];
 
@@ -117,16 +116,6 @@ function readCertificate(
   };
 }
 
-interface Chain {
-  readonly text: string;
-  readonly leaf: X509Certificate;
-}
-
-interface Key {
-  readonly text: string;
-  readonly key: KeyObject;
-}
-
 /** Names that an earlier certificate has. Clients never get this one for them. */
 function namedTwice(
   holders: Map<string, CertificateFiles>,
@@ -144,39 +133,6 @@ function namedTwice(
 /** As error lines name it. */
 function settingOf({ place }: CertificateFiles, setting: "cert" | "key"): string {
   return formatPath([...PLACE, ...place, setting]);
-}
-
-function readChain(path: string, now: Date): Chain {
-  const text = readFile(path);
-  const [leaf] = certificatesIn(text, path);
-  if (leaf === undefined) throw new PemError(`${path} has no certificate in PEM`);
-  const end = new Date(leaf.validTo);
-  if (end <= now) throw new PemError(`the certificate in ${path} expired at ${end.toISOString()}`);
-  return { text, leaf };
-}
-
-function readKey(path: string): Key {
-  const text = readFile(path);
-  // Checked first, because the library would ask for the passphrase on the terminal.
-  if (/ENCRYPTED/.test(text)) throw new PemError(`the key in ${path} is encrypted, want one without a passphrase`);
-  if (!/-----BEGIN ([A-Z]+ )?PRIVATE KEY-----/.test(text)) throw new PemError(`${path} has no private key in PEM`);
-  try {
-    return { text, key: privateKey(text) };
-  } catch (error) {
-    throw new PemError(`the key in ${path} is damaged: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-function mustMatch({ text, leaf }: Chain, key: Key, keyPath: string, certPath: string): void {
-  if (!leaf.checkPrivateKey(key.key)) {
-    throw new PemError(`the key in ${keyPath} does not belong to the certificate in ${certPath}`);
-  }
-  try {
-    // Makes the same checks as a listener, such as whether this kind of key is supported, but opens no port.
-    Deno.createHttpClient({ cert: text, key: key.text }).close();
-  } catch (error) {
-    throw new PemError(`the pair of ${certPath} and ${keyPath} can't be used: ${messageOf(error)}`, { cause: error });
-  }
 }
 
 function timeWarning(leaf: Leaf, files: CertificateFiles, now: Date): string | undefined {

@@ -1,7 +1,7 @@
 /** Whose certificates clients may show (`proxy.tls.clientCertificates`). */
 
 import { ConfigError } from "../errors.ts";
-import { readAuthority } from "./authorities.ts";
+import { readAuthority } from "./backend_files.ts";
 import { PemError } from "./pem.ts";
 import type { ClientAuthorities } from "./server_certificate.ts";
 import type { TlsConfig } from "./sources.ts";

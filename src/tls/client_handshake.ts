@@ -2,7 +2,7 @@
 
 import type { BackendSpec } from "../config/schema.ts";
 import { closeQuietly } from "../net/close_quietly.ts";
-import { trustFor } from "./authorities.ts";
+import { clientTls } from "./backend_files.ts";
 
 /** Who the other side has to be. */
 export interface TlsServer {
@@ -12,7 +12,7 @@ export interface TlsServer {
 
 /**
  * Shakes hands. The certificate has to be for `tls.serverName`, or else for `hostname`. Rejects if `signal` fires first.
- * When it rejects, the connection is closed.
+ * When it rejects, the connection is closed. Can't show `tls.cert`: the runtime takes none over a connection.
  */
 export async function shakeHands(
   connection: Deno.TcpConn,
@@ -23,7 +23,7 @@ export async function shakeHands(
   const giveUp = () => closeQuietly(secured ?? connection);
   signal.addEventListener("abort", giveUp);
   try {
-    secured = await Deno.startTls(connection, { hostname: tls.serverName ?? hostname, ...trustFor(tls) });
+    secured = await Deno.startTls(connection, { hostname: tls.serverName ?? hostname, ...clientTls(tls) });
     signal.throwIfAborted();
     await secured.handshake();
     return secured;

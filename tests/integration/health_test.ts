@@ -1,7 +1,7 @@
 // Health checks on real sockets: what each kind of check finds, and the monitor that makes them.
 
 import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertMatch } from "@std/assert";
-import { type BackendSpec, type ConfigFile, configSchema } from "../../src/config/schema.ts";
+import { type BackendSpec, type ConfigFile, configSchema, PLAIN_TLS } from "../../src/config/schema.ts";
 import { HealthMonitor } from "../../src/health/monitor.ts";
 import { PassiveHealth } from "../../src/health/passive.ts";
 import { passiveLimits } from "../../src/health/passive_rule.ts";
@@ -32,8 +32,12 @@ function probeOf(url: string, health: HealthSettings, tls = backendSpec(url).tls
 }
 
 /** One check of a backend at `url`. */
-async function check(url: string, health: HealthSettings = {}, tls?: BackendSpec["tls"]): Promise<Observation> {
-  const probe = probeOf(url, health, tls);
+async function check(
+  url: string,
+  health: HealthSettings = {},
+  tls: Partial<BackendSpec["tls"]> = {},
+): Promise<Observation> {
+  const probe = probeOf(url, health, { ...PLAIN_TLS, ...tls });
   try {
     return await probe.check(new AbortController().signal);
   } finally {

@@ -121,7 +121,12 @@ Deno.test("requests that wait are served by a backend that is added, and get 503
   await waitFor(() => gated.targets.length === 1, { what: "the first request" });
   const waiting = fetch(proxy.url);
   await waitFor(() => queued(proxy) === 1, { what: "a request to be queued" });
-  const spec = { weight: 1, maxConnections: null, backup: false, tls: { ca: null, insecure: false, serverName: null } };
+  const spec = {
+    weight: 1,
+    maxConnections: null,
+    backup: false,
+    tls: { ca: null, insecure: false, serverName: null, cert: null, key: null },
+  };
   pool.add({ url: fresh.url, ...spec }, "test");
   assertEquals(await (await waiting).text(), "fresh");
   // By the admin API, which answers when no worker knows it any more.

@@ -12,7 +12,7 @@ export function backendSpec(url: string, spec: Partial<BackendSpec> = {}): Backe
     weight: 1,
     maxConnections: null,
     backup: false,
-    tls: { ca: null, insecure: false, serverName: null },
+    tls: { ca: null, insecure: false, serverName: null, cert: null, key: null },
     ...spec,
   };
 }

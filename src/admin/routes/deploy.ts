@@ -10,7 +10,7 @@ import { formatPath } from "../../config/setting_path.ts";
 import { ConfigError, messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { TrialsFailedError } from "../../pool/deployment.ts";
-import { readAuthorities } from "../../tls/authorities.ts";
+import { readBackendFiles } from "../../tls/backend_files.ts";
 import { AdminError, invalidFields } from "../admin_error.ts";
 import type { AdminPool } from "../admin_pool.ts";
 import type { DeploymentPhase, EventFeed } from "../event_feed.ts";
@@ -84,7 +84,7 @@ function refuseUnusable(backends: readonly BackendSpec[], { facts }: DeployTarge
   ];
   if (diagnostics.length > 0) throw invalidFields(diagnostics, "body");
   try {
-    readAuthorities(new Map([[DEFAULT_POOL_NAME, { backends }]]));
+    readBackendFiles(new Map([[DEFAULT_POOL_NAME, { backends }]]));
   } catch (error) {
     throw error instanceof ConfigError ? new AdminError(400, error.message) : error;
   }

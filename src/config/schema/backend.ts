@@ -7,6 +7,8 @@ import { bareSetting, section, setting } from "../setting.ts";
 /** What a request to the admin API may say of a backend, each field without a default: for POST and PATCH bodies. */
 export const backendFields = { url: backendUrl, weight, maxConnections, backup: flag } as const;
 
+const PAIR_WANTED = `"cert" and "key" together`;
+
 const backendTls = z.strictObject({
   ca: setting(
     filePath.nullable(),
@@ -31,7 +33,18 @@ const backendTls = z.strictObject({
         "`health.headers` sets one. The `Host` of requests is the client's.",
     },
   ),
-});
+  cert: setting(
+    filePath.nullable(),
+    null,
+    "A file with the certificate in PEM that is shown to this backend if it asks for one. `null` for none.",
+    { more: "Needs `key` beside it. The certificates that lead to its authority follow in the same file." },
+  ),
+  key: setting(
+    filePath.nullable(),
+    null,
+    "The file with the private key of `cert` in PEM, without a passphrase.",
+  ),
+}).refine(({ cert, key }) => (cert === null) === (key === null), PAIR_WANTED);
 
 /** A backend as an object of the file; the admin API's POST body is this without `tls`. */
 export const backendSpecSchema = z.strictObject({
@@ -66,6 +79,9 @@ export const backends = setting(
   [],
   "The servers that requests are forwarded to, at most 4,096. Each is a URL, or an object with the keys of a backend.",
 );
+
+/** How TLS is checked where nothing is said. */
+export const PLAIN_TLS: BackendSpec["tls"] = backendSpecSchema.parse({ url: "http://127.0.0.1" }).tls;
 
 /** One backend as configured. `url` is normalised; `weight` is 0 to 256; `maxConnections: null` means no limit. */
 export type BackendSpec = DeepReadonly<z.output<typeof backendSpecSchema>>;

@@ -3,22 +3,24 @@
 import { wayTo } from "../../net/endpoint.ts";
 import type { Backend } from "../../pool/backend.ts";
 import type { ServerPools } from "../../pool/server_pools.ts";
-import { trustFor } from "../../tls/authorities.ts";
+import { clientTls } from "../../tls/backend_files.ts";
 
 /** `allowHost`: we set `Host`. `http2: false`: over HTTP/2, `:authority` would differ from `Host`. */
 const OPTIONS = { allowHost: true, http2: false } as const;
 
+type ClientOptions = Parameters<typeof Deno.createHttpClient>[0];
+
 interface Clients {
-  /** With the authorities that they trust. The backend's file is read once. */
-  readonly options: Deno.CreateHttpClientOptions;
+  /** With what the backend's files contain, which are read once. */
+  readonly options: ClientOptions;
   readonly pooled: Deno.HttpClient;
   /** Made at first use. */
   fresh: Deno.HttpClient | undefined;
 }
 
 /**
- * Owns the HTTP clients of one isolate. They are made at a backend's first request, or with the backend if it has a
- * file of authorities. They are closed when the backend leaves its pool.
+ * Owns the HTTP clients of one isolate. They are made at a backend's first request, or with the backend if it has
+ * files of certificates. They are closed when the backend leaves its pool.
  */
 export class BackendClients {
   readonly #clients = new Map<Backend, Clients>();
@@ -28,11 +30,11 @@ export class BackendClients {
     this.#unsubscribe = pools.subscribe({
       poolChanged: ({ type, backend }) => {
         if (type === "removed") this.#close(backend);
-        else if (type === "added" && backend.tls.ca !== null) this.#of(backend);
+        else if (type === "added" && hasFiles(backend)) this.#of(backend);
       },
     });
     for (const { backends } of pools) {
-      for (const backend of backends) if (backend.tls.ca !== null) this.#of(backend);
+      for (const backend of backends) if (hasFiles(backend)) this.#of(backend);
     }
   }
 
@@ -59,7 +61,7 @@ export class BackendClients {
   #of(backend: Backend): Clients {
     let clients = this.#clients.get(backend);
     if (clients === undefined) {
-      const options = { ...OPTIONS, ...trustFor(backend.tls), ...wayTo(backend.endpoint), ...keepsNone(backend) };
+      const options = { ...OPTIONS, ...clientTls(backend.tls), ...wayTo(backend.endpoint), ...keepsNone(backend) };
       clients = { options, pooled: Deno.createHttpClient(options), fresh: undefined };
       this.#clients.set(backend, clients);
     }
@@ -73,6 +75,10 @@ export class BackendClients {
     clients?.pooled.close();
     clients?.fresh?.close();
   }
+}
+
+function hasFiles({ tls }: Backend): boolean {
+  return tls.ca !== null || tls.cert !== null;
 }
 
 /**

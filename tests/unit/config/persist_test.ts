@@ -193,7 +193,7 @@ const backend = (name: string): fc.Arbitrary<BackendSpec> =>
     weight: fc.oneof(fc.constant(1), fc.integer({ min: 0, max: 256 })),
     maxConnections: fc.option(fc.integer({ min: 1, max: 1000 })),
     backup: fc.boolean(),
-    tls: fc.constant({ ca: null, insecure: false, serverName: null }),
+    tls: fc.constant({ ca: null, insecure: false, serverName: null, cert: null, key: null }),
   });
 
 const pool = fc.shuffledSubarray([...NAMES]).chain((names) => fc.tuple(...names.map(backend)));

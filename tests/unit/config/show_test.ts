@@ -83,7 +83,7 @@ Deno.test("showConfig() spells what has several forms", () => {
     weight: 1,
     maxConnections: null,
     backup: false,
-    tls: { ca: null, insecure: false, serverName: null },
+    tls: { ca: null, insecure: false, serverName: null, cert: null, key: null },
   });
   assertEquals(at(config, "strategy"), "header-hash:x-user");
   assertEquals(at(config, "sticky"), {

@@ -98,7 +98,7 @@ Deno.test("ConfigPersistence.save() keeps changes of a pool and of a split, one 
       weight: 1,
       maxConnections: null,
       backup: false,
-      tls: { ca: null, insecure: false, serverName: null },
+      tls: { ca: null, insecure: false, serverName: null, cert: null, key: null },
     };
     await Promise.all([
       persistence.save({ kind: "backends", pool: "p", change: { kind: "add", spec } }),

@@ -23,6 +23,19 @@ const NAME_WANTED =
   "want a header name (letters, digits and !#$%&'*+-.^_`|~), not Connection, Content-Length or Transfer-Encoding";
 const VALUE_WANTED = "want text without control characters, of the characters of Latin-1";
 
+Deno.test("validateConfig() wants a certificate for a backend together with its key", () => {
+  const tls = (tls: object) => ({ backends: [{ url: "https://a", tls }] });
+  assertEquals(linesOf(tls({ cert: "c", key: "k" })), []);
+  for (const half of [{ cert: "c" }, { key: "k" }]) {
+    const [line = "", ...others] = linesOf(tls(half));
+    assertEquals([line.startsWith("backends[0].tls: "), line.endsWith('want "cert" and "key" together'), others], [
+      true,
+      true,
+      [],
+    ], line);
+  }
+});
+
 Deno.test("validateConfig() refuses a socket whose path is too long for the system", () => {
   const name = (length: number) => `unix:/${"x".repeat(length - 1)}`;
   assertEquals(linesOf({ proxy: { host: name(107) }, backends: [name(107)] }), []);
@@ -402,7 +415,7 @@ Deno.test("validateConfig() takes a default written out for not written at all",
       url: "http://a",
       backup: false,
       maxConnections: null,
-      tls: { ca: null, insecure: false, serverName: null },
+      tls: { ca: null, insecure: false, serverName: null, cert: null, key: null },
     }],
     passive: { serverErrors: 0, window: "10s", ejectFor: "10s", maxEjected: 1 },
   };

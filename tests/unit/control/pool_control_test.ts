@@ -45,7 +45,7 @@ class Pools implements AsyncDisposable {
     });
     this.#pools.push(pool);
     await this.changes.run(async (lists) => {
-      const to = pool.prepare(pool.config, { reason: "configured", newAuthorities: new Set() });
+      const to = pool.prepare(pool.config, { reason: "configured", changedFiles: new Set() });
       await lists.makeRoom([to.backends]);
       pool.begin(lists, to);
     });
@@ -56,7 +56,7 @@ class Pools implements AsyncDisposable {
   async reload(wanted: readonly (readonly [PoolControl, ConfigFile])[]): Promise<void> {
     await this.changes.run(async (lists) => {
       const prepared = wanted.map(([pool, settings]): readonly [PoolControl, PreparedPool] => {
-        return [pool, pool.prepare(configSchema.parse(settings), { reason: "reload", newAuthorities: new Set() })];
+        return [pool, pool.prepare(configSchema.parse(settings), { reason: "reload", changedFiles: new Set() })];
       });
       await lists.makeRoom(prepared.map(([, { backends }]) => backends));
       for (const [pool, to] of prepared) pool.configure(to);

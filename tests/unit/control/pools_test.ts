@@ -60,7 +60,7 @@ class Bench implements AsyncDisposable {
   /** Does as a reload does. */
   reload(file: ConfigFile): Promise<Difference[]> {
     return this.changes.run(async (lists) => {
-      const occasion = { reason: "reload", newAuthorities: new Set<string>() } as const;
+      const occasion = { reason: "reload", changedFiles: new Set<string>() } as const;
       const prepared = await this.pools.prepare(lists, parse(file), occasion);
       const differences = this.pools.configure(lists, prepared);
       this.told.push("configured");
@@ -124,7 +124,7 @@ Deno.test("Pools changes nothing and leaves nothing behind when there is too lit
   const next = parse({ pools: { new: { backends: many }, kept: {} } });
   const tooMany = { ...next, backends: [backendSpec("http://127.0.0.1:3")] };
   const reload = bench.changes.run((lists) =>
-    bench.pools.prepare(lists, tooMany, { reason: "reload", newAuthorities: new Set() })
+    bench.pools.prepare(lists, tooMany, { reason: "reload", changedFiles: new Set() })
   );
   await assertRejects(() => reload, ConfigError, "at most 4096");
   assertEquals(bench.shape, ["default", "kept http://127.0.0.1:1"]);

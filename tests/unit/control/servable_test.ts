@@ -25,13 +25,13 @@ Deno.test("mustBeServable() refuses roundhouse's own addresses, repetitions and 
   assertEquals(errorOf("http://localhost:8081/base"), `http://localhost:8081/base: ${itself}`);
   assertEquals(errorOf("http://10.0.0.1"), "http://10.0.0.1: is there twice");
   assertEquals(errorOf("http://a:6000"), `http://a:6000: port 6000 is blocked by engine "fetch"`);
-  const insecure = { tls: { ca: null, insecure: true, serverName: null } };
+  const insecure = { tls: { ca: null, insecure: true, serverName: null, cert: null, key: null } };
   assertEquals(
     errorOf("https://a", {}, insecure),
     `https://a: tls.insecure: not supported by engine "fetch", use engine "wire"`,
   );
   const missing = errorOf("https://a", { engine: "wire" }, {
-    tls: { ca: "/nowhere/ca.pem", insecure: false, serverName: null },
+    tls: { ca: "/nowhere/ca.pem", insecure: false, serverName: null, cert: null, key: null },
   });
   assertEquals(missing.includes("/nowhere/ca.pem"), true, missing);
 });
@@ -55,7 +55,9 @@ Deno.test("mustBeServable() takes everything else", () => {
   mustBeServable([], { engine: "fetch", own: OWN });
   const others = ["http://127.0.0.1:8082", "http://127.0.0.2:8081", "http://192.0.2.1:8080", "http://example.com:8080"];
   mustBeServable(others.map((url) => backendSpec(url)), { engine: "fetch", own: OWN });
-  const insecure = backendSpec("https://a:6000", { tls: { ca: null, insecure: true, serverName: null } });
+  const insecure = backendSpec("https://a:6000", {
+    tls: { ca: null, insecure: true, serverName: null, cert: null, key: null },
+  });
   mustBeServable([insecure], { engine: "wire", own: OWN });
 });
 

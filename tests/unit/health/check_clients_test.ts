@@ -5,7 +5,7 @@ import { CheckClients } from "../../../src/health/check_clients.ts";
 
 Deno.test("CheckClients lends one client to all that trust the same authorities, and closes it after the last", () => {
   const clients = new CheckClients();
-  const tls = { ca: null, insecure: false, serverName: null } as const;
+  const tls = { ca: null, insecure: false, serverName: null, cert: null, key: null } as const;
   const [one, two] = [clients.lend(tls), clients.lend(tls)];
   assertEquals(one.client === two.client, true);
   one.giveBack();

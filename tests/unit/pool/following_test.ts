@@ -178,7 +178,7 @@ Deno.test("a backend with other TLS settings is another backend, under the same 
   await followed.follow(["a", "b"]);
   const before = followed.get("a");
   await followed.follow([
-    backendSpec("http://a", { tls: { ca: null, insecure: true, serverName: null } }),
+    backendSpec("http://a", { tls: { ca: null, insecure: true, serverName: null, cert: null, key: null } }),
     backendSpec("http://b"),
   ]);
   const after = followed.get("a");

@@ -22,7 +22,7 @@ Deno.test("readBackendList() reads URLs, backends in the file's words and groups
       weight: 5,
       maxConnections: 9,
       backup: true,
-      tls: { ca: "ca.pem", insecure: false, serverName: null },
+      tls: { ca: "ca.pem", insecure: false, serverName: null, cert: null, key: null },
     }),
     backendSpec("http://10.0.0.1:3000"),
     backendSpec("http://[::1]:3000"),

@@ -9,9 +9,9 @@ import type { Link } from "../link.ts";
 export async function dial(backend: ReachedServer, signal: AbortSignal): Promise<Link> {
   const { endpoint, tls } = backend;
   const isSecure = backend.origin.startsWith("https:");
-  if (isSecure && tls.insecure && !("path" in endpoint)) {
-    const { dialInsecurely } = await import("./insecure_dial.ts"); // `node:tls` takes 20 ms to load
-    return await dialInsecurely(endpoint, tls, signal);
+  if (isSecure && (tls.insecure || tls.cert !== null) && !("path" in endpoint)) {
+    const { dialThroughNode } = await import("./node_dial.ts"); // `node:tls` takes 20 ms to load
+    return await dialThroughNode(endpoint, tls, signal);
   }
   const connection = await connectTo(endpoint, signal);
   if (!isSecure || !("setKeepAlive" in connection)) return connection; // nobody speaks TLS at a unix socket

@@ -212,7 +212,13 @@ Deno.test("an address stands for itself and is never asked for; https carries th
   await using server = new DnsServer(zone([a("10.0.0.1")]));
   await using bench = new Bench({ server: server.address, scheme: "https", port: 8443, host: "api.test." });
   assertEquals(await bench.source.word(1), ["https://10.0.0.1:8443"]);
-  assertEquals(bench.source.last[0]?.spec.tls, { ca: null, insecure: false, serverName: "api.test" });
+  assertEquals(bench.source.last[0]?.spec.tls, {
+    ca: null,
+    insecure: false,
+    serverName: "api.test",
+    cert: null,
+    key: null,
+  });
 });
 
 Deno.test("a source that is stopped while it asks has nothing left over", async () => {

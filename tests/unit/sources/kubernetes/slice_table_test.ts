@@ -52,7 +52,7 @@ Deno.test("SliceTable has the ready endpoints, and those that terminate but serv
     weight: 1,
     maxConnections: null,
     backup: false,
-    tls: { ca: null, insecure: false, serverName: null },
+    tls: { ca: null, insecure: false, serverName: null, cert: null, key: null },
   });
 });
 

@@ -1,24 +1,19 @@
-/** Connects to backends whose certificates are not checked (`tls.insecure`). Only `node:tls` can do that. */
+/** Connects to backends by `node:tls`. */
 
-import { connect } from "node:tls";
 import type { HostPort } from "../../../net/endpoint.ts";
 import type { ReachedServer } from "../../../pool/backend_address.ts";
+import { connectThroughNode } from "../../../tls/node_handshake.ts";
 import type { Link } from "../link.ts";
 import { NodeLink } from "../node_link.ts";
 
-/** Accepts any certificate. Rejects if `signal` fires first. */
-export function dialInsecurely(
-  { hostname, port }: HostPort,
+/** Connects, and makes the handshake. Rejects if `signal` fires first. */
+export function dialThroughNode(
+  endpoint: HostPort,
   tls: ReachedServer["tls"],
   signal: AbortSignal,
 ): Promise<Link> {
   const { promise, resolve, reject } = Promise.withResolvers<Link>();
-  const socket = connect({
-    host: hostname,
-    port,
-    rejectUnauthorized: false,
-    ...(tls.serverName === null ? {} : { servername: tls.serverName }),
-  });
+  const socket = connectThroughNode(endpoint, tls);
   socket.allowHalfOpen = true; // one side of a tunnel may end before the other
   const giveUp = () => {
     socket.destroy();

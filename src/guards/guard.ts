@@ -21,8 +21,8 @@ export interface GuardedRequest {
 
 /** A request that is passing the guards. They leave with it what its end and its answer need. */
 export interface PassingRequest extends GuardedRequest {
-  /** Path and query as the client sent them. The route may strip a prefix later. */
-  readonly target: string;
+  /** Path and query as a backend would get them if the route changed nothing. ASCII only. */
+  readonly uri: string;
   /**
    * The request's headers without those of the connection, and with `X-Forwarded-*`, which say what is true or what a
    * trusted peer says. Names may have any case. The operator's rules for headers come later.

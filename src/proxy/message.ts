@@ -8,6 +8,8 @@ export interface RequestHead {
   readonly method: string;
   /** Origin form: path and query, as the client sent them. `*` for OPTIONS of the whole server. */
   readonly target: string;
+  /** Whether the engine writes the target for backends as the URL standard does. If not, it goes on as it is. */
+  readonly rewritesTarget?: boolean;
   /** The authority that the client asked for: a host and perhaps a port. `undefined`: none was given. */
   readonly authority: string | undefined;
   readonly headers: readonly HeaderPair[];

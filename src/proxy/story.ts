@@ -86,6 +86,13 @@ export class Story implements PickRequest, PassingRequest {
     return this.exchange.request.target;
   }
 
+  get uri(): string {
+    const { target } = this;
+    if (this.request.rewritesTarget !== true) return target;
+    const { pathname, search } = new URL(`http://x${target}`);
+    return pathname + search;
+  }
+
   /** The client's address, as determined by `proxy.trustForwarded`. */
   get client(): string {
     return this.forwarded.client;

@@ -78,6 +78,27 @@ function testPassing(engine: EngineUnderTest, name: Name): void {
     await proxy.idle();
   });
 
+  Deno.test(name("the server is told the very target that goes on, however the client spells it"), async () => {
+    // It was told `/x/../admin` where the backend was asked for `/admin`: a rule for paths could be passed by.
+    await using auth = new AuthServer();
+    await using backend = new RecordingBackend();
+    await using proxy = await guarded(engine, backend, { forward: auth.url });
+    const targets = ["/x/../admin", "/x\\..\\admin", "/%2e/a", "/a/%2E%2e/b?c=/../d", "/a\"<>{}`'?'\"{}`", "/a//b/."];
+    targets.push("//x/y", "/a%2fb;c=d", "http://other/x/./y", "/%c3%a9?%zz");
+    for (const target of targets) {
+      using client = await RawClient.connect(proxy.port);
+      assertEquals((await ask(client, get(target))).status, 200, target);
+      assertEquals(auth.said("x-forwarded-uri"), backend.last.target, target);
+    }
+    using client = await RawClient.connect(proxy.port);
+    const { status } = await ask(client, new TextEncoder().encode(get("/é")));
+    if (status === 200) assertEquals(auth.said("x-forwarded-uri"), backend.last.target);
+    else assertEquals(status, 400);
+    client.close();
+    await proxy.idle();
+    assertEquals([auth.violations, backend.violations], [[], []]);
+  });
+
   Deno.test(
     name("what it answers by the names in copy goes on, and nothing that the client sent by them"),
     async () => {

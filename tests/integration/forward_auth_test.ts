@@ -3,10 +3,11 @@
 
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { ALLOWED, AuthServer } from "../support/auth_server.ts";
-import { makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
+import { clientFor, makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
-import { RawClient } from "../support/raw_client.ts";
+import { headerOf, RawClient } from "../support/raw_client.ts";
+import { SocketDirectory } from "../support/unix_socket.ts";
 import { waitFor } from "../support/wait.ts";
 
 const REFUSED = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
@@ -201,6 +202,104 @@ for (const engine of ["fetch", "wire"] as const) {
     await proxy.idle();
   });
 }
+
+Deno.test("HTTP/2: every stream is asked about, held, and given up with its client", async () => {
+  using directory = new TemporaryDirectory();
+  const authority = await makeAuthority();
+  const tls = directory.writePair(await makePair({ authority }));
+  await using auth = new AuthServer(({ headers }) => {
+    const isKnown = headers.some(([name, value]) => name.toLowerCase() === "cookie" && value === "session=1");
+    return isKnown ? "HTTP/1.1 200 OK\r\nX-User: me\r\nContent-Length: 0\r\n\r\n" : REFUSED;
+  });
+  const seen: string[] = [];
+  await using backend = new HttpBackend(async (request) => {
+    const body = await request.text();
+    seen.push([...request.headers].filter(([name]) => /^x.user$/.test(name)).join(" "));
+    return new Response(String(body.length));
+  });
+  await using proxy = await TestProxy.start({
+    engine: "fetch",
+    proxy: { tls },
+    backends: [backend.url],
+    concurrency: 100,
+    auth: { forward: auth.url, copy: ["X-User"], timeout: "60s" },
+  });
+  using client = clientFor("HTTP/2", authority);
+  const url = `https://localhost:${proxy.port}/`;
+  const forged = { "X-User": "admin", "x_user": "admin", "x.user": "admin" };
+  const ask = (init: RequestInit & { client?: Deno.HttpClient } = {}) => {
+    return fetch(url, { client, ...init, headers: { ...forged, ...init.headers as Record<string, string> } });
+  };
+  const known = { cookie: "session=1" };
+  const bodies = ["x".repeat(100_000), "hello", ""];
+  const answers = await Promise.all([
+    ...bodies.map((body) => ask({ method: "POST", body, headers: known })),
+    ask({ headers: known }),
+    ask({ method: "DELETE", headers: known }),
+    ...bodies.map((body) => ask({ method: "PUT", body })),
+    ask(),
+  ]);
+  const texts = await Promise.all(answers.map(async (answer) => `${answer.status} ${await answer.text()}`));
+  assertEquals(texts, ["200 100000", "200 5", "200 0", "200 0", "200 0", "403 no", "403 no", "403 no", "403 no"]);
+  assertEquals(seen.filter((users) => users !== "x-user,me"), []);
+  assertEquals(auth.said("x-forwarded-proto"), "https");
+  assertEquals(auth.said("x-forwarded-host"), `localhost:${proxy.port}`);
+  auth.freeze();
+  const before = auth.questions.length;
+  const leaving = new AbortController();
+  const left = ask({ signal: leaving.signal, headers: known }).catch(() => "left");
+  await waitFor(() => auth.questions.length === before + 1, { what: "the question" });
+  assertEquals(proxy.roundhouse.memory.limits.concurrency("all").current, 1);
+  leaving.abort();
+  assertEquals(await left, "left");
+  await isIdle(proxy);
+});
+
+Deno.test("a pool of unix sockets is asked", async () => {
+  using directory = new SocketDirectory();
+  const path = directory.at("auth");
+  await using _server = Deno.serve({ path, onListen() {} }, () => new Response(null, { headers: { "x-user": "me" } }));
+  await using backend = new HttpBackend((request) => new Response(request.headers.get("x-user")));
+  for (const engine of ["fetch", "wire"] as const) {
+    await using proxy = await TestProxy.start({
+      engine,
+      backends: [backend.url],
+      pools: { auth: { backends: [`unix:${path}`] } },
+      auth: { forward: { pool: "auth", path: "/a" }, copy: ["X-User"] },
+    });
+    using client = await RawClient.connect(proxy.port);
+    const response = await client.request("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assertEquals([response?.status, new TextDecoder().decode(response?.body)], [200, "me"]);
+    client.close();
+    await proxy.idle();
+  }
+});
+
+Deno.test("auth for all holds for redirects, responses and what no route takes", async () => {
+  await using auth = new AuthServer(REFUSED);
+  await using backend = HttpBackend.named("b");
+  await using proxy = await TestProxy.start({
+    backends: [backend.url],
+    auth: { forward: auth.url },
+    routes: {
+      "x/*": "default",
+      "x/page": { respond: 200 },
+      "x/moved": { redirect: "/" },
+      "x/open": { respond: 200, auth: null },
+    },
+  });
+  using client = await RawClient.connect(proxy.port);
+  for (const target of ["/", "/page", "/moved"]) assertEquals(await statusOf(client, target), 403, target);
+  assertEquals((await client.request("GET / HTTP/1.1\r\nHost: nowhere\r\n\r\n"))?.status, 403);
+  assertEquals(await statusOf(client, "/open"), 200);
+  auth.verdict = () => "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nContent-Length: 0\r\n\r\n";
+  for (const [target, status] of [["/page", 200], ["/moved", 308], ["/", 200]] as const) {
+    const response = await client.request(`GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    assertEquals([response?.status, response && headerOf(response, "set-cookie")], [status, "a=1"], target);
+  }
+  client.close();
+  await proxy.idle();
+});
 
 Deno.test("GET /explain says who would be asked, and asks nobody", async () => {
   await using auth = new AuthServer();

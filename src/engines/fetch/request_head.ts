@@ -54,6 +54,7 @@ export function readHead(request: Request, peer: string, secure: boolean): Fetch
         ? ":authority and Host differ."
         : undefined,
     method,
+    rewritesTarget: true,
     target: method === "OPTIONS" && rest === "/*" ? "/" : rest.startsWith("/") ? rest : `/${rest}`,
     // Without TLS, a missing `Host` is the client's mistake. Over HTTP/2, the URL has the authority.
     authority: host === undefined && !secure ? undefined : refusableHost(host) ?? authority,

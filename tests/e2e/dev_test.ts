@@ -2,8 +2,9 @@
 // and the ready line was lost among them.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Watched } from "../support/terminal.ts";
+import { HAS_TERMINALS, inTerminal, Watched } from "../support/terminal.ts";
 import { waitFor } from "../support/wait.ts";
+import DENO_JSON from "../../deno.json" with { type: "json" };
 
 const SCRIPT = new URL("../../scripts/dev.ts", import.meta.url).href;
 
@@ -81,4 +82,43 @@ Deno.test("dev refuses unknown options with status 2, and names its own", async 
   await using wrong = new Watched([Deno.execPath(), "run", "-A", SCRIPT, "--rutes"]);
   assertEquals(await wrong.ended(), 2);
   assertMatch(wrong.stderr, /^unknown argument --rutes\nusage: deno task dev .*\n {2}--routes /);
+});
+
+/** Whether packages can be had from the registry: a first start needs it, and so does `deno cache` of one package. */
+async function hasRegistry(folder: string): Promise<boolean> {
+  const [zod] = Object.values(DENO_JSON.imports).filter((name) => name.startsWith("npm:zod@"));
+  const args = ["cache", "--no-config", "--no-lock", String(zod)];
+  const env = { DENO_DIR: `${folder}/one package` };
+  const command = new Deno.Command(Deno.execPath(), { args, env, stdout: "null", stderr: "null" });
+  return HAS_TERMINALS && (await command.output()).success;
+}
+
+Deno.test("dev with an empty cache, in a terminal: all is fetched once, then each line is whole, and the ready line is the last", async (t) => {
+  const folder = await Deno.makeTempDir({ prefix: "roundhouse dev " });
+  const env = { DENO_DIR: `${folder}/cache`, TERM: "xterm", NO_COLOR: "1" };
+  const command = [Deno.execPath(), "run", "-A", SCRIPT, "--any-ports"];
+  await t.step({
+    name: "in a terminal",
+    ignore: !await hasRegistry(folder),
+    fn: async () => {
+      await using terminal = inTerminal(command, { rows: 24, columns: 400, env });
+      const isReady = () => /^dev: ready: .*\r?\n/m.test(terminal.stdout);
+      await waitFor(isReady, { what: "the ready line", timeoutMs: 120_000 });
+      const [settings = "", ...shown] = terminal.stdout.replaceAll("\r\n", "\n").trimEnd().split("\n");
+      assertMatch(settings, /^[0-9a-f:]+$/);
+      assertMatch(shown.at(-1) ?? "", /^dev: ready: the proxy is at http:\S+, the dashboard at http:\S+$/);
+      const first = shown.findIndex((line) => /^backend \w+ listens on http:\S+$/.test(line));
+      assert(first > 0, terminal.stdout);
+      const [fetching, running] = [shown.slice(0, first).join("\n"), shown.slice(first).join("\n")];
+      assertStringIncludes(fetching, "zod"); // what is being fetched
+      assertEquals(/npm:|Download|Initialize/.exec(running), null, terminal.stdout);
+      for (const name of ["one", "two", "three"]) {
+        assertEquals(running.split("\n").filter((line) => line.startsWith(`backend ${name} listens on `)).length, 1);
+      }
+      await terminal.type("\x03");
+      assertEquals(await terminal.ended(), 0);
+      assertMatch(terminal.stdout, /^status 0\r?$/m);
+    },
+  });
+  await Deno.remove(folder, { recursive: true });
 });

@@ -9,6 +9,19 @@ export const NOT_IPV4 = -1;
 /** The 16-bit groups of an IPv6 address. */
 export const IPV6_GROUPS = 8;
 
+/** Eight groups of four digits, with colons between them. */
+const LONGEST_IPV6 = 39;
+
+const COLON = 0x3a;
+const ASCII = 128;
+const NO_DIGIT = -1;
+
+/** The value of each ASCII character as a hexadecimal digit. */
+const HEX_DIGITS = Int8Array.from({ length: ASCII }, (_, code) => {
+  const digit = "0123456789abcdef".indexOf(String.fromCharCode(code).toLowerCase());
+  return digit === -1 ? NO_DIGIT : digit;
+});
+
 /** The 32 bits of an IPv4 address in its only spelling: four numbers up to 255 without leading zeros. */
 export function ipv4Number(text: string): number {
   const { length } = text;
@@ -39,25 +52,28 @@ export function ipv4Number(text: string): number {
  * zone, is left to the library.
  */
 export function readIpv6(text: string, groups: Uint16Array): boolean {
+  const { length } = text;
+  if (length > LONGEST_IPV6) return false;
   let count = 0;
   let gap = -1; // how many groups stand before "::"
   let digits = 0;
   let number = 0;
-  for (let at = 0; at < text.length; at++) {
-    const digit = hexDigit(text.charCodeAt(at));
-    if (digit !== -1) {
+  for (let at = 0; at < length; at++) {
+    const code = text.charCodeAt(at);
+    const digit = code < ASCII ? HEX_DIGITS[code] ?? NO_DIGIT : NO_DIGIT;
+    if (digit !== NO_DIGIT) {
       if (++digits > 4) return false;
-      number = number * 16 + digit;
+      number = number << 4 | digit;
       continue;
     }
-    if (text.charCodeAt(at) !== 0x3a) return false;
+    if (code !== COLON) return false;
     if (digits > 0) {
       if (count === IPV6_GROUPS) return false;
       groups[count++] = number;
       digits = number = 0;
-      if (text.charCodeAt(at + 1) !== 0x3a) continue;
+      if (text.charCodeAt(at + 1) !== COLON) continue;
       at++;
-    } else if (at !== 0 || text.charCodeAt(++at) !== 0x3a) return false;
+    } else if (at !== 0 || text.charCodeAt(++at) !== COLON) return false;
     if (gap !== -1) return false;
     gap = count;
   }
@@ -71,13 +87,8 @@ export function readIpv6(text: string, groups: Uint16Array): boolean {
 /** Puts zeros where "::" stands, for at least one group. */
 function widen(groups: Uint16Array, count: number, gap: number): boolean {
   if (count >= IPV6_GROUPS) return false;
-  groups.copyWithin(IPV6_GROUPS - (count - gap), gap, count);
-  groups.fill(0, gap, IPV6_GROUPS - (count - gap));
+  let to = IPV6_GROUPS;
+  while (count > gap) groups[--to] = groups[--count] ?? 0;
+  while (to > gap) groups[--to] = 0;
   return true;
-}
-
-function hexDigit(code: number): number {
-  if (code >= 0x30 && code <= 0x39) return code - 0x30;
-  const lower = code | 0x20;
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }

@@ -5,15 +5,16 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { looseName } from "../../src/http1/loose_name.ts";
 import { looseForm, plainForm } from "../../src/http1/path_form.ts";
 import { RawClient } from "../support/raw_client.ts";
-import { echoOf, RecordingBackend } from "../support/raw_recorder.ts";
+import { echoOf, RecordingBackend, type SeenRequest } from "../support/raw_recorder.ts";
 import { waitFor } from "../support/wait.ts";
 import { ask, type EngineUnderTest, startProxy, within } from "./engine_under_test.ts";
 import { to } from "./routes.ts";
 
 /** What each guard keeps, all of which is closed to the client of the test. */
-const KEPT = ["deny", "allow", "rate", "full"] as const;
+const KEPT = ["deny", "allow", "rate", "full", "basic", "asked"] as const;
 
 /** A segment as it is, and in spellings that some server reads as it. */
 const kept = fc.constantFrom(...KEPT).chain((name) =>
@@ -41,9 +42,10 @@ const claims = fc.array(
     fc.constantFrom(
       ...["X-Forwarded-For", "X_Forwarded_For", "x-forwarded_for", "X-Real-IP", "X_Real_IP", "X-Client-IP"],
       ...["Forwarded", "X-Forwarded-Host", "X-Original-URL", "X-Rewrite-URL", "X_Original_URL", "Client-Cert"],
-      ...["X-HTTP-Method-Override", "X-Forwarded-Prefix", "Cookie", "Authorization"],
+      ...["X-HTTP-Method-Override", "X-Forwarded-Prefix", "Cookie", "Authorization", "Proxy-Authorization"],
+      ...["X-User", "x_user", "X.User", "X-Forwarded-Method", "X_Forwarded_Uri"],
     ),
-    fc.constantFrom("192.0.2.1", "for=192.0.2.1", "192.0.2.1, 127.0.0.1", "/", "GET", "a=b"),
+    fc.constantFrom("192.0.2.1", "for=192.0.2.1", "192.0.2.1, 127.0.0.1", "/", "GET", "OPTIONS", "a=b", "root"),
   ).map(([name, value]) => `${name}: ${value}\r\n`),
   { maxLength: 3 },
 ).map((lines) => lines.join(""));
@@ -79,6 +81,14 @@ function reaches(target: string): string | undefined {
   return KEPT.find((name) => readings.some((reading) => reading === `/${name}` || reading.startsWith(`/${name}/`)));
 }
 
+/** Of a password that nobody in the test knows. */
+const HASH = "$scrypt$ln=14,r=8,p=5$0TcbFlS0mnX1G9QRCqGKPA$H3MhYzAFfenKGn3HrjOtt2XvY6maP+sjW6m9nfvbPcU";
+
+/** Lets nobody in where it is asked at `/kept`. It knows nobody's name. */
+function decide({ target }: SeenRequest): string {
+  return target === "/kept" ? "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n" : "HTTP/1.1 204 No Content\r\n\r\n";
+}
+
 export function testGuardSpellings(engine: EngineUnderTest): void {
   Deno.test(`${engine.name}: guards: nothing that a client can send gets it around one`, async () => {
     const gate = Promise.withResolvers<void>();
@@ -86,14 +96,17 @@ export function testGuardSpellings(engine: EngineUnderTest): void {
       if (request.target === "/full/first") await gate.promise;
       return echoOf(request);
     });
+    await using server = new RecordingBackend(decide);
     await using proxy = await startProxy(engine, {
       backends: [backend.url],
       routes: {
-        "*/*": "default",
+        "*/*": { pool: "default", auth: { forward: server.url, copy: ["X-User"] } },
         "*/deny/*": { pool: "default", deny: ["127.0.0.0/8"] },
         "*/allow/*": { pool: "default", allow: ["192.0.2.1"] },
         "*/rate/*": { pool: "default", rateLimit: { requests: 1, per: "24h" } },
         "*/full/*": { pool: "default", concurrency: 1 },
+        "*/basic/*": { pool: "default", auth: { basic: { users: { ada: HASH } } } },
+        "*/asked/*": { pool: "default", auth: { forward: `${server.url}/kept`, copy: ["X-User"] } },
       },
     });
     using first = await RawClient.connect(proxy.port);
@@ -113,6 +126,8 @@ export function testGuardSpellings(engine: EngineUnderTest): void {
         }
         const reached = backend.requests.slice(before).map(({ target }) => [target, reaches(target)]);
         assertEquals(reached.filter(([, guard]) => guard !== undefined), [], requests.join("\n"));
+        const named = backend.requests.slice(before).flatMap(({ headers, trailers }) => [...headers, ...trailers]);
+        assertEquals(named.filter(([name]) => looseName(name) === "x-user"), [], requests.join("\n"));
       }),
       { numRuns: 300 },
     );

@@ -150,6 +150,8 @@ export const statusAnswer = z.object({
   engine: z.enum(ENGINES),
   workers: count,
   requests: z.object({ total: count, active: count, failed: count, retried: count, queued: count }),
+  /** Without routes: how many requests each guard has refused, in the order in which they are asked. */
+  refused: z.record(z.string(), count).exactOptional(),
   backends: z.array(backendAnswer),
   pools: poolsAnswer,
   cluster: clusterSummaryAnswer,

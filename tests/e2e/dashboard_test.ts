@@ -54,6 +54,17 @@ async function focused(page: Page): Promise<unknown> {
   return await page.evaluate("document.activeElement?.ariaLabel");
 }
 
+/** There are no routes, so no table has a place for what the guards do. */
+async function showGuards(browser: TestBrowser): Promise<void> {
+  await using backend = HttpBackend.named("one");
+  await using program = await start([backend.url], {}, { deny: [], rateLimit: { requests: 1, per: "24h", burst: 2 } });
+  const { page, complaints } = await browser.open(program.adminUrl);
+  await sees(page, "deny: 0 passed, 0 refused; rateLimit: 0 passed, 0 refused");
+  for (let sent = 0; sent < 5; sent++) await (await fetch(program.url)).body?.cancel();
+  await sees(page, "deny: 5 passed, 0 refused; rateLimit: 2 passed, 3 refused");
+  assertEquals(complaints, []);
+}
+
 /** Everything but the token and the connection. Each step begins where the one before has ended. */
 async function operate(browser: TestBrowser, test: Deno.TestContext): Promise<void> {
   await using one = HttpBackend.named("one");
@@ -341,6 +352,7 @@ Deno.test({
     await using browser = await TestBrowser.start();
     await test.step("shows which backend fails and why, and changes the pool", (test) => operate(browser, test));
     await test.step("shows pools and routes, and which of them answers errors", () => showRoutes(browser));
+    await test.step("shows what guards have let through and refused, without routes too", () => showGuards(browser));
     await test.step("asks for the token once, says when it is wrong, and keeps it for the tab", () =>
       giveToken(browser));
     await test.step("says when the connection is lost, and recovers when roundhouse is back", () => {

@@ -1,6 +1,7 @@
 // Guards over real sockets and several workers: nothing is counted twice or not at all, and nothing is held for ever.
 
 import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
+import type { ConfigFile } from "../../src/config/schema.ts";
 import { clientFor, makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
@@ -161,6 +162,25 @@ Deno.test("GET /routes says what each guard of an entry has refused, and nothing
     ["*/free/*", 0, undefined],
     ["*/*", 5, { deny: 0, rateLimit: 3 }],
   ]);
+});
+
+Deno.test("GET /status says what the guards of all requests have refused, where no route does", async () => {
+  // Limits at the top level of a configuration without routes were shown nowhere but in the metrics.
+  await using backend = HttpBackend.named("b");
+  const settings = {
+    backends: [backend.url],
+    rateLimit: { requests: 1, per: "24h", burst: 2 } as { requests: number; per: string; burst: number } | null,
+    concurrency: 5,
+    routes: undefined as Record<string, string> | undefined,
+  };
+  await using proxy = await TestProxy.start(settings as ConfigFile);
+  const refused = async () => (await (await fetch(`${proxy.adminUrl}/status`)).json()).refused;
+  await statusesOf(proxy.port, 5);
+  await proxy.idle();
+  assertEquals(await refused(), { rateLimit: 3, concurrency: 0 });
+  settings.routes = { "*/*": "default" };
+  await proxy.roundhouse.reload();
+  assertEquals(await refused(), undefined);
 });
 
 Deno.test("GET /explain says what each guard would do, and spends nothing", async () => {

@@ -1,7 +1,7 @@
 /** The top of the page: version, verdict and figures. */
 
-import { byId, create, setData, setText } from "./dom.js";
-import { formatCount, formatDuration, formatRate } from "./format.js";
+import { byId, create, setData, setText, show } from "./dom.js";
+import { formatCount, formatDuration, formatGuards, formatRate } from "./format.js";
 import { HISTORY_SECONDS } from "./history.js";
 import { verdictOf } from "./verdict.js";
 
@@ -19,6 +19,7 @@ export function showOverview(status, history, now) {
   showFacts(status);
   showVerdict(verdictOf(status, now));
   showTiles(status, history);
+  showGuards(status);
 }
 
 /** @param {Status} status */
@@ -63,6 +64,17 @@ function showTiles({ requests }, history) {
   setText(byId("tile-retried-label"), `Retried, last ${span}`);
   setText(byId("tile-retried"), formatCount(history.increase("retried")));
   setText(byId("tile-retried-note"), `${formatCount(requests.retried)} in all`);
+}
+
+/**
+ * What the guards for all requests have let through and refused. Where there are routes, their table tells it.
+ *
+ * @param {Status} status
+ */
+function showGuards({ requests, refused }) {
+  const text = formatGuards(requests.total, refused);
+  show(byId("guards"), text !== "");
+  setText(byId("guards"), text);
 }
 
 /**

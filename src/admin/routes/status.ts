@@ -5,7 +5,9 @@ import { eligibleBackends } from "../../balancing/load_balancer.ts";
 import type { DeepReadonly } from "../../config/fields.ts";
 import { DEFAULT_POOL_NAME } from "../../config/pool_settings.ts";
 import type { Config } from "../../config/schema.ts";
+import { GUARD_NAMES, type GuardName } from "../../errors.ts";
 import type { Memory } from "../../memory/memory.ts";
+import { NO_ROUTE } from "../../memory/route_counts.ts";
 import type { CertificateState } from "../../tls/store.ts";
 import { MOST_CERTIFICATES, statusAnswer } from "../answers.ts";
 import { jsonAnswer } from "../description.ts";
@@ -34,7 +36,7 @@ export interface StatusSource {
   /** That clients get; the one that ends first is the first. */
   readonly certificates: () => readonly CertificateState[];
   /** As of the last reload. */
-  readonly configInForce: () => Pick<Config, "routes">;
+  readonly configInForce: () => Pick<Config, "routes" | GuardName>;
   /** Has the counts of the process. */
   readonly memory: Memory;
   readonly version: string;
@@ -104,6 +106,7 @@ export function statusView(source: StatusSource): StatusView {
     uptimeSeconds: Math.max(0, Date.now() - startedAt.getTime()) / 1000,
     ...facts(),
     requests: memory.requestTotals(),
+    ...refusals(source),
     backends: pools.default.pool.backends.map(backendView),
     pools: poolsView(pools),
     cluster: cluster === undefined ? null : clusterSummary(cluster.status()),
@@ -115,6 +118,14 @@ export function statusView(source: StatusSource): StatusView {
       error: certificate.error ?? null,
     })),
   };
+}
+
+/** Where there are routes, each of them has its own counts. */
+function refusals({ configInForce, memory }: StatusSource): Pick<StatusView, "refused"> {
+  const config = configInForce();
+  const guards = config.routes === null ? GUARD_NAMES.filter((name) => config[name] !== null) : [];
+  if (guards.length === 0) return {};
+  return { refused: Object.fromEntries(guards.map((name) => [name, memory.routes.refused(NO_ROUTE, name)])) };
 }
 
 function readiness({ pools, configInForce, isStopping, allAccepting }: StatusSource): Response {

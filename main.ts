@@ -81,8 +81,10 @@ async function check(command: ConfiguredCommand, signals: Signals): Promise<numb
   const { config, warnings } = live.started;
   const files = checkCertificateFiles(config, new Date());
   for (const warning of [...warnings, ...files.warnings]) console.error(`warning: ${warning}`);
+  const { acmePlan } = await import("./src/tls/acme/plan.ts");
+  const planned = acmePlan({ config, state: stateDirectory(env), now: new Date() });
   const { describeConfig } = await import("./src/config/describe.ts");
-  return print([...describeConfig(config, files.certificates), ""].join("\n"));
+  return print([...describeConfig(config, [...files.certificates, ...planned]), ""].join("\n"));
 }
 
 async function routes(command: ConfiguredCommand, signals: Signals): Promise<number> {

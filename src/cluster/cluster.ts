@@ -180,6 +180,11 @@ export class Cluster {
     }
   }
 
+  /** The store; `undefined`: it is away. */
+  get store(): Store | undefined {
+    return this.#store;
+  }
+
   status(): ClusterStatus {
     const { entries, revision } = this.#shared.value;
     return {

@@ -164,6 +164,11 @@ export class Store {
     return read?.settled;
   }
 
+  /** Runs a script on one key of another part of the cluster. */
+  run(script: string, key: string, args: readonly (string | number)[]): Promise<Reply> {
+    return this.#run(script, [this.#keys.named(key)], args);
+  }
+
   /** Says that this replica leaves. */
   async leave(id: string): Promise<void> {
     const { replicas, seen, views } = this.#keys;
@@ -186,6 +191,7 @@ export class Store {
 function keysFor(prefix: string) {
   const named = (name: string) => `{${prefix}}:${name}`;
   return {
+    named,
     document: named("changes"),
     replicas: named("replicas"),
     seen: named("seen"),

@@ -22,6 +22,7 @@ export function brokenRules(config: Config, context: CheckContext): Diagnostic[]
     ...uselessPersist(config, context),
     ...twoKeepers(config),
     ...clusterLimits(config),
+    ...acmeNeeds(config),
     ...sharedPorts(config, context),
     ...socketRules(config),
     ...brokenRouteRules(config, context),
@@ -46,6 +47,11 @@ export function doubts(config: Config, cores = navigator.hardwareConcurrency): s
         lines.push(`tls.insecure: the certificate of ${url} is not checked`);
       }
     }
+  }
+  const { tls } = config.proxy;
+  if (tls !== null && tls.acme !== null && tls.redirectFrom !== null && tls.redirectFrom !== 80) {
+    const { redirectFrom: port } = tls;
+    lines.push(`proxy.tls.redirectFrom: the authority of acme asks at port 80, which has to lead to port ${port}`);
   }
   return [...lines, ...routeDoubts(config)];
 }
@@ -89,6 +95,21 @@ function clusterLimits({ rateLimit, routes, cluster }: Config): Diagnostic[] {
     const text = 'got "cluster", want the setting cluster, which says where the replicas find each other';
     return [{ path: [...path, "rateLimit", "scope"], text }];
   });
+}
+
+/** An authority asks for the answers to its challenges over plain HTTP. Keys are not shared as they are. */
+function acmeNeeds({ proxy: { tls }, cluster }: Config): Diagnostic[] {
+  if (tls === null || tls.acme === null) return [];
+  const broken: Diagnostic[] = [];
+  if (tls.redirectFrom === null) {
+    const text = "got null, want a port beside acme, at which the authority finds what it asks for";
+    broken.push({ path: ["proxy", "tls", "redirectFrom"], text });
+  }
+  if (cluster !== null && cluster.secret === null) {
+    const text = "got null, want a secret beside proxy.tls.acme, to encrypt the keys that replicas share";
+    broken.push({ path: ["cluster", "secret"], text });
+  }
+  return broken;
 }
 
 /** With `reusePort` the system would let two of our own servers share a port, and each would get some connections. */

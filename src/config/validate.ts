@@ -108,10 +108,11 @@ function takeOut(working: unknown, diagnostics: readonly Diagnostic[]): void {
   }
 }
 
-/** What is taken out together. Without one of its keys, a route, `auth` or `discover` would be wrong for another reason. */
+/** What is taken out together. Without one of its keys, a route, `auth`, `discover` or `acme` would be wrong for another reason. */
 function wholeOf(path: Path): Path {
   if (path[0] === "routes") return path.slice(0, 2);
   if (path[0] === "auth") return path.slice(0, 1);
+  if (path[0] === "proxy" && path[1] === "tls" && path[2] === "acme") return path.slice(0, 2);
   const owner = path[0] === "pools" ? 2 : 0;
   return path[owner] === "discover" ? path.slice(0, owner + 1) : path;
 }

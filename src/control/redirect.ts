@@ -1,4 +1,4 @@
-/** Redirects clients of plain HTTP to the HTTPS port (`proxy.tls.redirectFrom`). */
+/** Redirects clients of plain HTTP to the HTTPS port (`proxy.tls.redirectFrom`), and meets an authority's challenges. */
 
 import type { Config } from "../config/schema.ts";
 import { ProxyError } from "../errors.ts";
@@ -10,6 +10,7 @@ import { isWellFormedAuthority } from "../proxy/authority.ts";
 import { hostMissing, methodNotAllowed, refused } from "../failures.ts";
 import { RandomHex } from "../proxy/ids.ts";
 import { problemFor } from "../proxy/problem.ts";
+import type { Challenges } from "../tls/acme/challenges.ts";
 
 export interface RedirectOptions {
   readonly config: Config;
@@ -18,12 +19,13 @@ export interface RedirectOptions {
   readonly port: number;
   /** The port of the proxy, which speaks HTTPS. */
   readonly httpsPort: number;
+  readonly challenges: Pick<Challenges, "answer">;
   readonly log: Log;
   /** Called when no client can be accepted, and when clients can be accepted again. */
   readonly acceptingChanged: (accepting: boolean) => void;
 }
 
-/** A listener that only redirects. */
+/** A listener that redirects, and does nothing else but for an authority. */
 export interface RedirectServer {
   readonly address: Deno.NetAddr;
   /** Uses the limits of another configuration from now on. */
@@ -44,9 +46,10 @@ type RedirectedHead = Pick<Incoming["head"], "method" | "authority" | "target" |
  * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
  */
 export function startRedirect(
-  { config, host, port, httpsPort, log, acceptingChanged }: RedirectOptions,
+  { config, host, port, httpsPort, challenges, log, acceptingChanged }: RedirectOptions,
 ): RedirectServer {
   const random = new RandomHex();
+  let meets = hasChallenges(config);
   const server = new GuardedServer({
     hostname: host,
     port,
@@ -54,12 +57,17 @@ export function startRedirect(
     log,
     acceptingChanged,
     needsHost: true,
-    handle: ({ head }) => Promise.resolve(answer(head, httpsPort, random.take(16))),
+    handle: async ({ head }) => {
+      return (meets ? await met(head, challenges) : undefined) ?? answer(head, httpsPort, random.take(16));
+    },
     refuse: (status, detail) => problem(refused(CODES[status], detail), random.take(16)),
   });
   return {
     address: server.address,
-    configure: (config) => server.configure(limitsOf(config)),
+    configure(config) {
+      meets = hasChallenges(config);
+      server.configure(limitsOf(config));
+    },
     stop: () => server.stop(STOP_GRACE_MS),
   };
 }
@@ -68,7 +76,30 @@ function limitsOf({ proxy, timeouts }: Config): GuardLimits {
   return { ...timeouts, maxConnections: proxy.maxConnections, maxHeaderBytes: proxy.maxHeaderBytes };
 }
 
+function hasChallenges({ proxy: { tls } }: Config): boolean {
+  return tls !== null && tls.acme !== null;
+}
+
 const CODES = { 400: "bad_request", 408: "head_timeout", 431: "head_too_large" } as const;
+
+/** Where an authority asks for the answer to a challenge (RFC 8555 §8.3). */
+const CHALLENGE_PATH = "/.well-known/acme-challenge/";
+
+/** The answer to a challenge that is under way. `undefined`: the request is like any other. */
+async function met(
+  { method, target }: RedirectedHead,
+  challenges: RedirectOptions["challenges"],
+): Promise<Response | undefined> {
+  if (method !== "GET" && method !== "HEAD" || !target.startsWith(CHALLENGE_PATH)) return undefined;
+  const text = await challenges.answer(target.slice(CHALLENGE_PATH.length));
+  if (text === undefined) return undefined;
+  const headers = {
+    "content-type": "application/octet-stream",
+    "content-length": `${text.length}`,
+    connection: "close",
+  };
+  return new Response(text, { headers });
+}
 
 /** The answer to a request. The connection is closed after it, because nothing else is served here. */
 function answer(head: RedirectedHead, httpsPort: number, requestId: string): Response {

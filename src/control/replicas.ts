@@ -2,6 +2,7 @@
 
 import type { EventFeed } from "../admin/event_feed.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import type { Store } from "../cluster/store.ts";
 import { ClusterConflictError, ClusterFullError, StoreAwayError } from "../cluster/errors.ts";
 import type { BaseList, LaidOver } from "../cluster/overlay.ts";
 import type { ClusterStatus, HealthView } from "../cluster/views.ts";
@@ -142,6 +143,11 @@ export class Replicas {
   get seed(): RateSeed {
     const { seed } = this.#running.limits;
     return [parseInt(seed.slice(0, 8), 16) | 0, parseInt(seed.slice(8), 16) | 0];
+  }
+
+  /** The store; `undefined`: it is away. */
+  get store(): Store | undefined {
+    return this.#cluster?.store;
   }
 
   status(): ClusterStatus {

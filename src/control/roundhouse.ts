@@ -7,7 +7,6 @@ import { statusView } from "../admin/routes/status.ts";
 import { type AdminOptions, type AdminServer, startAdminServer } from "../admin/server.ts";
 import { type FileChange, fitsFile } from "../config/backend_change.ts";
 import { formatStrategy } from "../config/fields.ts";
-import { poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import { limitNames } from "../guards/limit_names.ts";
 import type { Log } from "../log.ts";
@@ -21,17 +20,17 @@ import { ChangeQueue } from "../pool/change_queue.ts";
 import { NotPersistedError } from "../pool/keeping.ts";
 import { routeLabels } from "../routing/routes.ts";
 import { settlesWithin } from "../settles_within.ts";
-import { type BackendFiles, readBackendFiles } from "../tls/backend_files.ts";
-import { checkCertificateFiles } from "../tls/check.ts";
-import { CertificateStore } from "../tls/store.ts";
+import type { Challenges } from "../tls/acme/challenges.ts";
+import type { CertificateStore } from "../tls/store.ts";
 import { type DataPlane, startDataPlane } from "../workers/data_plane.ts";
 import { workerCount } from "../workers/worker_count.ts";
 import { bind, urlOf } from "./bind.ts";
+import { obtain, type Obtained } from "./obtain.ts";
 import { PoolNews } from "./pool_news.ts";
 import { Pools, type PoolsOptions } from "./pools.ts";
 import { type RedirectServer, startRedirect } from "./redirect.ts";
 import { Reloads } from "./reload.ts";
-import { Replicas } from "./replicas.ts";
+import type { Replicas } from "./replicas.ts";
 import type { OwnAddress } from "./servable.ts";
 
 /** How long it may take to tell open connections that they end, and to cut them. */
@@ -39,13 +38,6 @@ const GOODBYE_LIMIT_MS = 1000;
 
 /** How long a start waits for the first answers of the sources of backends. */
 const DISCOVERED_WITHIN_MS = 5000;
-
-/** What a start obtains before it makes anything else. */
-interface Obtained {
-  readonly files: BackendFiles;
-  readonly certificates: CertificateStore;
-  readonly replicas: Replicas | undefined;
-}
 
 export interface RoundhouseOptions {
   readonly config: Config;
@@ -83,6 +75,7 @@ export class Roundhouse {
   /** The routes that have counts of their own, by label. */
   #routes: ReadonlyMap<string, SlotUse> = new Map();
   readonly #listeners = new Listeners();
+  readonly #challenges: Challenges;
   readonly #certificates: CertificateStore;
   /** `undefined`: this roundhouse is in no cluster. */
   readonly #replicas: Replicas | undefined;
@@ -99,13 +92,8 @@ export class Roundhouse {
    * @throws {ConfigError} when an address can't be bound, or a certificate can't be used. Nothing is left running then
    */
   static async start(options: RoundhouseOptions): Promise<Roundhouse> {
-    const { config, log, clock = systemClock } = options;
-    const { proxy } = config;
-    checkCertificateFiles(config, new Date(clock.now())); // first, so that one error reports all bad files
-    const files = readBackendFiles(poolsOf(config));
-    const certificates = await CertificateStore.obtain({ tls: proxy.tls, log, clock });
-    const replicas = await Replicas.start({ config, stateDirectory: options.stateDirectory, log, clock });
-    const roundhouse = new Roundhouse(options, { files, certificates, replicas });
+    const { config, stateDirectory: state, log, clock = systemClock } = options;
+    const roundhouse = new Roundhouse(options, await obtain({ config, state, log, clock }));
     try {
       await roundhouse.pools.start();
       await settlesWithin(roundhouse.pools.discovered(), DISCOVERED_WITHIN_MS);
@@ -117,9 +105,10 @@ export class Roundhouse {
     return roundhouse;
   }
 
-  private constructor(options: RoundhouseOptions, { files, certificates, replicas }: Obtained) {
+  private constructor(options: RoundhouseOptions, { files, certificates, challenges, replicas }: Obtained) {
     const { config, load, reloaded = () => {}, reloading = () => {}, clock = systemClock } = options;
     this.#options = options;
+    this.#challenges = challenges;
     this.#certificates = certificates;
     this.#replicas = replicas;
     const workers = workerCount(config.proxy.workers);
@@ -247,7 +236,8 @@ export class Roundhouse {
     if (port !== null) {
       const acceptingChanged = (accepting: boolean) => this.#listeners.set("redirect", accepting);
       const { port: httpsPort } = portAddress(dataPlane.address); // beside a unix socket, this setting is refused
-      const options = { config, host, port, httpsPort, log, acceptingChanged };
+      const challenges = this.#challenges;
+      const options = { config, host, port, httpsPort, challenges, log, acceptingChanged };
       this.#redirect = await bind("proxy", options, () => startRedirect(options), "proxy.tls.redirectFrom");
     }
     this.#adminServer = await bind("admin", config.admin, () => {
@@ -334,9 +324,10 @@ export class Roundhouse {
       await settlesWithin(Promise.resolve(this.#dataPlane?.sayGoodbye()), GOODBYE_LIMIT_MS);
       this.#options.log.warn("requests cut", { active, reason: "timeouts.shutdown has passed" });
     }
+    await this.#certificates.stop(); // an order tells the other replicas that it ends
     await this.#replicas?.stop();
     await this.#changes.idle(); // a reload may be about to change the pools
-    await Promise.all([this.pools.stop(), this.#certificates.stop()]);
+    await this.pools.stop();
     this.#history.stop();
     this.#events.close();
     await this.#adminServer?.stop();

@@ -1,9 +1,9 @@
-/** The interface of what certificates come from: files, roundhouse itself. Each implementation has its own file here. */
+/** The interface of what certificates come from: files, roundhouse itself, an authority. Each has its own file here. */
 
 import type { ServerCertificates } from "./server_certificate.ts";
 
 /** What certificates can come from. */
-export const CERTIFICATE_KINDS = ["files", "self-signed"] as const;
+export const CERTIFICATE_KINDS = ["files", "self-signed", "acme"] as const;
 
 /**
  * Where certificates come from, for one setting of `proxy.tls`. A new one holds nothing that has to be closed: the store

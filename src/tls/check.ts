@@ -3,6 +3,7 @@
 import { poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
+import { readAcmeAuthority } from "./acme_authority_file.ts";
 import { readBackendFiles } from "./backend_files.ts";
 import { readClientAuthorities } from "./client_authorities.ts";
 import { readCertificates } from "./certificate_files.ts";
@@ -36,6 +37,7 @@ export function checkCertificateFiles(config: Config, now: Date): CheckedFiles {
   };
   const { tls } = config.proxy;
   const front = attempt(() => readCertificates(tls?.files ?? [], now));
+  attempt(() => readAcmeAuthority(tls?.acme?.ca ?? null));
   attempt(() => tls === null ? undefined : readClientAuthorities(tls));
   attempt(() => readBackendFiles(poolsOf(config)));
   if (lines.length > 0) throw new ConfigError(lines);

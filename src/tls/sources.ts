@@ -3,6 +3,8 @@
 import type { Config } from "../config/schema.ts";
 import type { Log } from "../log.ts";
 import type { Clock } from "../net/clock.ts";
+import type { AcmeContext } from "./acme/context.ts";
+import { readAcmeAuthority } from "./acme_authority_file.ts";
 import { FilesSource, readCertificates } from "./certificate_files.ts";
 import type { CertificateSource } from "./certificate_source.ts";
 import { SelfSignedSource } from "./self_signed_source.ts";
@@ -13,6 +15,7 @@ export type TlsConfig = NonNullable<Config["proxy"]["tls"]>;
 export interface SourceContext {
   readonly log: Log;
   readonly clock: Clock;
+  readonly acme: AcmeContext;
 }
 
 /**
@@ -20,10 +23,17 @@ export interface SourceContext {
  *
  * @throws {ConfigError} when files can't be used
  */
-export function certificateSources({ files, selfSigned }: TlsConfig, context: SourceContext): CertificateSource[] {
+export async function certificateSources(
+  { files, acme, selfSigned }: TlsConfig,
+  context: SourceContext,
+): Promise<CertificateSource[]> {
   const sources: CertificateSource[] = [];
   const read = readCertificates(files, new Date(context.clock.now()));
   if (read !== undefined) sources.push(new FilesSource(read, context.log));
+  if (acme !== null) {
+    const { AcmeSource } = await import("./acme_source.ts"); // not at every start
+    sources.push(new AcmeSource({ ...acme, ca: readAcmeAuthority(acme.ca) }, context));
+  }
   if (selfSigned !== null) sources.push(new SelfSignedSource(selfSigned, context));
   return sources;
 }

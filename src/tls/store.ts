@@ -58,6 +58,7 @@ export class CertificateStore {
   #show: ShowCertificates | undefined;
   #listener: CertificateListener | undefined;
   #daily: Daily | undefined;
+  #isStopped = false;
   /** Sources that a reload has replaced, and that have not ended yet. */
   readonly #ending = new Set<Promise<void>>();
 
@@ -68,7 +69,7 @@ export class CertificateStore {
    */
   static async obtain({ tls, ...context }: CertificateStoreOptions): Promise<CertificateStore> {
     if (tls === null) return new CertificateStore(context, [], undefined);
-    const sources = certificateSources(tls, context);
+    const sources = await certificateSources(tls, context);
     const clients = readClientAuthorities(tls);
     return new CertificateStore(context, await Promise.all(sources.map(holdNew)), clients);
   }
@@ -125,7 +126,7 @@ export class CertificateStore {
    */
   async prepare(tls: TlsConfig | null): Promise<() => boolean> {
     if (tls === null) return () => this.#held.length > 0;
-    const sources = certificateSources(tls, this.#context);
+    const sources = await certificateSources(tls, this.#context);
     const clients = readClientAuthorities(tls);
     const kept = sources.map((source) => this.#held.find((held) => source.sameAs(held.source)));
     const differs = sources.length !== this.#held.length || kept.some((held, index) => held !== this.#held[index]) ||
@@ -141,6 +142,7 @@ export class CertificateStore {
 
   /** Stops all sources. Settles when nothing of them is left. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     this.#held.forEach((held) => this.#end(held));
     await Promise.all([this.#daily?.stop(), ...this.#ending]);
   }
@@ -155,6 +157,7 @@ export class CertificateStore {
   }
 
   #watch(held: Held): void {
+    if (this.#isStopped) return; // a reload has ended after the stop
     held.source.watch?.((certificates) => {
       const before = new Set(held.certificates.map(({ cert }) => cert));
       held.certificates = certificates.map(inUse);

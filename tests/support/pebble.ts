@@ -2,7 +2,6 @@
 
 import { makeAuthority, makePair, type Pair, TemporaryDirectory } from "./certificates.ts";
 import { hasCommand } from "./has_command.ts";
-import { freePort } from "./redis_server.ts";
 import { waitFor } from "./wait.ts";
 
 export interface PebbleOptions {
@@ -25,7 +24,7 @@ export class Pebble implements AsyncDisposable {
   readonly #folder = new TemporaryDirectory();
   readonly #options: PebbleOptions;
   readonly #pair: Pair;
-  readonly #ports = { acme: freePort(), management: freePort(), dns: freePort(), names: freePort() };
+  readonly #ports = { acme: lastingPort(), management: lastingPort(), dns: lastingPort(), names: lastingPort() };
   /** The file with the authority of its own certificate. */
   readonly ca: string;
   readonly #caText: string;
@@ -102,8 +101,10 @@ export class Pebble implements AsyncDisposable {
 
   /** Makes a name lead to another address. */
   async lead(name: string, address: string): Promise<void> {
-    const body = JSON.stringify({ host: `${name}.`, addresses: [address] });
-    await (await fetch(`http://127.0.0.1:${this.#ports.names}/add-a`, { method: "POST", body })).body?.cancel();
+    for (const action of ["clear-a", "add-a"]) {
+      const body = JSON.stringify({ host: `${name}.`, addresses: [address] });
+      await (await fetch(`http://127.0.0.1:${this.#ports.names}/${action}`, { method: "POST", body })).body?.cancel();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -124,5 +125,18 @@ async function isOpen(port: number): Promise<boolean> {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** A port that stays free between two listeners: the system gives none of these to connections by itself. */
+export function lastingPort(): number {
+  for (let tries = 0;; tries++) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse) || tries > 100) throw error;
+    }
   }
 }

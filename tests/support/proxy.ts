@@ -15,7 +15,7 @@ export const WORKERS = Number(Deno.env.get("ROUNDHOUSE_TEST_WORKERS") ?? 1);
 /** The engine for tests that do not name one: `.ci/run` runs them with both. */
 export const ENGINE = configSchema.parse({ engine: Deno.env.get("ROUNDHOUSE_TEST_ENGINE") }).engine;
 
-interface ProxyOptions {
+export interface TestProxyOptions {
   readonly clock?: Clock;
   readonly workerUrl?: URL;
   /** Where the last changes of a cluster are kept. Default: nowhere. */
@@ -38,7 +38,7 @@ export class TestProxy implements AsyncDisposable {
    */
   static async start(
     settings: ConfigFile,
-    { clock = systemClock, workerUrl = WORKER_URL, stateDirectory }: ProxyOptions = {},
+    { clock = systemClock, workerUrl = WORKER_URL, stateDirectory }: TestProxyOptions = {},
   ): Promise<TestProxy> {
     const log = new RecordingLog();
     const load = () =>

@@ -18,7 +18,7 @@ const ROOMS = `
   balancing: config memory pool
   health:    config memory net tls pool
   sources:   config memory net tls pool
-  cluster:   config net sources
+  cluster:   config net tls sources
   guards:    config http1 memory net pool
   routing:   config memory http1 net pool balancing health guards
   proxy:     config http1 memory net pool balancing health guards routing

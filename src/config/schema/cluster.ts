@@ -13,6 +13,12 @@ const keys = z.strictObject({
     "roundhouse",
     "What the names of its keys begin with. Replicas that act as one have the same.",
   ),
+  secret: setting(
+    text(/^[\x20-\x7e]{16,256}$/, "16 to 256 visible ASCII characters, or null").nullable(),
+    null,
+    "What private keys are encrypted with before they are shared. Replicas that act as one have the same.",
+    { secret: "whole", more: "Needed with `proxy.tls.acme`. `openssl rand -base64 32` makes one." },
+  ),
 });
 
 export const cluster = setting(

@@ -15,6 +15,7 @@ import {
   workers,
 } from "../fields.ts";
 import { bareSetting, inUnits, setting } from "../setting.ts";
+import { acme } from "./acme.ts";
 
 /** The files of one certificate, and where they are named: in `proxy.tls` itself or in an entry of its `certificates`. */
 interface CertificateFiles {
@@ -23,10 +24,20 @@ interface CertificateFiles {
   readonly key: string;
 }
 
+/** Certificates that an authority makes. */
+interface AcmeConfig {
+  readonly names: string[];
+  readonly email: string | null;
+  readonly directory: string;
+  readonly ca: string | null;
+  readonly eab: { readonly kid: string; readonly hmacKey: string } | null;
+}
+
 /** How HTTPS is spoken to clients. */
 interface ProxyTls {
   /** In order: the first one is for clients that name no host, or an unknown one. */
   readonly files: readonly CertificateFiles[];
+  readonly acme: AcmeConfig | null;
   readonly selfSigned: string[] | null;
   readonly clientCertificates: z.output<typeof clientCertificates> | null;
   readonly redirectFrom: number | null;
@@ -63,6 +74,12 @@ const proxyTlsKeys = z.strictObject({
         "More than one needs engine `wire`.",
     },
   ),
+  acme: setting(
+    acme.nullable(),
+    null,
+    "Names for which an ACME authority makes certificates, beside those in files. `null`: none.",
+    { engine: "wire", more: "Needs `redirectFrom`. See [certificates by ACME](tls.md#certificates-by-acme)." },
+  ),
   selfSigned: bareSetting(
     z.array(host).min(1, "at least one name").optional(),
     "Host names and IP addresses. roundhouse makes a certificate for them, instead of reading files.",
@@ -82,23 +99,27 @@ const proxyTlsKeys = z.strictObject({
 });
 
 const proxyTls = z.codec(proxyTlsKeys, z.custom<ProxyTls>(), {
-  decode({ cert, key, certificates, selfSigned, ...rest }, context): ProxyTls {
+  decode({ cert, key, certificates, acme, selfSigned, ...rest }, context): ProxyTls {
     const ways = [cert ?? key, certificates, selfSigned].filter((way) => way !== undefined);
-    if (ways.length !== 1 || (cert === undefined) !== (key === undefined)) {
-      const message = `either "cert" and "key", or "certificates", or "selfSigned"`;
-      context.issues.push({ code: "custom", message, input: { cert, key, certificates, selfSigned } });
+    const isOneWay = acme === null
+      ? ways.length === 1
+      : ways.length === 0 || ways.length === 1 && selfSigned === undefined;
+    if (!isOneWay || (cert === undefined) !== (key === undefined)) {
+      const message = `either "cert" and "key", or "certificates", or "acme", or "selfSigned"`;
+      context.issues.push({ code: "custom", message, input: { cert, key, certificates, acme, selfSigned } });
       return z.NEVER;
     }
     const files = cert !== undefined && key !== undefined
       ? [{ place: [], cert, key }]
       : (certificates ?? []).map((pair, index) => ({ place: ["certificates", index], ...pair }));
-    return { ...rest, files, selfSigned: selfSigned ?? null };
+    return { ...rest, files, acme, selfSigned: selfSigned ?? null };
   },
-  encode({ files, selfSigned, ...rest }) {
-    if (selfSigned !== null) return { selfSigned, ...rest };
+  encode({ files, acme, selfSigned, ...rest }) {
+    const others = { acme, ...selfSigned === null ? {} : { selfSigned }, ...rest };
     const [first] = files;
-    if (first?.place.length === 0) return { cert: first.cert, key: first.key, ...rest };
-    return { certificates: files.map(({ cert, key }) => ({ cert, key })), ...rest };
+    if (first === undefined) return others;
+    if (first.place.length === 0) return { cert: first.cert, key: first.key, ...others };
+    return { certificates: files.map(({ cert, key }) => ({ cert, key })), ...others };
   },
 });
 
@@ -177,7 +198,7 @@ export const proxy = inUnits(z.strictObject({
   tls: setting(
     proxyTls.nullable(),
     null,
-    "HTTPS instead of HTTP: an object with `cert` and `key`, `certificates`, or `selfSigned`. `null` for plain HTTP.",
+    "HTTPS instead of HTTP: an object with `cert` and `key`, `certificates`, `acme` or `selfSigned`. `null` for plain HTTP.",
     { restart: "presence", more: "See [HTTPS](#proxytls-https-to-clients)." },
   ),
 }));

@@ -20,7 +20,7 @@ export interface RenewalsOptions {
   readonly shared: SharedCertificates | undefined;
   readonly log: Log;
   readonly clock: Clock;
-  /** Called when a name has another certificate. */
+  /** Called when a name has another certificate or error. */
   readonly changed: () => void;
 }
 
@@ -194,6 +194,7 @@ export class Renewals {
       state.tries = tries;
       state.hurries = false;
     }
+    this.#options.changed();
     await folder.keepTries(concernsAll ? null : name, concernsAll ? this.#all : tries);
     const again = new Date(this.#dueAt(state)).toISOString();
     log.warn("certificate not obtained", { name, error: messageOf(error), again, expires: endOf(state.held) });

@@ -36,8 +36,9 @@ export class StateFolder implements AccountKeeper {
   readonly #path: string | undefined;
   readonly #log: Log;
   #warned = false;
-  /** The account, where it can't be kept. */
+  // What can't be kept is remembered for as long as the process runs.
   #account: Account | undefined;
+  readonly #certificates = new Map<string, ServerCertificate>();
 
   constructor({ state, directory, log }: StateFolderOptions) {
     this.#log = log;
@@ -67,11 +68,14 @@ export class StateFolder implements AccountKeeper {
   certificate(name: string): ServerCertificate | undefined {
     const text = this.#text(`${name}.pem`);
     const end = text?.indexOf(CERTIFICATE_BEGINS) ?? -1;
-    return text === undefined || end < 0 ? undefined : { key: text.slice(0, end), cert: text.slice(end) };
+    return text === undefined || end < 0
+      ? this.#certificates.get(name)
+      : { key: text.slice(0, end), cert: text.slice(end) };
   }
 
   /** Key and certificate are one file, so that they always belong together. */
   async keepCertificate(name: string, { cert, key }: ServerCertificate): Promise<void> {
+    this.#certificates.set(name, { cert, key });
     await this.#write(`${name}.pem`, `${key.trimEnd()}\n${cert.slice(cert.indexOf(CERTIFICATE_BEGINS))}`);
   }
 

@@ -79,14 +79,15 @@ export class Transport implements Disposable {
   }
 
   async #fetched(url: string, method: string, data: unknown, signal: AbortSignal): Promise<AcmeResponse> {
-    const response = await fetch(url, {
+    const init: RequestInit & { readonly client: Deno.HttpClient } = {
       method: method.toUpperCase(),
       headers: { "content-type": "application/jose+json", "user-agent": `roundhouse/${VERSION}` },
       body: data === undefined ? null : JSON.stringify(data),
       redirect: "manual", // a signature holds for one URL
       client: this.#client,
       signal,
-    });
+    };
+    const response = await fetch(url, init);
     const headers = Object.fromEntries(response.headers);
     this.retryAfterMs = retryAfterMs(headers["retry-after"], this.#options.clock.now());
     const text = await limitedText(response, url, signal);

@@ -58,7 +58,7 @@ const EVERYTHING: ConfigFile = {
   auth: { forward: { pool: "auth", path: "/check?a=b" }, copy: ["X-User"], timeout: 250, preflight: true },
   mirror: { pool: "default", share: 0.5, maxBody: "1MiB", methods: ["GET", "POST"] },
   log: { level: "debug", format: "json", access: true },
-  cluster: { redis: "rediss://user:secret@redis.internal:6380/2", prefix: "shop" },
+  cluster: { redis: "rediss://user:secret@redis.internal:6380/2", prefix: "shop", secret: "0123456789abcdef" },
 };
 
 Deno.test("configSchema gives every setting its default", () => {
@@ -141,7 +141,7 @@ Deno.test("configSchema reads every setting in every form", () => {
       maxConnections: 5,
       maxHeaderBytes: 16_384,
       proxyProtocol: true,
-      tls: { files: [], selfSigned: ["localhost"], clientCertificates: null, redirectFrom: 8080 },
+      tls: { files: [], acme: null, selfSigned: ["localhost"], clientCertificates: null, redirectFrom: 8080 },
     },
     admin: { host: "::1", port: 9, token: "secret", persist: true },
     backends: [
@@ -210,7 +210,7 @@ Deno.test("configSchema reads every setting in every form", () => {
     },
     mirror: { pool: "default", share: 0.5, maxBodyBytes: 1_048_576, methods: ["GET", "POST"] },
     log: { level: "debug", format: "json", access: true },
-    cluster: { redis: "rediss://user:secret@redis.internal:6380/2", prefix: "shop" },
+    cluster: { redis: "rediss://user:secret@redis.internal:6380/2", prefix: "shop", secret: "0123456789abcdef" },
     pools: {},
     routes: null,
   });
@@ -232,6 +232,7 @@ Deno.test("configSchema reads stickiness and TLS as the reference shows them", (
   });
   assertEquals(proxy.tls, {
     files: [{ place: [], cert: "cert.pem", key: "key.pem" }],
+    acme: null,
     selfSigned: null,
     clientCertificates: null,
     redirectFrom: null,

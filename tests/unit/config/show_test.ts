@@ -77,7 +77,12 @@ Deno.test("showConfig() spells what has several forms", () => {
     health: { status: "200, 204,300-399" },
   });
   assertEquals(at(config, "proxy", "maxBodySize"), "10MB");
-  assertEquals(at(config, "proxy", "tls"), { selfSigned: ["localhost"], clientCertificates: null, redirectFrom: 80 });
+  assertEquals(at(config, "proxy", "tls"), {
+    acme: null,
+    selfSigned: ["localhost"],
+    clientCertificates: null,
+    redirectFrom: 80,
+  });
   assertEquals(at(config, "backends", 0), {
     url: "http://a",
     weight: 1,

@@ -111,20 +111,20 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   [{ proxy: { maxConnections: 0 } }, "proxy.maxConnections: got 0, want a whole number from 1 to 2147483647"],
   [
     { proxy: { tls: {} } },
-    'proxy.tls: got an empty object, want either "cert" and "key", or "certificates", or "selfSigned"',
+    'proxy.tls: got an empty object, want either "cert" and "key", or "certificates", or "acme", or "selfSigned"',
   ],
   [
     { proxy: { tls: { cert: "a" } } },
-    'proxy.tls: got an object with "cert", want either "cert" and "key", or "certificates", or "selfSigned"',
+    'proxy.tls: got an object with "cert", want either "cert" and "key", or "certificates", or "acme", or "selfSigned"',
   ],
   [
     { proxy: { tls: { cert: "a", key: "b", selfSigned: ["c"] } } },
-    'proxy.tls: got an object with "cert", "key", "selfSigned", want either "cert" and "key", or "certificates", or "selfSigned"',
+    'proxy.tls: got an object with "cert", "key", "selfSigned", want either "cert" and "key", or "certificates", or "acme", or "selfSigned"',
   ],
   [{ proxy: { tls: { selfSigned: [] } } }, "proxy.tls.selfSigned: got an empty list, want at least one name"],
   [
     { proxy: { tls: { cert: "a", key: "b", certificates: [{ cert: "a", key: "b" }] } } },
-    'proxy.tls: got an object with "cert", "key", "certificates", want either "cert" and "key", or "certificates", or "selfSigned"',
+    'proxy.tls: got an object with "cert", "key", "certificates", want either "cert" and "key", or "certificates", or "acme", or "selfSigned"',
   ],
   [
     { proxy: { tls: { certificates: [] } } },

@@ -1,6 +1,8 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { X509Certificate } from "node:crypto";
 import { ConfigError } from "../../../src/errors.ts";
+import { Challenges } from "../../../src/tls/acme/challenges.ts";
+import type { AcmeContext } from "../../../src/tls/acme/context.ts";
 import { CertificateStore } from "../../../src/tls/store.ts";
 import type { TlsConfig } from "../../../src/tls/sources.ts";
 import type { NamedCertificate, ServerCertificate } from "../../../src/tls/server_certificate.ts";
@@ -11,18 +13,28 @@ import { ManualClock, waitFor } from "../../support/wait.ts";
 const DAY_MS = 86_400_000;
 
 function selfSigned(...names: string[]): TlsConfig {
-  return { files: [], selfSigned: names, clientCertificates: null, redirectFrom: null };
+  return { files: [], acme: null, selfSigned: names, clientCertificates: null, redirectFrom: null };
 }
 
 function files({ cert, key }: { cert: string; key: string }): TlsConfig {
-  return { files: [{ place: [], cert, key }], selfSigned: null, clientCertificates: null, redirectFrom: null };
+  return {
+    files: [{ place: [], cert, key }],
+    acme: null,
+    selfSigned: null,
+    clientCertificates: null,
+    redirectFrom: null,
+  };
+}
+
+function noAcme(): AcmeContext {
+  return { state: undefined, folders: new Map(), challenges: new Challenges(undefined), shared: () => undefined };
 }
 
 /** A store whose engine remembers the first certificates that it was told to show, if it can show others at all. */
 async function start(tls: TlsConfig | null, { changeable = true, clock = new ManualClock() } = {}) {
   const log = new RecordingLog();
   const shown: NamedCertificate[] = [];
-  const store = await CertificateStore.obtain({ tls, log, clock });
+  const store = await CertificateStore.obtain({ tls, acme: noAcme(), log, clock });
   const told: string[] = [];
   store.watch(changeable ? ({ certificates: [first] }) => void shown.push(first) : undefined, {
     changed: ({ names }) => void told.push(`changed ${names.join()}`),

@@ -21,8 +21,10 @@ export interface Side {
 const EVERYBODY = { accepts: () => true };
 
 /**
- * The same client, or the same value of a header or cookie, always gets the same side. When weights change, requests move
- * only to a side whose share grows.
+ * The same client, or the same value of a header or cookie, always gets the same side: in every isolate, process and replica,
+ * whatever the weights were before. When weights change, requests move only to a side whose weight has grown against that of
+ * their own. So no more move than must, between two sides or if one weight changes. With more sides and changes, nothing that
+ * goes by the present weights alone could promise that.
  */
 export class Split<Of extends Side> {
   readonly #by: SplitBy;

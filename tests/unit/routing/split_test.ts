@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import type { RoutedRequest } from "../../../src/routing/condition.ts";
 import { Split, type SplitBy } from "../../../src/routing/split.ts";
@@ -31,17 +31,54 @@ Deno.test("Split by client keeps every client at its side, and gives the sides t
   assert(Math.abs(share - 500) < 100, `${share} of 10,000`);
 });
 
-Deno.test("Split moves requests only to a side whose share grows, and no more than it must", () => {
-  const before = splitOf({ kind: "client" }, { a: 90, b: 10 });
-  const after = splitOf({ kind: "client" }, { a: 80, b: 20 });
-  let moved = 0;
-  for (const client of CLIENTS) {
-    const [from, to] = [before.sideFor(client)?.id, after.sideFor(client)?.id];
-    if (from === to) continue;
-    assertEquals([from, to], ["a", "b"]);
-    moved++;
-  }
-  assertLess(moved, 1200); // a tenth of all
+/** How many clients are at each side, and how many have moved there from another one. */
+function movedBetween(before: Record<string, number>, after: Record<string, number>) {
+  const [one, other] = [splitOf({ kind: "client" }, before), splitOf({ kind: "client" }, after)];
+  const moves = CLIENTS.map((client) => [one.sideFor(client)?.id ?? "", other.sideFor(client)?.id ?? ""] as const)
+    .filter(([from, to]) => from !== to);
+  const count = (split: typeof one, side: string) =>
+    CLIENTS.filter((client) => split.sideFor(client)?.id === side).length;
+  const must = Object.keys({ ...before, ...after })
+    .reduce((sum, side) => sum + Math.max(0, count(other, side) - count(one, side)), 0);
+  return { moves, must };
+}
+
+const weight = fc.integer({ min: 0, max: 1000 });
+
+Deno.test("Split moves exactly as many clients as it must: between two sides, and if one weight changes", () => {
+  const weights = fc.tuple(weight, weight).filter(([a, b]) => a + b > 0);
+  fc.assert(
+    fc.property(weights, weights, ([a, b], [c, d]) => {
+      const { moves, must } = movedBetween({ a, b }, { a: c, b: d });
+      assertEquals(moves.length, must);
+    }),
+    { numRuns: 20 },
+  );
+  const sides = fc.array(weight, { minLength: 2, maxLength: 5 }).filter((all) => all.slice(1).some((one) => one > 0));
+  fc.assert(
+    fc.property(sides, weight, (all, first) => {
+      const before = Object.fromEntries(all.map((one, index) => [`pool-${index}`, one]));
+      const { moves, must } = movedBetween(before, { ...before, "pool-0": first });
+      assertEquals(moves.length, must);
+    }),
+    { numRuns: 20 },
+  );
+  assertEquals(movedBetween({ a: 90, b: 10 }, { a: 9, b: 1 }).moves, [], "the same shares");
+  assertEquals(movedBetween({ a: 90, b: 10 }, { b: 10, a: 90, c: 0 }).moves, [], "the order and closed sides");
+});
+
+Deno.test("Split moves a client only to a side whose weight has grown against that of its own", () => {
+  const weights = fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 3, maxLength: 3 });
+  fc.assert(
+    fc.property(weights, weights, (before, after) => {
+      const named = (all: readonly number[]) => Object.fromEntries(all.map((one, index) => [String(index), one]));
+      for (const [from, to] of movedBetween(named(before), named(after)).moves) {
+        const growth = (side: string) => (after[Number(side)] ?? 0) / (before[Number(side)] ?? 1);
+        assert(growth(to) > growth(from), `from ${from} to ${to}: ${before} became ${after}`);
+      }
+    }),
+    { numRuns: 20 },
+  );
 });
 
 Deno.test("Split by header or cookie goes by its value, and by the client without one", () => {

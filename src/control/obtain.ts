@@ -6,6 +6,7 @@ import type { Log } from "../log.ts";
 import type { Clock } from "../net/clock.ts";
 import type { Challenges } from "../tls/acme/challenges.ts";
 import { type BackendFiles, readBackendFiles } from "../tls/backend_files.ts";
+import { GoodPairs } from "../tls/certificate_files.ts";
 import { checkCertificateFiles } from "../tls/check.ts";
 import { CertificateStore } from "../tls/store.ts";
 import { acmeContext } from "./acme.ts";
@@ -29,12 +30,13 @@ export interface Obtained {
 
 /** @throws {ConfigError} when a file can't be used. Nothing is left running then */
 export async function obtain({ config, state, log, clock }: ObtainOptions): Promise<Obtained> {
-  checkCertificateFiles(config, new Date(clock.now())); // first, so that one error reports all bad files
+  const good = new GoodPairs();
+  checkCertificateFiles(config, new Date(clock.now()), good); // first, so that one error reports all bad files
   const files = readBackendFiles(poolsOf(config));
   const replicas = await Replicas.start({ config, stateDirectory: state, log, clock });
   try {
     const acme = await acmeContext({ config, state, store: () => replicas?.store, log, clock });
-    const certificates = await CertificateStore.obtain({ tls: config.proxy.tls, acme, log, clock });
+    const certificates = await CertificateStore.obtain({ tls: config.proxy.tls, acme, good, log, clock });
     return { files, certificates, challenges: acme.challenges, replicas };
   } catch (error) {
     await replicas?.stop();

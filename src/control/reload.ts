@@ -9,10 +9,8 @@ import { withMovedSplit } from "../config/routes/moved_split.ts";
 import { restartNeeded } from "../config/restart.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
-import type { Clock } from "../net/clock.ts";
 import type { ChangeQueue, Lists } from "../pool/change_queue.ts";
 import { type BackendFiles, changedFiles, readBackendFiles } from "../tls/backend_files.ts";
-import { checkCertificateFiles } from "../tls/check.ts";
 import type { CertificateStore } from "../tls/store.ts";
 import type { Pools } from "./pools.ts";
 
@@ -26,7 +24,6 @@ export interface ReloadsOptions {
   readonly load: (() => Config) | undefined;
   /** Called with the configuration that was put in force. */
   readonly reloaded: (config: Config) => void;
-  readonly clock: Clock;
   readonly certificates: CertificateStore;
   readonly changes: ChangeQueue;
   readonly pools: Pools;
@@ -135,7 +132,7 @@ export class Reloads {
   }
 
   #read(): Config {
-    const { load, started, clock } = this.#options;
+    const { load, started, certificates } = this.#options;
     if (load === undefined) throw new ConfigError(["config: there is no configuration to read again"]);
     const config = load();
     // The file may have a loopback address now, but the server still listens at the old address.
@@ -144,7 +141,7 @@ export class Reloads {
         `admin.token: got null, want a token while the admin server listens on ${started.admin.host}`,
       ]);
     }
-    checkCertificateFiles(config, new Date(clock.now()));
+    certificates.check(config);
     return config;
   }
 }

@@ -106,7 +106,7 @@ export class Roundhouse {
   }
 
   private constructor(options: RoundhouseOptions, { files, certificates, challenges, replicas }: Obtained) {
-    const { config, load, reloaded = () => {}, reloading = () => {}, clock = systemClock } = options;
+    const { config, load, reloaded = () => {}, reloading = () => {} } = options;
     this.#options = options;
     this.#challenges = challenges;
     this.#certificates = certificates;
@@ -129,7 +129,6 @@ export class Roundhouse {
       files,
       load,
       reloaded,
-      clock,
       certificates,
       changes: this.#changes,
       pools: this.pools,
@@ -194,7 +193,7 @@ export class Roundhouse {
       events: this.#events,
       history: this.#history,
       cluster: this.#replicas,
-      certificates: () => this.#certificates.states(),
+      certificates: (most) => this.#certificates.states(most),
       configInForce: () => this.#reloads.config,
       reload: () => this.reload(),
       moveSplit: async (change) => {

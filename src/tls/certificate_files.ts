@@ -7,7 +7,7 @@ import type { Log } from "../log.ts";
 import type { CertificateSource } from "./certificate_source.ts";
 import { mustMatch, readChain, readKey } from "./key_pair.ts";
 import { endsSoon, type Leaf, leafOf } from "./leaf.ts";
-import { PemError } from "./pem.ts";
+import { PemError, readFile } from "./pem.ts";
 import type { ServerCertificate, ServerCertificates } from "./server_certificate.ts";
 
 const PLACE = ["proxy", "tls"];
@@ -57,43 +57,73 @@ export interface ReadCertificates {
   readonly warnings: readonly string[];
 }
 
+/** A certificate whose files were found to be good. */
+interface ReadPair {
+  readonly certificate: ServerCertificate;
+  readonly leaf: Leaf;
+}
+
+/**
+ * Remembers which files were good, and what was in them. If it still is, they are not checked again: that would take
+ * seconds for thousands of certificates, at each reload.
+ */
+export class GoodPairs {
+  #pairs = new Map<string, ReadPair>();
+
+  /** The certificate, if both files hold what they did, and it has not ended. */
+  find({ cert, key }: CertificateFiles, now: Date): ReadPair | undefined {
+    const known = this.#pairs.get(nameOf({ cert, key }));
+    if (known === undefined || known.leaf.expires <= now) return undefined;
+    try {
+      return readFile(cert) === known.certificate.cert && readFile(key) === known.certificate.key ? known : undefined;
+    } catch {
+      return undefined; // the check says what is wrong with it
+    }
+  }
+
+  /** Remembers these, and forgets all others. */
+  keep(files: readonly CertificateFiles[], pairs: readonly ReadPair[]): void {
+    this.#pairs = new Map(pairs.map((pair, index) => [files[index] === undefined ? "" : nameOf(files[index]), pair]));
+  }
+}
+
+function nameOf({ cert, key }: Pick<CertificateFiles, "cert" | "key">): string {
+  return `${cert}\0${key}`;
+}
+
 /**
  * Reads and checks the files of all certificates. `undefined`: there are none.
  *
  * @throws {ConfigError} with a line for each file that can't be used
  */
-export function readCertificates(files: readonly CertificateFiles[], now: Date): ReadCertificates | undefined {
-  const certificates: ServerCertificate[] = [];
+export function readCertificates(
+  files: readonly CertificateFiles[],
+  now: Date,
+  good = new GoodPairs(),
+): ReadCertificates | undefined {
+  const pairs: ReadPair[] = [];
   const warnings: string[] = [];
   const lines: string[] = [];
-  const leaves: ReadLeaf[] = [];
   const holders = new Map<string, CertificateFiles>();
   for (const pair of files) {
     try {
-      const { certificate, leaf, warning } = readCertificate(pair, now);
-      certificates.push(certificate);
-      leaves.push({ setting: settingOf(pair, "cert"), ...leaf });
-      warnings.push(...namedTwice(holders, leaf.names, pair));
-      if (warning !== undefined) warnings.push(warning);
+      const read = good.find(pair, now) ?? readCertificate(pair, now);
+      pairs.push(read);
+      warnings.push(...namedTwice(holders, read.leaf.names, pair), ...timeWarnings(read.leaf, pair, now));
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       lines.push(...error.lines);
     }
   }
   if (lines.length > 0) throw new ConfigError(lines);
-  const [first, ...others] = certificates;
+  good.keep(files, pairs);
+  const leaves = pairs.map(({ leaf }, index) => ({ setting: settingOf(files[index], "cert"), ...leaf }));
+  const [first, ...others] = pairs.map(({ certificate }) => certificate);
   return first && { certificates: [first, ...others], leaves, warnings };
 }
 
-/**
- * Reads and checks the files. `warning` is about a certificate that will expire soon or is not valid yet.
- *
- * @throws {ConfigError} with a line for each file that can't be used
- */
-function readCertificate(
-  files: CertificateFiles,
-  now: Date,
-): { readonly certificate: ServerCertificate; readonly leaf: Leaf; readonly warning: string | undefined } {
+/** @throws {ConfigError} with a line for each file that can't be used */
+function readCertificate(files: CertificateFiles, now: Date): ReadPair {
   const lines: string[] = [];
   const attempt = <T>(setting: "cert" | "key", read: (path: string) => T): T | undefined => {
     try {
@@ -108,12 +138,7 @@ function readCertificate(
   const key = attempt("key", readKey);
   if (chain !== undefined && key !== undefined) attempt("key", (path) => mustMatch(chain, key, path, files.cert));
   if (chain === undefined || key === undefined || lines.length > 0) throw new ConfigError(lines);
-  const leaf = leafOf(chain.text);
-  return {
-    certificate: { cert: chain.text, key: key.text },
-    leaf,
-    warning: timeWarning(leaf, files, now),
-  };
+  return { certificate: { cert: chain.text, key: key.text }, leaf: leafOf(chain.text) };
 }
 
 /** Names that an earlier certificate has. Clients never get this one for them. */
@@ -131,12 +156,13 @@ function namedTwice(
 }
 
 /** As error lines name it. */
-function settingOf({ place }: CertificateFiles, setting: "cert" | "key"): string {
-  return formatPath([...PLACE, ...place, setting]);
+function settingOf(files: CertificateFiles | undefined, setting: "cert" | "key"): string {
+  return formatPath([...PLACE, ...files?.place ?? [], setting]);
 }
 
-function timeWarning(leaf: Leaf, files: CertificateFiles, now: Date): string | undefined {
+/** A line about a certificate that will expire soon or is not valid yet. */
+function timeWarnings(leaf: Leaf, files: CertificateFiles, now: Date): string[] {
   const what = `${settingOf(files, "cert")}: the certificate in ${files.cert}`;
-  if (leaf.begins > now) return `${what} is not valid before ${leaf.begins.toISOString()}`;
-  return endsSoon(leaf, now) ? `${what} expires at ${leaf.expires.toISOString()}` : undefined;
+  if (leaf.begins > now) return [`${what} is not valid before ${leaf.begins.toISOString()}`];
+  return endsSoon(leaf, now) ? [`${what} expires at ${leaf.expires.toISOString()}`] : [];
 }

@@ -6,7 +6,7 @@ import { ConfigError } from "../errors.ts";
 import { readAcmeAuthority } from "./acme_authority_file.ts";
 import { readBackendFiles } from "./backend_files.ts";
 import { readClientAuthorities } from "./client_authorities.ts";
-import { readCertificates } from "./certificate_files.ts";
+import { type GoodPairs, readCertificates } from "./certificate_files.ts";
 
 /** How many names of a certificate are listed. */
 const MOST_NAMES = 5;
@@ -22,9 +22,10 @@ export interface CheckedFiles {
 /**
  * Reads every file.
  *
+ * @param good those of the proxy's certificates that were good the last time
  * @throws {ConfigError} with a line for each file that can't be used
  */
-export function checkCertificateFiles(config: Config, now: Date): CheckedFiles {
+export function checkCertificateFiles(config: Config, now: Date, good?: GoodPairs): CheckedFiles {
   const lines: string[] = [];
   const attempt = <T>(read: () => T): T | undefined => {
     try {
@@ -36,7 +37,7 @@ export function checkCertificateFiles(config: Config, now: Date): CheckedFiles {
     }
   };
   const { tls } = config.proxy;
-  const front = attempt(() => readCertificates(tls?.files ?? [], now));
+  const front = attempt(() => readCertificates(tls?.files ?? [], now, good));
   attempt(() => readAcmeAuthority(tls?.acme?.ca ?? null));
   attempt(() => tls === null ? undefined : readClientAuthorities(tls));
   attempt(() => readBackendFiles(poolsOf(config)));

@@ -1,6 +1,6 @@
 /** A certificate and its private key, each in a file. */
 
-import type { KeyObject, X509Certificate } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
 import { messageOf } from "../errors.ts";
 import { certificatesIn, PemError, readFile } from "./pem.ts";
 import { privateKey } from "./x509.ts";
@@ -12,7 +12,6 @@ export interface Chain {
 
 export interface Key {
   readonly text: string;
-  readonly key: KeyObject;
 }
 
 /**
@@ -29,28 +28,35 @@ export function readChain(path: string, now: Date): Chain {
   return { text, leaf };
 }
 
-/** @throws {PemError} when it can't be used */
+/** @throws {PemError} when it can't be used. Whether it is damaged is for `mustMatch` to say */
 export function readKey(path: string): Key {
   const text = readFile(path);
   // Checked first, because the library would ask for the passphrase on the terminal.
   if (/ENCRYPTED/.test(text)) throw new PemError(`the key in ${path} is encrypted, want one without a passphrase`);
   if (!/-----BEGIN ([A-Z]+ )?PRIVATE KEY-----/.test(text)) throw new PemError(`${path} has no private key in PEM`);
+  return { text };
+}
+
+/** @throws {PemError} when the key is damaged or that of another certificate, or the runtime can't use the two */
+export function mustMatch(chain: Chain, key: Key, keyPath: string, certPath: string): void {
   try {
-    return { text, key: privateKey(text) };
+    // Makes the same checks as a listener, such as whether this kind of key is supported, but opens no port.
+    Deno.createHttpClient({ cert: chain.text, key: key.text }).close();
   } catch (error) {
-    throw new PemError(`the key in ${path} is damaged: ${messageOf(error)}`, { cause: error });
+    throw new PemError(
+      whyNot(chain, key, keyPath, certPath) ??
+        `the pair of ${certPath} and ${keyPath} can't be used: ${messageOf(error)}`,
+      { cause: error },
+    );
   }
 }
 
-/** @throws {PemError} when the key is that of another certificate, or the runtime can't use the two */
-export function mustMatch({ text, leaf }: Chain, key: Key, keyPath: string, certPath: string): void {
-  if (!leaf.checkPrivateKey(key.key)) {
-    throw new PemError(`the key in ${keyPath} does not belong to the certificate in ${certPath}`);
-  }
+/** In other words than the runtime's. It takes too long for thousands of good pairs. */
+function whyNot({ leaf }: Chain, key: Key, keyPath: string, certPath: string): string | undefined {
   try {
-    // Makes the same checks as a listener, such as whether this kind of key is supported, but opens no port.
-    Deno.createHttpClient({ cert: text, key: key.text }).close();
+    const isIts = leaf.checkPrivateKey(privateKey(key.text));
+    return isIts ? undefined : `the key in ${keyPath} does not belong to the certificate in ${certPath}`;
   } catch (error) {
-    throw new PemError(`the pair of ${certPath} and ${keyPath} can't be used: ${messageOf(error)}`, { cause: error });
+    return `the key in ${keyPath} is damaged: ${messageOf(error)}`;
   }
 }

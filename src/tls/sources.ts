@@ -5,7 +5,7 @@ import type { Log } from "../log.ts";
 import type { Clock } from "../net/clock.ts";
 import type { AcmeContext } from "./acme/context.ts";
 import { readAcmeAuthority } from "./acme_authority_file.ts";
-import { FilesSource, readCertificates } from "./certificate_files.ts";
+import { FilesSource, type GoodPairs, readCertificates } from "./certificate_files.ts";
 import type { CertificateSource } from "./certificate_source.ts";
 import { SelfSignedSource } from "./self_signed_source.ts";
 
@@ -16,6 +16,8 @@ export interface SourceContext {
   readonly log: Log;
   readonly clock: Clock;
   readonly acme: AcmeContext;
+  /** The files that were good the last time. */
+  readonly good?: GoodPairs;
 }
 
 /**
@@ -28,7 +30,7 @@ export async function certificateSources(
   context: SourceContext,
 ): Promise<CertificateSource[]> {
   const sources: CertificateSource[] = [];
-  const read = readCertificates(files, new Date(context.clock.now()));
+  const read = readCertificates(files, new Date(context.clock.now()), context.good);
   if (read !== undefined) sources.push(new FilesSource(read, context.log));
   if (acme !== null) {
     const { AcmeSource } = await import("./acme_source.ts"); // not at every start

@@ -2,6 +2,8 @@
 
 import type { Fields, Log } from "../log.ts";
 import type { CertificateSource } from "./certificate_source.ts";
+import type { Config } from "../config/schema.ts";
+import { checkCertificateFiles } from "./check.ts";
 import { readClientAuthorities } from "./client_authorities.ts";
 import { Daily } from "./daily.ts";
 import { endsSoon, type Leaf, leafOf } from "./leaf.ts";
@@ -55,6 +57,8 @@ export class CertificateStore {
   readonly #log: Log;
   #held: readonly Held[];
   #clients: ClientAuthorities | undefined;
+  /** By their end. `undefined`: to be sorted again. */
+  #sorted: readonly { readonly source: CertificateSource; readonly leaf: Leaf }[] | undefined;
   #show: ShowCertificates | undefined;
   #listener: CertificateListener | undefined;
   #daily: Daily | undefined;
@@ -81,6 +85,15 @@ export class CertificateStore {
     this.#clients = clients;
   }
 
+  /**
+   * Checks all files of certificates that another configuration names.
+   *
+   * @throws {ConfigError} with a line for each one that can't be used
+   */
+  check(config: Config): void {
+    checkCertificateFiles(config, new Date(this.#context.clock.now()), this.#context.good);
+  }
+
   /** What an engine needs to show the certificates in use; `undefined`: plain HTTP. */
   get current(): ServerTls | undefined {
     const shown = this.#held.flatMap(({ certificates }) =>
@@ -90,20 +103,23 @@ export class CertificateStore {
     return first && { certificates: [first, ...others], clients: this.#clients };
   }
 
-  /** The certificates that clients get; the one that ends first is the first. */
-  states(): CertificateState[] {
+  /**
+   * The certificates that clients get; the one that ends first is the first.
+   *
+   * @param most how many are told at most
+   */
+  states(most = Infinity): CertificateState[] {
     const now = new Date(this.#context.clock.now());
-    const states = this.#held.flatMap(({ source, certificates }) =>
-      certificates.map(({ names, begins, expires }) => ({
-        names,
-        begins,
-        expires,
-        source: source.kind,
-        error: source.error,
-        endsSoon: endsSoon({ names, begins, expires }, now, source.warningMs),
-      }))
-    );
-    return states.sort((one, other) => one.expires.getTime() - other.expires.getTime());
+    this.#sorted ??= this.#held.flatMap(({ source, certificates }) => certificates.map((leaf) => ({ source, leaf })))
+      .sort((one, other) => one.leaf.expires.getTime() - other.leaf.expires.getTime());
+    return this.#sorted.slice(0, most).map(({ source, leaf: { names, begins, expires } }) => ({
+      names,
+      begins,
+      expires,
+      source: source.kind,
+      error: source.error,
+      endsSoon: endsSoon({ names, begins, expires }, now, source.warningMs),
+    }));
   }
 
   /**
@@ -180,6 +196,7 @@ export class CertificateStore {
 
   #changed(certificates: readonly InUse[]): void {
     const { current } = this;
+    this.#sorted = undefined;
     if (current === undefined) return;
     this.#show?.(current);
     for (const certificate of certificates) {

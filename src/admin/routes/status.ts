@@ -33,8 +33,8 @@ export interface StatusSource {
   /** `undefined`: there is none. */
   readonly cluster: ClusterTarget["cluster"];
   readonly pools: AdminPools;
-  /** That clients get; the one that ends first is the first. */
-  readonly certificates: () => readonly CertificateState[];
+  /** At most so many that clients get, or all; the one that ends first is the first. */
+  readonly certificates: (most?: number) => readonly CertificateState[];
   /** As of the last reload. */
   readonly configInForce: () => Pick<Config, "routes" | GuardName>;
   /** Has the counts of the process. */
@@ -110,7 +110,7 @@ export function statusView(source: StatusSource): StatusView {
     backends: pools.default.pool.backends.map(backendView),
     pools: poolsView(pools),
     cluster: cluster === undefined ? null : clusterSummary(cluster.status()),
-    certificates: certificates().slice(0, MOST_CERTIFICATES).map((certificate) => ({
+    certificates: certificates(MOST_CERTIFICATES).map((certificate) => ({
       names: [...certificate.names],
       expires: certificate.expires.toISOString(),
       source: certificate.source,

@@ -1,6 +1,6 @@
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../../src/errors.ts";
-import { readCertificates } from "../../../src/tls/certificate_files.ts";
+import { GoodPairs, readCertificates } from "../../../src/tls/certificate_files.ts";
 import { makeAuthority, makePair, TemporaryDirectory } from "../../support/certificates.ts";
 
 const DAY_MS = 86_400_000;
@@ -61,4 +61,25 @@ Deno.test("readCertificates() reports all files that can't be used, each by its 
   const [warning = ""] = readCertificates(placed.slice(0, 1), new Date())?.warnings ?? [];
   assertMatch(warning, /^proxy\.tls\.certificates\[0\]\.cert: the certificate in .* expires at /);
   assertEquals(readCertificates([], new Date()), undefined);
+});
+
+Deno.test("readCertificates() does not check again what was good and is the same, and still reads it", async () => {
+  // With ten thousand certificates a reload stood still for a minute.
+  using directory = new TemporaryDirectory();
+  const files = [{ place: [], ...directory.writePair(await makePair()) }];
+  const good = new GoodPairs();
+  const [first, second] = [
+    readCertificates(files, new Date(), good)?.certificates[0],
+    readCertificates(files, new Date(), good)?.certificates[0],
+  ];
+  assertStrictEquals(second, first);
+  const next = await makePair({ days: 5 });
+  directory.write("server.crt", next.cert);
+  assertThrows(() => readCertificates(files, new Date(), good), ConfigError, "does not belong to");
+  directory.write("server.key", next.key);
+  const read = readCertificates(files, new Date(), good);
+  assertEquals([read?.certificates[0], read?.warnings.length], [next, 1]);
+  assertThrows(() => readCertificates(files, new Date(Date.now() + 6 * DAY_MS), good), ConfigError, "expired at");
+  Deno.removeSync(files[0]?.cert ?? "");
+  assertThrows(() => readCertificates(files, new Date(), good), ConfigError, "no such file");
 });

@@ -4,7 +4,6 @@ import { DEFAULT_POOL_NAME, poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
 import type { Engine } from "../engines/engine.ts";
 import { engineFactory } from "../engines/registry.ts";
-import { ServerQuestions } from "../engines/wire/backend/server_questions.ts";
 import { Holdings } from "../guards/holdings.ts";
 import type { Log } from "../log.ts";
 import type { Memory } from "../memory/memory.ts";
@@ -20,6 +19,7 @@ import { ResponseFiles } from "../routing/own_response.ts";
 import { PoolRuntime } from "../routing/pool_runtime.ts";
 import { routeLabels } from "../routing/routes.ts";
 import type { Securing } from "../tls/server_certificate.ts";
+import { LateQuestions } from "./late_questions.ts";
 import type { ServedPools } from "./served_pool.ts";
 
 export interface DataPlaneOptions extends Securing {
@@ -58,7 +58,7 @@ export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd"> {
  */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { config, pools, log, tls, reusePort, acceptingChanged } = options;
-  const questions = new ServerQuestions(pools.serverPools, log);
+  const questions = new LateQuestions(pools.serverPools, log);
   const holdings = new Holdings(questions);
   const makeParts = partsMaker(options, holdings);
   const partsFor = (config: Config) => holdings.renew(() => makeParts(config));
@@ -87,7 +87,10 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       questions[Symbol.dispose]();
     },
     settled: () => Promise.resolve(),
-    sayGoodbye: () => engine.sayGoodbye(),
+    async sayGoodbye() {
+      questions[Symbol.dispose](); // requests that a server is asked about are refused
+      await engine.sayGoodbye();
+    },
     configure(config) {
       forwarder.configure(partsFor(config));
       engine.configure(config);

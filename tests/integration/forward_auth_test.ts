@@ -7,6 +7,7 @@ import { clientFor, makeAuthority, makePair, TemporaryDirectory } from "../suppo
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
 import { headerOf, RawClient } from "../support/raw_client.ts";
+import { webSocketHandshake } from "../support/raw_websocket.ts";
 import { SocketDirectory } from "../support/unix_socket.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -164,6 +165,31 @@ for (const engine of ["fetch", "wire"] as const) {
     client.close();
     assertEquals(await stopped, true);
     await ended;
+  });
+
+  Deno.test(`${engine}: a stop does not wait for a frozen server for longer than timeouts.shutdown`, async () => {
+    await using auth = new AuthServer();
+    await using backend = HttpBackend.named("b");
+    await using proxy = await TestProxy.start({
+      engine,
+      backends: [backend.url],
+      timeouts: { shutdown: 100 },
+      auth: { forward: auth.url, timeout: "60s" },
+    });
+    auth.freeze();
+    const requests = ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", webSocketHandshake("/")];
+    const clients = await Promise.all(requests.map(async (request) => {
+      const client = await RawClient.connect(proxy.port);
+      await client.send(request);
+      return client;
+    }));
+    await waitFor(() => auth.questions.length === clients.length, { what: "the questions" });
+    const stopped = proxy.roundhouse.stop();
+    const answers = await Promise.all(clients.map((client) => client.response().catch(() => undefined)));
+    assertEquals(await stopped, false);
+    assertEquals(answers.filter((answer) => answer !== undefined && answer.status !== 503), []);
+    for (const client of clients) client.close();
+    assertEquals(backend.requests, 0);
   });
 
   Deno.test(`${engine}: a pool is asked over TLS, by the name of its certificate`, async () => {

@@ -28,6 +28,8 @@ export class ServerQuestions implements Questions, Disposable {
   /** A clock for each limit of time. */
   readonly #clocks = new Map<number, TimeoutQueue>();
   readonly #failures: RareLine;
+  readonly #open = new Set<Asking>();
+  #disposed = false;
 
   constructor(pools: ServerPools, log: Log) {
     this.#connections = new BackendConnections(pools);
@@ -37,10 +39,17 @@ export class ServerQuestions implements Questions, Disposable {
   ask(question: Question, signal: AbortSignal, ended: () => void): Promise<Answered> {
     return new Promise((resolve, rejectWith) => {
       const reject = (error: unknown) => {
-        if (!signal.aborted) this.#failures.happened(`${question.server.origin}: ${messageOf(error)}`);
+        const isTold = !signal.aborted && !this.#disposed;
+        if (isTold) this.#failures.happened(`${question.server.origin}: ${messageOf(error)}`);
         rejectWith(error);
       };
-      const asking = new Asking(question, this.#connections, { resolve, reject, ended });
+      const end = () => {
+        this.#open.delete(asking);
+        ended();
+      };
+      const asking = new Asking(question, this.#connections, { resolve, reject, ended: end });
+      this.#open.add(asking);
+      if (this.#disposed) asking.breakOff();
       asking.run(this.#clock(question.timeoutMs), signal);
     });
   }
@@ -49,7 +58,11 @@ export class ServerQuestions implements Questions, Disposable {
     this.#connections.leave(server);
   }
 
+  /** Ends all questions. Later calls do nothing. */
   [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const asking of this.#open) asking.breakOff();
     this.#connections.close();
     for (const clock of this.#clocks.values()) clock.close();
     this.#failures.close();
@@ -57,7 +70,10 @@ export class ServerQuestions implements Questions, Disposable {
 
   #clock(limitMs: number): TimeoutQueue {
     let clock = this.#clocks.get(limitMs);
-    if (clock === undefined) this.#clocks.set(limitMs, clock = new TimeoutQueue(limitMs, { startsAnew: true }));
+    if (clock === undefined) {
+      for (const [limit, other] of this.#clocks) if (!other.running) this.#clocks.delete(limit); // a reload may change it
+      this.#clocks.set(limitMs, clock = new TimeoutQueue(limitMs, { startsAnew: true }));
+    }
     return clock;
   }
 }
@@ -96,8 +112,8 @@ class Asking extends Timed implements InletWaiter {
   }
 
   run(clock: TimeoutQueue, signal: AbortSignal): void {
-    if (signal.aborted) return this.#fail(new NoAnswer());
-    signal.addEventListener("abort", this.#breakOff);
+    if (signal.aborted || this.#dialing.signal.aborted) return this.#fail(new NoAnswer());
+    signal.addEventListener("abort", this.breakOff);
     this.#signal = signal;
     clock.start(this);
     const idle = this.#connections.takeIdle(this.#question.server, true);
@@ -108,7 +124,7 @@ class Asking extends Timed implements InletWaiter {
 
   timedOut(): void {
     this.#timedOut = true;
-    this.#breakOff();
+    this.breakOff();
   }
 
   /** More of the answer has arrived, or the connection has ended. */
@@ -124,7 +140,8 @@ class Asking extends Timed implements InletWaiter {
     }
   }
 
-  readonly #breakOff = (): void => {
+  /** Ends the question, which fails. */
+  readonly breakOff = (): void => {
     this.#dialing.abort();
     this.#connection?.close(); // what waits at the inlet then learns that it has ended
   };
@@ -236,7 +253,7 @@ class Asking extends Timed implements InletWaiter {
     if (this.#ended) return;
     this.#ended = true;
     this.stopClock();
-    this.#signal?.removeEventListener("abort", this.#breakOff);
+    this.#signal?.removeEventListener("abort", this.breakOff);
     this.#listener.ended();
   }
 }

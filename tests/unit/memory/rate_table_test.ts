@@ -124,6 +124,35 @@ Deno.test("RateTable lets nobody wait for a clock that was set back, and takes a
   assert(!allows("a", NOW - 500), "another isolate whose clock was read earlier");
 });
 
+Deno.test("however the clock is set, a limit gives back no more than a burst each time, and nobody waits for long", () => {
+  const jumps = fc.array(
+    fc.record({ waitMs: fc.nat(20_000), jumpMs: fc.integer({ min: -100_000_000, max: 60_000 }), asks: fc.nat(8) }),
+    { minLength: 1, maxLength: 20 },
+  );
+  const rate = { perMs: fc.integer({ min: 10, max: 60_000 }), burst: fc.integer({ min: 1, max: 5 }) };
+  fc.assert(fc.property(fc.record({ ...rate, jumps }), ({ perMs, burst, jumps }) => {
+    const { allows, take } = tableOf(rateLimitOf(1, perMs, burst));
+    let now = NOW;
+    let passed = 0;
+    let elapsedMs = 0; // of the time that the clock has shown to go forward
+    for (const { waitMs, jumpMs, asks } of jumps) {
+      now += waitMs + jumpMs;
+      elapsedMs += waitMs + Math.max(jumpMs, 0);
+      for (let ask = 0; ask < asks; ask++) if (allows("a", now)) passed++;
+    }
+    const setBack = jumps.filter(({ jumpMs }) => jumpMs < 0).length;
+    assertLessOrEqual(passed, burst * (1 + setBack) + Math.ceil(elapsedMs / perMs));
+    const waits = -take("a", now);
+    if (waits <= 0) return;
+    const limit = rateLimitOf(1, perMs, burst);
+    assertLessOrEqual(
+      waits / limit.ticksPerMs,
+      perMs + 10_000,
+      "the time for one request, and what the clock may be off",
+    );
+  }));
+});
+
 Deno.test("RateTable is empty after an isolate has died in the middle of a change, and not otherwise", () => {
   const buffer = RateTable.allocate(NOW, 100);
   const [own, dying] = [new RateTable(buffer, 0), new RateTable(buffer, 1)];

@@ -57,9 +57,7 @@ function startAt(path: string, settings: ConfigFile): Promise<TestProxy> {
 }
 
 for (const engine of ENGINES) {
-  const test = (name: string, run: () => Promise<void>) => Deno.test(`${engine}: ${name}`, run);
-
-  test("a client of a socket has no address to forward, and can't name one", async () => {
+  Deno.test(`${engine}: a client of a socket has no address to forward, and can't name one`, async () => {
     await using backend = new RecordingBackend();
     const log = { access: true };
     await using front = await SocketProxy.start({ engine, backends: [backend.url], log });
@@ -80,7 +78,7 @@ for (const engine of ENGINES) {
     assertEquals(backend.violations, []);
   });
 
-  test("the word of a trusted client of a socket counts, and nothing is added to it", async () => {
+  Deno.test(`${engine}: the word of a trusted client of a socket counts, and nothing is added to it`, async () => {
     await using backend = new RecordingBackend();
     await using front = await SocketProxy.start({
       engine,
@@ -108,7 +106,7 @@ for (const engine of ENGINES) {
     assertEquals(clients, [...cases.map(([, , client]) => client), "unix"]);
   });
 
-  test("guards, hashes and sessions see all clients of a socket as one, which is in no list of addresses", async () => {
+  Deno.test(`${engine}: guards, hashes and sessions see all clients of a socket as one, which is in no list of addresses`, async () => {
     const backends = Array.from({ length: 6 }, (_, index) => new RecordingBackend(() => ok(String(index))));
     await using all = new AsyncDisposableStack();
     for (const backend of backends) all.use(backend);
@@ -134,7 +132,7 @@ for (const engine of ENGINES) {
     assertEquals(guards.map(({ guard, refuses }: Record<string, unknown>) => [guard, refuses]), [["allow", true]]);
   });
 
-  test("bodies of every size go through a socket, both ways", async () => {
+  Deno.test(`${engine}: bodies of every size go through a socket, both ways`, async () => {
     await using backend = new HttpBackend((request) => new Response(request.body));
     await using front = await SocketProxy.start({ engine, backends: [backend.url] });
     using http = Deno.createHttpClient({ proxy: { transport: "unix", path: front.proxy.path } });
@@ -146,7 +144,7 @@ for (const engine of ENGINES) {
     await front.proxy.idle();
   });
 
-  test("a WebSocket goes through sockets on both sides", async () => {
+  Deno.test(`${engine}: a WebSocket goes through sockets on both sides`, async () => {
     using directory = new SocketDirectory();
     await using backend = new RecordingBackend(async (_, connection) => {
       await acceptWebSocket(connection);
@@ -165,7 +163,7 @@ for (const engine of ENGINES) {
     await front.proxy.idle();
   });
 
-  test("targets arrive as they were sent, in every form that a client may use", async () => {
+  Deno.test(`${engine}: targets arrive as they were sent, in every form that a client may use`, async () => {
     // The runtime's URL of a request at a socket begins with its path, where others have the host.
     await using backend = new RecordingBackend();
     await using front = await SocketProxy.start({ engine, backends: [backend.url] });
@@ -182,7 +180,7 @@ for (const engine of ENGINES) {
     assertEquals(backend.violations, []);
   });
 
-  test("a request without Host, or with a malformed one, is refused at a socket, too", async () => {
+  Deno.test(`${engine}: a request without Host, or with a malformed one, is refused at a socket, too`, async () => {
     await using backend = new RecordingBackend();
     await using front = await SocketProxy.start({ engine, backends: [backend.url] });
     const wrong = ["", "Host: a b\r\n", "Host: a/b\r\n", "Host: x\r\nHost: y\r\n", "Host: %2Frun%2Fx.sock@y\r\n"];
@@ -194,7 +192,7 @@ for (const engine of ENGINES) {
     assertEquals(await front.status("GET http+unix://y/ HTTP/1.1\r\nHost: x\r\n\r\n"), 400);
   });
 
-  test("a socket that a killed process has left is replaced, and one in use is an error that names the setting", async () => {
+  Deno.test(`${engine}: a socket that a killed process has left is replaced, and one in use is an error that names the setting`, async () => {
     using directory = new SocketDirectory();
     const path = directory.at("front");
     await leaveStaleSocket(path);
@@ -218,7 +216,7 @@ for (const engine of ENGINES) {
     assert((await assertRejects(() => startAt(nowhere, { engine }), ConfigError)).lines[0]?.startsWith("proxy.host: "));
   });
 
-  test("socketMode is the mode of the socket, and the end leaves a socket alone that another process has made", async () => {
+  Deno.test(`${engine}: socketMode is the mode of the socket, and the end leaves a socket alone that another process has made`, async () => {
     using directory = new SocketDirectory();
     const path = directory.at("front");
     const proxy = await startAt(path, { engine, proxy: { socketMode: "0600" } });
@@ -229,7 +227,7 @@ for (const engine of ENGINES) {
     (await connectTo(path)).close();
   });
 
-  test("a stop answers what is in flight, and no new client comes in", async () => {
+  Deno.test(`${engine}: a stop answers what is in flight, and no new client comes in`, async () => {
     const held = Promise.withResolvers<void>();
     await using backend = new HttpBackend(async () => {
       await held.promise;

@@ -82,8 +82,8 @@ function hasFiles({ tls }: Backend): boolean {
 }
 
 /**
- * `fetch` keeps connections for each authority. Those to a unix socket have the authorities that clients choose, so that
- * each could leave one more open. A new connection there costs little.
+ * Connections are kept for each authority. Those to a unix socket, which only WebSockets make, have the authorities that
+ * clients choose, so that each could leave one more open.
  */
 function keepsNone({ endpoint }: Backend): Pick<Deno.CreateHttpClientOptions, "poolMaxIdlePerHost"> {
   return "path" in endpoint ? { poolMaxIdlePerHost: 0 } : {};

@@ -4,15 +4,14 @@ import { ProxyError } from "../../errors.ts";
 import { clientGone, connectTimeout, responseTimeout } from "../../failures.ts";
 import type { CopyListener, RequestCopy } from "../../proxy/exchange.ts";
 import type { OpenCopy } from "../copies.ts";
+import { askBackend, type BackendRequest } from "./ask_backend.ts";
 import { checkResponse } from "./check_response.ts";
-import { type FetchContext, RESENDABLE } from "./context.ts";
+import type { FetchContext } from "./context.ts";
 import type { DeadlineListener, Moment, RequestDeadlines } from "./deadline.ts";
 import { fromFetchError } from "./fetch_error.ts";
-import { outgoingHeaders } from "./outgoing_headers.ts";
 import { isReachable } from "./reachable.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { SizedBody } from "./sized_body.ts";
-import { urlFor } from "./target_url.ts";
 
 /** How much of an answer is read, so that its connection can be used again. */
 const MOST_DROPPED_BYTES = 1024 * 1024;
@@ -70,25 +69,23 @@ export class FetchCopy implements DeadlineListener, OpenCopy {
   async #send(): Promise<Response> {
     const { backend, target, headers } = this.#copy;
     const { method, tracedByRuntime } = this.#request;
-    const { clients } = this.#context;
-    const body = this.#body;
     this.#connectLimit = this.#deadlines.connect.start(this);
     this.#responseLimit = this.#deadlines.response.start(this);
-    const response = await fetch(urlFor(backend, target, headers), {
+    const response = await askBackend(backend, {
       method,
-      headers: outgoingHeaders(headers, tracedByRuntime),
-      body,
-      redirect: "manual",
+      target,
+      headers,
+      tracedByRuntime,
+      body: this.#body,
       signal: this.#abort.signal,
-      client: body !== null || RESENDABLE.has(method) ? clients.pooled(backend) : clients.fresh(backend),
-    });
+    }, this.#context.clients);
     this.#stopClocks();
     checkResponse(response);
     return response;
   }
 
   /** A stream, because `fetch` itself would send anything else twice. It has the framing of the request. */
-  get #body(): BodyInit | null {
+  get #body(): BackendRequest["body"] {
     const { body } = this.#copy;
     if (body === undefined || body.length === 0) return null;
     const stream = () =>

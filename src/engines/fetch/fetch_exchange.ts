@@ -22,21 +22,20 @@ import {
   requestTimeout,
   responseTimeout,
 } from "../../failures.ts";
+import { askBackend } from "./ask_backend.ts";
 import { type AnswerOwner, FetchAnswer } from "./answer.ts";
 import { bodyReader } from "./body_reader.ts";
 import { FetchCopy } from "./copy.ts";
-import { type FetchContext, RESENDABLE } from "./context.ts";
+import type { FetchContext } from "./context.ts";
 import { checkResponse } from "./check_response.ts";
 import type { DeadlineListener, Moment, RequestDeadlines } from "./deadline.ts";
 import { fromFetchError, type UploadState } from "./fetch_error.ts";
-import { outgoingHeaders } from "./outgoing_headers.ts";
 import { ownResponse } from "./own_response.ts";
 import { brokenBody, CUT_ON_PURPOSE } from "./gather.ts";
 import { isReachable } from "./reachable.ts";
 import type { LargeAnswers } from "./large_answers.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
-import { urlFor } from "./target_url.ts";
 
 /** Why an attempt was aborted. */
 type Abort = "client_gone" | "response_timeout" | "connect_timeout" | "request_timeout";
@@ -147,22 +146,20 @@ export class FetchExchange implements Exchange, AnswerOwner, RequestCopies, List
 
   async #ask({ backend, target, headers }: SentRequest): Promise<FetchAnswer> {
     if (this.brokenOff !== undefined) throw this.brokenOff;
-    const { clients } = this.#context;
-    const { method } = this.request;
-    const reuse = this.#body !== undefined || RESENDABLE.has(method);
+    const { method, tracedByRuntime } = this.request;
     this.#backend = backend;
     this.#abort = undefined;
     this.#attempt = new AbortController();
     this.#watchLimits();
     try {
-      const response = await fetch(urlFor(backend, target, headers), {
+      const response = await askBackend(backend, {
         method,
-        headers: outgoingHeaders(headers, this.request.tracedByRuntime),
+        target,
+        headers,
+        tracedByRuntime,
         body: this.#body?.outgoing(this.#maxBodyBytes) ?? null,
-        redirect: "manual",
         signal: this.#attempt.signal,
-        client: reuse ? clients.pooled(backend) : clients.fresh(backend),
-      });
+      }, this.#context.clients);
       checkResponse(response);
       const answer = new FetchAnswer(response, this);
       if (this.#uploading) await answer.gatherEarly();

@@ -10,8 +10,8 @@ import type { HeaderPair } from "../../proxy/message.ts";
  * it.
  *
  * @param target begins with `/`
- * @param headers those of the request. To a unix socket, `fetch` sends the whole URL as the target, and the authority in
- * it counts for the server in place of `Host` (RFC 9112 §3.2.2)
+ * @param headers those of the request. To a unix socket, a `WebSocket` sends the whole URL as the target, and the authority
+ * in it counts for the server in place of `Host` (RFC 9112 §3.2.2)
  * @throws {ProxyError} when the target would lead out of the base path
  */
 export function urlFor(

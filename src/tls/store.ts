@@ -169,7 +169,8 @@ export class CertificateStore {
     before.filter((one) => !held.includes(one)).forEach((one) => this.#end(one));
     const begun = held.filter((one) => !before.includes(one));
     begun.forEach((one) => this.#watch(one));
-    this.#changed(begun.flatMap(({ certificates }) => certificates));
+    const shown = new Set(before.flatMap(({ certificates }) => certificates.map(({ cert }) => cert)));
+    this.#changed(begun.flatMap(({ certificates }) => certificates).filter(({ cert }) => !shown.has(cert)));
   }
 
   #watch(held: Held): void {

@@ -271,16 +271,19 @@ Deno.test({
   fn: withBed(async (bed) => {
     await bed.pebble.lead("one.example", "127.0.0.99");
     const clock = new JumpingClock();
-    await using proxy = await bed.proxy(bed.settings(["one.example"]), { clock });
+    await using proxy = await bed.proxy(bed.settings(["one.example", "two.example"]), { clock });
     await waitFor(async () => `${(await certificatesOf(proxy))[0]?.error}`.includes("could not validate"), {
       what: "an error",
     });
     clock.jump(61_000);
     await waitFor(() => proxy.log.of("certificate not obtained").length === 2, { what: "a second failure" });
     await bed.pebble.lead("one.example", "127.0.0.1");
+    await obtained(proxy, "two.example");
     clock.jump(61_000);
     await proxy.roundhouse.reload();
     await obtained(proxy, "one.example");
+    const changes = proxy.log.of("certificate changed").map(({ fields }) => fields["names"]);
+    assertEquals(changes.filter((names) => names === "two.example").length, 1, "the reload did not change that one");
   }),
 });
 

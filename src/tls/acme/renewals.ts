@@ -37,10 +37,12 @@ interface NameState {
   readonly name: string;
   held: Held | undefined;
   tries: Tries;
-  /** Pauses after failures before the start or the reload do not count. */
+  /** Pauses after failures before this start do not count. */
   hurries: boolean;
 }
 
+/** While the authority says that there are too many orders, it gets so few of other names. */
+const LIMITED_MS = 60_000;
 /** A timer for the whole life of a certificate would miss a sleep of the machine. */
 const LOOK_MS = 3_600_000;
 /** How often the other replicas are asked for certificates. */
@@ -65,7 +67,7 @@ export class Renewals {
   constructor(options: RenewalsOptions) {
     this.#options = options;
     this.#all = plausible(options.folder.tries(null), options.clock.now());
-    this.configure(options.names);
+    for (const name of options.names) this.#states.set(name, this.#kept(name));
   }
 
   /** In the order of the configuration. */
@@ -78,20 +80,6 @@ export class Renewals {
   /** Begins to order. */
   start(): void {
     this.#running ??= this.#run();
-  }
-
-  /** Uses these names from now on. What failed is tried again soon. */
-  configure(names: readonly string[]): void {
-    const before = new Map(this.#states);
-    this.#states.clear();
-    for (const name of names) {
-      const state = before.get(name) ?? this.#kept(name);
-      state.hurries = true;
-      this.#states.set(name, state);
-    }
-    this.#allHurries = true;
-    this.#seen = null;
-    this.#wake();
   }
 
   /** Gives up an order that is under way. Settles when nothing is left of it. */
@@ -163,7 +151,7 @@ export class Renewals {
     const { authority, folder, shared, log, clock } = this.#options;
     const { name, tries } = state;
     const begun = { failures: tries.failures + 1, lastMs: clock.now(), notBeforeMs: -Infinity, error: CUT_OFF };
-    await folder.keepTries(name, begun);
+    await folder.beginTry(name, tries, begun);
     let certificate: ServerCertificate;
     try {
       certificate = await authority.order(name, this.#stopping.signal);
@@ -183,7 +171,7 @@ export class Renewals {
   async #failed(state: NameState, begun: Tries, error: unknown): Promise<void> {
     const { folder, log, clock } = this.#options;
     const { name } = state;
-    const { retryAfterMs, concernsAll } = error instanceof AcmeError ? error : new AcmeError(messageOf(error));
+    const { problem, retryAfterMs, concernsAll } = error instanceof AcmeError ? error : new AcmeError(messageOf(error));
     const notBeforeMs = retryAfterMs === undefined ? -Infinity : clock.now() + retryAfterMs;
     const tries = { ...begun, notBeforeMs, error: messageOf(error) };
     if (concernsAll) {
@@ -193,6 +181,8 @@ export class Renewals {
     } else {
       state.tries = tries;
       state.hurries = false;
+      // Nobody knows whether that holds for this name or for all.
+      if (problem === "rateLimited") this.#all = { ...this.#all, notBeforeMs: clock.now() + LIMITED_MS };
     }
     this.#options.changed();
     await folder.keepTries(concernsAll ? null : name, concernsAll ? this.#all : tries);
@@ -217,7 +207,7 @@ export class Renewals {
   #use(state: NameState, found: Held): void {
     state.held = found;
     state.tries = NO_TRIES;
-    if (this.#states.get(state.name) === state) this.#options.changed();
+    this.#options.changed();
   }
 
   #kept(name: string): NameState {

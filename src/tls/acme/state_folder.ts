@@ -39,6 +39,8 @@ export class StateFolder implements AccountKeeper {
   // What can't be kept is remembered for as long as the process runs.
   #account: Account | undefined;
   readonly #certificates = new Map<string, ServerCertificate>();
+  /** By name: what was kept before the order that is under way in this process. */
+  readonly #underWay = new Map<string, Tries>();
 
   constructor({ state, directory, log }: StateFolderOptions) {
     this.#log = log;
@@ -81,11 +83,23 @@ export class StateFolder implements AccountKeeper {
 
   /** What became of the last orders for a name; `null`: for any name. */
   tries(name: string | null): Tries {
+    const before = name === null ? undefined : this.#underWay.get(name);
+    if (before !== undefined) return before;
     const kept = this.#json(triesFile(name), tries);
     return kept === undefined ? NO_TRIES : { ...kept, notBeforeMs: kept.notBeforeMs ?? -Infinity };
   }
 
+  /**
+   * Keeps an order that begins as one that has failed, for a process that does not survive it. This process does not see
+   * that: a reload may come in the middle.
+   */
+  async beginTry(name: string, before: Tries, begun: Tries): Promise<void> {
+    this.#underWay.set(name, before);
+    await this.#write(triesFile(name), JSON.stringify(begun));
+  }
+
   async keepTries(name: string | null, tries: Tries): Promise<void> {
+    if (name !== null) this.#underWay.delete(name);
     if (tries.failures > 0) return await this.#write(triesFile(name), JSON.stringify(tries));
     if (this.#path !== undefined) await Deno.remove(`${this.#path}/${triesFile(name)}`).catch(() => {}); // there is none
   }

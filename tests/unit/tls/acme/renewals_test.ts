@@ -49,6 +49,7 @@ interface Bed extends AsyncDisposable {
 interface BedOptions {
   readonly names?: readonly string[];
   readonly state?: string | undefined;
+  readonly folder?: StateFolder;
   readonly clock?: ManualClock;
   readonly authority?: FakeAuthority;
   readonly shared?: SharedCertificates;
@@ -63,7 +64,7 @@ function bed({ names = ["one.example"], state, clock = new ManualClock(), shared
   let changes = 0;
   const renewals = new Renewals({
     names,
-    folder: new StateFolder({ state, directory: "https://acme.example/dir", log }),
+    folder: given.folder ?? new StateFolder({ state, directory: "https://acme.example/dir", log }),
     authority,
     shared,
     log,
@@ -146,35 +147,48 @@ async function until(one: Bed, orders: number): Promise<number | undefined> {
   return one.authority.orders[orders - 1]?.atMs;
 }
 
-Deno.test("an authority that names a time is not asked before, neither after a reload nor after a restart", async () => {
+Deno.test("an authority that names a time is not asked before, not even after a restart", async () => {
   using state = new TemporaryDirectory();
   const clock = new ManualClock();
   const authority = new FakeAuthority(clock);
   authority.failures.push(new AcmeError("too many", { problem: "rateLimited", retryAfterMs: 10 * HOUR }));
-  {
+  for (const hours of [1, 7]) {
     await using one = bed({ state: state.path, clock, authority });
-    await one.pass(HOUR);
-    one.renewals.configure(["one.example"]);
-    await one.pass(HOUR);
-    assertEquals(authority.orders.length, 1);
+    await one.pass(hours * HOUR);
+    assertEquals([authority.orders.length, one.renewals.certificates[0]?.error], [1, "too many"]);
   }
   await using one = bed({ state: state.path, clock, authority });
-  assertEquals(one.renewals.certificates[0]?.error, "too many");
-  await one.pass(7 * HOUR);
-  assertEquals(authority.orders.length, 1);
-  await one.pass(HOUR);
+  await one.pass(2 * HOUR + 1);
   assertEquals(authority.orders.length, 2);
 });
 
-Deno.test("after a reload what failed is tried at once, but not within a minute", async () => {
-  await using one = bed();
-  one.authority.failures.push(...Array.from({ length: 4 }, () => new AcmeError("no such name")));
-  const last = (await until(one, 4)) ?? 0; // the next pause is half an hour
-  one.renewals.configure(["one.example"]);
-  await one.pass(last + MINUTE - 1 - one.clock.now());
-  assertEquals(one.authority.orders.length, 4);
+Deno.test("after a restart what failed is tried at once, but not within a minute", async () => {
+  using state = new TemporaryDirectory();
+  const clock = new ManualClock();
+  const authority = new FakeAuthority(clock);
+  authority.failures.push(...Array.from({ length: 4 }, () => new AcmeError("no such name")));
+  let last: number;
+  {
+    await using one = bed({ state: state.path, clock, authority });
+    last = (await until(one, 4)) ?? 0; // the next pause is half an hour
+    await waitFor(() => one.log.of("certificate not obtained").length === 4, { what: "the end of the order" });
+  }
+  await using one = bed({ state: state.path, clock, authority });
+  await one.pass(last + MINUTE - 1 - clock.now());
+  assertEquals(authority.orders.length, 4);
   await one.pass(1);
-  assertEquals(one.authority.orders.length, 5);
+  assertEquals(authority.orders.length, 5);
+});
+
+// With 1,000 names, an authority that allows 300 orders was asked 700 times in a row, and refused each.
+Deno.test("while the authority says that there are too many orders, it gets one a minute", async () => {
+  const names = Array.from({ length: 50 }, (_, index) => `n${index}.example`);
+  await using one = bed({ names });
+  one.authority.failures.push(
+    ...names.map(() => new AcmeError("too many", { problem: "rateLimited", retryAfterMs: 3 * HOUR })),
+  );
+  for (let minutes = 0; minutes < 10; minutes++) await one.pass(MINUTE);
+  assert(one.authority.orders.length <= 11, `${one.authority.orders.length} orders`);
 });
 
 // With an authority that was away, each of 100 names waited for its own 20 s.
@@ -199,15 +213,24 @@ Deno.test("a name that fails does not keep the others from their certificates", 
   ]);
 });
 
-Deno.test("names that a reload adds are ordered, and the others stay", async () => {
-  await using one = bed({ names: ["one.example", "two.example"] });
-  await one.pass(0);
-  const second = certOf(one, 1);
-  one.renewals.configure(["two.example", "three.example"]);
-  await waitFor(() => one.authority.orders.length === 3, { what: "the third order" });
-  await one.pass(0);
-  assertEquals(one.authority.orders.map(({ name }) => name), ["one.example", "two.example", "three.example"]);
-  assertEquals(certOf(one, 0), second);
+// A reload in the middle of an order showed that the process had ended during it, and waited for a minute.
+Deno.test("a reload in the middle of an order is no failure of that order", async () => {
+  using state = new TemporaryDirectory();
+  const clock = new ManualClock();
+  const authority = new FakeAuthority(clock);
+  authority.gate = new Promise(() => {});
+  const folder = new StateFolder({ state: state.path, directory: "https://acme.example/dir", log: new RecordingLog() });
+  const before = bed({ clock, authority, folder });
+  await waitFor(() => authority.orders.length === 1, { what: "the first order" });
+  await using after = bed({ clock, authority, folder });
+  await before[Symbol.asyncDispose]();
+  authority.gate = Promise.resolve();
+  assertEquals(after.renewals.certificates[0]?.error, null);
+  await waitFor(async () => {
+    await clock.advance(5000); // the lock was held
+    return certOf(after) !== undefined;
+  }, { what: "the certificate" });
+  assertEquals(authority.orders.length, 2);
 });
 
 Deno.test("a restart uses what was kept", async () => {

@@ -25,9 +25,6 @@ const TEMPORARY_LENGTH = 16;
 
 const IN_USE = "another process listens there";
 
-/** Nobody but the owner may connect before the file has its mode. */
-const CLOSED_MASK = 0o177;
-
 /** How often to look at a socket that resets connections, and how long to wait in between. */
 const MOST_LOOKS = 5;
 const LOOK_MS = 20;
@@ -89,7 +86,7 @@ export class SocketFile {
 
   #open<Listener>(listen: (path: string) => Listener, close: (listener: Listener) => void): Listener {
     const temporary = temporaryName(this.path);
-    const listener = withMask(CLOSED_MASK, () => listen(temporary));
+    const listener = listen(temporary);
     try {
       Deno.chmodSync(temporary, this.#mode);
       this.#own = identityOf(temporary);
@@ -118,15 +115,6 @@ export class SocketFile {
   #unlock(): void {
     this.#lock?.[Symbol.dispose]();
     this.#lock = undefined;
-  }
-}
-
-function withMask<Result>(mask: number, run: () => Result): Result {
-  const before = Deno.umask(mask);
-  try {
-    return run();
-  } finally {
-    Deno.umask(before);
   }
 }
 

@@ -5,7 +5,6 @@ import { connectionLost, malformedResponse } from "../../failures.ts";
 import type { BodyFraming } from "../../http1/body.ts";
 import { type BodyReader, bodyReader } from "../../http1/body_reader.ts";
 import { MalformedMessage } from "../../http1/malformed.ts";
-import { closeQuietly } from "../../net/close_quietly.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -16,25 +15,35 @@ const READ_BYTES = 64 * 1024;
 /** Longer trailers are malformed. They are not forwarded. */
 const MOST_TRAILER_BYTES = 8 * 1024;
 
-/** Owns the connection, and closes it when the body has ended, fails or is cancelled. */
+export interface SocketBodyOptions {
+  readonly link: Pick<Deno.Conn, "read">;
+  readonly framing: BodyFraming;
+  /** What has arrived of the body. */
+  readonly begun: Bytes;
+  /** Called when the body has ended, fails or is cancelled, perhaps more than once. Closes the connection. */
+  readonly onEnd: () => void;
+}
+
+/** Reads the body while somebody takes it. */
 export class SocketBody {
-  readonly #link: Deno.Conn;
+  readonly #link: Pick<Deno.Conn, "read">;
+  readonly #onEnd: () => void;
   readonly #reader: BodyReader;
   readonly #isUntilClose: boolean;
   /** Bytes that have been read from the connection but not from the body. */
   #unread: Bytes;
   #buffer: Bytes | undefined;
 
-  /** @param begun what has arrived of the body */
-  constructor(link: Deno.Conn, framing: BodyFraming, begun: Bytes) {
+  constructor({ link, framing, begun, onEnd }: SocketBodyOptions) {
     this.#link = link;
+    this.#onEnd = onEnd;
     this.#reader = bodyReader(framing, MOST_TRAILER_BYTES);
     this.#isUntilClose = framing.kind === "until-close";
     this.#unread = begun;
   }
 
   close(): void {
-    closeQuietly(this.#link);
+    this.#onEnd();
   }
 
   /** Reads nothing that nobody waits for. If the body breaks off, the stream fails. */

@@ -25,7 +25,7 @@ export interface SocketRequest {
   /** Without those of the connection and of the body's framing. */
   readonly headers: readonly HeaderPair[];
   readonly body: ReadableStream<Bytes> | SizedBody | null;
-  /** Ends the request, until it is answered. */
+  /** Ends the request. After the head of the response, its body fails. */
   readonly signal: AbortSignal;
 }
 
@@ -47,13 +47,15 @@ export async function fetchOverSocket(request: SocketRequest): Promise<Response>
   const link = await connect(request);
   const giveUp = () => closeQuietly(link);
   signal.addEventListener("abort", giveUp);
-  try {
-    return await answerTo(request, link);
-  } catch (error) {
-    closeQuietly(link);
-    throw signal.aborted ? signal.reason : error;
-  } finally {
+  const end = () => {
     signal.removeEventListener("abort", giveUp);
+    closeQuietly(link);
+  };
+  try {
+    return await answerTo(request, link, end);
+  } catch (error) {
+    end();
+    throw signal.aborted ? signal.reason : error;
   }
 }
 
@@ -67,15 +69,16 @@ async function connect({ path, signal }: SocketRequest): Promise<Deno.Conn> {
   }
 }
 
-async function answerTo(request: SocketRequest, link: Deno.Conn): Promise<Response> {
+/** @param end closes the connection; the body of the response calls it, too */
+async function answerTo(request: SocketRequest, link: Deno.Conn, end: () => void): Promise<Response> {
   // A server may refuse a request before it has read it, so a failed write does not mean that there is no answer.
   const unsent = sendHead(link, request).then(() => sendBody(link, request.body));
   const broken = unsent.then(() => new Promise<never>(() => {}), (error) => {
     if (error instanceof BrokenUpload) throw error.cause;
     return new Promise<never>(() => {});
   });
-  const response = await Promise.race([readHead(link, request.method), broken]);
-  broken.catch(() => closeQuietly(link)); // a client that leaves now breaks the exchange off
+  const response = await Promise.race([readHead(link, request.method, end), broken]);
+  broken.catch(end); // a client that leaves now breaks the exchange off
   return response;
 }
 
@@ -119,7 +122,7 @@ async function writeAll(link: Deno.Conn, bytes: Uint8Array): Promise<void> {
 }
 
 /** Reads the head of the response, whose body is read later. */
-async function readHead(link: Deno.Conn, method: string): Promise<Response> {
+async function readHead(link: Deno.Conn, method: string, onEnd: () => void): Promise<Response> {
   let bytes = Buffer.allocUnsafeSlow(READ_BYTES);
   let [start, end, seen] = [0, 0, 0];
   while (true) {
@@ -131,7 +134,12 @@ async function readHead(link: Deno.Conn, method: string): Promise<Response> {
     for (let headEnd; (headEnd = findResponseHeadEnd(bytes, start, start + seen, end)) !== -1; seen = 0) {
       const head = parse(bytes, start, headEnd, method);
       start += head.bytes;
-      if (head.status >= 200) return responseOf(head, new SocketBody(link, head.framing, bytes.subarray(start, end)));
+      if (head.status >= 200) {
+        return responseOf(
+          head,
+          new SocketBody({ link, framing: head.framing, begun: bytes.subarray(start, end), onEnd }),
+        );
+      }
       if (head.status === 101) throw malformedResponse("status 101");
     }
     seen = end - start;

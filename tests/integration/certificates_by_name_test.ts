@@ -1,8 +1,10 @@
 // `proxy.tls.certificates`: each client gets the certificate for the name that it asks for, also after a reload.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { X509Certificate } from "node:crypto";
 import type { ConfigFile } from "../../src/config/schema.ts";
-import { makePair, serialOf, shown, TemporaryDirectory } from "../support/certificates.ts";
+import { makePair, type Pair, serialOf, shown, TemporaryDirectory } from "../support/certificates.ts";
+import { EventReader } from "../support/event_stream.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { TestProxy } from "../support/proxy.ts";
 
@@ -92,4 +94,48 @@ Deno.test("the short form and a list of one certificate are the same, and each c
   settings.proxy = { tls: { certificates: [files] } };
   assertEquals((await proxy.roundhouse.reload()).restartNeeded, []);
   assertEquals(await serialFor(proxy.port, undefined), serialOf(pair));
+});
+
+Deno.test("/status and /metrics say when certificates end, and events when others come", async () => {
+  using directory = new TemporaryDirectory();
+  const [long, short] = [
+    await makePair({ name: "long.example", names: ["*.long.example"] }),
+    await makePair({ name: "short.example", days: 5 }),
+  ];
+  const certificates = [directory.writePair(long, "long"), directory.writePair(short, "short")];
+  await using backend = HttpBackend.named("named");
+  await using proxy = await TestProxy.start({
+    engine: "wire",
+    proxy: { tls: { certificates } },
+    backends: [backend.url],
+  });
+  const endOf = ({ cert }: Pair) => new Date(new X509Certificate(cert).validTo);
+  const told = { source: "files", error: null };
+  const read = async (path: string) => await (await fetch(`${proxy.adminUrl}${path}`)).text();
+  assertEquals(JSON.parse(await read("/status")).certificates, [
+    { ...told, names: ["short.example"], expires: endOf(short).toISOString(), endsSoon: true },
+    { ...told, names: ["long.example", "*.long.example"], expires: endOf(long).toISOString(), endsSoon: false },
+  ]);
+  const metrics = await read("/metrics");
+  for (const [name, pair] of [["short.example", short], ["long.example", long]] as const) {
+    const line = `roundhouse_certificate_expiry_seconds{name="${name}"} ${endOf(pair).getTime() / 1000}`;
+    assertStringIncludes(metrics, `${line}\n`);
+  }
+
+  const { body } = await fetch(`${proxy.adminUrl}/events`);
+  assert(body !== null);
+  await using events = new EventReader(body);
+  assertEquals((await events.next())?.event, "stats");
+  const renewed = await makePair({ name: "short.example" });
+  directory.writePair(renewed, "short");
+  await proxy.roundhouse.reload();
+  const change = await events.nextChange(); // of the other one there is nothing to say
+  const { names, expires } = change?.data ?? {};
+  assertEquals([change?.event, names, expires], [
+    "certificate-changed",
+    ["short.example"],
+    endOf(renewed).toISOString(),
+  ]);
+  assertEquals((await events.nextChange())?.event, "reload");
+  assertEquals(JSON.parse(await read("/status")).certificates[0].expires, endOf(renewed).toISOString());
 });

@@ -40,7 +40,14 @@ export interface SampleBackend {
 const streamIntervalMs = 1_000;
 const checkUserAgent = "roundhouse health check";
 /** The headers a proxy adds or passes on, shown in each answer where present. */
-const shownHeaders = ["host", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id"];
+const shownHeaders = [
+  "host",
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  "x-forwarded-host",
+  "x-request-id",
+  "client-cert",
+];
 const usage = "usage: deno run -A scripts/backend.ts [--port PORT] [--name NAME] [--delay 50ms] [--failure-rate 0.1]";
 
 /** Starts a sample backend on 127.0.0.1. Throws `Deno.errors.AddrInUse` when the port is taken. */

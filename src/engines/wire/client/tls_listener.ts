@@ -1,6 +1,6 @@
 /** The listener with TLS. It uses `node:tls`, because only there can a certificate change while the port stays open. */
 
-import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
+import { createSecureContext, type SecureContext, TLSSocket, type TLSSocketOptions } from "node:tls";
 import { messageOf } from "../../../errors.ts";
 import { type AcceptedConnection, Acceptor } from "../../../net/acceptor.ts";
 import type { BoundAddress } from "../../../net/listen_address.ts";
@@ -100,6 +100,11 @@ function isLetter(byte = 0): boolean {
   return byte >= 0x41 && byte <= 0x5a;
 }
 
+type SniCallback = NonNullable<TLSSocketOptions["SNICallback"]>;
+
+/** For a connection whose certificate is chosen: the runtime would read any other for nothing. */
+const NO_CERTIFICATE = createSecureContext({ minVersion: "TLSv1.2" });
+
 /** The secure contexts of a set of certificates. Each is made when a client first asks for one of its names. */
 class Contexts {
   readonly #certificates: ByName<NamedCertificate>;
@@ -107,11 +112,17 @@ class Contexts {
   readonly #ca: string | undefined;
   /** `undefined`: clients are not asked for certificates. */
   readonly clients: ClientIdentities | undefined;
+  /**
+   * Gives a client the context for the name that it asks for. `undefined`: there is one certificate for all. The runtime
+   * reads certificate and key for each connection, and again for one that has a choice.
+   */
+  readonly choose: SniCallback | undefined;
 
   constructor({ certificates, clients }: ServerTls) {
     this.#certificates = new ByName(certificates);
     this.#ca = clients?.ca;
     this.clients = clients && new ClientIdentities(clients);
+    if (certificates.length > 1) this.choose = (name, done) => done(null, this.get(name));
   }
 
   /** The context for a client that asks for this name. */
@@ -146,8 +157,8 @@ function shakeHands(stream: LinkStream, contexts: Contexts): Promise<TLSSocket> 
   const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
   const socket = new TLSSocket(stream, {
     isServer: true,
-    secureContext: contexts.get(undefined),
-    SNICallback: (name, done) => done(null, contexts.get(name)),
+    secureContext: contexts.choose === undefined ? contexts.get(undefined) : NO_CERTIFICATE,
+    ...contexts.choose === undefined ? {} : { SNICallback: contexts.choose },
     ALPNProtocols: ["http/1.1"],
     requestCert: contexts.clients !== undefined,
     rejectUnauthorized: contexts.clients?.require === true,

@@ -14,7 +14,7 @@ const passwordHash = z.string(HASH_WANTED).superRefine((text, context) => {
 const basicKeys = z.strictObject({
   users: bareSetting(
     z.record(
-      text(/^[^:\p{Cc}]{1,128}$/u, "a name of 1 to 128 characters, without colons and control characters"),
+      text(/^[ -9;-~\xa0-\uffff]{1,128}$/, "a name of 1 to 128 characters, without colons and control characters"),
       passwordHash,
     ),
     "The users by name, each with the hash of a password.",

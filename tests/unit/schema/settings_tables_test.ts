@@ -17,7 +17,7 @@ Deno.test("withSettingsTables() says of a setting what stands on it in the schem
   assertStringIncludes(rowOf("proxy.maxHeaderSize"), '| size, 256B–16MiB | `"64KiB"` |');
   assertStringIncludes(rowOf("proxy.maxHeaderSize"), "Only with engine `wire`. |");
   assertStringIncludes(rowOf("proxy.maxBodySize"), '| `"unlimited"` or size | `"unlimited"` |');
-  assertStringIncludes(rowOf("proxy.trustForwarded"), "| list of text | `[]` |");
+  assertStringIncludes(rowOf("proxy.trustForwarded"), '| list of `"unix"` or text | `[]` |');
   assertStringIncludes(rowOf("backends[].url"), "| text | required |");
   assertStringIncludes(rowOf("proxy.tls.cert"), "| text |  |");
   assertStringIncludes(rowOf("sticky.timeout"), '| duration, 1s–400d | `"30m"` |');

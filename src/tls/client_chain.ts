@@ -12,6 +12,9 @@ type Library = typeof import("@peculiar/x509");
 const MOST_CERTIFICATES = 5;
 const MOST_BYTES = 16 * 1024;
 
+/** The most signatures that are looked at. A client can send certificates that have all signed each other. */
+const MOST_SIGNATURES = 16;
+
 const BASIC_CONSTRAINTS = "2.5.29.19";
 const KEY_USAGE = "2.5.29.15";
 const EXTENDED_KEY_USAGE = "2.5.29.37";
@@ -45,7 +48,13 @@ export async function isTrustedChain(
       return false;
     }
     const anchors = authorities.map((pem) => new library.X509Certificate(pem));
-    return await leadsToAnchor(leaf, others, { anchors, below: 0, library, now });
+    return await leadsToAnchor(leaf, others, {
+      anchors,
+      below: 0,
+      signatures: { left: MOST_SIGNATURES },
+      library,
+      now,
+    });
   } catch {
     return false; // it can't be read
   }
@@ -55,29 +64,36 @@ interface Search {
   readonly anchors: readonly X509Certificate[];
   /** How many intermediate certificates are on the way from the client's to this one. */
   readonly below: number;
+  /** How many may still be looked at. */
+  readonly signatures: { left: number };
   readonly library: Library;
   readonly now: Date;
 }
 
-/** The chain is short, so trying every way is cheap. */
+/** Tries every way, until too many signatures were looked at. */
 async function leadsToAnchor(
   certificate: X509Certificate,
   others: readonly X509Certificate[],
   search: Search,
 ): Promise<boolean> {
   for (const anchor of search.anchors) {
-    if (maySign(anchor, search) && await isSignedBy(certificate, anchor)) return true;
+    if (maySign(anchor, search) && await isSignedBy(certificate, anchor, search)) return true;
   }
   for (const other of others) {
-    if (!isAuthority(other, search) || !await isSignedBy(certificate, other)) continue;
+    if (!isAuthority(other, search) || !await isSignedBy(certificate, other, search)) continue;
     const rest = others.filter((one) => one !== other);
     if (await leadsToAnchor(other, rest, { ...search, below: search.below + 1 })) return true;
   }
   return false;
 }
 
-async function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): Promise<boolean> {
+async function isSignedBy(
+  certificate: X509Certificate,
+  issuer: X509Certificate,
+  { signatures }: Search,
+): Promise<boolean> {
   if (!sameBytes(certificate.issuerName.toArrayBuffer(), issuer.subjectName.toArrayBuffer())) return false;
+  if (signatures.left-- <= 0) return false;
   return await certificate.verify({ publicKey: issuer.publicKey, signatureOnly: true });
 }
 

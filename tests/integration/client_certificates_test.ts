@@ -1,12 +1,13 @@
 // Client certificates under `wire`: who gets in, and what backends learn of it.
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { connect } from "node:tls";
 import type { ConfigFile } from "../../src/config/schema.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { clientCertHeader } from "../../src/tls/client_identity.ts";
 import { ask, get } from "../conformance/engine_under_test.ts";
 import { FOR_SERVERS, issue, issueAuthority, type Issued, NO_CA } from "../support/chains.ts";
-import { makeAuthority, makePair, type Pair, TemporaryDirectory } from "../support/certificates.ts";
+import { makeAuthority, makePair, type Pair, serialOf, TemporaryDirectory } from "../support/certificates.ts";
 import { hasCommand } from "../support/has_command.ts";
 import { TestProxy } from "../support/proxy.ts";
 import { RawClient } from "../support/raw_client.ts";
@@ -105,6 +106,34 @@ for (const require of [true, false]) {
     await asking.proxy.idle();
   });
 }
+
+Deno.test("several certificates and client certificates: both hold for clients that name a host, and for those that name none", async () => {
+  await using asking = await Asking.start(authority.cert, { require: true });
+  const { directory, proxy, settings } = asking;
+  const { clientCertificates = null } = settings.proxy.tls ?? {};
+  const [first, second] = [await makePair({ name: "first.example" }), await makePair({ name: "second.example" })];
+  const certificates = [directory.writePair(first, "first"), directory.writePair(second, "second")];
+  settings.proxy.tls = { certificates, clientCertificates };
+  assertEquals((await proxy.roundhouse.reload()).restartNeeded, []);
+  const [, foreign] = invalid[0] ?? [];
+  for (const [servername, front] of [["", first], ["second.example", second], ["unknown.example", first]] as const) {
+    const seen = async (client: Pair | undefined) => {
+      const before = asking.backend.requests.length;
+      const { promise: ended, resolve } = Promise.withResolvers<void>();
+      const to = { host: "127.0.0.1", port: proxy.port, servername, rejectUnauthorized: false };
+      const socket = connect({ ...to, ...(client === undefined ? {} : { cert: client.cert, key: client.key }) });
+      socket.on("error", () => {}).on("close", resolve).on("data", () => {});
+      socket.once("secureConnect", () => {
+        assertEquals(socket.getPeerCertificate().serialNumber, serialOf(front));
+        socket.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+      });
+      await ended;
+      return asking.backend.requests.length > before ? valuesOf(asking.backend.last, "client-cert") : undefined;
+    };
+    assertEquals(await seen(own), [clientCertHeader(own.der)], servername);
+    assertEquals([await seen(foreign), await seen(undefined)], [undefined, undefined], servername);
+  }
+});
 
 Deno.test("nobody but the proxy says Client-Cert where it asks for certificates: no client, and no trusted proxy", async () => {
   for (const trusting of [false, true]) {

@@ -20,6 +20,8 @@ export interface IssueOptions {
   readonly from?: number;
   readonly until?: number;
   readonly keys?: EcKeyGenParams | RsaHashedKeyGenParams;
+  /** Keys that are there already. */
+  readonly own?: CryptoKeyPair;
   readonly hash?: string;
 }
 
@@ -45,7 +47,7 @@ export const UNKNOWN = new x509.Extension("1.2.3.4.5", true, Uint8Array.of(5, 0)
 export async function issue(name: string, options: IssueOptions = {}): Promise<Issued> {
   const { issuer, extensions = [NO_CA, FOR_CLIENTS], from = -1, until = 30, keys: algorithm = P256, hash = "SHA-256" } =
     options;
-  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]) as CryptoKeyPair;
+  const keys = options.own ?? await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]) as CryptoKeyPair;
   const signing = issuer?.keys ?? keys;
   const certificate = await x509.X509CertificateGenerator.create({
     subject: `CN=${name}`,

@@ -36,10 +36,13 @@ async function connectToSocket(path: string, signal: AbortSignal): Promise<Deno.
   for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
     signal.throwIfAborted();
     try {
-      return await Deno.connect({ transport: "unix", path });
+      const connection = await Deno.connect({ transport: "unix", path });
+      if (!signal.aborted) return connection;
+      connection.close();
     } catch (error) {
       if (!isQueueFull(error)) throw error;
     }
+    signal.throwIfAborted();
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }

@@ -6,6 +6,7 @@ import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { GuardLimits } from "../net/guarded_connection.ts";
 import { GuardedServer } from "../net/guarded_server.ts";
+import type { SharedPort } from "../net/shared_port.ts";
 import type { Incoming } from "../net/incoming.ts";
 import type { ServerPool } from "../pool/server_pool.ts";
 import {
@@ -61,6 +62,8 @@ export interface AdminOptions
   readonly allAccepting: () => boolean;
   /** Called when this server can't accept clients, and when it can again. */
   readonly acceptingChanged: (accepting: boolean) => void;
+  /** Accepts clients there; the default is a listener of its own. */
+  readonly shared?: SharedPort | undefined;
   /** Time limits for clients. */
   readonly timeouts: Config["timeouts"];
 }
@@ -71,6 +74,8 @@ export interface AdminServer {
   readonly address: Deno.NetAddr;
   /** Uses another token and other time limits from the next request on. Its address stays. */
   configure(config: Pick<Config, "admin" | "timeouts">): void;
+  /** Accepts no more clients, because another process does. */
+  release(): Promise<void>;
   /** Lets requests in flight finish for a short time, then closes every connection. May be called more than once. */
   stop(): Promise<void>;
 }
@@ -98,6 +103,7 @@ export function startAdminServer(options: AdminOptions): AdminServer {
     limits: limitsOf(timeouts),
     log,
     acceptingChanged: options.acceptingChanged,
+    shared: options.shared,
     needsHost: false, // `sameSite` checks it
     handle: async (incoming) => await app.fetch(new AdminRequest(incoming), incoming),
     refuse: (status, detail) => problemResponse(new AdminError(status, detail)),
@@ -109,6 +115,7 @@ export function startAdminServer(options: AdminOptions): AdminServer {
       app = adminApp({ ...options, config: admin });
       server.configure(limitsOf(timeouts));
     },
+    release: () => server.release(),
     stop: () => stopped ??= server.stop(STOP_GRACE_MS),
   };
 }

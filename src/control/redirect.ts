@@ -5,6 +5,7 @@ import { ProxyError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { GuardLimits } from "../net/guarded_connection.ts";
 import { GuardedServer } from "../net/guarded_server.ts";
+import type { SharedPort } from "../net/shared_port.ts";
 import type { Incoming } from "../net/incoming.ts";
 import { isWellFormedAuthority } from "../proxy/authority.ts";
 import { hostMissing, methodNotAllowed, refused } from "../failures.ts";
@@ -23,6 +24,8 @@ export interface RedirectOptions {
   readonly log: Log;
   /** Called when no client can be accepted, and when clients can be accepted again. */
   readonly acceptingChanged: (accepting: boolean) => void;
+  /** Accepts clients there; the default is a listener of its own. */
+  readonly shared: SharedPort | undefined;
 }
 
 /** A listener that redirects, and does nothing else but for an authority. */
@@ -30,6 +33,8 @@ export interface RedirectServer {
   readonly address: Deno.NetAddr;
   /** Uses the limits of another configuration from now on. */
   configure(config: Config): void;
+  /** Accepts no more clients, because another process does. */
+  release(): Promise<void>;
   /** Closes the port and every connection. */
   stop(): Promise<void>;
 }
@@ -46,7 +51,7 @@ type RedirectedHead = Pick<Incoming["head"], "method" | "authority" | "target" |
  * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
  */
 export function startRedirect(
-  { config, host, port, httpsPort, challenges, log, acceptingChanged }: RedirectOptions,
+  { config, host, port, httpsPort, challenges, log, acceptingChanged, shared }: RedirectOptions,
 ): RedirectServer {
   const random = new RandomHex();
   let meets = hasChallenges(config);
@@ -56,6 +61,7 @@ export function startRedirect(
     limits: limitsOf(config),
     log,
     acceptingChanged,
+    shared,
     needsHost: true,
     handle: async ({ head }) => {
       return (meets ? await met(head, challenges) : undefined) ?? answer(head, httpsPort, random.take(16));
@@ -68,6 +74,7 @@ export function startRedirect(
       meets = hasChallenges(config);
       server.configure(limitsOf(config));
     },
+    release: () => server.release(),
     stop: () => server.stop(STOP_GRACE_MS),
   };
 }

@@ -8,17 +8,13 @@ import { type AdminOptions, type AdminServer, startAdminServer } from "../admin/
 import { type FileChange, fitsFile } from "../config/backend_change.ts";
 import { formatStrategy } from "../config/fields.ts";
 import type { Config } from "../config/schema.ts";
-import { limitNames } from "../guards/limit_names.ts";
-import type { Log } from "../log.ts";
 import { Memory } from "../memory/memory.ts";
-import { OTHER_ROUTES } from "../memory/route_counts.ts";
 import type { SlotUse } from "../memory/slots.ts";
-import { type Clock, systemClock } from "../net/clock.ts";
+import { systemClock } from "../net/clock.ts";
 import { type BoundAddress, portAddress } from "../net/listen_address.ts";
 import { Listeners } from "../net/listeners.ts";
 import { ChangeQueue } from "../pool/change_queue.ts";
 import { NotPersistedError } from "../pool/keeping.ts";
-import { routeLabels } from "../routing/routes.ts";
 import { settlesWithin } from "../settles_within.ts";
 import type { Challenges } from "../tls/acme/challenges.ts";
 import type { CertificateStore } from "../tls/store.ts";
@@ -31,36 +27,19 @@ import { Pools, type PoolsOptions } from "./pools.ts";
 import { type RedirectServer, startRedirect } from "./redirect.ts";
 import { Reloads } from "./reload.ts";
 import type { Replicas } from "./replicas.ts";
+import { assignRoutes } from "./route_places.ts";
+import type { RoundhouseOptions } from "./roundhouse_options.ts";
 import type { OwnAddress } from "./servable.ts";
+import { checkSockets, NO_SOCKETS, SharedPorts, type SocketToHand } from "./shared_ports.ts";
 
 /** How long it may take to tell open connections that they end, and to cut them. */
 const GOODBYE_LIMIT_MS = 1000;
 
+/** How long connections of clients may stay idle after a hand-over, until they are closed. */
+const LEAVE_MS = 1000;
+
 /** How long a start waits for the first answers of the sources of backends. */
 const DISCOVERED_WITHIN_MS = 5000;
-
-export interface RoundhouseOptions {
-  readonly config: Config;
-  readonly log: Log;
-  /** As `GET /status` shows it. */
-  readonly version: string;
-  /** The URL of the worker's module, for more than one worker. It is in `src/workers/worker_url.ts`. */
-  readonly workerUrl: URL;
-  /**
-   * Reads the configuration again, for a reload. Throws a `ConfigError` if it is bad. Default: there is none to read.
-   */
-  readonly load?: () => Config;
-  /** Called with the configuration that a reload has put in force. */
-  readonly reloaded?: (config: Config) => void;
-  /** Called when a reload begins, with a promise of its end. It rejects when nothing has changed. */
-  readonly reloading?: (reload: Promise<unknown>) => void;
-  /** Writes a change to the configuration file, for `admin.persist`. Rejects when it can't. */
-  readonly save?: (change: FileChange) => Promise<void>;
-  /** Where the last changes of a cluster are kept. Default: nowhere. */
-  readonly stateDirectory?: string | undefined;
-  /** The clock for health checks, ejections and the age of certificates. Default: the real time. */
-  readonly clock?: Clock;
-}
 
 /** A running load balancer. */
 export class Roundhouse {
@@ -81,6 +60,7 @@ export class Roundhouse {
   readonly #replicas: Replicas | undefined;
   readonly #reloads: Reloads;
   readonly #admin: Omit<AdminOptions, "config" | "timeouts">;
+  readonly #ports: SharedPorts;
   #dataPlane: DataPlane | undefined;
   #redirect: RedirectServer | undefined;
   #adminServer: AdminServer | undefined;
@@ -92,7 +72,8 @@ export class Roundhouse {
    * @throws {ConfigError} when an address can't be bound, or a certificate can't be used. Nothing is left running then
    */
   static async start(options: RoundhouseOptions): Promise<Roundhouse> {
-    const { config, stateDirectory: state, log, clock = systemClock } = options;
+    const { config, stateDirectory: state, log, clock = systemClock, sockets = NO_SOCKETS } = options;
+    checkSockets(config, sockets);
     const roundhouse = new Roundhouse(options, await obtain({ config, state, log, clock }));
     try {
       await roundhouse.pools.start();
@@ -109,13 +90,14 @@ export class Roundhouse {
     const { config, load, reloaded = () => {}, reloading = () => {} } = options;
     this.#options = options;
     this.#challenges = challenges;
+    this.#ports = new SharedPorts(config, options.sockets ?? NO_SOCKETS);
     this.#certificates = certificates;
     this.#replicas = replicas;
     const workers = workerCount(config.proxy.workers);
     // With workers, the control plane forwards no requests, but needs its own place in the memory.
     this.memory = Memory.allocate(workers === 1 ? 1 : workers + 1);
     if (replicas !== undefined) this.memory.limits.useSeed(replicas.seed);
-    this.#assignRoutes(config);
+    this.#routes = assignRoutes(this.memory, config);
     this.#events = new EventFeed({ status: () => statusView(this.#admin) });
     this.pools = new Pools(this.#poolsOptions());
     this.#history = new TrafficHistory({
@@ -213,7 +195,7 @@ export class Roundhouse {
   }
 
   async #startServers(workerUrl: URL): Promise<void> {
-    const { config, log } = this.#options;
+    const { config, log, sockets: { proxy: sockets } = NO_SOCKETS } = this.#options;
     const dataPlane = await bind("proxy", config.proxy, async () => {
       const workers = workerCount(config.proxy.workers);
       const options = {
@@ -225,8 +207,13 @@ export class Roundhouse {
         acceptingChanged: (accepting: boolean) => this.#listeners.set("proxy", accepting),
       };
       return workers === 1
-        ? await startDataPlane({ ...options, reusePort: false })
-        : await (await import("../workers/supervisor.ts")).Supervisor.start({ ...options, workers, workerUrl });
+        ? await startDataPlane({ ...options, reusePort: false, socket: sockets[0] })
+        : await (await import("../workers/supervisor.ts")).Supervisor.start({
+          ...options,
+          workers,
+          workerUrl,
+          sockets,
+        });
     });
     this.#dataPlane = dataPlane;
     this.#certificates.watch(dataPlane.setTls, this.#events.certificates);
@@ -237,33 +224,20 @@ export class Roundhouse {
       const { port: httpsPort } = portAddress(dataPlane.address); // beside a unix socket, this setting is refused
       const challenges = this.#challenges;
       const options = { config, host, port, httpsPort, challenges, log, acceptingChanged };
-      this.#redirect = await bind("proxy", options, () => startRedirect(options), "proxy.tls.redirectFrom");
+      this.#redirect = await bind("proxy", options, async () => {
+        return startRedirect({ ...options, shared: await this.#ports.open("redirect", options) });
+      }, "proxy.tls.redirectFrom");
     }
-    this.#adminServer = await bind("admin", config.admin, () => {
-      return startAdminServer({ ...this.#admin, config: config.admin, timeouts: config.timeouts });
+    this.#adminServer = await bind("admin", config.admin, async () => {
+      const shared = await this.#ports.open("admin", config.admin);
+      return startAdminServer({ ...this.#admin, config: config.admin, timeouts: config.timeouts, shared });
     });
     this.pools.opened();
     this.#history.start();
   }
 
-  /** Decides where the requests of each route are counted, and what guards count. */
-  #assignRoutes(config: Config): void {
-    const { routes } = config;
-    const labels = routeLabels(routes);
-    const entries = Object.values(routes ?? {}).flat();
-    this.memory.limits.assign(limitNames(config, entries.map((entry, index) => [labels[index] ?? "", entry])));
-    this.memory.routes.assign(labels);
-    const places = this.memory.routes.find(labels);
-    this.#routes = new Map(
-      labels.flatMap((label, index) => {
-        const place = places[index];
-        return place === undefined || place === OTHER_ROUTES ? [] : [[label, place]];
-      }),
-    );
-  }
-
   #configureServers(config: Config): void {
-    this.#assignRoutes(config); // before any isolate looks for them
+    this.#routes = assignRoutes(this.memory, config); // before any isolate looks for them
     this.#dataPlane?.configure(config);
     this.#redirect?.configure(config);
     this.#adminServer?.configure(config);
@@ -309,6 +283,36 @@ export class Roundhouse {
 
   get adminUrl(): string {
     return urlOf(this.#adminServer?.address);
+  }
+
+  /**
+   * Descriptors of all sockets, for another process, which owns them. `undefined`: too few are left in this one. Clients
+   * wait in the kernel's accept queue until `resume` is called.
+   *
+   * @throws when the engine can't share its socket
+   */
+  async offerSockets(): Promise<readonly SocketToHand[] | undefined> {
+    const sharing = this.#dataPlane?.sharing;
+    if (sharing === undefined) throw new Error(`engine ${this.#options.config.engine} can't hand its socket over`);
+    const others = this.#ports.offer();
+    const own = await sharing.offer();
+    return own && others && [...own.map((descriptor) => ({ use: "proxy", descriptor } as const)), ...others];
+  }
+
+  /** Accepts clients again, after `offerSockets`. */
+  async resume(): Promise<void> {
+    this.#ports.resume();
+    await this.#dataPlane?.sharing?.resume();
+  }
+
+  /**
+   * Leaves all sockets to another process that accepts clients there. Then stops gracefully. Clients that send a request
+   * on an open connection soon get an answer still, with which the connection ends.
+   */
+  async handOver(): Promise<boolean> {
+    await Promise.all([this.#dataPlane?.sharing?.release(), this.#redirect?.release(), this.#adminServer?.release()]);
+    await new Promise((resolve) => setTimeout(resolve, LEAVE_MS));
+    return await this.stop();
   }
 
   /**

@@ -19,8 +19,29 @@ export interface EngineOptions extends Securing {
   readonly log: Log;
   /** Whether other isolates listen at the same address. The system then distributes the connections. */
   readonly reusePort: boolean;
+  /**
+   * The descriptor of a socket that listens, at which clients are to be accepted. The engine owns it. `undefined`: the
+   * engine opens a socket at the address of the configuration.
+   */
+  readonly socket?: number | undefined;
   /** Called when no client can be accepted, and when clients can be accepted again. */
   readonly acceptingChanged: (accepting: boolean) => void;
+}
+
+/** Another process can take over a socket at which an engine listens. */
+export interface SocketSharing {
+  /**
+   * Another descriptor of the socket, which the caller owns. `undefined`: none is left in the process. Clients wait in the
+   * kernel's accept queue until `resume` is called.
+   */
+  offer(): number | undefined;
+  /** Accepts clients again. */
+  resume(): void;
+  /**
+   * Accepts no more clients, because another process does. Connections stay open. Tell the forwarder that it leaves, so
+   * that each is closed after its next answer.
+   */
+  release(): Promise<void>;
 }
 
 /** A proxy server that is listening. */
@@ -34,6 +55,8 @@ export interface Engine {
    * listens without TLS. `undefined`: the engine can't change certificates without a restart.
    */
   readonly setTls: ((tls: ServerTls) => void) | undefined;
+  /** `undefined`: no other process can take over its socket. */
+  readonly sharing: SocketSharing | undefined;
   /**
    * Settles when no request body is arriving in this isolate. A stop waits for this first, while the port is open and
    * the forwarder is stopped. If several isolates serve the port, they close it when this has settled in all of them.

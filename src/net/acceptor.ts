@@ -5,15 +5,16 @@ import type { Log } from "../log.ts";
 import { closeQuietly } from "./close_quietly.ts";
 import { isSystemExhausted } from "./exhaustion.ts";
 import {
-  type AnyListener,
+  type AcceptAddress,
   type BoundAddress,
   boundAt,
-  type ListenAddress,
+  type ClientListener,
   listenAt,
   sameAddress,
 } from "./listen_address.ts";
 import { localAuthority, peerAddress, UNIX_PEER } from "./peer.ts";
 import { RareLine } from "./rare_line.ts";
+import { SharedPort } from "./shared_port.ts";
 import { SocketFile } from "./socket_file.ts";
 
 /** An accepted connection of a client. */
@@ -27,7 +28,7 @@ export interface AcceptedConnection {
 
 /** Where an `Acceptor` listens, and what it calls. */
 export interface Listening {
-  readonly at: ListenAddress;
+  readonly at: AcceptAddress;
   readonly log: Log;
   /** Called when no client can be accepted, and when clients can be accepted again. */
   readonly acceptingChanged: (accepting: boolean) => void;
@@ -40,7 +41,7 @@ export interface AcceptorOptions extends Listening {
    */
   readonly onAccept: (connection: AcceptedConnection) => Promise<void> | void;
   /** Opens a listener; the default is the system's. */
-  readonly listen?: (at: ListenAddress) => AnyListener;
+  readonly listen?: (at: AcceptAddress) => ClientListener;
 }
 
 /** How long the acceptor waits after file descriptors or memory have run out. */
@@ -67,8 +68,9 @@ export class Acceptor {
   readonly #lost: RareLine;
   readonly #shut: RareLine;
   readonly #accepting: Promise<void>;
-  #listener: AnyListener;
+  #listener: ClientListener;
   #closed = false;
+  #retired = false;
   #open = true;
   #proving: ReturnType<typeof setTimeout> | undefined;
   #resting: { readonly timer: ReturnType<typeof setTimeout>; readonly wake: () => void } | undefined;
@@ -99,6 +101,13 @@ export class Acceptor {
     this.#shut.close();
   }
 
+  /** Accepts no more clients, because another process does. Settles when `onAccept` has settled for the last one. */
+  async release(): Promise<void> {
+    this.#retired = true;
+    this.#listener.retire?.();
+    await (this.#listener.retire === undefined ? this.close() : this.#accepting);
+  }
+
   async #accept(): Promise<void> {
     let busySince = performance.now();
     while (!this.#closed) {
@@ -108,7 +117,7 @@ export class Acceptor {
         const connection = this.#describe(link);
         if (connection !== undefined) await this.#options.onAccept(connection);
       } catch (error) {
-        if (this.#closed) return;
+        if (this.#closed || this.#retired) return;
         await this.#failed(error);
       }
       // Accepting connections that are ready never gives the event loop a turn. Only a timer lets it look at other
@@ -148,7 +157,8 @@ export class Acceptor {
     closeQuietly(this.#listener); // frees its descriptor if that is still open
     while (!this.#closed) {
       try {
-        this.#listener = this.#listen(sameAddress(this.#options.at, this.address));
+        const { at } = this.#options;
+        this.#listener = this.#listen(at instanceof SharedPort ? at : sameAddress(at, this.address));
         return;
       } catch (error) {
         this.#shut.happened(messageOf(error));

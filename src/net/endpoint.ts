@@ -36,13 +36,10 @@ async function connectToSocket(path: string, signal: AbortSignal): Promise<Deno.
   for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
     signal.throwIfAborted();
     try {
-      const connection = await Deno.connect({ transport: "unix", path });
-      if (!signal.aborted) return connection;
-      connection.close();
+      return await Deno.connect({ transport: "unix", path });
     } catch (error) {
       if (!isQueueFull(error)) throw error;
     }
-    signal.throwIfAborted();
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }

@@ -6,11 +6,14 @@ import { Doorbell } from "./doorbell.ts";
 import { GuardedConnection, type GuardedShare, type GuardLimits, type Refuse } from "./guarded_connection.ts";
 import type { Incoming } from "./incoming.ts";
 import { portAddress } from "./listen_address.ts";
+import type { SharedPort } from "./shared_port.ts";
 
 export interface GuardedServerOptions extends Omit<Listening, "at"> {
   readonly hostname: string;
   /** 0 for any free port. */
   readonly port: number;
+  /** Accepts clients there instead. */
+  readonly shared?: SharedPort | undefined;
   readonly limits: GuardLimits;
   /** Answers a request. If it rejects, the connection is closed. */
   readonly handle: (incoming: Incoming) => Promise<Response>;
@@ -62,11 +65,11 @@ export class GuardedServer {
   #change = Promise.withResolvers<void>();
 
   /** @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound */
-  constructor({ hostname, port, ...options }: GuardedServerOptions) {
+  constructor({ hostname, port, shared, ...options }: GuardedServerOptions) {
     const { log, acceptingChanged } = options;
     this.#share = { ...options, waiting: new Set(), answering: new Set(), changed: () => this.#changed() };
     this.#acceptor = new Acceptor({
-      at: { hostname, port },
+      at: shared ?? { hostname, port },
       log,
       onAccept: (accepted) => this.#serve(accepted),
       acceptingChanged: (accepting) => {
@@ -83,6 +86,11 @@ export class GuardedServer {
   /** Sets other limits, for everything that begins from now on. */
   configure(limits: GuardLimits): void {
     this.#share.limits = limits;
+  }
+
+  /** Accepts no more clients, because another process does. Call `stop` later, for the connections. */
+  async release(): Promise<void> {
+    await this.#acceptor.release();
   }
 
   /**

@@ -21,7 +21,8 @@ type ServeAt =
   | Pick<Deno.ServeUnixOptions, "path">
   | Pick<Deno.ServeTcpOptions, "hostname" | "port" | "reusePort" | "tcpBacklog">;
 
-export interface LastingServerOptions extends Listening {
+export interface LastingServerOptions extends Omit<Listening, "at"> {
+  readonly at: ListenAddress;
   /** Options of the runtime's server. */
   readonly serving: Serving;
   readonly handle: Deno.ServeHandler<BoundAddress>;

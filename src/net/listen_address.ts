@@ -1,10 +1,14 @@
 /** Where a server listens: at a port, or at the file of a unix socket. */
 
 import { LISTEN_QUEUE } from "./listen_queue.ts";
+import { SharedPort } from "./shared_port.ts";
 import { SocketFile } from "./socket_file.ts";
 
 /** Where a server is to listen. */
 export type ListenAddress = ListenPort | SocketFile;
+
+/** Where an acceptor is to accept clients: there, or at a port that is open. */
+export type AcceptAddress = ListenAddress | SharedPort;
 
 export interface ListenPort {
   readonly hostname: string;
@@ -17,11 +21,18 @@ export interface ListenPort {
 /** Where a server listens. */
 export type BoundAddress = Deno.NetAddr | Deno.UnixAddr;
 
-/** A listener of either kind. */
-export type AnyListener = Deno.Listener<Deno.TcpConn | Deno.UnixConn, BoundAddress>;
+/** A listener of any kind. */
+export interface ClientListener {
+  readonly addr: BoundAddress;
+  accept(): Promise<Deno.TcpConn | Deno.UnixConn>;
+  close(): void;
+  /** Closes it. `accept` still gives the clients that this process has taken from the system already. */
+  retire?(): void;
+}
 
 /** @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound */
-export function listenAt(at: ListenAddress): AnyListener {
+export function listenAt(at: AcceptAddress): ClientListener {
+  if (at instanceof SharedPort) return at;
   if (at instanceof SocketFile) {
     return at.open((path) => Deno.listen({ transport: "unix", path }), (listener) => listener.close());
   }
@@ -30,7 +41,7 @@ export function listenAt(at: ListenAddress): AnyListener {
 }
 
 /** Where a listener listens. That of a socket knows only the name that its file had at first. */
-export function boundAt(at: ListenAddress, { addr }: { readonly addr: BoundAddress }): BoundAddress {
+export function boundAt(at: AcceptAddress, { addr }: { readonly addr: BoundAddress }): BoundAddress {
   return at instanceof SocketFile ? { transport: "unix", path: at.path } : addr;
 }
 

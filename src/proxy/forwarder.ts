@@ -20,6 +20,7 @@ import { type PooledStory, Story } from "./story.ts";
 export class Forwarder {
   #parts: ForwarderParts;
   #stopping = false;
+  #leaving = false;
 
   constructor(parts: ForwarderParts) {
     this.#parts = parts;
@@ -30,14 +31,25 @@ export class Forwarder {
     this.#parts = parts;
   }
 
-  /** Whether the proxy is shutting down. Connections of clients are then not kept for another request. */
+  /** Whether the proxy is shutting down. */
   get stopping(): boolean {
     return this.#stopping;
+  }
+
+  /** Whether connections of clients are not kept for another request. */
+  get leaving(): boolean {
+    return this.#leaving;
+  }
+
+  /** Answers as before, but keeps no connections of clients. */
+  leave(): void {
+    this.#leaving = true;
   }
 
   /** Refuses requests that begin from now on. */
   stop(): void {
     this.#stopping = true;
+    this.#leaving = true;
   }
 
   /** Answers one request from beginning to end. Never rejects. */

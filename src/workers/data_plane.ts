@@ -2,7 +2,7 @@
 
 import { DEFAULT_POOL_NAME, poolsOf } from "../config/pool_settings.ts";
 import type { Config } from "../config/schema.ts";
-import type { Engine } from "../engines/engine.ts";
+import type { Engine, SocketSharing } from "../engines/engine.ts";
 import { engineFactory } from "../engines/registry.ts";
 import { Holdings } from "../guards/holdings.ts";
 import type { Log } from "../log.ts";
@@ -29,12 +29,29 @@ export interface DataPlaneOptions extends Securing {
   readonly log: Log;
   /** Whether other isolates serve the port, too. */
   readonly reusePort: boolean;
+  /** See `EngineOptions.socket`. */
+  readonly socket?: number | undefined;
   /** Called when an isolate can accept no client, and when all can accept clients again. */
   readonly acceptingChanged: (accepting: boolean) => void;
 }
 
+/** Another process can take over the sockets of a data plane. */
+export interface PlaneSharing {
+  /**
+   * A descriptor of each socket. The caller owns them. `undefined`: too few are left in the process. Clients wait in the
+   * kernel's accept queue until `resume` is called.
+   */
+  offer(): Promise<readonly number[] | undefined>;
+  /** Accepts clients again. */
+  resume(): Promise<unknown>;
+  /** Accepts no more clients, because another process does. Each connection is closed after its next answer. */
+  release(): Promise<void>;
+}
+
 /** A running data plane, in one isolate or in several. */
-export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd"> {
+export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd" | "sharing"> {
+  /** `undefined`: no other process can take over its sockets. */
+  readonly sharing: PlaneSharing | undefined;
   /** How many isolates failed and were replaced. */
   readonly workerRestarts: number;
   /**
@@ -57,7 +74,7 @@ export interface DataPlane extends Omit<Engine, "configure" | "uploadsEnd"> {
  * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
  */
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
-  const { config, pools, log, tls, reusePort, acceptingChanged } = options;
+  const { config, pools, log, tls, reusePort, socket, acceptingChanged } = options;
   const questions = new LateQuestions(pools.serverPools, log);
   const holdings = new Holdings(questions);
   const makeParts = partsMaker(options, holdings);
@@ -70,12 +87,15 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     log,
     tls,
     reusePort,
+    socket,
     acceptingChanged,
   });
+  const { sharing } = engine;
   return {
     address: engine.address,
     workerRestarts: 0, // with one isolate, an uncaught error ends the process
     setTls: engine.setTls?.bind(engine),
+    sharing: sharing && planeSharing(sharing, forwarder),
     refuseRequests() {
       forwarder.stop();
       return engine.uploadsEnd();
@@ -94,6 +114,20 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     configure(config) {
       forwarder.configure(partsFor(config));
       engine.configure(config);
+    },
+  };
+}
+
+function planeSharing(sharing: SocketSharing, forwarder: Forwarder): PlaneSharing {
+  return {
+    offer() {
+      const descriptor = sharing.offer();
+      return Promise.resolve(descriptor === undefined ? undefined : [descriptor]);
+    },
+    resume: () => Promise.resolve(sharing.resume()),
+    release() {
+      forwarder.leave();
+      return sharing.release();
     },
   };
 }

@@ -27,6 +27,8 @@ export interface StartOrder {
   readonly sessions: readonly PoolSessions[];
   /** The memory of what guards count. */
   readonly limits: SharedLimits;
+  /** The descriptor of a socket of the worker's own to listen at; `undefined`: it opens one. */
+  readonly socket: number | undefined;
 }
 
 /** A pool that a worker does not have yet, with its backends. Other messages name it by its number. */
@@ -85,6 +87,11 @@ export type Order =
    * Only asks for an acknowledgement. By then, all earlier orders have been carried out, and all earlier news was sent.
    */
   | { readonly type: "sync" }
+  /** Make another descriptor of the socket, for another process, and accept no clients until `resume`. */
+  | { readonly type: "offer" }
+  | { readonly type: "resume" }
+  /** Accept no more clients, and close each connection after its next answer, because another process takes over. */
+  | { readonly type: "release" }
   /** Answer new requests with 503. Done when no request body is arriving any more. */
   | { readonly type: "refuse" }
   /** Stop gracefully. Done when nothing is left. */
@@ -103,6 +110,17 @@ export interface Started {
   readonly address: BoundAddress;
   /** Whether its engine can change certificates while it listens. */
   readonly takesCertificates: boolean;
+  /** Whether another process can take over its socket. */
+  readonly sharesSocket: boolean;
+}
+
+/** What a worker reports when it has carried out an order. */
+export interface Done {
+  readonly type: "done";
+  readonly number: number;
+  readonly started?: Started;
+  /** Of its socket, if it was asked for one and has one. */
+  readonly descriptor?: number;
 }
 
 /** A line for the log of the process. */
@@ -131,7 +149,7 @@ export type News =
 /** A message from a worker. */
 export type Report =
   | News
-  | { readonly type: "done"; readonly number: number; readonly started?: Started }
+  | Done
   /** The worker could not start. `name` is the name of the runtime's error. */
   | { readonly type: "refused"; readonly number: number; readonly name: string; readonly message: string }
   /** An error was not caught. The worker has ended. */

@@ -2,7 +2,7 @@
 
 import { untilRestart } from "../config/restart.ts";
 import type { Config } from "../config/schema.ts";
-import type { DataPlane, DataPlaneOptions } from "./data_plane.ts";
+import type { DataPlane, DataPlaneOptions, PlaneSharing } from "./data_plane.ts";
 import { messageOf } from "../errors.ts";
 import { type BoundAddress, portAddress } from "../net/listen_address.ts";
 import { Listeners } from "../net/listeners.ts";
@@ -14,13 +14,16 @@ import { PendingSwaps } from "./pending_swaps.ts";
 import { claimPort } from "./port_claim.ts";
 import type { ServedPool, ServedPools } from "./served_pool.ts";
 import { WorkerLink } from "./worker_link.ts";
+import { WorkerSockets } from "./worker_sockets.ts";
 
-export interface SupervisorOptions extends Omit<DataPlaneOptions, "pools" | "reusePort"> {
+export interface SupervisorOptions extends Omit<DataPlaneOptions, "pools" | "reusePort" | "socket"> {
   readonly pools: ServedPools<SupervisedPool>;
   /** The URL of the worker's module. */
   readonly workerUrl: URL;
   /** How many workers to start. The shared memory must have one isolate more, for the control plane. */
   readonly workers: number;
+  /** The descriptors of the sockets to listen at, no more than workers. None: each worker opens a socket. */
+  readonly sockets: readonly number[];
 }
 
 /** A pool of the control plane. The supervisor tells its passive health about failures in workers. */
@@ -38,6 +41,7 @@ export class Supervisor implements DataPlane {
   readonly #links = new Map<number, WorkerLink>();
   readonly #restarts = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #unsubscribe: () => void;
+  readonly #sockets: WorkerSockets;
   /** Which workers can accept clients. */
   readonly #listeners: Listeners;
   /** The pools that the workers have, by number. */
@@ -56,7 +60,7 @@ export class Supervisor implements DataPlane {
    * @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound
    */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
-    const supervisor = new Supervisor(options);
+    const supervisor = new Supervisor(options, await WorkerSockets.hold(options.sockets));
     try {
       await supervisor.#startAll();
       return supervisor;
@@ -66,8 +70,9 @@ export class Supervisor implements DataPlane {
     }
   }
 
-  private constructor(options: SupervisorOptions) {
+  private constructor(options: SupervisorOptions, sockets: WorkerSockets) {
     this.#options = options;
+    this.#sockets = sockets;
     this.#config = options.config;
     this.#tls = options.tls;
     this.#listeners = new Listeners(options.acceptingChanged);
@@ -97,6 +102,23 @@ export class Supervisor implements DataPlane {
     return (tls) => {
       this.#tls = tls;
       this.#order({ type: "tls", tls });
+    };
+  }
+
+  get sharing(): PlaneSharing | undefined {
+    if (this.#started?.sharesSocket !== true) return undefined;
+    return {
+      offer: async () => {
+        const answers = await Promise.all(Array.from(this.#links.values(), (link) => link.order({ type: "offer" })));
+        const descriptors = answers.map((done) => done?.descriptor);
+        return descriptors.every((descriptor) => descriptor !== undefined) ? descriptors : undefined;
+      },
+      resume: () => this.#order({ type: "resume" }),
+      release: async () => {
+        this.#stopping = true; // a worker that fails now is not replaced: it would listen again
+        this.#sockets.close();
+        await this.#order({ type: "release" });
+      },
     };
   }
 
@@ -133,7 +155,7 @@ export class Supervisor implements DataPlane {
   /** Starts one worker first. The others use its port, so that any free port (0) works. */
   async #startAll(): Promise<void> {
     const { workers, config: { proxy: { host, port } } } = this.#options;
-    using _claim = await claimPort({ hostname: host, port });
+    using _claim = this.#sockets.given ? undefined : await claimPort({ hostname: host, port });
     const isolates = Array.from({ length: workers }, (_, index) => index + 1);
     for (const isolate of isolates) this.#link(isolate); // their modules load at the same time
     this.#started = await this.#start(1);
@@ -169,6 +191,7 @@ export class Supervisor implements DataPlane {
       pools: Array.from(pools, startedPool),
       sessions: this.#sessions(),
       limits: memory.limits.shared,
+      socket: this.#sockets.for(isolate),
     };
   }
 
@@ -261,6 +284,7 @@ export class Supervisor implements DataPlane {
     this.#restarts.clear();
     for (const link of this.#links.values()) link.terminate();
     this.#links.clear();
+    this.#sockets.close();
   }
 }
 

@@ -6,7 +6,7 @@ import { type DataPlane, startDataPlane } from "./data_plane.ts";
 import { Memory } from "../memory/memory.ts";
 import { settlesWithin } from "../settles_within.ts";
 import { FollowingPools } from "./following_pools.ts";
-import type { Numbered, Order, Report, Started, StartOrder } from "./messages.ts";
+import type { Done, Numbered, Order, Report, Started, StartOrder } from "./messages.ts";
 import { RemoteLog } from "./remote_log.ts";
 
 /** How long clients may take to answer the goodbye. */
@@ -19,7 +19,7 @@ class Forwarding {
   readonly #dataPlane: DataPlane;
 
   static async start(order: StartOrder): Promise<Forwarding> {
-    const { config, tls, memory: shared, pools: begun, sessions, limits } = order;
+    const { config, tls, memory: shared, pools: begun, sessions, limits, socket } = order;
     const memory = Memory.attach(shared);
     memory.limits.adopt(limits);
     log.level = config.log.level;
@@ -32,6 +32,7 @@ class Forwarding {
       pools,
       log,
       reusePort: true,
+      socket,
       acceptingChanged: (accepting) => send({ type: "accepting", accepting }),
     });
     return new Forwarding(memory, pools, dataPlane);
@@ -44,12 +45,12 @@ class Forwarding {
   }
 
   get started(): Started {
-    const { address, setTls } = this.#dataPlane;
-    return { address, takesCertificates: setTls !== undefined };
+    const { address, setTls, sharing } = this.#dataPlane;
+    return { address, takesCertificates: setTls !== undefined, sharesSocket: sharing !== undefined };
   }
 
-  /** Carries out an order. Settles when that is done. */
-  async carryOut(order: Exclude<Order, StartOrder>): Promise<void> {
+  /** Carries out an order. Settles when that is done, with what was asked for. */
+  async carryOut(order: Exclude<Order, StartOrder>): Promise<Pick<Done, "descriptor"> | void> {
     switch (order.type) {
       case "swap":
         return this.#pools.swap(order);
@@ -62,6 +63,14 @@ class Forwarding {
         return this.#dataPlane.setTls?.(order.tls);
       case "sync":
         return;
+      case "offer": {
+        const [descriptor] = await this.#dataPlane.sharing?.offer() ?? [];
+        return descriptor === undefined ? undefined : { descriptor };
+      }
+      case "resume":
+        return void await this.#dataPlane.sharing?.resume();
+      case "release":
+        return await this.#dataPlane.sharing?.release();
       case "refuse":
         return await this.#dataPlane.refuseRequests();
       case "stop":
@@ -113,6 +122,6 @@ self.addEventListener("error", fail);
 self.addEventListener("unhandledrejection", fail);
 self.addEventListener("message", async ({ data: { number, order } }: MessageEvent<Numbered>) => {
   if (order.type === "start") return await start(number, order);
-  await (await starting)?.carryOut(order);
-  send({ type: "done", number });
+  const result = await (await starting)?.carryOut(order);
+  send({ type: "done", number, ...result });
 });

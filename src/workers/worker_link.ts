@@ -1,7 +1,7 @@
 /** One worker, as the control plane sees it: sends orders, and receives acknowledgements and news. */
 
 import { messageOf } from "../errors.ts";
-import type { News, Numbered, Order, Report, Started, StartOrder } from "./messages.ts";
+import type { Done, News, Numbered, Order, Report, Started, StartOrder } from "./messages.ts";
 
 /** The receiver of a worker's news. */
 export interface LinkListener {
@@ -11,7 +11,7 @@ export interface LinkListener {
 }
 
 interface Pending {
-  readonly resolve: (started: Started | undefined) => void;
+  readonly resolve: (done: Done | undefined) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -35,7 +35,7 @@ export class WorkerLink {
       if (this.#ended) return;
       switch (data.type) {
         case "done":
-          return this.#take(data.number)?.resolve(data.started);
+          return this.#take(data.number)?.resolve(data);
         case "refused":
           return this.#take(data.number)?.reject(runtimeError(data.name, data.message));
         case "failed":
@@ -58,14 +58,14 @@ export class WorkerLink {
   }
 
   /** Resolves with `undefined` if the worker ended before it could start. Rejects if it can't listen. */
-  start(order: StartOrder): Promise<Started | undefined> {
+  async start(order: StartOrder): Promise<Started | undefined> {
     this.#following = true;
-    return this.#send(order);
+    return (await this.#send(order))?.started;
   }
 
-  /** Settles when the worker has carried the order out, or has ended. */
-  async order(order: Exclude<Order, StartOrder>): Promise<void> {
-    await this.#send(order);
+  /** Settles when the worker has carried the order out; with `undefined` when it has ended. */
+  order(order: Exclude<Order, StartOrder>): Promise<Done | undefined> {
+    return this.#send(order);
   }
 
   /** Ends the worker at any point. */
@@ -73,9 +73,9 @@ export class WorkerLink {
     if (!this.#ended) this.#end();
   }
 
-  #send(order: Order): Promise<Started | undefined> {
+  #send(order: Order): Promise<Done | undefined> {
     if (this.#ended) return Promise.resolve(undefined);
-    const { promise, resolve, reject } = Promise.withResolvers<Started | undefined>();
+    const { promise, resolve, reject } = Promise.withResolvers<Done | undefined>();
     const number = ++this.#number;
     this.#pending.set(number, { resolve, reject });
     this.#worker.postMessage({ number, order } satisfies Numbered);

@@ -106,6 +106,7 @@ function engineOf(server: LastingServer, context: FetchContext): Engine {
   };
   return {
     address: server.address,
+    sharing: undefined, // `Deno.serve` opens its own socket, and tells nobody its descriptor
     configure() {}, // the limits are those of each request
     setTls: undefined, // a second `Deno.serve` at the port would lose connections while it takes over
     uploadsEnd: () => context.uploads.allEnded(),

@@ -3,7 +3,9 @@
 import { refused } from "../../failures.ts";
 import { Pace } from "../../net/pace.ts";
 import type { BoundAddress } from "../../net/listen_address.ts";
-import type { Engine, EngineOptions } from "../engine.ts";
+import { SharedPort } from "../../net/shared_port.ts";
+import { SocketFile } from "../../net/socket_file.ts";
+import type { Engine, EngineOptions, SocketSharing } from "../engine.ts";
 import { listenAddressOf } from "../listen_address_of.ts";
 import type { Forwarder } from "../../proxy/forwarder.ts";
 import { ClientConnection } from "./client/client_connection.ts";
@@ -19,17 +21,20 @@ import { CLOSE_LINE, ownAnswer } from "./heads.ts";
 
 /** Starts listening; see `EngineFactory`. */
 export async function startWireEngine(options: EngineOptions): Promise<Engine> {
-  const { config: { proxy }, tls, reusePort, log, acceptingChanged } = options;
+  const { config: { proxy }, tls, reusePort, socket, log, acceptingChanged } = options;
   const { listenTls } = tls === undefined ? {} : await import("./client/tls_listener.ts"); // `node:tls` takes 20 ms to load
+  const asked = await listenAddressOf(proxy, reusePort);
+  const port = asked instanceof SocketFile ? undefined : await SharedPort.open(asked, socket);
+  const at = port ?? asked;
   const pace = await Pace.start();
   try {
-    const at = await listenAddressOf(proxy, reusePort);
-    return new WireEngine(options, pace, (onAccept) => {
+    return new WireEngine(options, { pace, port }, (onAccept) => {
       const listening = { at, proxyProtocol: proxy.proxyProtocol, log, acceptingChanged, onAccept };
       if (tls === undefined || listenTls === undefined) return listen(listening);
       return listenTls({ ...listening, refusePlainHttp: plainHttpRefusal(options.forwarder) }, tls);
     });
   } catch (error) {
+    port?.close();
     pace[Symbol.dispose]();
     throw error;
   }
@@ -44,6 +49,7 @@ function plainHttpRefusal(forwarder: Forwarder): (client: string) => Uint8Array 
 class WireEngine implements Engine {
   readonly address: BoundAddress;
   readonly setTls: Engine["setTls"];
+  readonly sharing: SocketSharing | undefined;
   readonly #context: WireContext;
   readonly #listener: Listener;
   /** Whether a connection begins with a PROXY protocol header that the client connection must read. */
@@ -60,11 +66,13 @@ class WireEngine implements Engine {
   /** @param open opens the listener */
   constructor(
     { config, pools, forwarder, log, tls }: EngineOptions,
-    pace: Pace,
+    { pace, port }: { readonly pace: Pace; readonly port: SharedPort | undefined },
     open: (onAccept: ListenerOptions["onAccept"]) => Listener,
   ) {
     this.#listener = open((pending) => this.#accept(pending)); // first: it may fail, and no client comes before the end
     this.address = this.#listener.address;
+    const release = () => this.#listener.release();
+    this.sharing = port && { offer: () => port.offer(), resume: () => port.resume(), release };
     this.setTls = this.#listener.setTls;
     this.#context = new WireContext({ config, pools, forwarder, log, secure: tls !== undefined, pace });
     this.#proxyProtocol = config.proxy.proxyProtocol && tls === undefined;

@@ -160,7 +160,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
     if (this.#cancelled === "client_gone") return;
     const { method, keepAlive } = this.request;
     const bodyIsIn = !this.#uploading || (this.upload ??= this.#newUpload()).skipReady();
-    const wantsClose = answer.headers.some(([name]) => name === "connection") || this.#context.forwarder.stopping;
+    const wantsClose = answer.headers.some(([name]) => name === "connection") || this.#context.forwarder.leaving;
     this.keepsClient = keepAlive && bodyIsIn && !wantsClose && this.#cancelled === undefined;
     await this.#client.answer(answer, { withoutBody: method === "HEAD", lines: this.#clientLines() });
   }
@@ -268,7 +268,7 @@ export class WireExchange extends Timed implements Exchange, Listeners {
   /** Whether the client's connection is kept after this answer. The head says so before the body has arrived. */
   #canKeepClient({ framing }: Http1Response): boolean {
     const { keepAlive, minorVersion } = this.request;
-    return keepAlive && !this.#uploading && !this.#context.forwarder.stopping &&
+    return keepAlive && !this.#uploading && !this.#context.forwarder.leaving &&
       (minorVersion === 1 || framing.kind === "length");
   }
 

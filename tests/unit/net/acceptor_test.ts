@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { connect } from "node:net";
 import { type AcceptedConnection, Acceptor, type AcceptorOptions } from "../../../src/net/acceptor.ts";
-import { type AnyListener, listenAt, portAddress } from "../../../src/net/listen_address.ts";
+import { type ClientListener, listenAt, portAddress } from "../../../src/net/listen_address.ts";
 import { SocketFile } from "../../../src/net/socket_file.ts";
 import { RecordingLog } from "../../support/log.ts";
 import { RawClient } from "../../support/raw_client.ts";
@@ -155,7 +155,7 @@ Deno.test("Acceptor says that it accepts again though no client comes", async ()
 });
 
 Deno.test("Acceptor opens a listener that has ended anew, at the same port, as soon as it can", async () => {
-  const listeners: AnyListener[] = [];
+  const listeners: ClientListener[] = [];
   let failures = 0;
   await using greeter = new Greeter({
     listen: (at) => {
@@ -198,7 +198,7 @@ Deno.test("Acceptor serves a unix socket: it rests, opens the socket anew, and r
   using directory = new SocketDirectory();
   const path = directory.at("front");
   const errors = [coded("EMFILE")];
-  const listeners: AnyListener[] = [];
+  const listeners: ClientListener[] = [];
   const peers: string[] = [];
   const greeter = new Greeter({
     at: await SocketFile.claim({ path, mode: 0o600 }),

@@ -40,15 +40,6 @@ Deno.test("connectTo() fails at once where there is no socket, and where nobody 
   await assertRejects(() => connectTo({ path: directory.at("file") }, signal), Deno.errors.ConnectionRefused);
 });
 
-Deno.test("connectTo() gives no connection to a socket that was given up meanwhile", async () => {
-  using directory = new SocketDirectory();
-  using _listener = Deno.listen({ transport: "unix", path: directory.at("a") });
-  const limit = new AbortController();
-  const connecting = connectTo({ path: directory.at("a") }, limit.signal);
-  limit.abort(new Error("given up"));
-  await assertRejects(() => connecting, Error, "given up");
-});
-
 Deno.test("connectTo() connects to a port", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const endpoint = { hostname: "127.0.0.1", port: listener.addr.port };

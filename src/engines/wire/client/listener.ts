@@ -39,6 +39,8 @@ export interface Listener {
    * connection.
    */
   close(): Promise<void>;
+  /** Closes the port, because another process listens there. Settles as `close` does. */
+  release(): Promise<void>;
 }
 
 /** Listens without TLS. */
@@ -49,5 +51,10 @@ export function listen({ onAccept, ...options }: ListenerOptions): Listener {
       return onAccept({ establish: () => Promise.resolve(accepted), close: () => accepted.link.close() });
     },
   });
-  return { address: acceptor.address, setTls: undefined, close: () => acceptor.close() };
+  return {
+    address: acceptor.address,
+    setTls: undefined,
+    close: () => acceptor.close(),
+    release: () => acceptor.release(),
+  };
 }

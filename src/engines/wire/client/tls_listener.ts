@@ -66,6 +66,10 @@ class TlsListener implements Listener {
     return closed;
   }
 
+  release(): Promise<void> {
+    return this.#acceptor.release();
+  }
+
   /** Reads the PROXY protocol header, if one is expected, and makes the handshake. */
   async #establish({ link, peer, local }: AcceptedConnection): Promise<EstablishedConnection | undefined> {
     const stream = new LinkStream(link);

@@ -1,0 +1,254 @@
+/** A listener whose socket other isolates and processes can share, by a descriptor of it. */
+
+import { type ListeningHandle, TcpHandles } from "./tcp_handle.ts";
+
+/** How often to look whether descriptors have run out. */
+const LOOK_MS = 100;
+
+export interface SharedAddress {
+  readonly hostname: string;
+  /** 0 for any free port. */
+  readonly port: number;
+  readonly reusePort?: boolean;
+}
+
+interface Waiting {
+  readonly resolve: (connection: Deno.TcpConn) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Behaves like `Deno.Listener`. Below it, the runtime stops looking for connections when accepting one has failed, and
+ * does not say so. So it is made to look again every 100 ms. If no descriptor is left, `accept` rejects with EMFILE.
+ */
+export class SharedPort {
+  readonly addr: Deno.NetAddr;
+  readonly #handles: TcpHandles;
+  #handle: ListeningHandle;
+  /** While it is paused, a descriptor of the socket. */
+  #paused: HeldSocket | undefined;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #waiting: Waiting | undefined;
+  /** Whether a connection was ready while nobody waited. */
+  #isReady = false;
+  /** Whether the runtime has stopped looking, because a connection was ready and was not taken at once. */
+  #looksNoMore = false;
+  #isExhausted = false;
+  #closed = false;
+  /** Clients that were accepted when it was retired. */
+  readonly #left: Deno.TcpConn[] = [];
+
+  /**
+   * Listens at an address. `undefined`: this runtime can't share a listener, or the address can't be bound.
+   */
+  static async bind(at: SharedAddress): Promise<SharedPort | undefined> {
+    const handles = await TcpHandles.load();
+    const handle = handles?.bind(at);
+    return handles && handle && new SharedPort(handles, handle);
+  }
+
+  /**
+   * Listens at a socket, or if there is none at an address.
+   *
+   * @throws when the socket can't be used
+   */
+  static open(at: SharedAddress, socket: number | undefined): Promise<SharedPort | undefined> {
+    return socket === undefined ? SharedPort.bind(at) : SharedPort.inherit(socket);
+  }
+
+  /**
+   * Listens at the socket of another process or isolate.
+   *
+   * @param descriptor owned from then on
+   * @throws when it is not a TCP socket that listens
+   */
+  static async inherit(descriptor: number): Promise<SharedPort> {
+    const handles = await TcpHandles.load();
+    const handle = handles?.open(descriptor);
+    if (handles === undefined || handle === undefined) throw notASocket(descriptor);
+    return new SharedPort(handles, handle);
+  }
+
+  private constructor(handles: TcpHandles, handle: ListeningHandle) {
+    this.#handles = handles;
+    this.#handle = handle;
+    this.addr = handle.address;
+    handle.ready = () => this.#ready();
+    this.#timer = setInterval(() => this.#check(), LOOK_MS);
+  }
+
+  /**
+   * The next client. Call it again only when it has settled.
+   *
+   * Rejects for a client that has left, when no descriptor is left, and when the listener is closed.
+   */
+  accept(): Promise<Deno.TcpConn> {
+    const left = this.#left.shift();
+    if (left !== undefined) return Promise.resolve(left);
+    if (this.#closed) return Promise.reject(new Deno.errors.BadResource("the listener is closed"));
+    if (this.#paused === undefined && this.#isExhausted && !this.#hasDescriptors()) return Promise.reject(exhausted());
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      if (this.#isReady) this.#give();
+      else if (this.#looksNoMore) this.#look();
+    });
+  }
+
+  /**
+   * Returns another descriptor of the socket, for another process. The caller owns it. `undefined`: it is closed, or no
+   * descriptor is left in the process.
+   *
+   * Until `resume` is called, clients wait in the kernel's accept queue. The runtime makes what it gives to a process that
+   * it starts blocking, in all processes. Accepting would block this one then.
+   */
+  offer(): number | undefined {
+    if (this.#closed) return undefined;
+    if (this.#paused === undefined) {
+      const descriptor = this.#handle.descriptor();
+      if (descriptor === undefined) return undefined;
+      this.#takeLast();
+      this.#handle.close();
+      this.#paused = new HeldSocket(this.#handles, descriptor);
+    }
+    return this.#paused.descriptor();
+  }
+
+  /** Accepts clients again. */
+  resume(): void {
+    const descriptor = this.#paused?.take();
+    this.#paused = undefined;
+    if (descriptor === undefined || this.#closed) return;
+    const handle = this.#handles.open(descriptor);
+    if (handle === undefined) return; // it can't fail: the descriptor is one of a socket that listened
+    this.#handle = handle;
+    handle.ready = () => this.#ready();
+    if (this.#waiting !== undefined && this.#left.length > 0) {
+      this.#settle()?.resolve(this.#left.shift() as Deno.TcpConn);
+    }
+  }
+
+  /** Closes it. `accept` still gives the clients that this process has taken from the system already. */
+  retire(): void {
+    if (this.#closed) return;
+    this.#takeLast();
+    this.close();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#handle.close();
+    this.#paused?.close();
+    this.#settle()?.reject(new Deno.errors.BadResource("the listener is closed"));
+  }
+
+  #ready(): void {
+    if (this.#waiting === undefined) this.#isReady = this.#looksNoMore = true;
+    else this.#give();
+  }
+
+  #look(): void {
+    this.#looksNoMore = false;
+    this.#handle.look();
+  }
+
+  /** Gives a connection that is ready to whoever waits. */
+  #give(): void {
+    this.#isReady = false;
+    try {
+      const connection = this.#handle.take();
+      if (connection === undefined) this.#look();
+      else this.#settle()?.resolve(connection);
+    } catch (error) {
+      this.#settle()?.reject(error);
+    }
+  }
+
+  /** Takes the clients that the system has given to this process. */
+  #takeLast(): void {
+    this.#isReady = false;
+    for (let client = this.#take(); client !== undefined; client = this.#take()) this.#left.push(client);
+  }
+
+  #take(): Deno.TcpConn | undefined {
+    try {
+      return this.#handle.take();
+    } catch {
+      return this.#take(); // that client has left
+    }
+  }
+
+  #check(): void {
+    if (this.#paused !== undefined) return;
+    if (!this.#hasDescriptors()) this.#settle()?.reject(exhausted());
+    else if (this.#waiting !== undefined) this.#look();
+  }
+
+  #hasDescriptors(): boolean {
+    const has = this.#handle.hasDescriptors();
+    this.#isExhausted = !has;
+    return has;
+  }
+
+  #settle(): Waiting | undefined {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    return waiting;
+  }
+}
+
+/** A socket of another process that nobody accepts clients at here. */
+export class HeldSocket {
+  readonly #handles: TcpHandles;
+  #descriptor: number | undefined;
+
+  /** @param descriptor owned from then on */
+  static async hold(descriptor: number): Promise<HeldSocket> {
+    const handles = await TcpHandles.load();
+    if (handles === undefined) throw notASocket(descriptor);
+    return new HeldSocket(handles, descriptor);
+  }
+
+  constructor(handles: TcpHandles, descriptor: number) {
+    this.#handles = handles;
+    this.#descriptor = descriptor;
+  }
+
+  /**
+   * Another descriptor of it, which the caller owns. `undefined`: it is closed, or not a TCP socket, or no descriptor is
+   * left.
+   */
+  descriptor(): number | undefined {
+    if (this.#descriptor === undefined) return undefined;
+    const [kept, copy] = this.#handles.double(this.#descriptor) ?? [];
+    this.#descriptor = kept;
+    return copy;
+  }
+
+  /** The descriptor, which the caller owns from now on. */
+  take(): number | undefined {
+    const descriptor = this.#descriptor;
+    this.#descriptor = undefined;
+    return descriptor;
+  }
+
+  close(): void {
+    if (this.#descriptor !== undefined) this.#handles.closeDescriptor(this.#descriptor);
+    this.#descriptor = undefined;
+  }
+}
+
+/** Closes descriptors of sockets, for whoever owns them. */
+export async function closeDescriptors(descriptors: readonly number[]): Promise<void> {
+  const handles = await TcpHandles.load();
+  for (const descriptor of descriptors) handles?.closeDescriptor(descriptor);
+}
+
+function notASocket(descriptor: number): Error {
+  return new Error(`file descriptor ${descriptor} is not a listening TCP socket`);
+}
+
+function exhausted(): Error {
+  return Object.assign(new Error("Too many open files"), { code: "EMFILE" });
+}

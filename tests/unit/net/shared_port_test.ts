@@ -1,0 +1,93 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { SharedPort } from "../../../src/net/shared_port.ts";
+import { RawClient } from "../../support/raw_client.ts";
+
+const ANY = { hostname: "127.0.0.1", port: 0 };
+
+async function bound(): Promise<SharedPort> {
+  const port = await SharedPort.bind(ANY);
+  assert(port !== undefined);
+  return port;
+}
+
+/** A connection to a listener, and what the listener makes of it. */
+async function connected(port: SharedPort): Promise<[RawClient, Deno.TcpConn]> {
+  const accepting = port.accept();
+  const client = await RawClient.connect(port.addr.port);
+  return [client, await accepting];
+}
+
+Deno.test("SharedPort accepts clients as the runtime's own listener does", async () => {
+  const port = await bound();
+  const [client, connection] = await connected(port);
+  using _ = client;
+  assertEquals(connection.localAddr, port.addr);
+  assertEquals(connection.remoteAddr.hostname, "127.0.0.1");
+  connection.setNoDelay(true);
+  connection.setKeepAlive(true);
+  await connection.write(new TextEncoder().encode("hello"));
+  connection.close();
+  assertEquals(new TextDecoder().decode(await client.rest()), "hello");
+  port.close();
+});
+
+for (const hostname of ["::1", "::"]) {
+  Deno.test(`SharedPort listens at ${hostname}`, async () => {
+    const port = await SharedPort.bind({ hostname, port: 0 });
+    assert(port !== undefined);
+    const accepting = port.accept();
+    using client = await Deno.connect({ hostname: "::1", port: port.addr.port });
+    using connection = await accepting;
+    assertEquals([port.addr.hostname, connection.remoteAddr], [hostname, client.localAddr as Deno.NetAddr]);
+    port.close();
+  });
+}
+
+Deno.test("SharedPort takes clients one after the other, however many have connected before", async () => {
+  const port = await bound();
+  const clients = await Promise.all(Array.from({ length: 50 }, () => RawClient.connect(port.addr.port)));
+  for (const _ of clients) (await port.accept()).close();
+  for (const client of clients) client[Symbol.dispose]();
+  const [client, connection] = await connected(port); // it has not stopped looking
+  client[Symbol.dispose]();
+  connection.close();
+  port.close();
+});
+
+Deno.test("SharedPort.bind() gives up at an address that is taken", async () => {
+  const port = await bound();
+  assertEquals(await SharedPort.bind({ ...ANY, port: port.addr.port }), undefined);
+  assertEquals(await SharedPort.bind({ hostname: "192.0.2.1", port: 0 }), undefined);
+  port.close();
+});
+
+Deno.test("SharedPort.inherit() refuses what is no listening TCP socket", async () => {
+  await assertRejects(() => SharedPort.inherit(9999), Error, "9999 is not a listening TCP socket");
+});
+
+Deno.test("a socket that is shared goes on when one of its listeners closes", async () => {
+  const first = await bound();
+  const descriptor = first.offer();
+  first.resume();
+  assert(descriptor !== undefined);
+  const second = await SharedPort.inherit(descriptor);
+  assertEquals(second.addr, first.addr);
+  using waiting = await RawClient.connect(first.addr.port); // nobody has accepted it yet
+  first.close();
+  const [client, connection] = await connected(second);
+  connection.close();
+  assertEquals(await waiting.closed(), true);
+  client[Symbol.dispose]();
+  (await second.accept()).close();
+  second.close();
+});
+
+Deno.test("SharedPort ends a wait when it is closed, and accepts nobody any more", async () => {
+  const port = await bound();
+  const accepting = port.accept();
+  port.close();
+  port.close();
+  await assertRejects(() => accepting, Deno.errors.BadResource);
+  await assertRejects(() => port.accept(), Deno.errors.BadResource);
+  assertEquals(port.offer(), undefined);
+});

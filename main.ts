@@ -12,7 +12,12 @@ import type { Terminal } from "./src/log_format.ts";
 import { Roundhouse } from "./src/control/roundhouse.ts";
 import { Signals } from "./src/control/signals.ts";
 import { checkCertificateFiles } from "./src/tls/check.ts";
+import { Predecessor } from "./src/service/handover.ts";
+import { takeListenFds } from "./src/service/listen_fds.ts";
+import { ownCommand } from "./src/service/own_command.ts";
 import { ServiceManager } from "./src/service/service_manager.ts";
+import { Successor } from "./src/service/successor.ts";
+import { obstacleTo, Upgrade } from "./src/service/upgrade.ts";
 import { stateDirectory } from "./src/state_directory.ts";
 import { BUILD, VERSION } from "./src/version.ts";
 import { WORKER_URL } from "./src/workers/worker_url.ts";
@@ -125,6 +130,20 @@ function hasColour(): boolean {
 
 /** Runs until a signal ends it; resolves with the exit status. */
 async function run(command: ConfiguredCommand, signals: Signals): Promise<number> {
+  const predecessor = Predecessor.take(Deno.env);
+  try {
+    return await runAfter(predecessor, command, signals);
+  } catch (error) {
+    await predecessor?.failed(error);
+    throw error;
+  }
+}
+
+async function runAfter(
+  predecessor: Predecessor | undefined,
+  command: ConfiguredCommand,
+  signals: Signals,
+): Promise<number> {
   const live = await load(command, signals);
   if (live === undefined || signals.stopping) return 0;
   const hasSource = live.file !== null || namedSource({ path: command.configPath, env }) !== undefined;
@@ -135,7 +154,9 @@ async function run(command: ConfiguredCommand, signals: Signals): Promise<number
   const logging = setUpLog(live.started.config.log, errorTerminal());
   const manager = ServiceManager.take(Deno.env, logging.log);
   try {
-    await serve({ live, isWatched: command.watchConfig, logging, signals, manager });
+    const isWatched = command.watchConfig;
+    const fromStandardInput = namedSource({ path: command.configPath, env }) === STANDARD_INPUT;
+    await serve({ live, isWatched, logging, signals, manager, predecessor, fromStandardInput });
   } finally {
     await manager.close();
     await logging.close();
@@ -149,18 +170,24 @@ interface Serving {
   readonly logging: Logging;
   readonly signals: Signals;
   readonly manager: ServiceManager;
+  readonly predecessor: Predecessor | undefined;
+  /** Whether the configuration was read there. */
+  readonly fromStandardInput: boolean;
 }
 
 /** From the start to the end of a graceful stop. */
-async function serve({ live, isWatched, logging, signals, manager }: Serving): Promise<void> {
+async function serve(serving: Serving): Promise<void> {
+  const { live, isWatched, logging, signals, manager, predecessor } = serving;
   const { config, warnings, path } = live.started;
   const { log } = logging;
+  const sockets = predecessor?.sockets ?? takeListenFds(Deno.env);
   for (const warning of warnings) log.warn("configuration", { warning });
   const roundhouse = await Roundhouse.start({
     config,
     log,
     version: VERSION,
     workerUrl: WORKER_URL,
+    sockets,
     stateDirectory: stateDirectory(env),
     save: (change) => live.save(change),
     load: () => live.reload(),
@@ -171,6 +198,7 @@ async function serve({ live, isWatched, logging, signals, manager }: Serving): P
   const redirect = redirectUrl === undefined ? {} : { redirect: redirectUrl };
   const file = path === null ? {} : { config: path };
   log.info("ready", { proxy, ...redirect, admin, ...file, version: VERSION, pid: Deno.pid });
+  await predecessor?.ready();
   manager.ready(`serves at ${proxy}, admin API at ${admin}`, () => roundhouse.settled());
   signals.onHangUp(() => void logged(roundhouse.reload(), log));
   const reloadIfChanged = () => void logged(roundhouse.reloadIf(() => live.changed()), log);
@@ -178,11 +206,40 @@ async function serve({ live, isWatched, logging, signals, manager }: Serving): P
     ? (await import("./src/sources/watch.ts")).watchFile(live.file, reloadIfChanged)
     : undefined;
 
-  log.info("stopping", { signal: await signals.stopped });
-  manager.stopping();
+  const end = await theEnd({ ...serving, fromSystemd: sockets.fromSystemd, roundhouse });
   await watch?.close();
-  await roundhouse.stop();
+  if (end instanceof Successor) {
+    log.info("handed over", { pid: end.pid });
+    manager.handedOver(end.pid);
+    await roundhouse.handOver();
+  } else {
+    log.info("stopping", { signal: end });
+    manager.stopping();
+    await roundhouse.stop();
+  }
   log.info("stopped", {});
+}
+
+/** The signal to stop, or the process that has taken the place of this one. */
+async function theEnd(
+  { logging, signals, manager, fromStandardInput, fromSystemd, roundhouse }: Serving & {
+    readonly fromSystemd: boolean;
+    readonly roundhouse: Roundhouse;
+  },
+): Promise<Deno.Signal | Successor> {
+  const upgrade = new Upgrade({
+    log: logging.log,
+    offer: () => roundhouse.offerSockets(),
+    resume: () => roundhouse.resume(),
+    fromSystemd,
+    command: () => ownCommand(Deno.env),
+    environment: () => ({ ...Deno.env.toObject(), ...manager.environment }),
+    obstacle: obstacleTo({ hasServiceManager: manager.present, fromStandardInput, env }),
+  });
+  signals.onUpgrade(() => upgrade.request());
+  const end = await Promise.race([signals.stopped, upgrade.done]);
+  if (!(end instanceof Successor)) await upgrade.cancel();
+  return end;
 }
 
 /** What is wrong with a reload is a line of the log each, and nothing changes. */

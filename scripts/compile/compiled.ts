@@ -8,6 +8,9 @@ export class NoRuntimeError extends Error {
   override readonly name = "NoRuntimeError";
 }
 
+/** Where the file must be, so that SIGUSR2 can start it anew. It may run nothing else. */
+const INSTALLED = ["/usr/local/bin/roundhouse", "/usr/bin/roundhouse"];
+
 /**
  * Compiles the bundled program into `output`, for another system when `target` names one.
  *
@@ -24,6 +27,7 @@ export async function buildCompiled(output: string, target: string | undefined):
       "--no-lock",
       "--no-check",
       ...runtimeFlags(),
+      `--allow-run=${INSTALLED.join(",")}`,
       ...(target === undefined ? [] : ["--target", target]),
       ...others.filter(({ isEntry }) => isEntry).map(({ path }) => `--include=${path}`),
       "--output",

@@ -6,6 +6,10 @@ hash=@HASH@
 offset=@OFFSET@
 system='@SYSTEM@'
 sizes='@SIZES@'
+case $0 in
+  /*) self=$0 ;;
+  *) self=$PWD/$0 ;;
+esac
 
 fail() {
   printf 'roundhouse: %s\n' "$1" >&2
@@ -78,13 +82,17 @@ start_from() {
     esac
   fi
   export DENO_DIR="$cache/$hash/deno" DENO_NO_UPDATE_CHECK=1 DENO_NO_PACKAGE_JSON=1
-  exec "$cache/$hash/roundhouse" run @FLAGS@ "$cache/$hash/main.js" "$@"
+  # SIGUSR2 makes the program start this file anew. It may run nothing else.
+  export ROUNDHOUSE_EXECUTABLE="$self"
+  exec "$cache/$hash/roundhouse" run @FLAGS@ "--allow-run=$self" "$cache/$hash/main.js" "$@"
 }
 
 # What the runtime would read from the environment: nothing of it is the program's, but the operator's authorities.
 case $(export -p) in
   *DENO_*)
     for name in $(env | sed -n 's/^\(DENO_[A-Za-z0-9_]*\)=.*/\1/p'); do
+      # The line from a new process to the one that it replaces.
+      if [ "$name" = DENO_EXTRA_STDIO_FDS ] && [ -n "${ROUNDHOUSE_HANDOVER-}" ]; then continue; fi
       if [ "$name" != DENO_CERT ] || [ ! -f "$DENO_CERT" ] || [ ! -r "$DENO_CERT" ]; then unset "$name"; fi
     done
     ;;

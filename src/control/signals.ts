@@ -6,7 +6,7 @@ const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
  * Signals that are ignored. They would otherwise end the process. Operators send them to many processes at once, or to
  * programs that write logs.
  */
-const IGNORED_SIGNALS = ["SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+const IGNORED_SIGNALS = ["SIGQUIT", "SIGUSR1"] as const;
 
 /** The signals of the process. A signal that arrives before a listener is set is kept. */
 export class Signals {
@@ -15,6 +15,7 @@ export class Signals {
   #stopping = false;
   #hungUp = false;
   #onHangUp: (() => void) | undefined;
+  #onUpgrade: () => void = () => {};
 
   constructor() {
     const { promise, resolve } = Promise.withResolvers<Deno.Signal>();
@@ -30,6 +31,7 @@ export class Signals {
       this.#hungUp = true;
       this.#tell();
     });
+    Deno.addSignalListener("SIGUSR2", () => this.#onUpgrade());
     for (const signal of IGNORED_SIGNALS) Deno.addSignalListener(signal, () => {});
   }
 
@@ -42,6 +44,11 @@ export class Signals {
   onHangUp(listener: () => void): void {
     this.#onHangUp = listener;
     this.#tell();
+  }
+
+  /** Calls `listener` at each SIGUSR2 from now on. Earlier ones were ignored. */
+  onUpgrade(listener: () => void): void {
+    this.#onUpgrade = listener;
   }
 
   #tell(): void {

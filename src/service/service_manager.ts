@@ -9,6 +9,8 @@ const MOST_STATUS = 200;
 
 /** The service manager that started the program. Without one, nothing happens. */
 export class ServiceManager {
+  /** The variables that tell a successor of this process what it has to know. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly #socket: NotifySocket | undefined;
   readonly #watchdogMs: number | undefined;
   #watchdog: Watchdog | undefined;
@@ -29,10 +31,19 @@ export class ServiceManager {
     const socket = name ? NotifySocket.open(name, log) : undefined;
     const isOurs = pid === undefined || pid === String(Deno.pid);
     const watchdogMs = isOurs && usec !== undefined && /^[1-9]\d*$/.test(usec) ? Number(usec) / 1000 : undefined;
-    return new ServiceManager(socket, watchdogMs);
+    const variables = {
+      ...socket && name ? { NOTIFY_SOCKET: name } : {},
+      ...isOurs && usec !== undefined ? { WATCHDOG_USEC: usec } : {},
+    };
+    return new ServiceManager(socket, watchdogMs, variables);
   }
 
-  private constructor(socket: NotifySocket | undefined, watchdogMs: number | undefined) {
+  private constructor(
+    socket: NotifySocket | undefined,
+    watchdogMs: number | undefined,
+    environment: Readonly<Record<string, string>>,
+  ) {
+    this.environment = environment;
     this.#socket = socket;
     this.#watchdogMs = watchdogMs;
   }
@@ -59,6 +70,17 @@ export class ServiceManager {
 
   stopping(): void {
     this.#tell(["STOPPING=1", "STATUS=stops: requests in flight get their answers"]);
+  }
+
+  /** Whether there is one. */
+  get present(): boolean {
+    return this.#socket !== undefined;
+  }
+
+  /** Says that another process is the service from now on. Nothing else must be said after this. */
+  handedOver(pid: number): void {
+    this.#watchdog?.close();
+    this.#tell([`MAINPID=${pid}`, "READY=1", this.#statusLine("")]);
   }
 
   /** Nothing is sent after this. */

@@ -23,10 +23,10 @@ const ROOMS = `
   routing:   config memory http1 net pool balancing health guards
   proxy:     config http1 memory net pool balancing health guards routing
   engines:   config http1 net tls pool guards proxy
-  service:
   workers:   config memory net tls pool balancing health sources guards routing proxy engines
   admin:     config memory net tls pool balancing health sources cluster guards routing
   control:   config memory net tls pool balancing health sources cluster guards routing proxy workers admin
+  service:   net control
   cli:       config guards admin/dashboard control
 `;
 

@@ -35,14 +35,16 @@ const NAMES = ["one", "two", "three", "four"];
 class Backends implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
   readonly #addresses = new Map<string, string>();
+  readonly #namesUsers: boolean;
 
   /**
    * Starts those of the ports that are shown.
    *
-   * @param known the addresses of servers that run already, by port
+   * @param auth the address of the server in `auth.js`. With it, backends answer with the user that it names
    */
-  constructor(shown: string, known: ReadonlyMap<string, string> = new Map()) {
-    for (const [port, address] of known) this.#addresses.set(port, address);
+  constructor(shown: string, auth?: string) {
+    this.#namesUsers = auth !== undefined;
+    if (auth !== undefined) this.#addresses.set(AUTH_PORT, auth);
     for (const [, port = ""] of shown.matchAll(BACKEND)) {
       if (!this.#addresses.has(port)) this.#addresses.set(port, this.#start(port));
     }
@@ -55,7 +57,7 @@ class Backends implements AsyncDisposable {
       return `127.0.0.1:${backend.port}`;
     }
     const answer = (request: Request) => {
-      const user = request.headers.get("x-user");
+      const user = this.#namesUsers ? request.headers.get("x-user") : null;
       return new Response(`${port} ${new URL(request.url).pathname}${user === null ? "" : ` for ${user}`}\n`);
     };
     return new URL(this.#stack.use(new HttpBackend(answer)).url).host;
@@ -159,7 +161,7 @@ async function run(example: Example, page: string): Promise<void> {
   const commands = example.commands.map(({ command }) => command);
   const shown = [example.config, ...commands].join("\n");
   await using auth = shown.includes(`:${AUTH_PORT}/`) ? await AuthScript.start(page) : undefined;
-  await using backends = new Backends(shown, auth && new Map([[AUTH_PORT, auth.address]]));
+  await using backends = new Backends(shown, auth?.address);
   using folder = folderOf(page, backends);
   await using redis = example.config.includes(REDIS) ? await RedisServer.start() : undefined;
   const config = backends.real(example.config).replaceAll(REDIS, redis?.url ?? REDIS);

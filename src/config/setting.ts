@@ -130,8 +130,7 @@ export function override<T extends z.ZodType>(made: T): Override<T> {
   });
   const optional = (unit === undefined ? codec : withUnit(codec, unit)).optional();
   describe(optional, () => `${descriptionOf(known)} null: the default, ${JSON.stringify(known.fallback)}.`);
-  const { restart: _, ...inherited } = Object.getOwnPropertyDescriptors(known);
-  facts.set(optional, Object.defineProperties({ overrides: true } as SettingFacts, inherited));
+  facts.set(optional, alsoSaying(known, { overrides: true, restart: undefined }));
   return optional as unknown as Override<T>;
 }
 
@@ -196,6 +195,11 @@ function descriptionOf({ about, words, engine }: SettingFacts): string {
     .replaceAll("`", "");
 }
 
+/** The facts with others beside or in place of them. None is looked at: see `facts`. */
+function alsoSaying<T extends object>(known: SettingFacts, others: T): SettingFacts & T {
+  return Object.assign(Object.create(known), others);
+}
+
 /** Every setting of a schema, in its order. */
 export function settingsOf(schema: z.core.$ZodType): Setting[] {
   const found: Setting[] = [];
@@ -205,17 +209,28 @@ export function settingsOf(schema: z.core.$ZodType): Setting[] {
 
 function visit(schema: z.core.$ZodType, path: readonly string[], found: Setting[]): void {
   const known = facts.get(schema);
-  if (known !== undefined) {
-    found.push(Object.defineProperties({ path } as Setting, Object.getOwnPropertyDescriptors(known)));
-  }
-  if (schema instanceof z.ZodObject) {
-    for (const [key, inner] of Object.entries<z.core.$ZodType>(schema.shape)) visit(inner, [...path, key], found);
-  } else if (schema instanceof z.ZodArray) visit(schema.element, [...path, EACH], found);
-  else if (schema instanceof z.ZodRecord) visit(schema.valueType, [...path, EACH], found);
-  else if (schema instanceof z.ZodUnion) schema.options.forEach((option) => visit(option, path, found));
-  else if (schema instanceof z.ZodPipe) visit(schema.in, path, found);
-  else if (schema instanceof z.ZodPrefault || schema instanceof z.ZodNullable || schema instanceof z.ZodOptional) {
-    visit(schema.unwrap(), path, found);
+  if (known !== undefined) found.push(alsoSaying(known, { path }));
+  const { def } = (schema as z.core.$ZodTypes)._zod;
+  switch (def.type) {
+    case "object":
+      for (const [key, inner] of Object.entries(def.shape)) visit(inner, [...path, key], found);
+      break;
+    case "array":
+      visit(def.element, [...path, EACH], found);
+      break;
+    case "record":
+      visit(def.valueType, [...path, EACH], found);
+      break;
+    case "union":
+      for (const option of def.options) visit(option, path, found);
+      break;
+    case "pipe":
+      visit(def.in, path, found);
+      break;
+    case "prefault":
+    case "nullable":
+    case "optional":
+      visit(def.innerType, path, found);
   }
 }
 

@@ -32,7 +32,7 @@ export interface SoakedOptions {
 
 interface Status {
   readonly requests: { readonly total: number; readonly active: number; readonly queued: number };
-  readonly backends: readonly { readonly currentConnections: number }[];
+  readonly pools: Readonly<Record<string, { readonly backends: readonly { readonly currentConnections: number }[] }>>;
 }
 
 export class Soaked implements AsyncDisposable {
@@ -165,9 +165,11 @@ export class Soaked implements AsyncDisposable {
   }
 
   async #isIdle(): Promise<boolean> {
-    const { requests, backends } = await this.#status();
+    const { requests, pools } = await this.#status();
     return requests.active === 0 && requests.queued === 0 &&
-      backends.every(({ currentConnections }) => currentConnections === 0);
+      Object.values(pools).flatMap(({ backends }) => backends).every(({ currentConnections }) =>
+        currentConnections === 0
+      );
   }
 
   async #status(): Promise<Status> {

@@ -23,9 +23,14 @@ interface Shown {
   readonly isFromPebble: boolean;
 }
 
-/** Makes a new connection, and one request on it, whose answer must be 200. */
-async function shown(port: number, servername: string): Promise<Shown> {
-  const socket = connect({ host: "127.0.0.1", port, servername, rejectUnauthorized: false });
+/**
+ * Makes a new connection, and one request on it, whose answer must be 200.
+ *
+ * @param ca the authority that has to have signed the certificate; default: any certificate will do
+ */
+async function shown(port: number, servername: string, ca?: string): Promise<Shown> {
+  const trust = ca === undefined ? { rejectUnauthorized: false } : { ca };
+  const socket = connect({ host: "127.0.0.1", port, servername, ...trust });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let text = "";
   let certificate = socket.getPeerCertificate();
@@ -134,6 +139,7 @@ Deno.test({
       assertEquals(both.map(({ names }) => names), ["DNS:one.example", "DNS:two.example"]);
       assertEquals((await shown(proxy.port, "three.example")).names, "DNS:one.example");
       serials = both.map(({ serial }) => serial);
+      await shown(proxy.port, "two.example", await bed.pebble.root()); // with all certificates between
       await waitFor(async () => (await certificatesOf(proxy)).every(({ error }) => error === null), {
         what: "no error",
       });

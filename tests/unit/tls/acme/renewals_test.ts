@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
 import { AcmeError } from "../../../../src/tls/acme/errors.ts";
 import { Renewals } from "../../../../src/tls/acme/renewals.ts";
 import { SharedAwayError, type SharedCertificates } from "../../../../src/tls/acme/shared.ts";
@@ -18,6 +19,8 @@ class FakeAuthority {
   lifeMs = 9 * DAY;
   /** What the next orders fail with. */
   readonly failures: unknown[] = [];
+  /** What an order fails with; `undefined`: it does not. */
+  failWith: (name: string) => unknown = () => this.failures.shift();
   /** Orders wait for it. */
   gate: Promise<void> = Promise.resolve();
 
@@ -29,7 +32,7 @@ class FakeAuthority {
     const stopped = new Promise<void>((resolve) => stop.addEventListener("abort", () => resolve()));
     await Promise.race([this.gate, stopped]);
     stop.throwIfAborted();
-    const failure = this.failures.shift();
+    const failure = this.failWith(name);
     if (failure !== undefined) throw failure;
     return await certificateFrom({ name, fromMs: nowMs, untilMs: nowMs + this.lifeMs });
   }
@@ -141,7 +144,7 @@ async function until(one: Bed, orders: number): Promise<number | undefined> {
   for (let steps = 0; one.authority.orders.length < orders; steps++) {
     assert(steps < 200_000, `no order ${orders}`);
     const isWaiting = one.authority.orders.length === 1 && certOf(one) !== undefined; // for days
-    await one.clock.advance(isWaiting ? 30 * MINUTE : MINUTE / 4);
+    await one.pass(isWaiting ? 30 * MINUTE : MINUTE / 4); // not while an order is under way
   }
   await one.pass(0);
   return one.authority.orders[orders - 1]?.atMs;
@@ -299,6 +302,51 @@ Deno.test("an authority whose certificates are due at once is asked once a minut
   await using one = bed({ lifeMs: 2000 });
   await one.pass(10 * MINUTE);
   assert(one.authority.orders.length <= 11, `${one.authority.orders.length} orders`);
+});
+
+Deno.test("whatever an authority does: no certificate is lost, and no name is ordered too soon", async () => {
+  const failure = fc.option(
+    fc.record({
+      retryAfterMs: fc.option(fc.integer({ min: 1, max: 2 * HOUR }), { nil: undefined }),
+      concernsAll: fc.boolean(),
+    }),
+    { nil: undefined },
+  );
+  const plan = fc.record({
+    failures: fc.array(failure, { maxLength: 12 }),
+    lifeMs: fc.constantFrom(1000, 10 * MINUTE, HOUR, DAY),
+    steps: fc.array(fc.integer({ min: 1, max: 2 * HOUR }), { minLength: 1, maxLength: 12 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(plan, async ({ failures, lifeMs, steps }) => {
+      await using one = bed({ names: ["one.example", "two.example"], lifeMs });
+      const wishes: { readonly name: string; readonly fromMs: number; readonly untilMs: number }[] = [];
+      const left = [...failures];
+      one.authority.failWith = (name) => {
+        const next = left.shift();
+        if (next === undefined) return undefined;
+        const nowMs = one.clock.now();
+        if (next.retryAfterMs !== undefined) wishes.push({ name, fromMs: nowMs, untilMs: nowMs + next.retryAfterMs });
+        return new AcmeError("no", next);
+      };
+      const had = new Set<number>();
+      for (const step of steps) {
+        await one.pass(step);
+        one.renewals.certificates.forEach(({ certificate }, index) => {
+          assert(certificate !== undefined || !had.has(index), "a certificate is lost");
+          if (certificate !== undefined) had.add(index);
+        });
+      }
+      for (const name of ["one.example", "two.example"]) {
+        const times = one.authority.orders.filter((order) => order.name === name).map(({ atMs }) => atMs);
+        times.slice(1).forEach((at, index) => assert(at - (times[index] ?? 0) >= MINUTE, "too soon"));
+        for (const wish of wishes.filter((wish) => wish.name === name)) {
+          assert(!times.some((at) => at > wish.fromMs && at < wish.untilMs), "before the time that was named");
+        }
+      }
+    }),
+    { numRuns: 25 },
+  );
 });
 
 // Replicas

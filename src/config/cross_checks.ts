@@ -50,8 +50,7 @@ export function doubts(config: Config, cores = navigator.hardwareConcurrency): s
   }
   const { tls } = config.proxy;
   if (tls !== null && tls.acme !== null && tls.redirectFrom !== null && tls.redirectFrom !== 80) {
-    const { redirectFrom: port } = tls;
-    lines.push(`proxy.tls.redirectFrom: the authority of acme asks at port 80, which has to lead to port ${port}`);
+    lines.push("proxy.tls.redirectFrom: the authority of acme asks at port 80, which has to lead here");
   }
   return [...lines, ...routeDoubts(config)];
 }

@@ -94,7 +94,7 @@ function orderer(pebble: Pebble, { challenges }: ChallengeServer, options: Parti
 
 withPebble("pebble makes a certificate for a name, whatever nonces it refuses", {}, async (pebble, server) => {
   const accounts = new AccountInMemory();
-  const { cert, key } = await orderer(pebble, server, { accounts, email: "me@one.example" }).order(
+  const { certificate: { cert, key } } = await orderer(pebble, server, { accounts, email: "me@one.example" }).order(
     "one.example",
     never,
   );

@@ -7,7 +7,7 @@ import { pause } from "../../net/pause.ts";
 import type { ServerCertificate } from "../server_certificate.ts";
 import type { Account, AccountKeeper } from "./account.ts";
 import { AcmeError } from "./errors.ts";
-import { held, UnusableError } from "./held.ts";
+import { type Held, held, UnusableError } from "./held.ts";
 import { TOKEN } from "./token.ts";
 import { type AcmeResponse, Transport } from "./transport.ts";
 
@@ -54,7 +54,7 @@ export class Authority {
    *
    * @throws {AcmeError} when there is none; the reason of `stop`
    */
-  async order(name: string, stop: AbortSignal): Promise<ServerCertificate> {
+  async order(name: string, stop: AbortSignal): Promise<Held> {
     const { ca, clock } = this.#options;
     const ending = new AbortController();
     const end = () => ending.abort(stop.reason);
@@ -93,7 +93,7 @@ class Ordering {
     this.#ended = ended;
   }
 
-  async run(name: string): Promise<ServerCertificate> {
+  async run(name: string): Promise<Held> {
     const { client, order } = await this.#begin(name);
     const ready = order.status === "pending" ? await this.#authorized(client, order) : order;
     return await this.#finish(client, ready, name);
@@ -183,7 +183,7 @@ class Ordering {
     }
   }
 
-  async #finish(client: Client, order: Order, name: string): Promise<ServerCertificate> {
+  async #finish(client: Client, order: Order, name: string): Promise<Held> {
     if (order.status !== "ready") throw new AcmeError(`the authority calls the order ${order.status}, want ready`);
     const { createCsr, createPrivateEcdsaKey } = this.#library.crypto;
     const [key, csr] = await createCsr({ altNames: [name] }, await createPrivateEcdsaKey());
@@ -194,9 +194,7 @@ class Ordering {
     });
     if (done.status !== "valid") throw new AcmeError(`the authority calls the order ${done.status}, want valid`);
     const chain: unknown = await client.getCertificate(done);
-    const certificate = { cert: String(chain), key: key.toString() };
-    mustBeUsable(certificate, name, this.#options.clock.now());
-    return certificate;
+    return usable({ cert: String(chain), key: key.toString() }, name, this.#options.clock.now());
   }
 
   /** Asks again and again, as often as the authority says, until there is a result. */
@@ -243,9 +241,9 @@ function whyInvalid(authorization: Authorization | undefined): string {
 }
 
 /** @throws {AcmeError} when the authority has sent another certificate than the one that was ordered */
-function mustBeUsable(certificate: ServerCertificate, name: string, nowMs: number): void {
+function usable(certificate: ServerCertificate, name: string, nowMs: number): Held {
   try {
-    held(certificate, name, nowMs);
+    return held(certificate, name, nowMs);
   } catch (error) {
     if (!(error instanceof UnusableError)) throw error;
     throw new AcmeError(`the authority's certificate ${error.message}`, { cause: error });

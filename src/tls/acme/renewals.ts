@@ -149,43 +149,47 @@ export class Renewals {
 
   async #order(state: NameState): Promise<void> {
     const { authority, folder, shared, log, clock } = this.#options;
-    const { name, tries } = state;
-    const begun = { failures: tries.failures + 1, lastMs: clock.now(), notBeforeMs: -Infinity, error: CUT_OFF };
-    await folder.beginTry(name, tries, begun);
-    let certificate: ServerCertificate;
+    const { name } = state;
+    const before = { tries: state.tries, hurries: state.hurries };
+    const begun = { ...before.tries, failures: before.tries.failures + 1, lastMs: clock.now(), notBeforeMs: -Infinity };
+    // First, so that whatever goes wrong, there is a pause.
+    Object.assign(state, { tries: begun, hurries: false });
+    await folder.beginTry(name, before.tries, { ...begun, error: CUT_OFF });
+    let found: Held;
     try {
-      certificate = await authority.order(name, this.#stopping.signal);
+      found = await authority.order(name, this.#stopping.signal);
     } catch (error) {
-      if (this.#stopping.signal.aborted) return await folder.keepTries(name, tries);
-      return await this.#failed(state, begun, error);
+      if (this.#stopping.signal.aborted) return await folder.keepTries(name, before.tries);
+      return await this.#failed(state, before, error);
     }
     this.#all = NO_TRIES;
-    this.#use(state, held(certificate, name, clock.now()));
+    this.#use(state, found);
     state.tries = { ...NO_TRIES, lastMs: clock.now() };
-    await folder.keepCertificate(name, certificate);
+    await folder.keepCertificate(name, found.certificate);
     await Promise.all([folder.keepTries(name, NO_TRIES), folder.keepTries(null, NO_TRIES)]);
-    await ifThere(shared?.keepCertificate(name, certificate));
-    log.info("certificate obtained", { name, expires: endOf(state.held) });
+    await ifThere(shared?.keepCertificate(name, found.certificate));
+    log.info("certificate obtained", { name, expires: endOf(found) });
   }
 
-  async #failed(state: NameState, begun: Tries, error: unknown): Promise<void> {
+  /** @param before what was known of the name before this order */
+  async #failed(state: NameState, before: Pick<NameState, "tries" | "hurries">, error: unknown): Promise<void> {
     const { folder, log, clock } = this.#options;
     const { name } = state;
     const { problem, retryAfterMs, concernsAll } = error instanceof AcmeError ? error : new AcmeError(messageOf(error));
     const notBeforeMs = retryAfterMs === undefined ? -Infinity : clock.now() + retryAfterMs;
-    const tries = { ...begun, notBeforeMs, error: messageOf(error) };
+    const tries = { ...state.tries, notBeforeMs, error: messageOf(error) };
     if (concernsAll) {
+      Object.assign(state, before);
       this.#all = { ...tries, failures: this.#all.failures + 1 };
       this.#allHurries = false;
-      await folder.keepTries(name, state.tries);
     } else {
       state.tries = tries;
-      state.hurries = false;
       // Nobody knows whether that holds for this name or for all.
       if (problem === "rateLimited") this.#all = { ...this.#all, notBeforeMs: clock.now() + LIMITED_MS };
     }
     this.#options.changed();
-    await folder.keepTries(concernsAll ? null : name, concernsAll ? this.#all : tries);
+    await folder.keepTries(name, state.tries);
+    if (concernsAll) await folder.keepTries(null, this.#all);
     const again = new Date(this.#dueAt(state)).toISOString();
     log.warn("certificate not obtained", { name, error: messageOf(error), again, expires: endOf(state.held) });
   }

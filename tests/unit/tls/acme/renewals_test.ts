@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { AcmeError } from "../../../../src/tls/acme/errors.ts";
+import { type Held, held } from "../../../../src/tls/acme/held.ts";
 import { Renewals } from "../../../../src/tls/acme/renewals.ts";
 import { SharedAwayError, type SharedCertificates } from "../../../../src/tls/acme/shared.ts";
 import { StateFolder } from "../../../../src/tls/acme/state_folder.ts";
@@ -26,7 +27,7 @@ class FakeAuthority {
 
   constructor(readonly clock: ManualClock) {}
 
-  async order(name: string, stop: AbortSignal): Promise<ServerCertificate> {
+  async order(name: string, stop: AbortSignal): Promise<Held> {
     const nowMs = this.clock.now();
     this.orders.push({ name, atMs: nowMs });
     const stopped = new Promise<void>((resolve) => stop.addEventListener("abort", () => resolve()));
@@ -34,7 +35,8 @@ class FakeAuthority {
     stop.throwIfAborted();
     const failure = this.failWith(name);
     if (failure !== undefined) throw failure;
-    return await certificateFrom({ name, fromMs: nowMs, untilMs: nowMs + this.lifeMs });
+    const certificate = await certificateFrom({ name, fromMs: nowMs, untilMs: nowMs + this.lifeMs });
+    return held(certificate, name, nowMs);
   }
 }
 

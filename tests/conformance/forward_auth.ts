@@ -227,6 +227,50 @@ function testRefusing(engine: EngineUnderTest, name: Name): void {
     await proxy.idle();
   });
 
+  Deno.test(name("an answer may arrive in any two pieces, behind a 1xx and with any framing"), async () => {
+    await using auth = new AuthServer();
+    await using backend = new RecordingBackend(() => ok("passed"));
+    await using proxy = await guarded(engine, backend, { forward: auth.url, copy: ["X-User"] });
+    const answers: [answer: string, status: number, body: string, closes: boolean][] = [
+      [
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nhello",
+        403,
+        "hello",
+        false,
+      ],
+      [
+        "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: 1\r\n\r\n",
+        403,
+        "hello",
+        false,
+      ],
+      ["HTTP/1.0 403 No\r\n\r\nhello", 403, "hello", true],
+      ["HTTP/1.1 200 OK\nX-User: me\nContent-Length: 5\n\nhello", 200, "passed", false],
+    ];
+    auth.verdict = async ({ headers }, connection) => {
+      const uri = headers.find(([field]) => field.toLowerCase() === "x-forwarded-uri")?.[1] ?? "";
+      const [, index, cut] = uri.split("/").map(Number);
+      const [answer = "", , , closes] = answers[index ?? 0] ?? [];
+      await connection.send(answer.slice(0, cut));
+      await new Promise((resolve) => setTimeout(resolve, 0)); // the system may send both at once all the same
+      await connection.send(answer.slice(cut)).catch(() => {}); // nobody waits for the body of a 200
+      return closes ? undefined : "";
+    };
+    const askAll = async (index: number, every: number, first: number) => {
+      const [answer = "", status, body] = answers[index] ?? [];
+      using client = await RawClient.connect(proxy.port);
+      for (let cut = first; cut < answer.length; cut += every) {
+        const response = await ask(client, get(`/${index}/${cut}`));
+        assertEquals([response.status, textOf(response)], [status, body], JSON.stringify(answer.slice(0, cut)));
+      }
+    };
+    for (const index of answers.keys()) {
+      await Promise.all(Array.from({ length: 20 }, (_, first) => askAll(index, 20, first + 1)));
+    }
+    await proxy.idle();
+    assertEquals(auth.violations, []);
+  });
+
   Deno.test(name("without a whole and well-formed answer nobody passes"), async () => {
     await using auth = new AuthServer();
     await using backend = new RecordingBackend();

@@ -126,7 +126,7 @@ Deno.test("/status and /metrics say when certificates end, and events when other
   assert(body !== null);
   await using events = new EventReader(body);
   assertEquals((await events.next())?.event, "stats");
-  const renewed = await makePair({ name: "short.example" });
+  const renewed = await makePair({ name: "short.example", days: 30 });
   directory.writePair(renewed, "short");
   await proxy.roundhouse.reload();
   const change = await events.nextChange(); // of the other one there is nothing to say

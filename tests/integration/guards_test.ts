@@ -85,10 +85,11 @@ for (const engine of ["fetch", "wire"] as const) {
     const { memory } = proxy.roundhouse;
     for (let round = 0; round < 3; round++) {
       await waitFor(() => reaches(proxy.port, "/"), { what: "a worker that answers" });
-      using client = await RawClient.connect(proxy.port);
-      await client.send("GET /throw HTTP/1.1\r\nHost: x\r\n\r\n");
-      await client.response().catch(() => undefined);
-      await waitFor(() => proxy.roundhouse.workerRestarts > round, { what: "another worker" });
+      const isReplaced = async () => {
+        await reaches(proxy.port, "/throw"); // again, if it came to a worker that had just ended
+        return proxy.roundhouse.workerRestarts > round;
+      };
+      await waitFor(isReplaced, { what: "another worker" });
       await waitFor(() => memory.limits.concurrency("all").current === 0, { what: "the place to be given back" });
     }
     for (const end of open) end();

@@ -6,8 +6,11 @@ import { isSocket, normaliseSocket, SOCKET_PATTERN, SOCKET_WANTED } from "./sock
 export const BACKEND_URL_WANTED =
   `an http:// or https:// origin with an optional base path, without credentials, query or fragment, or ${SOCKET_WANTED}`;
 
-/** Text that can be such an origin. The URL parser alone would also accept `http:host`, `\` for `/` and line breaks. */
-const ORIGIN_PATTERN = /^[Hh][Tt][Tt][Pp][Ss]?:\/\/[^\s\\?#@/][^\s\\?#]*$/;
+/**
+ * Text that can be such an origin. The URL parser alone would also accept `http:host`, `\` for `/` and line breaks. It
+ * would take `http://unix:/PATH`, which is how other proxies name a socket, for a host with the name `unix`.
+ */
+const ORIGIN_PATTERN = /^[Hh][Tt][Tt][Pp][Ss]?:\/\/(?![Uu][Nn][Ii][Xx]:\/)[^\s\\?#@/][^\s\\?#]*$/;
 
 /** Text that can be such an origin or a socket. */
 export const BACKEND_URL_PATTERN = new RegExp(`${ORIGIN_PATTERN.source}|${SOCKET_PATTERN.source}`);

@@ -101,7 +101,7 @@ function acmeNeeds({ proxy: { tls }, cluster }: Config): Diagnostic[] {
   if (tls === null || tls.acme === null) return [];
   const broken: Diagnostic[] = [];
   if (tls.redirectFrom === null) {
-    const text = "got null, want a port beside acme, at which the authority finds what it asks for";
+    const text = "got null, want a port such as 80 beside acme: the authority sends its requests there";
     broken.push({ path: ["proxy", "tls", "redirectFrom"], text });
   }
   if (cluster !== null && cluster.secret === null) {

@@ -72,8 +72,12 @@ function toDiagnostics(issue: Issue, raw: unknown, above: Path): Diagnostic[] {
       const value = valueAt(raw, path);
       return [{ path, text: `got ${Array.isArray(value) ? value.length : got()}, want ${issue.message}` }];
     }
-    default:
-      return [{ path, text: `got ${got()}, want ${issue.message}${nearestWord(valueAt(raw, path), issue.message)}` }];
+    default: {
+      // All keys of an object are known here: the schema names those that are not by themselves.
+      const value = valueAt(raw, path);
+      const hint = isPlainObject(value) ? "" : nearestWord(value, issue.message);
+      return [{ path, text: `got ${got()}, want ${issue.message}${hint}` }];
+    }
   }
 }
 

@@ -159,17 +159,20 @@ export const filePath = text(/^[^\0]+$/, "the path of a file");
 const RANGE_WANTED = `an IP address or a CIDR range such as "10.0.0.0/8"`;
 
 /** One address range, such as `10.0.0.0/8`, or one address. */
-export const addressRange = z.string(RANGE_WANTED).refine(
-  (value) =>
-    ipaddr.IPv4.isValidFourPartDecimal(value) || ipaddr.IPv4.isValidCIDRFourPartDecimal(value) ||
-    ipaddr.IPv6.isValid(value) || ipaddr.IPv6.isValidCIDR(value),
-  RANGE_WANTED,
-);
+export const addressRange = z.string(RANGE_WANTED).refine(isAddressRange, RANGE_WANTED);
+
+function isAddressRange(value: string): boolean {
+  return ipaddr.IPv4.isValidFourPartDecimal(value) || ipaddr.IPv4.isValidCIDRFourPartDecimal(value) ||
+    ipaddr.IPv6.isValid(value) || ipaddr.IPv6.isValidCIDR(value);
+}
 
 const PEER_WANTED = `${RANGE_WANTED}, or "unix"`;
 
 /** Whose headers are believed: an address range, or the clients of a unix socket. */
-export const trustedPeer = z.union([z.literal("unix"), addressRange], PEER_WANTED);
+export const trustedPeer = z.union(
+  [z.literal("unix"), z.string(PEER_WANTED).refine(isAddressRange, PEER_WANTED)],
+  PEER_WANTED,
+);
 
 // RFC 9110 section 5.6.2: what a header's name and a method consist of.
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";

@@ -51,7 +51,7 @@ Deno.test("proxy.tls.acme may stand beside files, and not beside selfSigned", ()
 
 Deno.test("proxy.tls.acme wants redirectFrom, engine wire, and a secret beside cluster", () => {
   assertEquals(errors({ acme: ACME }), [
-    "proxy.tls.redirectFrom: got null, want a port beside acme, at which the authority finds what it asks for",
+    "proxy.tls.redirectFrom: got null, want a port such as 80 beside acme: the authority sends its requests there",
   ]);
   assertEquals(errors({ acme: ACME, redirectFrom: 80 }, { engine: "fetch" }), [
     `proxy.tls.acme: not supported by engine "fetch", use engine "wire"`,

@@ -24,6 +24,7 @@ Deno.test("normaliseBackendUrl() gives one spelling for each backend", () => {
     ["http://bücher.example", "http://xn--bcher-kva.example"],
     ["http://a/p@th", "http://a/p@th"],
     ["unix:/run/app.sock", "unix:/run/app.sock"],
+    ["http://unix:80/a", "http://unix/a"],
     ["unix:///run//app.sock", "unix:/run/app.sock"],
     ["unix:/run/App@1.sock", "unix:/run/App@1.sock"],
   ];
@@ -45,6 +46,8 @@ Deno.test("normaliseBackendUrl() refuses what is no origin with a base path, and
   const odd = ["http:\\\\a", "http://a\\b", " http://a", "http://a ", "http://a\n", "http://a\u0001", "http://a b"];
   const ports = ["http://a:0", "http://a:65536", "http://a:x", "http://[::1", "http://a:-1"];
   const sockets = [
+    "http://unix:/run/app.sock", // how nginx and others name a socket, and a URL of the host "unix"
+    "HTTPS://UNIX:/run/app.sock",
     "unix:",
     "unix:/",
     "unix:app.sock",

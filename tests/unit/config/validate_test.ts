@@ -104,7 +104,7 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   ],
   [
     { proxy: { trustForwarded: ["10.0.0.0/33"] } },
-    'proxy.trustForwarded[0]: got "10.0.0.0/33", want an IP address or a CIDR range such as "10.0.0.0/8"',
+    'proxy.trustForwarded[0]: got "10.0.0.0/33", want an IP address or a CIDR range such as "10.0.0.0/8", or "unix"',
   ],
   [{ proxy: { trustForwarded: "10.0.0.0/8" } }, 'proxy.trustForwarded: got "10.0.0.0/8", want a list'],
   [{ proxy: { compression: "yes" } }, 'proxy.compression: got "yes", want true or false'],

@@ -2,6 +2,7 @@
 
 import { parsePasswordHash, type PasswordHash } from "../config/password_hash.ts";
 import type { BasicAuthConfig } from "../config/schema/auth.ts";
+import { digestOf, keyedDigestOf } from "../digest.ts";
 import { authUnavailable, unauthorized } from "../failures.ts";
 import { type BasicCredentials, parseBasicCredentials } from "./basic_credentials.ts";
 import { clientNetwork } from "./client_network.ts";
@@ -27,12 +28,15 @@ class BasicAuth implements Guard {
   readonly #users: ReadonlyMap<string, User>;
   /** The same users. A stranger gets one of them to take the time of. */
   readonly #list: readonly User[];
+  /** Chooses it. The same in all isolates, and known to nobody who does not know the hashes. */
+  readonly #standInKey: Uint8Array;
   readonly #challenge: string;
   readonly #checks: PasswordChecks;
 
   constructor({ users, realm }: BasicAuthConfig, checks: PasswordChecks) {
     this.#users = new Map(Object.entries(users).map(([name, written]) => [name, readUser(written)]));
     this.#list = [...this.#users.values()];
+    this.#standInKey = new Uint8Array(digestOf(this.#list.map(({ written }) => written).join("\n")).buffer);
     this.#challenge = `Basic realm="${realm}", charset="UTF-8"`; // the setting takes no quotes and no backslashes
     this.#checks = checks;
   }
@@ -84,9 +88,12 @@ class BasicAuth implements Guard {
     return unauthorized(reason);
   }
 
-  /** One user in place of a stranger: always the same one for a name, so that no time tells who is a user. */
+  /**
+   * One user in place of a stranger: always the same one for a name, in whichever isolate, so that no time tells who is a
+   * user.
+   */
   #standIn(name: string): User | undefined {
-    const { buffer } = Uint8Array.fromBase64(this.#checks.key("", name));
+    const { buffer } = keyedDigestOf(this.#standInKey, name);
     return this.#list[new DataView(buffer).getUint32(0) % this.#list.length];
   }
 }

@@ -193,6 +193,35 @@ function testNoWayIn(engine: EngineUnderTest, name: Name): void {
       await proxy.idle();
     },
   );
+
+  Deno.test(
+    name("the password of a user of one route opens no other route, whoever has the same hash there"),
+    async () => {
+      // Two checks of the same text and hash at the same time were one. `ada` got in at `/b`, where only `bob` is a user, or
+      // was refused at `/a`.
+      await using backend = new RecordingBackend();
+      for (const paths of [["/a", "/b"], ["/b", "/a"]]) {
+        await using proxy = await startProxy(engine, {
+          backends: [backend.url],
+          routes: {
+            "*/*": "default",
+            "*/a": { pool: "default", auth: { basic: { users: { ada: BCRYPT } } } },
+            "*/b": { pool: "default", auth: { basic: { users: { bob: BCRYPT } } } },
+          },
+          proxy: { workers: 1 },
+        });
+        const clients = [await RawClient.connect(proxy.port), await RawClient.connect(proxy.port)];
+        // The first check starts an isolate, so that the second request comes within it.
+        const headers = authorization("ada:secret");
+        await Promise.all(clients.map((client, index) => client.send(to("x", paths[index] ?? "", { headers }))));
+        const statuses = await Promise.all(clients.map(async (client) => (await client.response())?.status));
+        assertEquals(statuses, paths.map((path) => path === "/a" ? 200 : 401), paths.join());
+        for (const client of clients) client.close();
+        await proxy.idle();
+      }
+      assertEquals(backend.requests.map(({ target }) => target), ["/a", "/a"]);
+    },
+  );
 }
 
 function testWaiting(engine: EngineUnderTest, name: Name): void {

@@ -8,7 +8,7 @@ import { Turns } from "./turns.ts";
 
 /** What is to be checked. */
 export interface PasswordQuestion {
-  /** See `PasswordChecks.key`. Equal questions at the same time are checked once. */
+  /** See `PasswordChecks.key`. */
   readonly key: string;
   readonly password: string;
   readonly hash: PasswordHash;
@@ -58,19 +58,20 @@ export class PasswordChecks implements Disposable {
     return this.#remembered.has(key);
   }
 
-  /** Checks a password. Never rejects. The signal ends the wait. */
+  /** Checks a password. Equal questions at the same time are checked once. Never rejects. The signal ends the wait. */
   check(question: PasswordQuestion, signal: AbortSignal): Promise<Outcome> {
-    const begun = this.#checks.get(question.key);
+    const shared = sharedKey(question);
+    const begun = this.#checks.get(shared);
     if (begun !== undefined) return begun.outcomeFor(signal);
     const check = new Check(question.client, {
       work: () => this.#answer(question),
       abandoned: () => {
-        if (this.#turns.leave(check)) this.#checks.delete(question.key);
+        if (this.#turns.leave(check)) this.#checks.delete(shared);
       },
     });
-    this.#checks.set(question.key, check);
+    this.#checks.set(shared, check);
     if (this.#turns.enter(check)) return check.outcomeFor(signal);
-    this.#checks.delete(question.key);
+    this.#checks.delete(shared);
     return Promise.resolve("busy");
   }
 
@@ -79,7 +80,8 @@ export class PasswordChecks implements Disposable {
     this.#bcrypt[Symbol.dispose]();
   }
 
-  async #answer({ key, password, hash, isKnown }: PasswordQuestion): Promise<Outcome> {
+  async #answer(question: PasswordQuestion): Promise<Outcome> {
+    const { key, password, hash, isKnown } = question;
     try {
       const matches = hash.kind === "scrypt"
         ? await (await import("./scrypt.ts")).matchesScrypt(password, hash) // with node:crypto
@@ -90,7 +92,15 @@ export class PasswordChecks implements Disposable {
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error));
     } finally {
-      this.#checks.delete(key);
+      this.#checks.delete(sharedKey(question));
     }
   }
+}
+
+/**
+ * The same for equal questions. A stranger may have the key of a user of another guard, who has the hash that the
+ * stranger is checked against.
+ */
+function sharedKey({ key, isKnown }: PasswordQuestion): string {
+  return isKnown ? key : `stranger ${key}`;
 }

@@ -36,7 +36,7 @@ import { checkSockets, NO_SOCKETS, SharedPorts, type SocketToHand } from "./shar
 const GOODBYE_LIMIT_MS = 1000;
 
 /** How long connections of clients may stay idle after a hand-over, until they are closed. */
-const LEAVE_MS = 1000;
+const LEAVE_MS = 5000;
 
 /** How long a start waits for the first answers of the sources of backends. */
 const DISCOVERED_WITHIN_MS = 5000;
@@ -312,6 +312,8 @@ export class Roundhouse {
   async handOver(): Promise<boolean> {
     await Promise.all([this.#dataPlane?.sharing?.release(), this.#redirect?.release(), this.#adminServer?.release()]);
     await new Promise((resolve) => setTimeout(resolve, LEAVE_MS));
+    // After a stall, a timer fires before data that has arrived. The loop takes another turn, in which requests begin.
+    await new Promise((resolve) => setTimeout(resolve, 0));
     return await this.stop();
   }
 

@@ -3,7 +3,7 @@
 import { type ListeningHandle, TcpHandles } from "./tcp_handle.ts";
 
 /** How often to look whether descriptors have run out. */
-const LOOK_MS = 100;
+const LOOK_MS = 20;
 
 export interface SharedAddress {
   readonly hostname: string;
@@ -19,7 +19,7 @@ interface Waiting {
 
 /**
  * Behaves like `Deno.Listener`. Below it, the runtime stops looking for connections when accepting one has failed, and
- * does not say so. So it is made to look again every 100 ms. If no descriptor is left, `accept` rejects with EMFILE.
+ * does not say so. So it is made to look again every 20 ms. If no descriptor is left, `accept` rejects with EMFILE.
  */
 export class SharedPort {
   readonly addr: Deno.NetAddr;
@@ -33,7 +33,6 @@ export class SharedPort {
   #isReady = false;
   /** Whether the runtime has stopped looking, because a connection was ready and was not taken at once. */
   #looksNoMore = false;
-  #isExhausted = false;
   #closed = false;
   /** Clients that were accepted when it was retired. */
   readonly #left: Deno.TcpConn[] = [];
@@ -86,7 +85,8 @@ export class SharedPort {
     const left = this.#left.shift();
     if (left !== undefined) return Promise.resolve(left);
     if (this.#closed) return Promise.reject(new Deno.errors.BadResource("the listener is closed"));
-    if (this.#paused === undefined && this.#isExhausted && !this.#hasDescriptors()) return Promise.reject(exhausted());
+    // The client before this one may have taken the last descriptor. Looking takes 10 µs.
+    if (this.#hasRunOut()) return Promise.reject(exhausted());
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
       if (this.#isReady) this.#give();
@@ -122,9 +122,6 @@ export class SharedPort {
     if (handle === undefined) return; // it can't fail: the descriptor is one of a socket that listened
     this.#handle = handle;
     handle.ready = () => this.#ready();
-    if (this.#waiting !== undefined && this.#left.length > 0) {
-      this.#settle()?.resolve(this.#left.shift() as Deno.TcpConn);
-    }
   }
 
   /** Closes it. `accept` still gives the clients that this process has taken from the system already. */
@@ -169,6 +166,9 @@ export class SharedPort {
   #takeLast(): void {
     this.#isReady = false;
     for (let client = this.#take(); client !== undefined; client = this.#take()) this.#left.push(client);
+    // Whoever waits gets the first one: the runtime may have taken several at once.
+    const first = this.#waiting === undefined ? undefined : this.#left.shift();
+    if (first !== undefined) this.#settle()?.resolve(first);
   }
 
   #take(): Deno.TcpConn | undefined {
@@ -181,14 +181,12 @@ export class SharedPort {
 
   #check(): void {
     if (this.#paused !== undefined) return;
-    if (!this.#hasDescriptors()) this.#settle()?.reject(exhausted());
+    if (this.#hasRunOut()) this.#settle()?.reject(exhausted());
     else if (this.#waiting !== undefined) this.#look();
   }
 
-  #hasDescriptors(): boolean {
-    const has = this.#handle.hasDescriptors();
-    this.#isExhausted = !has;
-    return has;
+  #hasRunOut(): boolean {
+    return this.#paused === undefined && !this.#handle.hasDescriptors();
   }
 
   #settle(): Waiting | undefined {

@@ -11,6 +11,7 @@ import { NO_ROUTE, OTHER_ROUTES, type RouteCounts, type RouteFigures } from "../
 import type { SlotUse } from "../memory/slots.ts";
 import { routeLabels } from "../routing/routes.ts";
 import type { AdminPool } from "./admin_pool.ts";
+import { certificateFamilies } from "./certificate_metrics.ts";
 import { counter, type Family, gauge, histogram, type Sample, single } from "./metric_family.ts";
 import type { ClusterTarget } from "./routes/cluster.ts";
 import type { ConfigSource } from "./routes/config.ts";
@@ -52,7 +53,7 @@ export function metricFamilies(source: MetricsSource): Family[] {
     ...backendFamilies(source),
     ...discoveryFamilies(source),
     ...clusterFamilies(source),
-    ...certificateFamilies(source),
+    ...certificateFamilies(source.certificates()),
     ...processFamilies(source),
   ];
 }
@@ -312,20 +313,6 @@ function clusterFamilies({ cluster }: MetricsSource): Family[] {
     single("gauge", "roundhouse_cluster_replicas", "Replicas that were heard of, this one included.", replicas.length),
     single("gauge", "roundhouse_cluster_changes", "Changes of backends that the replicas share.", entries.length),
   ];
-}
-
-/** Certificates that clients get, by their first names. Of several with the same name, the one that ends first counts. */
-function certificateFamilies({ certificates }: MetricsSource): Family[] {
-  const ends = new Map<string, number>();
-  for (const { names: [name = "none"], expires } of certificates()) {
-    if (!ends.has(name)) ends.set(name, expires.getTime() / 1000);
-  }
-  if (ends.size === 0) return [];
-  return [gauge(
-    "roundhouse_certificate_expiry_seconds",
-    "End of a certificate that clients get, since the Unix epoch.",
-    Array.from(ends, ([name, value]) => ({ labels: { name }, value })),
-  )];
 }
 
 /** The process, with the names that the client libraries of Prometheus use. */

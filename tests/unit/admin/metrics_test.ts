@@ -172,3 +172,12 @@ Deno.test("metricFamilies() shows when each certificate ends, and of two with th
   assertEquals(samples({ ...sourceOf(), certificates: () => states }, expiry), [["b.example", 1], ["a.example", 2]]);
   assertEquals(samples(sourceOf(), expiry), undefined);
 });
+
+// A name that never got a certificate has a self-signed one meanwhile, whose end is far away.
+Deno.test("metricFamilies() shows the sources of certificates that fail", () => {
+  const failing = { source: "acme", error: "a.example: refused" } as const;
+  const states = [certificateState("b.example"), certificateState("a.example", failing), certificateState("c.example")];
+  const failed = "roundhouse_certificate_failed";
+  assertEquals(samples({ ...sourceOf(), certificates: () => states }, failed), [["files", 0], ["acme", 1]]);
+  assertEquals(samples(sourceOf(), failed), undefined);
+});

@@ -1,13 +1,17 @@
 // docs/migrating.md: each set-up does the same in every proxy that is installed here, and in ours.
 
 import { assert, assertEquals } from "@std/assert";
+import { configSchema } from "../../src/config/schema.ts";
 import { TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
 import { Program } from "../support/program.ts";
 import { hasCommand } from "../support/has_command.ts";
 import { waitFor } from "../support/wait.ts";
 
-const PAGE = await Deno.readTextFile(new URL("../../docs/migrating.md", import.meta.url));
+const WHOLE = await Deno.readTextFile(new URL("../../docs/migrating.md", import.meta.url));
+
+/** The set-ups, and the table after them. */
+const [PAGE = "", TABLE = ""] = WHOLE.split("\n## Settings side by side\n");
 
 /** The blocks of each section, by language. */
 const SECTIONS: ReadonlyMap<string, ReadonlyMap<string, string>> = new Map(
@@ -164,6 +168,16 @@ Deno.test("the page on migrating has the nine set-ups in all five words", () => 
   assertEquals([...SECTIONS.keys()], Object.keys(CASES));
   for (const blocks of SECTIONS.values()) {
     assertEquals([...blocks.keys()], ["haproxy", "nginx", "caddy", "traefik", "jsonc"]);
+  }
+});
+
+Deno.test("the page on migrating: the settings in the table are valid", () => {
+  const cells = TABLE.split("\n").flatMap((line) => /\| `("(?:[^`])*)` \|$/.exec(line)?.[1] ?? []);
+  assertEquals(cells.length, 12);
+  const others = { backends: ["http://127.0.0.1:9001"], pools: { next: { backends: ["http://127.0.0.1:9002"] } } };
+  for (const cell of cells) {
+    const { success, error } = configSchema.safeParse({ ...others, ...JSON.parse(`{${cell}}`) });
+    assert(success, `${cell}: ${error}`);
   }
 });
 

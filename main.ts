@@ -205,6 +205,7 @@ async function serve(serving: Serving): Promise<void> {
   const watch = isWatched && live.file !== null
     ? (await import("./src/sources/watch.ts")).watchFile(live.file, reloadIfChanged)
     : undefined;
+  if (watch !== undefined) reloadIfChanged(); // somebody may have changed the file during the start
 
   const end = await theEnd({ ...serving, fromSystemd: sockets.fromSystemd, roundhouse });
   await watch?.close();
@@ -212,6 +213,9 @@ async function serve(serving: Serving): Promise<void> {
     log.info("handed over", { pid: end.pid });
     manager.handedOver(end.pid);
     await roundhouse.handOver();
+    end.catchUp(live.revision);
+    await roundhouse.stop();
+    end.catchUp(live.revision); // changes on connections that were open still
   } else {
     log.info("stopping", { signal: end });
     manager.stopping();
@@ -222,7 +226,7 @@ async function serve(serving: Serving): Promise<void> {
 
 /** The signal to stop, or the process that has taken the place of this one. */
 async function theEnd(
-  { logging, signals, manager, fromStandardInput, fromSystemd, roundhouse }: Serving & {
+  { live, logging, signals, manager, fromStandardInput, fromSystemd, roundhouse }: Serving & {
     readonly fromSystemd: boolean;
     readonly roundhouse: Roundhouse;
   },
@@ -232,6 +236,7 @@ async function theEnd(
     offer: () => roundhouse.offerSockets(),
     resume: () => roundhouse.resume(),
     fromSystemd,
+    revision: () => live.revision,
     command: () => ownCommand(Deno.env),
     environment: () => ({ ...Deno.env.toObject(), ...manager.environment }),
     obstacle: obstacleTo({ hasServiceManager: manager.present, fromStandardInput, env }),

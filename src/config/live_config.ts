@@ -26,6 +26,7 @@ export class LiveConfig {
   readonly #directory = Deno.cwd();
   readonly #persistence: ConfigPersistence | undefined;
   #stdin: string | undefined;
+  #revision = 0;
   #text: string | undefined;
 
   /** @throws {ConfigError} with a line for each problem */
@@ -51,6 +52,11 @@ export class LiveConfig {
     return this.#load().config;
   }
 
+  /** Changes whenever the configuration was read or written. */
+  get revision(): number {
+    return this.#revision;
+  }
+
   /** Whether the file differs from what was last read or written. */
   changed(): boolean {
     if (this.file === null) return false;
@@ -64,9 +70,11 @@ export class LiveConfig {
   /** Writes a change to the file, if there is one. Rejects with a `ConfigError` when it can't. */
   async save(change: FileChange): Promise<void> {
     await this.#persistence?.save(change);
+    this.#revision++;
   }
 
   #load(): Loaded {
+    this.#revision++;
     return loadConfig({
       ...this.#options,
       readFile: (path) => this.#text = readRegularFile(resolve(this.#directory, path)),

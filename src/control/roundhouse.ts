@@ -306,15 +306,16 @@ export class Roundhouse {
   }
 
   /**
-   * Leaves all sockets to another process that accepts clients there. Then stops gracefully. Clients that send a request
-   * on an open connection soon get an answer still, with which the connection ends.
+   * Leaves all sockets to another process that accepts clients there. Clients that send a request on an open connection
+   * soon get an answer still, with which the connection ends. Settles when it is time to stop.
    */
-  async handOver(): Promise<boolean> {
-    await Promise.all([this.#dataPlane?.sharing?.release(), this.#redirect?.release(), this.#adminServer?.release()]);
-    await new Promise((resolve) => setTimeout(resolve, LEAVE_MS));
+  async handOver(): Promise<void> {
+    const servers = [this.#dataPlane?.sharing, this.#redirect, this.#adminServer];
+    const released = Promise.all(servers.map((server) => server?.release()));
+    const left = new Promise((resolve) => setTimeout(resolve, LEAVE_MS));
+    await Promise.all([settlesWithin(released, LEAVE_MS), left]); // a worker that hangs must not keep the process
     // After a stall, a timer fires before data that has arrived. The loop takes another turn, in which requests begin.
     await new Promise((resolve) => setTimeout(resolve, 0));
-    return await this.stop();
   }
 
   /**

@@ -51,6 +51,8 @@ export class GuardedServer {
   readonly #open = new Set<GuardedConnection>();
   readonly #doorbell: Promise<Doorbell | undefined>;
   #stopping = false;
+  /** Whether another process accepts clients now. */
+  #released = false;
   /** Whether file descriptors or memory have run out. */
   #isShut = false;
   #relief = Promise.resolve();
@@ -88,8 +90,13 @@ export class GuardedServer {
     this.#share.limits = limits;
   }
 
-  /** Accepts no more clients, because another process does. Call `stop` later, for the connections. */
+  /**
+   * Accepts no more clients, because another process does. Those that were accepted and wait for room are served at once.
+   * Call `stop` later, for the connections.
+   */
   async release(): Promise<void> {
+    this.#released = true;
+    this.#changed();
     await this.#acceptor.release();
   }
 
@@ -122,7 +129,7 @@ export class GuardedServer {
 
   async #untilRoom(): Promise<void> {
     const { waiting } = this.#share;
-    const isRoom = () => this.#open.size < this.#share.limits.maxConnections || this.#stopping;
+    const isRoom = () => this.#open.size < this.#share.limits.maxConnections || this.#stopping || this.#released;
     while (!isRoom()) {
       const [first] = waiting;
       if (first === undefined) {

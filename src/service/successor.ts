@@ -13,6 +13,8 @@ export interface SuccessorOptions {
   readonly sockets: readonly SocketToHand[];
   /** Whether systemd has opened the sockets. */
   readonly fromSystemd: boolean;
+  /** Which configuration is in force. It reads that one, or a later one. */
+  readonly revision: number;
 }
 
 /** How long a successor that is not wanted any more may take to end. */
@@ -27,11 +29,12 @@ export class Successor {
   readonly ready: Promise<void>;
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
+  #revision: number;
 
   /** @throws when it can't be started */
   static async start(options: SuccessorOptions): Promise<Successor> {
     const { spawn } = await import("node:child_process");
-    const { command: [executable = "", ...args], environment, sockets, fromSystemd } = options;
+    const { command: [executable = "", ...args], environment, sockets, fromSystemd, revision } = options;
     const child = spawn(executable, args, {
       env: { ...environment, [HANDOVER]: handoverText(sockets, fromSystemd) },
       stdio: ["ignore", "inherit", "inherit", "pipe", ...sockets.map(({ descriptor }) => descriptor)],
@@ -40,11 +43,12 @@ export class Successor {
     child.on("error", reject);
     if (child.pid === undefined) await failed;
     failed.catch(() => {}); // from now on, its end says it
-    return new Successor(child, child.pid ?? 0);
+    return new Successor(child, child.pid ?? 0, revision);
   }
 
-  private constructor(child: ChildProcess, pid: number) {
+  private constructor(child: ChildProcess, pid: number, revision: number) {
     this.pid = pid;
+    this.#revision = revision;
     this.#child = child;
     const exit = new Promise<string>((resolve) => {
       child.on("exit", (code, signal) => resolve(signal === null ? `status ${code}` : signal));
@@ -59,6 +63,17 @@ export class Successor {
     this.#child.kill("SIGTERM");
     if (!await settlesWithin(this.#ended, END_WITHIN_MS)) this.#child.kill("SIGKILL");
     await this.#ended;
+  }
+
+  /**
+   * Makes it read the configuration again, if that has changed since it was started: it may have read the file before.
+   *
+   * @param revision which configuration is in force
+   */
+  catchUp(revision: number): void {
+    if (revision === this.#revision) return;
+    this.#revision = revision;
+    this.#child.kill("SIGHUP");
   }
 
   /** Lets it go on when this process ends. */

@@ -30,6 +30,8 @@ export interface UpgradeOptions {
   readonly command: () => readonly string[];
   /** The variables of the new process. */
   readonly environment: () => Readonly<Record<string, string>>;
+  /** Which configuration is in force: changes whenever that does. */
+  readonly revision: () => number;
   /** Why there can be no upgrade at all. */
   readonly obstacle: string | undefined;
   /** Default: a minute. */
@@ -104,7 +106,7 @@ export class Upgrade {
   }
 
   async #start(): Promise<Successor> {
-    const { command, environment, offer, resume, fromSystemd } = this.#options;
+    const { command, environment, offer, resume, fromSystemd, revision } = this.#options;
     const words = command();
     if (!hasSpareDescriptors()) throw new Error("too few file descriptors are left");
     let sockets: readonly SocketToHand[] = [];
@@ -112,7 +114,8 @@ export class Upgrade {
       const offered = await offer();
       if (offered === undefined) throw new Error("too few file descriptors are left");
       sockets = offered;
-      return await Successor.start({ command: words, environment: environment(), sockets, fromSystemd });
+      const options = { command: words, environment: environment(), sockets, fromSystemd, revision: revision() };
+      return await Successor.start(options);
     } finally {
       await closeDescriptors(sockets.map(({ descriptor }) => descriptor));
       await resume();

@@ -59,6 +59,8 @@ class WireEngine implements Engine {
   #pending = 0;
   #maxConnections: number;
   #listening = true;
+  /** Whether another process accepts clients now. */
+  #released = false;
   #stopped: Promise<void> | undefined;
   /** Resolved when a connection has ended or become idle. */
   #changed = Promise.withResolvers<void>();
@@ -71,8 +73,7 @@ class WireEngine implements Engine {
   ) {
     this.#listener = open((pending) => this.#accept(pending)); // first: it may fail, and no client comes before the end
     this.address = this.#listener.address;
-    const release = () => this.#listener.release();
-    this.sharing = port && { offer: () => port.offer(), resume: () => port.resume(), release };
+    this.sharing = port && { offer: () => port.offer(), resume: () => port.resume(), release: () => this.#release() };
     this.setTls = this.#listener.setTls;
     this.#context = new WireContext({ config, pools, forwarder, log, secure: tls !== undefined, pace });
     this.#proxyProtocol = config.proxy.proxyProtocol && tls === undefined;
@@ -95,6 +96,14 @@ class WireEngine implements Engine {
   async sayGoodbye(): Promise<void> {
     for (const connection of this.#open) connection.close();
     await this.stop(); // a stop that waited for these connections, such as for an upload, continues now
+  }
+
+  /** Clients that were accepted and wait for room are served at once. They can't be given to the other process. */
+  #release(): Promise<void> {
+    this.#released = true;
+    const released = this.#listener.release();
+    this.#changed.resolve();
+    return released;
   }
 
   async #stop(): Promise<void> {
@@ -125,7 +134,7 @@ class WireEngine implements Engine {
    * ends.
    */
   async #untilRoom(): Promise<void> {
-    while (this.#open.size + this.#pending >= this.#maxConnections && this.#listening) {
+    while (this.#open.size + this.#pending >= this.#maxConnections && this.#listening && !this.#released) {
       const { oldest } = this.#context.keepAliveTimeouts;
       if (oldest instanceof ClientConnection) oldest.close();
       else this.#context.onIdle = () => this.#changed.resolve();

@@ -5,6 +5,7 @@ import type { GuardLimits } from "../../../src/net/guarded_connection.ts";
 import { GuardedServer } from "../../../src/net/guarded_server.ts";
 import { RecordingLog } from "../../support/log.ts";
 import { RawClient } from "../../support/raw_client.ts";
+import { waitFor } from "../../support/wait.ts";
 import type { CrowdNews, CrowdOrder } from "./crowd_worker.ts";
 
 const REQUEST = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -172,4 +173,21 @@ Deno.test("GuardedServer has read the requests of all its clients before it cuts
   const status = statusOf(await next);
   assertEquals(new Set(await statuses), new Set([200]));
   assertEquals(await status, 200);
+});
+
+Deno.test("GuardedServer serves a client that waits for room when another process takes over", async () => {
+  // It waited until an event stream ended, and so did the end of the process.
+  const streams = Promise.withResolvers<void>();
+  let asked = 0;
+  await using guarded = new Guarded(1, async () => {
+    if (++asked === 1) await streams.promise;
+    return new Response("done");
+  });
+  const stream = statusOf(await guarded.connect());
+  await waitFor(() => asked === 1, { what: "the first request" });
+  const waiting = statusOf(await guarded.connect());
+  await guarded.server.release();
+  assertEquals(await waiting, 200);
+  streams.resolve();
+  assertEquals(await stream, 200);
 });

@@ -115,6 +115,14 @@ Deno.test("the compose file keeps Docker's socket from the program that clients 
   assertMatch(rest, new RegExp(`app: \\{ name: ${discover.network} \\}`));
 });
 
+Deno.test("the image keeps its state in a folder that its user may write to", () => {
+  // Its user has no home: without the variable, each start ordered all certificates by ACME anew.
+  const text = read("deploy/Dockerfile");
+  const [, folder = ""] = /^ENV .*\bROUNDHOUSE_STATE_DIR=(\S+)$/m.exec(text) ?? [];
+  const [, made = ""] = /install -d -o roundhouse -g roundhouse -m 700 (.+)$/m.exec(text) ?? [];
+  assert(folder !== "" && made.split(" ").includes(folder), folder);
+});
+
 Deno.test("the image checks its health with the program itself", () => {
   // It had curl for that, and nothing else in it needed curl.
   const text = read("deploy/Dockerfile");

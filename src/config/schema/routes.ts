@@ -193,7 +193,7 @@ const entry = z.codec(entryKeys, z.custom<RouteEntry>((value) => !Array.isArray(
     else {
       for (const [owner, keys] of Object.entries(GO_WITH)) {
         if (owner === action) continue;
-        for (const key of keys) if (written[key] !== undefined) refuse(`"${owner}" beside it`, [key]);
+        for (const key of keys) if (written[key] !== undefined) refuse(`"${owner}" in the same entry`, [key]);
       }
     }
     return toEntry(written);

@@ -33,7 +33,7 @@ Deno.test("mirror wants a pool there is, and only stands beside one", () => {
   ]);
   assertEquals(linesOf({ mirror: {} }).map((line) => line.split(":")[0]), ["mirror.pool"]);
   assertEquals(linesOf({ routes: { "*/*": { redirect: "/", mirror: { pool: "shadow" } } } }), [
-    'routes["*/*"].mirror: got an object with "pool", want "pool" beside it',
+    'routes["*/*"].mirror: got an object with "pool", want "pool" in the same entry',
   ]);
 });
 

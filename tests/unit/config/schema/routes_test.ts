@@ -133,8 +133,8 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   [{ redirect: "//evil" }, 'KEY.redirect: got "//evil", want a path, or http:// or https:// with a host'],
   [{ redirect: "{uri}" }, 'KEY.redirect: got "{uri}", want a path, or http:// or https:// with a host'],
   [{ redirect: "/", status: 304 }, "KEY.status: got 304, want 301, 302, 303, 307 or 308"],
-  [{ pool: "api", status: 301 }, 'KEY.status: got 301, want "redirect" beside it'],
-  [{ respond: 404, stripPrefix: "/a" }, 'KEY.stripPrefix: got "/a", want "pool" beside it'],
+  [{ pool: "api", status: 301 }, 'KEY.status: got 301, want "redirect" in the same entry'],
+  [{ respond: 404, stripPrefix: "/a" }, 'KEY.stripPrefix: got "/a", want "pool" in the same entry'],
   [{ respond: 199 }, "KEY.respond: got 199, want a whole number from 200 to 599"],
   [{ respond: { status: "x" } }, 'KEY.respond.status: got "x", want a whole number from 200 to 599'],
   [

@@ -22,6 +22,9 @@ const ALT_NAME = "2.5.29.17";
 const NAME_CONSTRAINTS = "2.5.29.30";
 const UNDERSTOOD: ReadonlySet<string> = new Set([BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, ALT_NAME]);
 
+/** How the version is written (RFC 5280 §4.1). Without it, the version is 1, which knows no extensions. */
+const VERSION_3: readonly number[] = [0xa0, 3, 2, 1, 2];
+
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 const CURVES: ReadonlySet<string> = new Set(["P-256", "P-384"]);
 const HASHES: ReadonlySet<string> = new Set(["SHA-256", "SHA-384", "SHA-512"]);
@@ -114,8 +117,8 @@ function isAuthority(issuer: X509Certificate, search: Search): boolean {
 
 /** What every certificate of a chain must fulfil. */
 function isSound(certificate: X509Certificate, library: Library, now: Date): boolean {
-  const { notBefore, notAfter, extensions, publicKey, signatureAlgorithm } = certificate;
-  if (now < notBefore || now > notAfter || !isStrong(publicKey)) return false;
+  const { notBefore, notAfter, extensions, publicKey, signatureAlgorithm, rawData } = certificate;
+  if (now < notBefore || now > notAfter || !isStrong(publicKey) || !isVersion3(new Uint8Array(rawData))) return false;
   const { name: algorithm, hash } = signatureAlgorithm;
   if (algorithm !== "Ed25519" && !HASHES.has(hash?.name ?? "")) return false;
   if (!extensions.every(isUnderstood) || new Set(extensions.map(({ type }) => type)).size < extensions.length) {
@@ -123,6 +126,18 @@ function isSound(certificate: X509Certificate, library: Library, now: Date): boo
   }
   const purposes = certificate.getExtension(library.ExtendedKeyUsageExtension);
   return purposes === null || purposes.usages.includes(CLIENT_AUTH);
+}
+
+/** Where the version is in a certificate: behind the heads of two sequences, of which the second is what was signed. */
+function isVersion3(der: Uint8Array): boolean {
+  const start = behindHead(der, behindHead(der, 0));
+  return VERSION_3.every((byte, index) => der[start + index] === byte);
+}
+
+/** Where the content of an element in DER begins. */
+function behindHead(der: Uint8Array, at: number): number {
+  const length = der[at + 1] ?? 0;
+  return at + 2 + (length > 0x80 ? length - 0x80 : 0);
 }
 
 function isUnderstood({ type, critical }: Extension): boolean {

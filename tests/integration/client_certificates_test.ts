@@ -266,3 +266,35 @@ for (const version of ["tls1_2", "tls1_3"]) {
     },
   });
 }
+
+Deno.test({
+  name: "a certificate of version 1 counts as none, in a resumed session, too",
+  ignore: !hasCommand("openssl"),
+  async fn() {
+    // `openssl x509 -req` of OpenSSL 3.0 makes one unless it is told of extensions. The runtime refuses it, but let its owner in later.
+    await using asking = await Asking.start(authority.cert, { require: false, workers: 1 });
+    const { directory, backend, proxy } = asking;
+    const { path } = directory;
+    const ca = directory.writePair(authority, "authority");
+    const key = `${path}/old.key`;
+    const words = [
+      `req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ${key} -out ${path}/old.csr -subj /CN=old`,
+      `x509 -req -in ${path}/old.csr -CA ${ca.cert} -CAkey ${ca.key} -set_serial 7 -days 9 -out ${path}/old.pem`,
+    ];
+    for (const line of words) {
+      const { success } = await new Deno.Command("openssl", { args: line.split(" "), stderr: "null" }).output();
+      assert(success);
+    }
+    const { stdout } = await new Deno.Command("openssl", { args: ["x509", "-in", `${path}/old.pem`, "-text"] })
+      .output();
+    if (!new TextDecoder().decode(stdout).includes("Version: 1 ")) return; // later versions of OpenSSL make no such one
+    const session = `${path}/old.session`;
+    for (const version of ["tls1_2", "tls1_3"]) {
+      const shown = ["-cert", `${path}/old.pem`, "-key", key, "-sess_out", session];
+      assertEquals(await openssl(proxy.port, version, shown), { resumed: false, ok: true });
+      assertEquals(valuesOf(backend.last, "client-cert"), []);
+      assertEquals(await openssl(proxy.port, version, ["-sess_in", session]), { resumed: true, ok: true });
+      assertEquals(valuesOf(backend.last, "client-cert"), []);
+    }
+  },
+});

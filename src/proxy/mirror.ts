@@ -10,6 +10,7 @@ import type { Log } from "../log.ts";
 import type { ConcurrencyCells } from "../memory/concurrency_cells.ts";
 import type { MirrorResult } from "../memory/request_metrics.ts";
 import { NO_TICKET } from "../memory/waiting_line.ts";
+import { CollectedBytes } from "../net/collected_bytes.ts";
 import { turnEpoch, turnNow } from "../net/turn_clock.ts";
 import type { Backend, Lease } from "../pool/backend.ts";
 import type { PoolRuntime } from "../routing/pool_runtime.ts";
@@ -80,7 +81,7 @@ export class MirroredRequest implements BodyWatcher, CopyListener, PickRequest {
   readonly #original: Original;
   readonly #copies: RequestCopies;
   readonly #mirror: Mirror;
-  readonly #body: CollectedBody | undefined;
+  readonly #body: CollectedBytes | undefined;
   /** Whether it waits for its request, or for the rest of the body. */
   #waits = true;
   #lease: Lease | undefined;
@@ -92,7 +93,7 @@ export class MirroredRequest implements BodyWatcher, CopyListener, PickRequest {
     this.#copies = copies;
     this.#mirror = mirror;
     if (original.exchange.request.bodyBytes === 0) return;
-    this.#body = new CollectedBody(mirror.maxBodyBytes);
+    this.#body = new CollectedBytes(mirror.maxBodyBytes);
     copies.watchBody(this);
   }
 
@@ -183,36 +184,5 @@ export class MirroredRequest implements BodyWatcher, CopyListener, PickRequest {
     this.#waits = false;
     this.#mirror.giveBack();
     this.#original.parts.recorder.mirrored(result);
-  }
-}
-
-const LEAST_BYTES = 1024;
-
-/** A body that is collected. Its memory grows with what has arrived. */
-class CollectedBody {
-  readonly #mostBytes: number;
-  #memory = new Uint8Array();
-  #length = 0;
-
-  constructor(mostBytes: number) {
-    this.#mostBytes = mostBytes;
-  }
-
-  get bytes(): Uint8Array<ArrayBuffer> {
-    return this.#memory.subarray(0, this.#length);
-  }
-
-  /** Returns whether there was room. */
-  add(part: Uint8Array): boolean {
-    const length = this.#length + part.length;
-    if (length > this.#mostBytes) return false;
-    if (length > this.#memory.length) {
-      const grown = new Uint8Array(Math.min(Math.max(length, 2 * this.#length, LEAST_BYTES), this.#mostBytes));
-      grown.set(this.bytes);
-      this.#memory = grown;
-    }
-    this.#memory.set(part, this.#length);
-    this.#length = length;
-    return true;
   }
 }

@@ -1,7 +1,8 @@
 // One upload in 30,000 chunks of one byte took 1.4 GB from the proxy under engine `fetch`: each kept the 64 KiB of its read.
 
 import { assertEquals, assertLess } from "@std/assert";
-import { RawBackend } from "../support/raw_backend.ts";
+import { RawBackend, refusedUrl } from "../support/raw_backend.ts";
+import { waitFor } from "../support/wait.ts";
 import { Program } from "../support/program.ts";
 import { RawClient, textOf } from "../support/raw_client.ts";
 
@@ -40,6 +41,68 @@ for (const engine of ["fetch", "wire"] as const) {
       const response = await client.response();
       assertEquals(response && textOf(response), "whole");
       assertLess(await peakBytes(program.pid) - before, MOST_BYTES);
+    },
+  });
+}
+
+// A request that waited for `auth.forward` held 91 KB, and an answer in chunks of one byte ten megabytes.
+for (const engine of ["fetch", "wire"] as const) {
+  Deno.test({
+    name: `engine ${engine}: requests that wait for auth.forward take little memory, however the server answers`,
+    ignore: Deno.build.os !== "linux",
+    async fn() {
+      let asked = 0;
+      let begun = 0;
+      let answers = false;
+      const go = Promise.withResolvers<void>();
+      await using auth = new RawBackend(async (connection) => {
+        if (!await connection.head()) return;
+        asked++;
+        if (!answers) return connection.toEnd();
+        await connection.send("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n");
+        const block = "1\r\nx\r\n".repeat(1000);
+        for (let chunk = 0; chunk < 60_000; chunk += 1000) await connection.send(block);
+        begun++;
+        await go.promise; // the last bytes are on their way by then
+        await connection.send("0\r\n\r\n");
+        await connection.toEnd();
+      });
+      using _ = { [Symbol.dispose]: go.resolve };
+      const file = await Deno.makeTempFile({ suffix: ".json" });
+      const config = {
+        engine,
+        backends: [refusedUrl()],
+        health: { type: "none" },
+        auth: { forward: auth.url, timeout: "5m" },
+        proxy: { host: "127.0.0.1", port: 0, workers: 1 },
+        admin: { port: 0 },
+      };
+      await Deno.writeTextFile(file, JSON.stringify(config));
+      await using program = await Program.start(["--config", file]);
+      const port = Number(new URL(program.url).port);
+      const ask = async (): Promise<RawClient> => {
+        const client = await RawClient.connect(port);
+        await client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        return client;
+      };
+      const first = await ask();
+      await waitFor(() => asked === 1, { what: "the first question" });
+      const before = await peakBytes(program.pid);
+      const held: RawClient[] = [first];
+      for (let count = 1; count < 1000; count++) held.push(await ask());
+      await waitFor(() => asked === held.length, { what: "all questions" });
+      assertLess(await peakBytes(program.pid) - before, 85 * 1024 * 1024);
+      for (const client of held) client.close();
+      answers = true;
+      const between = await peakBytes(program.pid);
+      const told: RawClient[] = [];
+      for (let count = 0; count < 40; count++) told.push(await ask());
+      await waitFor(() => begun === told.length, { what: "the answers" });
+      go.resolve();
+      for (const client of told) assertEquals((await client.response())?.body.length, 60_000);
+      for (const client of told) client.close();
+      assertLess(await peakBytes(program.pid) - between, 150 * 1024 * 1024);
+      await Deno.remove(file);
     },
   });
 }

@@ -90,12 +90,16 @@ export class Inlet {
     this.#moveTo(buffers.take(bytesLeft));
   }
 
-  /** Goes back to its own buffer, if the unread bytes fit. */
-  narrow(buffers: LargeBuffers): void {
+  /**
+   * Goes back to its own buffer, if the unread bytes fit.
+   *
+   * @param buffers where a large buffer came from. Default: there was none
+   */
+  narrow(buffers?: LargeBuffers): void {
     if (this.#reading || this.bytes === this.#home || this.unread > this.#home.length - this.#headroom) return;
     const { bytes } = this;
     this.#moveTo(this.#home);
-    buffers.giveBack(bytes);
+    buffers?.giveBack(bytes);
   }
 
   readonly #arrived = (count: number | null): void => {

@@ -10,13 +10,19 @@ import { closeQuietly } from "../../../net/close_quietly.ts";
 import { type Link, writeAll } from "../link.ts";
 import { Timed } from "../timeouts.ts";
 
-const IN_BYTES = 64 * 1024;
-
 /** The head for the client is written before the body, and is longer than the backend's head by what the proxy adds. */
 const HEADROOM = 1024;
 
-/** Room for a request's head and the first bytes of its body, which are sent in one write. */
-const OUT_BYTES = 8 * 1024;
+/** The buffers of a connection. */
+export interface ConnectionRoom {
+  /** For what arrives. A longer head makes it grow. */
+  readonly inBytes: number;
+  /** For a request's head and the first bytes of its body, which are sent in one write. */
+  readonly outBytes: number;
+}
+
+/** For requests that are relayed, with their bodies. */
+export const REQUEST_ROOM: ConnectionRoom = { inBytes: 64 * 1024, outBytes: 8 * 1024 };
 
 /** Its clock runs while it is idle. */
 export class BackendConnection extends Timed implements InletListener {
@@ -24,7 +30,7 @@ export class BackendConnection extends Timed implements InletListener {
   readonly link: Link;
   readonly inlet: Inlet;
   /** Scratch memory for heads. */
-  readonly out: Buffer = Buffer.allocUnsafeSlow(OUT_BYTES);
+  readonly out: Buffer;
   closed = false;
   /** Whether a write has not ended yet, or has failed. */
   sending = false;
@@ -35,11 +41,17 @@ export class BackendConnection extends Timed implements InletListener {
   readonly #onClose: (connection: BackendConnection) => void;
 
   /** @param onClose called once, when the connection is closed */
-  constructor(server: ReachedServer, link: Link, onClose: (connection: BackendConnection) => void) {
+  constructor(
+    server: ReachedServer,
+    link: Link,
+    { inBytes, outBytes }: ConnectionRoom,
+    onClose: (connection: BackendConnection) => void,
+  ) {
     super();
     this.server = server;
     this.link = link;
-    this.inlet = new Inlet(link, this, IN_BYTES, HEADROOM);
+    this.inlet = new Inlet(link, this, inBytes, HEADROOM);
+    this.out = Buffer.allocUnsafeSlow(outBytes);
     this.#onClose = onClose;
   }
 

@@ -5,7 +5,7 @@ import { isExhaustion } from "../../../net/exhaustion.ts";
 import type { ReachedServer } from "../../../pool/backend_address.ts";
 import type { ServerPools } from "../../../pool/server_pools.ts";
 import { connectFailed, exhausted } from "../../../failures.ts";
-import { BackendConnection } from "./backend_connection.ts";
+import { BackendConnection, type ConnectionRoom, REQUEST_ROOM } from "./backend_connection.ts";
 import { dial } from "./dial.ts";
 import { TimeoutQueue } from "../timeouts.ts";
 
@@ -27,9 +27,11 @@ export class BackendConnections {
   readonly #idleTimeouts = new TimeoutQueue(IDLE_MS);
   /** Backends that were removed from their pool, and other servers that are no longer asked. */
   readonly #removed = new WeakSet<ReachedServer>();
+  readonly #room: ConnectionRoom;
   readonly #unsubscribe: () => void;
 
-  constructor(pools: ServerPools) {
+  constructor(pools: ServerPools, room = REQUEST_ROOM) {
+    this.#room = room;
     this.#unsubscribe = pools.subscribe({
       poolChanged: ({ type, backend }) => {
         if (type === "removed") this.leave(backend);
@@ -69,7 +71,7 @@ export class BackendConnections {
   async connect(server: ReachedServer, signal: AbortSignal): Promise<BackendConnection> {
     try {
       const link = await dial(server, signal);
-      const connection = new BackendConnection(server, link, this.#closed);
+      const connection = new BackendConnection(server, link, this.#room, this.#closed);
       this.#keptFor(server).open.add(connection);
       return connection;
     } catch (cause) {

@@ -8,6 +8,7 @@ import { type BodyReader, bodyReader } from "../../../http1/body_reader.ts";
 import { MalformedMessage } from "../../../http1/malformed.ts";
 import type { Http1Response } from "../../../http1/response_head.ts";
 import type { Log } from "../../../log.ts";
+import { CollectedBytes } from "../../../net/collected_bytes.ts";
 import { RareLine } from "../../../net/rare_line.ts";
 import type { ReachedServer } from "../../../pool/backend_address.ts";
 import type { ServerPools } from "../../../pool/server_pools.ts";
@@ -18,6 +19,9 @@ import type { BackendConnection } from "./backend_connection.ts";
 import { BackendConnections } from "./backend_connections.ts";
 
 const MOST_HEAD_BYTES = 64 * 1024;
+
+/** Enough for most answers. Very many requests may be held while a server does not answer. */
+const ROOM = { inBytes: 4 * 1024, outBytes: 0 };
 
 /** More 1xx before an answer are refused as malformed. */
 const MOST_INFORMATIONAL = 16;
@@ -32,7 +36,7 @@ export class ServerQuestions implements Questions, Disposable {
   #disposed = false;
 
   constructor(pools: ServerPools, log: Log) {
-    this.#connections = new BackendConnections(pools);
+    this.#connections = new BackendConnections(pools, ROOM);
     this.#failures = new RareLine((reason, times) => log.warn("auth server failed", { reason, times }));
   }
 
@@ -98,8 +102,8 @@ class Asking extends Timed implements InletWaiter {
   #informational = 0;
   #head: Http1Response | undefined;
   #body: BodyReader | undefined;
-  readonly #parts: Uint8Array[] = [];
-  #bytes = 0;
+  /** What has arrived of a body that is wanted. */
+  #collected: CollectedBytes | undefined;
   #timedOut = false;
   #answered = false;
   #ended = false;
@@ -181,6 +185,7 @@ class Asking extends Timed implements InletWaiter {
     this.#head = head;
     this.#body = bodyReader(head.framing, MOST_HEAD_BYTES);
     if (isSuccess(head)) this.#answer(head);
+    else this.#collected = new CollectedBytes(MOST_ANSWER_BYTES);
   }
 
   /** Reads what has arrived of the body. Returns whether that was the end of it. */
@@ -189,7 +194,7 @@ class Asking extends Timed implements InletWaiter {
     if (head === undefined || body === undefined) return false;
     const { inlet } = connection;
     if (!body.done) inlet.start = body.read(inlet.bytes, inlet.start, inlet.end, this.#keep);
-    const isTooLong = this.#bytes >= MOST_ANSWER_BYTES && !body.done;
+    const isTooLong = body.dataBytes >= MOST_ANSWER_BYTES && !body.done;
     const isWhole = body.done || (inlet.ended && inlet.error === undefined && head.framing.kind === "until-close");
     if (!isWhole && !isTooLong) {
       if (inlet.ended) throw new ResponseBroken();
@@ -201,28 +206,23 @@ class Asking extends Timed implements InletWaiter {
   }
 
   readonly #keep = (bytes: Uint8Array, from: number, to: number): void => {
-    const left = MOST_ANSWER_BYTES - this.#bytes;
-    this.#bytes += to - from;
-    if (!this.#answered && left > 0 && to > from) this.#parts.push(bytes.slice(from, Math.min(to, from + left)));
+    const room = this.#collected?.room ?? 0;
+    this.#collected?.add(bytes.subarray(from, Math.min(to, from + room)));
   };
 
   #answer({ status, reason, fields }: Http1Response): void {
     if (this.#answered) return;
     this.#answered = true;
-    const body = new Uint8Array(Math.min(this.#bytes, MOST_ANSWER_BYTES));
-    let at = 0;
-    for (const part of this.#parts) {
-      body.set(part, at);
-      at += part.length;
-    }
-    this.#listener.resolve({ status, reason, headers: fields, body });
+    this.#listener.resolve({ status, reason, headers: fields, body: this.#collected?.bytes ?? new Uint8Array() });
   }
 
   #release(reusable: boolean): void {
     const connection = this.#connection;
     this.#connection = undefined;
-    if (reusable && connection !== undefined) this.#connections.giveBack(connection);
-    else connection?.close();
+    if (reusable && connection !== undefined) {
+      connection.inlet.narrow(); // the head may have been long
+      this.#connections.giveBack(connection);
+    } else connection?.close();
     this.#end();
   }
 

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, fail } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { configSchema } from "../../../../../src/config/schema.ts";
 import { Attempt, type AttemptOwner } from "../../../../../src/engines/wire/backend/attempt.ts";
-import { BackendConnection } from "../../../../../src/engines/wire/backend/backend_connection.ts";
+import { BackendConnection, REQUEST_ROOM } from "../../../../../src/engines/wire/backend/backend_connection.ts";
 import { BackendConnections } from "../../../../../src/engines/wire/backend/backend_connections.ts";
 import type { WireContext } from "../../../../../src/engines/wire/context.ts";
 import { explain } from "../../../../../src/engines/wire/failures.ts";
@@ -28,7 +28,7 @@ function attemptWith(method: string, { kept = false, responseMs = 0 } = {}) {
   const connection = () => {
     const link = new FakeLink();
     links.push(link);
-    return new BackendConnection(backend, link, () => {});
+    return new BackendConnection(backend, link, REQUEST_ROOM, () => {});
   };
   const backends = new BackendConnections(together(pool));
   Object.defineProperties(backends, {

@@ -6,6 +6,9 @@ import { Forwarder } from "../../src/proxy/forwarder.ts";
 export const STALLED_MS = 2100;
 const AT_A_TIME_MS = 1050;
 
+/** On a busy machine, it takes a while until an attempt is on its way. */
+const ATTEMPTED_MS = 200;
+
 /** Blocks the isolate for that long. */
 export function stall(ms: number): void {
   const end = performance.now() + ms;
@@ -23,7 +26,7 @@ export function stallOnRequest(): () => void {
         leftMs -= AT_A_TIME_MS;
         if (leftMs > 0) setTimeout(hold, 0);
       };
-      setTimeout(hold, 40);
+      setTimeout(hold, ATTEMPTED_MS);
     }
     return begin.call(this, exchange);
   };

@@ -40,10 +40,10 @@ export const CONFIG_FLAGS: readonly Flag[] = [
     short: "b",
     value: "URL",
     isRepeatable: true,
-    about: "a backend; may be repeated; replaces the list of the file; HOST:PORT means http://HOST:PORT",
+    about: "a backend; may be repeated; replaces the list of the file; HOST:PORT means http://HOST:PORT; or unix:/PATH",
   },
   { name: "health", value: "PATH|tcp|none", about: "how backends are checked", fallback: "GET /" },
-  { name: "host", value: "HOST", about: "the address that the proxy listens on", setting: "proxy.host" },
+  { name: "host", value: "HOST", about: "the address that the proxy listens on, or unix:/PATH", setting: "proxy.host" },
   {
     name: "port",
     short: "p",
@@ -82,7 +82,7 @@ export const ADMIN_FLAGS: readonly Flag[] = [
   {
     name: "admin",
     value: "URL",
-    about: "the admin API to talk to; HOST:PORT means http://HOST:PORT",
+    about: "the admin API to talk to; HOST:PORT means http://HOST:PORT; or unix:/PATH",
     fallback: DEFAULT_ADMIN_URL,
   },
 ];

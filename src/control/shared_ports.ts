@@ -66,6 +66,7 @@ export class SharedPorts {
     const socket = this.#sockets[use];
     if (socket === undefined && !this.#shares) return undefined;
     const port = await SharedPort.open({ hostname: at.host, port: at.port }, socket);
+    port?.lookFirst();
     if (port !== undefined) this.#open.set(use, port);
     return port;
   }

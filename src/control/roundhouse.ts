@@ -13,6 +13,7 @@ import type { SlotUse } from "../memory/slots.ts";
 import { systemClock } from "../net/clock.ts";
 import { type BoundAddress, portAddress } from "../net/listen_address.ts";
 import { Listeners } from "../net/listeners.ts";
+import { closeDescriptors } from "../net/shared_port.ts";
 import { ChangeQueue } from "../pool/change_queue.ts";
 import { NotPersistedError } from "../pool/keeping.ts";
 import { settlesWithin } from "../settles_within.ts";
@@ -294,9 +295,11 @@ export class Roundhouse {
   async offerSockets(): Promise<readonly SocketToHand[] | undefined> {
     const sharing = this.#dataPlane?.sharing;
     if (sharing === undefined) throw new Error(`engine ${this.#options.config.engine} can't hand its socket over`);
-    const others = this.#ports.offer();
+    const others = await this.#ports.offer();
+    if (others === undefined) return undefined;
     const own = await sharing.offer();
-    return own && others && [...own.map((descriptor) => ({ use: "proxy", descriptor } as const)), ...others];
+    if (own === undefined) return void await closeDescriptors(others.map(({ descriptor }) => descriptor));
+    return [...own.map((descriptor) => ({ use: "proxy", descriptor } as const)), ...others];
   }
 
   /** Accepts clients again, after `offerSockets`. */
@@ -310,8 +313,8 @@ export class Roundhouse {
    * soon get an answer still, with which the connection ends. Settles when it is time to stop.
    */
   async handOver(): Promise<void> {
-    const servers = [this.#dataPlane?.sharing, this.#redirect, this.#adminServer];
-    const released = Promise.all(servers.map((server) => server?.release()));
+    const { sharing } = this.#dataPlane ?? {};
+    const released = Promise.all([sharing, this.#redirect, this.#adminServer].map((server) => server?.release()));
     const left = new Promise((resolve) => setTimeout(resolve, LEAVE_MS));
     await Promise.all([settlesWithin(released, LEAVE_MS), left]); // a worker that hangs must not keep the process
     // After a stall, a timer fires before data that has arrived. The loop takes another turn, in which requests begin.

@@ -2,7 +2,7 @@
 
 import type { Config } from "../config/schema.ts";
 import { ConfigError } from "../errors.ts";
-import { SharedPort } from "../net/shared_port.ts";
+import { closeDescriptors, SharedPort } from "../net/shared_port.ts";
 import { workerCount } from "../workers/worker_count.ts";
 
 /** What a socket is for. */
@@ -72,17 +72,20 @@ export class SharedPorts {
   }
 
   /** A descriptor of each; `undefined`: the process has too few left. They accept nobody until `resume` is called. */
-  offer(): readonly SocketToHand[] | undefined {
-    const sockets: SocketToHand[] = [];
-    for (const [use, port] of this.#open) {
-      const descriptor = port.offer();
-      if (descriptor === undefined) return undefined;
-      sockets.push({ use, descriptor });
-    }
-    return sockets;
+  async offer(): Promise<readonly SocketToHand[] | undefined> {
+    const sockets = Array.from(this.#open, ([use, port]) => ({ use, descriptor: port.offer() }));
+    if (sockets.every(isOffered)) return sockets;
+    await closeDescriptors(sockets.filter(isOffered).map(({ descriptor }) => descriptor));
+    return undefined;
   }
 
   resume(): void {
     for (const port of this.#open.values()) port.resume();
   }
+}
+
+function isOffered(
+  socket: { readonly use: SocketUse; readonly descriptor: number | undefined },
+): socket is SocketToHand {
+  return socket.descriptor !== undefined;
 }

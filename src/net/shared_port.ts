@@ -1,6 +1,6 @@
 /** A listener whose socket other isolates and processes can share, by a descriptor of it. */
 
-import { type ListeningHandle, TcpHandles } from "./tcp_handle.ts";
+import { type ListeningHandle, type SocketHandle, TcpHandles } from "./tcp_handle.ts";
 
 /** How often to look whether descriptors have run out. */
 const LOOK_MS = 20;
@@ -26,7 +26,7 @@ export class SharedPort {
   readonly #handles: TcpHandles;
   #handle: ListeningHandle;
   /** While it is paused, a descriptor of the socket. */
-  #paused: HeldSocket | undefined;
+  #paused: number | undefined;
   readonly #timer: ReturnType<typeof setInterval>;
   #waiting: Waiting | undefined;
   /** Whether a connection was ready while nobody waited. */
@@ -96,22 +96,24 @@ export class SharedPort {
   }
 
   /**
-   * Returns another descriptor of the socket, for another process. The caller owns it. `undefined`: it is closed, or no
-   * descriptor is left in the process.
+   * Returns another descriptor of the socket, for another process. The caller owns it. `undefined`: it is closed, was
+   * offered already, or the process has too few descriptors left; nothing has changed then.
    *
    * Until `resume` is called, clients wait in the kernel's accept queue. The runtime makes what it gives to a process that
    * it starts blocking, in all processes. Accepting would block this one then.
    */
   offer(): number | undefined {
-    if (this.#closed) return undefined;
-    if (this.#paused === undefined) {
-      const descriptor = this.#handle.descriptor();
-      if (descriptor === undefined) return undefined;
-      this.#takeLast();
-      this.#handle.close();
-      this.#paused = new HeldSocket(this.#handles, descriptor);
+    if (this.#closed || this.#paused !== undefined) return undefined;
+    const kept = this.#handle.descriptor();
+    const offered = kept === undefined ? undefined : this.#handle.descriptor();
+    if (kept === undefined || offered === undefined) {
+      if (kept !== undefined) this.#handles.closeDescriptor(kept);
+      return undefined;
     }
-    return this.#paused.descriptor();
+    this.#takeLast();
+    this.#handle.close();
+    this.#paused = kept;
+    return offered;
   }
 
   /**
@@ -124,7 +126,7 @@ export class SharedPort {
 
   /** Accepts clients again. */
   resume(): void {
-    const descriptor = this.#paused?.take();
+    const descriptor = this.#paused;
     this.#paused = undefined;
     if (descriptor === undefined || this.#closed) return;
     const handle = this.#handles.open(descriptor);
@@ -145,7 +147,7 @@ export class SharedPort {
     this.#closed = true;
     clearInterval(this.#timer);
     this.#handle.close();
-    this.#paused?.close();
+    if (this.#paused !== undefined) this.#handles.closeDescriptor(this.#paused);
     this.#settle()?.reject(new Deno.errors.BadResource("the listener is closed"));
   }
 
@@ -208,42 +210,28 @@ export class SharedPort {
 
 /** A socket of another process that nobody accepts clients at here. */
 export class HeldSocket {
-  readonly #handles: TcpHandles;
-  #descriptor: number | undefined;
+  readonly #handle: SocketHandle | undefined;
 
   /** @param descriptor owned from then on */
   static async hold(descriptor: number): Promise<HeldSocket> {
     const handles = await TcpHandles.load();
     if (handles === undefined) throw notASocket(descriptor);
-    return new HeldSocket(handles, descriptor);
+    return new HeldSocket(handles.hold(descriptor));
   }
 
-  constructor(handles: TcpHandles, descriptor: number) {
-    this.#handles = handles;
-    this.#descriptor = descriptor;
+  private constructor(handle: SocketHandle | undefined) {
+    this.#handle = handle;
   }
 
   /**
-   * Another descriptor of it, which the caller owns. `undefined`: it is closed, or not a TCP socket, or no descriptor is
-   * left.
+   * Another descriptor of it, which the caller owns. `undefined`: it is not a TCP socket, or no descriptor is left.
    */
   descriptor(): number | undefined {
-    if (this.#descriptor === undefined) return undefined;
-    const [kept, copy] = this.#handles.double(this.#descriptor) ?? [];
-    this.#descriptor = kept;
-    return copy;
-  }
-
-  /** The descriptor, which the caller owns from now on. */
-  take(): number | undefined {
-    const descriptor = this.#descriptor;
-    this.#descriptor = undefined;
-    return descriptor;
+    return this.#handle?.descriptor();
   }
 
   close(): void {
-    if (this.#descriptor !== undefined) this.#handles.closeDescriptor(this.#descriptor);
-    this.#descriptor = undefined;
+    this.#handle?.close();
   }
 }
 

@@ -69,18 +69,13 @@ export class TcpHandles {
     return this.#listening(handle, isBound);
   }
 
-  /**
-   * Makes two descriptors of a socket out of one. `undefined`: it is no TCP socket, or no descriptor is left; it is
-   * closed then.
-   */
-  double(descriptor: number): [number, number] | undefined {
+  /** Keeps a socket that nothing is done with here. Owns the descriptor from then on. `undefined`: it is not of TCP. */
+  hold(descriptor: number): SocketHandle | undefined {
     // Not as a listener: that would accept a client, which nobody would take.
     const handle = new this.#Handle(CONNECTION);
     const isOpen = handle.open(descriptor) === 0 && addressOf((out) => handle.getsockname(out)) !== undefined;
-    const [one, other] = isOpen ? [handle.fdForIpc(), handle.fdForIpc()] : [-1, -1];
+    if (isOpen) return new SocketHandle(handle);
     handle.close();
-    if (one >= 0 && other >= 0) return [one, other];
-    if (one >= 0) this.closeDescriptor(one);
     return undefined;
   }
 
@@ -122,14 +117,37 @@ export class TcpHandles {
   }
 }
 
+/** A socket. */
+export class SocketHandle {
+  readonly #handle: TcpHandle;
+  #closed = false;
+
+  constructor(handle: TcpHandle) {
+    this.#handle = handle;
+  }
+
+  /** Another descriptor of the socket, which the caller owns. `undefined`: none is left in the process. */
+  descriptor(): number | undefined {
+    const descriptor = this.#closed ? -1 : this.#handle.fdForIpc();
+    return descriptor < 0 ? undefined : descriptor;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#handle.onconnection = () => {};
+    this.#handle.close();
+  }
+}
+
 /** A socket that listens. */
-export class ListeningHandle {
+export class ListeningHandle extends SocketHandle {
   readonly address: Deno.NetAddr;
   readonly #handle: TcpHandle;
   readonly #handles: TcpHandles;
-  #closed = false;
 
   constructor(handle: TcpHandle, address: Deno.NetAddr, handles: TcpHandles) {
+    super(handle);
     this.#handle = handle;
     this.address = address;
     this.#handles = handles;
@@ -154,24 +172,11 @@ export class ListeningHandle {
     return this.#handles.take(this.#handle);
   }
 
-  /** Another descriptor of the socket, which the caller owns. `undefined`: none is left in the process. */
-  descriptor(): number | undefined {
-    const descriptor = this.#closed ? -1 : this.#handle.fdForIpc();
-    return descriptor < 0 ? undefined : descriptor;
-  }
-
   /** Whether this process has descriptors left. */
   hasDescriptors(): boolean {
     const spare = this.descriptor();
     if (spare !== undefined) this.#handles.closeDescriptor(spare);
     return spare !== undefined;
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#handle.onconnection = () => {};
-    this.#handle.close();
   }
 }
 

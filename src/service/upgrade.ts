@@ -107,8 +107,8 @@ export class Upgrade {
 
   async #start(): Promise<Successor> {
     const { command, environment, offer, resume, fromSystemd, revision } = this.#options;
-    const words = command();
     if (!hasSpareDescriptors()) throw new Error("too few file descriptors are left");
+    const words = command(); // it is read from a file
     let sockets: readonly SocketToHand[] = [];
     try {
       const offered = await offer();

@@ -6,6 +6,7 @@ import type { DataPlane, DataPlaneOptions, PlaneSharing } from "./data_plane.ts"
 import { messageOf } from "../errors.ts";
 import { type BoundAddress, portAddress } from "../net/listen_address.ts";
 import { Listeners } from "../net/listeners.ts";
+import { closeDescriptors } from "../net/shared_port.ts";
 import type { PassiveHealth } from "../health/passive.ts";
 import type { ServerTls } from "../tls/server_certificate.ts";
 import { settlesWithin } from "../settles_within.ts";
@@ -110,8 +111,10 @@ export class Supervisor implements DataPlane {
     return {
       offer: async () => {
         const answers = await Promise.all(Array.from(this.#links.values(), (link) => link.order({ type: "offer" })));
-        const descriptors = answers.map((done) => done?.descriptor);
-        return descriptors.every((descriptor) => descriptor !== undefined) ? descriptors : undefined;
+        const descriptors = answers.map((done) => done?.descriptor).filter((descriptor) => descriptor !== undefined);
+        if (descriptors.length === answers.length) return descriptors;
+        await closeDescriptors(descriptors);
+        return undefined;
       },
       resume: () => this.#order({ type: "resume" }),
       release: async () => {

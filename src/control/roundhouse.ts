@@ -31,7 +31,7 @@ import type { Replicas } from "./replicas.ts";
 import { assignRoutes } from "./route_places.ts";
 import type { RoundhouseOptions } from "./roundhouse_options.ts";
 import type { OwnAddress } from "./servable.ts";
-import { checkSockets, NO_SOCKETS, SharedPorts, type SocketToHand } from "./shared_ports.ts";
+import { checkSockets, NO_SOCKETS, SharedPorts, type SocketToHand, whyNotShared } from "./shared_ports.ts";
 
 /** How long it may take to tell open connections that they end, and to cut them. */
 const GOODBYE_LIMIT_MS = 1000;
@@ -294,7 +294,7 @@ export class Roundhouse {
    */
   async offerSockets(): Promise<readonly SocketToHand[] | undefined> {
     const sharing = this.#dataPlane?.sharing;
-    if (sharing === undefined) throw new Error(`engine ${this.#options.config.engine} can't hand its socket over`);
+    if (sharing === undefined) throw new Error(whyNotShared(this.#options.config));
     const others = await this.#ports.offer();
     if (others === undefined) return undefined;
     const own = await sharing.offer();

@@ -1,6 +1,7 @@
 /** The sockets that another process has handed to this one, and those that this one can hand on. */
 
 import type { Config } from "../config/schema.ts";
+import { isSocket } from "../config/socket_path.ts";
 import { ConfigError } from "../errors.ts";
 import { closeDescriptors, SharedPort } from "../net/shared_port.ts";
 import { workerCount } from "../workers/worker_count.ts";
@@ -28,11 +29,16 @@ export interface SocketToHand {
 }
 
 /** @throws {ConfigError} when the sockets do not fit the configuration */
-export function checkSockets({ engine, proxy: { workers, tls } }: Config, sockets: HandedSockets): void {
+export function checkSockets({ engine, proxy: { host, workers, tls } }: Config, sockets: HandedSockets): void {
   const lines: string[] = [];
   const given = sockets.proxy.length;
   if (given > 0 && engine !== "wire") {
     lines.push(`engine: "${engine}" can't accept clients at a socket that it has not opened, use engine "wire"`);
+  }
+  if (given > 0 && isSocket(host)) {
+    lines.push(
+      `proxy.host: got ${host}, want an address: a socket for a port was handed over, where nobody would serve`,
+    );
   }
   if (given > workerCount(workers)) {
     lines.push(`proxy.workers: got ${workerCount(workers)}, want ${given}: each socket that was handed over needs one`);
@@ -41,6 +47,11 @@ export function checkSockets({ engine, proxy: { workers, tls } }: Config, socket
     lines.push("proxy.tls.redirectFrom: got nothing, want a port: a socket for it was handed over");
   }
   if (lines.length > 0) throw new ConfigError(lines);
+}
+
+/** Why the proxy's socket can't be handed on, where it can't. */
+export function whyNotShared({ engine, proxy: { host } }: Config): string {
+  return isSocket(host) ? "a unix socket can't be handed over" : `engine ${engine} can't hand its socket over`;
 }
 
 /** The ports beside the proxy's own. */

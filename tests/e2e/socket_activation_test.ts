@@ -124,6 +124,11 @@ Deno.test({
     const redirect = await refusal("redirect", [...backend, "--engine", "wire", "--port", "0", ...BASE]);
     assertEquals(redirect.code, 1);
     assertStringIncludes(redirect.stderr, "proxy.tls.redirectFrom");
+    // The proxy served the unix socket alone, and clients of systemd's socket waited for ever.
+    const unixArgs = ["--host", "unix:/tmp/no-such.sock", "--admin-port", "0", "--health", "none"];
+    const unix = await refusal("proxy", [...backend, "--engine", "wire", ...unixArgs]);
+    assertEquals(unix.code, 1);
+    assertStringIncludes(unix.stderr, "proxy.host: got unix:/tmp/no-such.sock, want an address");
   },
 });
 

@@ -181,13 +181,16 @@ Deno.test("a service manager hears which process it has to watch", async () => {
   await manager.heard("STOPPING", "1");
 });
 
+const AT_SOCKET = ["--host", `unix:/tmp/upgrade-${Deno.pid}.sock`, "--admin-port", "0", "--health", "none"];
+
 const OBSTACLES: readonly [string, readonly string[], Record<string, unknown>, string][] = [
-  ["engine fetch", ["--engine", "fetch"], {}, "engine fetch can't hand its socket over"],
+  ["engine fetch", ["--engine", "fetch", ...ANY_PORTS], {}, "engine fetch can't hand its socket over"],
+  ["a unix socket", ["--engine", "wire", ...AT_SOCKET], {}, "a unix socket can't be handed over"],
 ];
 
 for (const [name, args, options, reason] of OBSTACLES) {
   Deno.test(`SIGUSR2 changes nothing with ${name}, and the log says why`, async () => {
-    const all = ["-b", "http://127.0.0.1:1999", ...args, ...ANY_PORTS];
+    const all = ["-b", "http://127.0.0.1:1999", ...args];
     await using upgradable = await Upgradable.start(all, options);
     upgradable.kill("SIGUSR2");
     await upgradable.program.logged("upgrade failed", { reason });

@@ -10,6 +10,8 @@ export interface CheckOptions {
   readonly work: () => Promise<Outcome>;
   /** The last request that waited has left. */
   readonly abandoned: () => void;
+  /** It will not be done. */
+  readonly displaced: () => void;
 }
 
 export class Check implements Waiting {
@@ -25,6 +27,11 @@ export class Check implements Waiting {
 
   async run(): Promise<void> {
     this.#outcome.resolve(await this.#options.work());
+  }
+
+  giveWay(): void {
+    this.#options.displaced();
+    this.#outcome.resolve("busy");
   }
 
   /** What comes of it, for one more request, or `left` as soon as the signal fires. */

@@ -68,6 +68,7 @@ export class PasswordChecks implements Disposable {
       abandoned: () => {
         if (this.#turns.leave(check)) this.#checks.delete(shared);
       },
+      displaced: () => this.#checks.delete(shared),
     });
     this.#checks.set(shared, check);
     if (this.#turns.enter(check)) return check.outcomeFor(signal);

@@ -12,6 +12,8 @@ export interface Waiting {
   readonly client: string;
   /** Begins it. The next turn comes when the promise settles. */
   run(): Promise<void>;
+  /** It will not get one: a client with less work has taken its place. */
+  giveWay(): void;
 }
 
 export class Turns {
@@ -30,11 +32,16 @@ export class Turns {
     return this.#count;
   }
 
-  /** Begins the work now or in its turn. Returns whether there was a place for it. */
+  /**
+   * Begins the work now or in its turn. Returns whether there was a place for it. If all are taken, the client with the
+   * most gives its last one up. Otherwise two clients could keep all others out.
+   */
   enter(work: Waiting): boolean {
     const own = this.#waiting.get(work.client);
+    const count = own?.length ?? 0;
     const isFree = this.#running < this.#atATime;
-    if (!isFree && (this.#count >= MOST_WAITING || (own?.length ?? 0) >= MOST_OF_CLIENT)) return false;
+    if (!isFree && count >= MOST_OF_CLIENT) return false;
+    if (!isFree && this.#count >= MOST_WAITING && !this.#makeRoom(count)) return false;
     if (own === undefined) this.#waiting.set(work.client, [work]);
     else own.push(work);
     this.#count++;
@@ -50,6 +57,16 @@ export class Turns {
     own.splice(index, 1);
     if (own.length === 0) this.#waiting.delete(work.client);
     this.#count--;
+    return true;
+  }
+
+  /** @param count what the client has for whom there is to be room. It must have less than the other even then */
+  #makeRoom(count: number): boolean {
+    let most: Waiting[] = [];
+    for (const works of this.#waiting.values()) if (works.length > most.length) most = works;
+    if (most.length <= count + 1) return false;
+    this.#count--;
+    most.pop()?.giveWay();
     return true;
   }
 

@@ -93,6 +93,21 @@ Deno.test("PasswordChecks is busy when too many wait, and one client does not fi
   ]);
 });
 
+Deno.test("PasswordChecks: two clients do not keep a third one out, and what gives way for it is busy", async () => {
+  const bcrypt = new HeldBcrypt();
+  using checks = new PasswordChecks({ bcrypt });
+  const flood = Array.from({ length: 17 }, (_, number) => {
+    return checks.check(question(checks, `wrong ${number}`, { client: `flood ${number % 2}` }), NEVER);
+  });
+  const user = checks.check(question(checks, "good", { client: "user" }), NEVER);
+  for (let answers = 0; answers < 3; answers++) await bcrypt.answer(false);
+  assertEquals(bcrypt.asked.at(-1), "good");
+  await bcrypt.answer(true);
+  assertEquals(await user, "right");
+  while (checks.size > 0) await bcrypt.answer(false);
+  assertEquals((await Promise.all(flood)).filter((outcome) => outcome !== "wrong"), ["busy"]);
+});
+
 Deno.test("a client that leaves gives its place back, unless somebody else waits for the same", async () => {
   const bcrypt = new HeldBcrypt();
   using checks = new PasswordChecks({ bcrypt });

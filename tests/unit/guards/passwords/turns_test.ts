@@ -10,7 +10,7 @@ class Work implements Waiting {
   readonly name: string;
   readonly #log: string[];
   readonly #done = Promise.withResolvers<void>();
-  state: "waits" | "runs" | "ended" = "waits";
+  state: "waits" | "runs" | "ended" | "displaced" = "waits";
 
   constructor(client: string, name: string, log: string[]) {
     this.client = client;
@@ -22,6 +22,10 @@ class Work implements Waiting {
     this.state = "runs";
     this.#log.push(this.name);
     return this.#done.promise;
+  }
+
+  giveWay(): void {
+    this.state = "displaced";
   }
 
   async end(): Promise<void> {
@@ -53,9 +57,31 @@ Deno.test("Turns has 16 places to wait, of which one client never fills more tha
   const [turns, log] = [new Turns(1), [] as string[]];
   const enter = (client: string) => turns.enter(new Work(client, client, log));
   assertEquals(Array.from({ length: 10 }, () => enter("flood")), [...Array(9).fill(true), false]);
-  assertEquals(Array.from({ length: 9 }, (_, number) => enter(`client ${number}`)), [...Array(8).fill(true), false]);
+  assertEquals(Array.from({ length: 8 }, (_, number) => enter(`client ${number}`)), Array(8).fill(true));
   assertEquals(turns.waiting, 16);
   assertEquals(log, ["flood"]);
+});
+
+Deno.test("Turns: clients that fill all places give some up for others, and nobody does for a client that has as many", () => {
+  // Two clients with eight checks each kept all others from logging in.
+  const [turns, log] = [new Turns(1), [] as string[]];
+  const works: Work[] = [];
+  const enter = (client: string) => {
+    const work = new Work(client, client, log);
+    works.push(work);
+    return turns.enter(work);
+  };
+  for (let count = 0; count < 9; count++) enter("flood");
+  for (let count = 0; count < 8; count++) enter("other flood");
+  assertEquals(turns.waiting, 16);
+  for (let client = 0; client < 14; client++) assertEquals(enter(`client ${client}`), true, `${client}`);
+  assertEquals(turns.waiting, 16);
+  const displaced = works.filter(({ state }) => state === "displaced");
+  assertEquals(displaced.map(({ client }) => client).sort(), [
+    ...Array(7).fill("flood"),
+    ...Array(7).fill("other flood"),
+  ]);
+  assertEquals([enter("one more"), enter("flood"), enter("client 1")], [false, false, false]);
 });
 
 Deno.test("Turns never runs more than so many at a time, and loses none, whatever enters, leaves and ends", async () => {
@@ -75,9 +101,12 @@ Deno.test("Turns never runs more than so many at a time, and loses none, whateve
       } else if (work?.state === "runs") await work.end();
       const [running, waiting] = ["runs", "waits"].map((state) => works.filter((one) => one.state === state).length);
       assertEquals(waiting, turns.waiting);
-      assertEquals(running, Math.min(atATime, works.filter(({ state }) => state !== "ended").length));
+      assertEquals(
+        running,
+        Math.min(atATime, works.filter(({ state }) => state === "runs" || state === "waits").length),
+      );
     }
     while (works.some(({ state }) => state === "runs")) await runToEnd(works);
-    assertEquals(works.every(({ state }) => state === "ended"), true);
+    assertEquals(works.every(({ state }) => state === "ended" || state === "displaced"), true);
   }));
 });

@@ -33,11 +33,21 @@ export class Predecessor {
   readonly sockets: HandedSockets;
   #told = false;
 
-  /** Takes what it has said out of the environment. `undefined`: there is none. */
+  /**
+   * Takes what it has said out of the environment. `undefined`: there is none.
+   *
+   * @throws when that is not for this process, or its predecessor has ended. Its sockets are open here all the same, and
+   * the kernel would give them clients that nobody serves
+   */
   static take(environment: Pick<typeof Deno.env, "get" | "delete">): Predecessor | undefined {
-    const sockets = readHandover(environment.get(HANDOVER), Deno.ppid);
+    const text = environment.get(HANDOVER);
+    if (text === undefined) return undefined;
     environment.delete(HANDOVER);
-    return sockets && new Predecessor(sockets);
+    const sockets = readHandover(text, Deno.ppid);
+    if (sockets === undefined) {
+      throw new Error(`${HANDOVER}: the process that hands its sockets over is not the parent`);
+    }
+    return new Predecessor(sockets);
   }
 
   private constructor(sockets: HandedSockets) {

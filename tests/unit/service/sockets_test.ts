@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { NO_SOCKETS, type SocketToHand, type SocketUse } from "../../../src/control/shared_ports.ts";
 import { ConfigError } from "../../../src/errors.ts";
-import { handoverText, LINE, readHandover } from "../../../src/service/handover.ts";
+import { HANDOVER, handoverText, LINE, Predecessor, readHandover } from "../../../src/service/handover.ts";
 import { takeListenFds } from "../../../src/service/listen_fds.ts";
 
 /** Variables that can be taken out. */
@@ -54,4 +54,12 @@ Deno.test("readHandover() takes nothing that is not from the parent, and nothing
   for (const text of [undefined, "", "1 own proxy", "7 own", "7 own door", "7 own proxy,", "7 own proxy more"]) {
     assertEquals(readHandover(text, 7), undefined, text);
   }
+});
+
+Deno.test("a successor whose predecessor has ended does not start, because it holds sockets that nobody serves", () => {
+  // It opened others at the same port, and half of the clients waited for ever.
+  const given = environment({ [HANDOVER]: `${Deno.pid} own proxy` });
+  assertThrows(() => Predecessor.take(given), Error, "is not the parent");
+  assertEquals(given.left.size, 0);
+  assertEquals(Predecessor.take(environment({})), undefined);
 });

@@ -23,6 +23,8 @@ async function isIdle(proxy: TestProxy): Promise<void> {
   assertEquals(proxy.roundhouse.memory.limits.concurrency("all").current, 0);
 }
 
+const FAILING_WORKER = new URL("../support/failing_worker.ts", import.meta.url);
+
 for (const engine of ["fetch", "wire"] as const) {
   for (const workers of [1, 2]) {
     const name = `${engine}, ${workers} workers`;
@@ -142,6 +144,33 @@ for (const engine of ["fetch", "wire"] as const) {
       await isIdle(proxy);
     });
   }
+
+  Deno.test(`${engine}: what a dead worker held while it asked is given back, and the others' requests go on`, async () => {
+    await using auth = new AuthServer();
+    await using backend = HttpBackend.named("b");
+    await using proxy = await TestProxy.start({
+      engine,
+      proxy: { workers: 2 },
+      backends: [backend.url],
+      pools: { auth: { backends: [auth.origin] } },
+      concurrency: 1000,
+      auth: { forward: { pool: "auth", path: "/auth" }, timeout: "60s" },
+      routes: { "*/*": "default", "*/throw": { pool: "default", auth: null } },
+    }, { workerUrl: FAILING_WORKER });
+    auth.freeze();
+    const held = await Promise.all(Array.from({ length: 20 }, () => RawClient.connect(proxy.port)));
+    await Promise.all(held.map((client) => client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")));
+    await waitFor(() => auth.questions.length === held.length, { what: "the questions" });
+    using killer = await RawClient.connect(proxy.port);
+    await killer.send("GET /throw HTTP/1.1\r\nHost: x\r\n\r\n");
+    await killer.response().catch(() => undefined);
+    await waitFor(() => proxy.roundhouse.workerRestarts > 0, { what: "another worker" });
+    auth.thaw();
+    const answers = await Promise.all(held.map((client) => client.response().catch(() => undefined)));
+    assertEquals(answers.filter((answer) => answer !== undefined && answer.status !== 200), []);
+    for (const client of [...held, killer]) client.close();
+    await isIdle(proxy);
+  });
 
   Deno.test(`${engine}: a stop waits for requests that are held, and ends the connections to the server`, async () => {
     let ended: Promise<void> | undefined;

@@ -125,7 +125,7 @@ Deno.test({
     assertEquals(redirect.code, 1);
     assertStringIncludes(redirect.stderr, "proxy.tls.redirectFrom");
     // The proxy served the unix socket alone, and clients of systemd's socket waited for ever.
-    const unixArgs = ["--host", "unix:/tmp/no-such.sock", "--admin-port", "0", "--health", "none"];
+    const unixArgs = ["--host", "unix:/tmp/no-such.sock", "--workers", "1", "--admin-port", "0", "--health", "none"];
     const unix = await refusal("proxy", [...backend, "--engine", "wire", ...unixArgs]);
     assertEquals(unix.code, 1);
     assertStringIncludes(unix.stderr, "proxy.host: got unix:/tmp/no-such.sock, want an address");

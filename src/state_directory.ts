@@ -16,3 +16,15 @@ export function stateDirectory(env: (name: string) => string | undefined): strin
   const home = env("HOME");
   return home ? `${home}/.local/state/roundhouse` : undefined;
 }
+
+/**
+ * Why nothing can be kept at a path below the folder; `undefined`: it can.
+ *
+ * @param path `undefined`: there is no folder
+ */
+export function whyNotKept(path: string | undefined): string | undefined {
+  if (path === undefined) return "none of ROUNDHOUSE_STATE_DIR, STATE_DIRECTORY, XDG_STATE_HOME and HOME is set";
+  // Checked first, because the runtime would ask for the permission on the terminal.
+  const { state } = Deno.permissions.querySync({ name: "write", path });
+  return state === "granted" ? undefined : "writing there is not permitted (--allow-write)";
+}

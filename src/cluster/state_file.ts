@@ -5,6 +5,7 @@ import * as z from "zod";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { readRegularFile } from "../regular_file.ts";
+import { whyNotKept } from "../state_directory.ts";
 import { type ChangeDocument, EMPTY, fieldsOf, readDocument } from "./document.ts";
 import { type Entry, entryText, parseEntry } from "./entry.ts";
 import { isSeed, newSeed } from "./settlement.ts";
@@ -52,16 +53,12 @@ export class StateFile {
 
   constructor({ directory, owner, log }: StateFileOptions) {
     this.#log = log;
-    if (directory === undefined) {
-      this.#warn("none of ROUNDHOUSE_STATE_DIR, STATE_DIRECTORY, XDG_STATE_HOME and HOME is set");
-      return;
-    }
     const digest = createHash("sha256").update(owner).digest("hex").slice(0, 12);
-    this.#directory = `${directory}/cluster`;
-    const path = `${this.#directory}/${digest}.json`;
-    // Checked first, because the runtime would ask for the permission on the terminal.
-    if (Deno.permissions.querySync({ name: "write", path }).state === "granted") this.#path = path;
-    else this.#warn("writing there is not permitted (--allow-write)");
+    this.#directory = directory && `${directory}/cluster`;
+    const path = this.#directory && `${this.#directory}/${digest}.json`;
+    const reason = whyNotKept(path);
+    if (reason === undefined) this.#path = path;
+    else this.#warn(reason);
   }
 
   /** The state of the last run. A damaged file counts as none. */

@@ -102,8 +102,7 @@ export class SecondChance implements Waiter {
   /** Gives the place back, because other requests have used up the budget in the meantime. */
   #overBudget(lease: Lease): undefined {
     this.#allowed = false; // before the release: the queue may ask this request again at once
-    lease.release();
-    this.#story.pool.queue.released(lease.backend);
+    this.#story.pool.release(lease);
     return undefined;
   }
 

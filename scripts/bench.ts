@@ -1,7 +1,7 @@
 /**
  * `deno task bench`: roundhouse beside other proxies, side by side on this machine.
  *
- *     deno task bench [--only NAME,...] [--subjects NAME,...] [--rounds 3] [--seconds 5] [--quick] [--json FILE] [--write]
+ *     deno task bench [--only NAME,...] [--subjects NAME,...] [--rounds 3] [--seconds 3] [--quick] [--json FILE] [--write]
  *     deno task bench --ref REV
  *
  * Each proxy has the same nginx backends and the same load. Each is measured once in every round, so that other
@@ -11,6 +11,7 @@
 import { comparisonLines } from "./bench/comparison.ts";
 import { measureDecisions } from "./bench/decisions.ts";
 import { Ground, versionsOf } from "./bench/ground.ts";
+import { goalResults, goalsTable } from "./bench/goals.ts";
 import { thisMachine } from "./bench/machine.ts";
 import { type Options, parseOptions, usage } from "./bench/options.ts";
 import { writePage } from "./bench/page.ts";
@@ -24,27 +25,20 @@ import { leftOutLines, textTables } from "./bench/table.ts";
 async function bench(options: Options, signal: AbortSignal): Promise<void> {
   const at = new Date();
   const machine = thisMachine();
-  const results: Result[] = [];
-  const leftOut: LeftOut[] = [];
-  let other: SourceTree | undefined;
-  if (options.scenarios.length > 0) {
-    await using ground = await Ground.prepare(options.pace, signal);
-    const { scenarios, rounds, ref } = options;
-    other = ref === undefined ? undefined : await unpackRevision(ref, `${ground.directory}/revision`, signal);
-    const subjects = withOther(options.subjects, other);
-    const versions = await versionsOf(subjects, signal);
-    const findings = await measureRounds({ scenarios, subjects, rounds, warmsUp: other !== undefined }, ground, say);
-    results.push(...findings.results(scenarios, subjects, versions));
-    leftOut.push(...findings.leftOut());
-  }
+  const { results, leftOut, label } = await measureSubjects(options, signal);
   for (const { name, table } of options.decisions) {
     say(`${name}: about 10 s`);
-    results.push(measureDecisions(table()));
+    try {
+      results.push(measureDecisions(table()));
+    } catch (error) {
+      leftOut.push({ title: "roundhouse", reason: reasonOf(error), scenarios: [name] });
+    }
   }
-  if (results.length === 0) throw new Error("there was nothing to measure");
-
   console.log(`\n${[textTables(results), ...leftOutLines(leftOut)].join("\n\n")}`);
-  if (other !== undefined) console.log(`\n${comparisonLines(results, other.label).join("\n")}`);
+  if (results.length === 0) throw new Error("there was nothing to measure");
+  if (label !== undefined) console.log(`\n${comparisonLines(results, label).join("\n")}`);
+  const goals = goalResults(results);
+  if (goals.length > 0) console.log(`\n${goalsTable(goals)}`);
   const { rounds, pace } = options;
   if (options.json !== undefined) {
     await Deno.writeTextFile(
@@ -53,6 +47,37 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
     );
   }
   if (options.write) await writePage({ results, leftOut, machine, at, rounds, seconds: pace.seconds });
+}
+
+interface Measured {
+  readonly results: Result[];
+  readonly leftOut: LeftOut[];
+  /** What tells the other revision, if there is one. */
+  readonly label?: string;
+}
+
+async function measureSubjects(options: Options, signal: AbortSignal): Promise<Measured> {
+  const { scenarios, rounds, ref, onlyUsual } = options;
+  if (scenarios.length === 0) return { results: [], leftOut: [] };
+  const ground = await Ground.prepare(options.pace, signal);
+  try {
+    const other = ref === undefined ? undefined : await unpackRevision(ref, `${ground.directory}/revision`, signal);
+    const subjects = withOther(options.subjects, other);
+    const versions = await versionsOf(subjects, signal);
+    const findings = await measureRounds({ scenarios, subjects, onlyUsual, rounds }, ground, say);
+    return {
+      results: findings.results(scenarios, subjects, versions),
+      leftOut: findings.leftOut(),
+      ...other && { label: other.label },
+    };
+  } finally {
+    // What was measured must not be lost because a file could not be removed.
+    await ground[Symbol.asyncDispose]().catch((error) => say(`not all could be tidied up: ${reasonOf(error)}`));
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Compares each form of roundhouse with the same form of another revision. */
@@ -89,7 +114,7 @@ if (import.meta.main) {
     await bench(options, interrupted.signal);
     Deno.exit(0); // else the signal handlers would keep the process alive
   } catch (error) {
-    say(error instanceof Error ? error.message : String(error));
+    say(reasonOf(error));
     Deno.exit(interrupted.signal.aborted ? 130 : 1);
   }
 }

@@ -54,6 +54,8 @@ export class Ground implements AsyncDisposable {
   readonly #ticksPerSecond: number;
   readonly #stack: AsyncDisposableStack;
   readonly #running = new Map<string, Promise<Running>>();
+  /** Process and load of all that has been warmed up. */
+  readonly #warm = new Set<string>();
   #echoBackends: Promise<readonly number[]> | undefined;
   #builtFile: Promise<string> | undefined;
   #directories = 0;
@@ -99,11 +101,12 @@ export class Ground implements AsyncDisposable {
     if (installed === undefined) throw new Error(subject.remedy);
     const program = setup.built === true ? await this.builtFile() : installed;
     const directory = await this.newDirectory();
-    const [port = 0] = freePorts(1);
+    const [port = 0, adminPort = 0] = freePorts(2);
     const launch = await subject.launch({
       program,
       directory,
       port,
+      adminPort,
       backends: setup.backends ?? this.backends.map((backend) => backend.port),
       certificate: setup.secure === true ? this.certificate : undefined,
       watchful: setup.watchful === true,
@@ -122,6 +125,14 @@ export class Ground implements AsyncDisposable {
       readyMs: process.readyMs,
       [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
     };
+  }
+
+  /** For how many seconds to warm up a process with this kind of load: long at its first call, short at all others. */
+  takeWarmUp(pid: number, load: string): number {
+    const key = `${pid} ${load}`;
+    if (this.#warm.has(key)) return this.pace.warmUpSeconds;
+    this.#warm.add(key);
+    return this.pace.firstWarmUpSeconds;
   }
 
   /** Does `work` and returns its result with the CPU time that a process and its descendants took meanwhile. */

@@ -14,6 +14,8 @@ export interface Options {
   /** What is measured of no proxy, but inside of roundhouse. */
   readonly decisions: readonly Decisions[];
   readonly subjects: readonly Subject[];
+  /** Whether each scenario leaves out the subjects that do not usually take part, because the flags name none. */
+  readonly onlyUsual: boolean;
   readonly rounds: number;
   readonly pace: Pace;
   /** Where the figures go as JSON. */
@@ -43,17 +45,25 @@ const refNames: readonly string[] = ["small", "64k", "post", "headers"];
 /** With fewer rounds no difference could stand out of the noise. */
 const fewestRefRounds = 6;
 
+/** Load before the first measurement of a program with a load. */
+const firstWarmUpSeconds = 4;
+
+/** The same with `--ref`. A difference in how far the code has been compiled would count as one of the code. */
+const refWarmUpSeconds = 12;
+
 /** For `--help`. */
 export const usage = `usage: deno task bench [OPTIONS]
   --only NAME,...      what to measure (default: everything):
                        ${namesOf(measurable)}
   --subjects NAME,...  which programs (default: all):
-                       ${namesOf(subjects)}
-  --rounds N           number of rounds; each measures everything once (default 3, with --ref 10)
-  --seconds N          length of a measurement (default 5)
+                       ${namesOf(subjects)};
+                       without this flag, the costlier measurements leave some of them out
+  --rounds N           number of rounds; each measures everything once (default 3, with --ref 10); some need
+                       fewer
+  --seconds N          length of a measurement (default 3)
   --quick              about a minute: one round of 1 s, with ${quickNames.join(", ")} unless --only is given
   --ref REV            compare this tree with another revision of roundhouse: ${refNames.join(", ")}
-                       unless --only is given; a first round warms up and does not count
+                       unless --only is given; each load is warmed up for ${refWarmUpSeconds} s first
   --json FILE          write the figures to this file too
   --write              write tables and charts to docs/performance.md; only for a whole run`;
 
@@ -80,7 +90,7 @@ export function parseOptions(args: string[]): Options | "help" | Error {
   if (rounds === undefined || rounds < fewestRounds) {
     return new Error(`--rounds must be a whole number from ${fewestRounds} to 20`);
   }
-  const seconds = wholeNumber(flags.seconds ?? (quick ? "1" : "5"), 60);
+  const seconds = wholeNumber(flags.seconds ?? (quick ? "1" : "3"), 60);
   if (seconds === undefined) return new Error("--seconds must be a whole number from 1 to 60");
   const usual = ref !== undefined ? refNames.join() : quick ? quickNames.join() : undefined;
   const wanted = chosen("--only", flags.only ?? usual, measurable);
@@ -98,12 +108,18 @@ export function parseOptions(args: string[]): Options | "help" | Error {
     subjects: ref === undefined || flags.subjects !== undefined
       ? wantedSubjects
       : wantedSubjects.filter(({ own }) => own),
+    onlyUsual: flags.subjects === undefined,
     rounds,
-    pace: { seconds, warmUpSeconds: quick ? 1 : 2 },
+    pace: { seconds, firstWarmUpSeconds: firstWarmUp(ref, quick), warmUpSeconds: 1 },
     write,
     ...(flags.json === undefined ? {} : { json: String(flags.json) }),
     ...(ref === undefined ? {} : { ref }),
   };
+}
+
+function firstWarmUp(ref: string | undefined, quick: boolean): number {
+  if (ref !== undefined) return refWarmUpSeconds;
+  return quick ? 1 : firstWarmUpSeconds;
 }
 
 /** Those that a comma-separated list names, in the order of `all`; all without a list. */

@@ -57,7 +57,7 @@ function conditions({ machine, at, rounds, seconds }: Run): string {
     `Deno ${deno} (V8 ${v8}); the load average before was ${
       number(loadAverage, 1)
     }. Load, backends and proxies shared ` +
-    `these cores, so CPU per request is the figure to go by. Each figure is the median of ${rounds} rounds (of ` +
+    `these cores, so CPU per request is the figure to go by. Each figure is the median of up to ${rounds} rounds (of ` +
     `${seconds} s each where there is load), beside it the lowest and the highest.`;
 }
 

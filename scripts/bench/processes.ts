@@ -32,12 +32,34 @@ export function findProgram(name: string): string | undefined {
   return undefined;
 }
 
-/** As many different ports of 127.0.0.1 that nothing listens on. */
+/**
+ * As many different ports of 127.0.0.1 that nothing listens on. None is given out a second time before all others were.
+ *
+ * They lie below those that the system gives to connections and to listeners at port 0 (`ip_local_port_range`). Nobody is
+ * given one of them by chance before a program listens there.
+ */
 export function freePorts(count: number): number[] {
-  const listeners = Array.from({ length: count }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
-  const ports = listeners.map(({ addr }) => addr.port);
-  for (const listener of listeners) listener.close();
+  const ports: number[] = [];
+  for (let tried = 0; ports.length < count; tried++) {
+    if (tried === portCount) throw new Error(`127.0.0.1 has no ${count} free ports`);
+    const port = firstPort + nextPort++ % portCount;
+    if (isFree(port)) ports.push(port);
+  }
   return ports;
+}
+
+const firstPort = 10_000;
+const portCount = 20_000;
+let nextPort = Math.floor(Math.random() * portCount); // others may measure at the same time
+
+function isFree(port: number): boolean {
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) return false;
+    throw error;
+  }
 }
 
 /** Runs a program to its end and returns what it wrote; throws with what it complained about when it fails. */

@@ -34,7 +34,11 @@ export interface Scenario {
   readonly chart?: boolean;
   /** Whether only roundhouse takes part. */
   readonly ownOnly?: boolean;
-  /** About how long `measure` takes. */
+  /** The names of those that take part if the flags name none, each in any revision; default: all. */
+  readonly usualSubjects?: readonly string[];
+  /** In how many rounds it is measured at most, where a further one would tell nothing new; default: in all. */
+  readonly mostRounds?: number;
+  /** About how long `measure` takes, with the short warm-up. */
   seconds(pace: Pace): number;
   /** Throws when the subject can't take part, or when the comparison would be unfair. */
   measure(subject: Subject, ground: Ground): Promise<Figures>;
@@ -43,7 +47,9 @@ export interface Scenario {
 /** How long to measure. */
 export interface Pace {
   readonly seconds: number;
-  /** Load before the measurement, so that caches are warm and code is compiled. */
+  /** Load before the first measurement of a program with this load, so that its code is compiled. */
+  readonly firstWarmUpSeconds: number;
+  /** Load before each of the others, so that caches are warm. */
   readonly warmUpSeconds: number;
 }
 

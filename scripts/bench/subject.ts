@@ -9,6 +9,8 @@ export interface Site {
   readonly directory: string;
   /** Where on 127.0.0.1 it has to listen. */
   readonly port: number;
+  /** Where on 127.0.0.1 the administration can listen, where there is one. */
+  readonly adminPort: number;
   /** The ports of the backends on 127.0.0.1. */
   readonly backends: readonly number[];
   /** A certificate and its key, both PEM in one file and each in its own; then it serves HTTPS. */

@@ -23,6 +23,8 @@ export const manyConnections: Scenario = {
     { key: "p99Ms", title: "p99 ms", digits: 1 },
     { key: "p999Ms", title: "p99.9 ms", digits: 1 },
   ],
+  usualSubjects: ["wire", "wire-2", "fetch", "haproxy", "nginx", "caddy"],
+  mostRounds: 2,
   seconds: (pace) => secondsOf(pace) + pace.warmUpSeconds,
   async measure(subject, ground) {
     const running = await ground.running(subject);

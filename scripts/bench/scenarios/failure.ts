@@ -28,6 +28,8 @@ export const failure: Scenario = {
     { key: "lastFailureMs", title: "ms to the last failure", digits: 0, range: true },
     { key: "misplaced", title: "misplaced requests", digits: 1, range: true },
   ],
+  usualSubjects: ["wire", "wire-2", "fetch", "haproxy", "nginx", "caddy"],
+  mostRounds: 1,
   seconds: () => loadSeconds + countedSeconds + 3,
   async measure(subject, ground) {
     await using stack = new AsyncDisposableStack();

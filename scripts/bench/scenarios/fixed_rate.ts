@@ -22,13 +22,18 @@ export const fixedRate: Scenario = {
     { key: "failed", title: "failed requests", digits: 0, trouble: true },
   ],
   chart: true,
+  usualSubjects: ["wire", "wire-2", "fetch", "haproxy", "nginx", "caddy"],
   seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
   async measure(subject, ground) {
     const { pid, port } = await ground.running(subject);
-    const { path } = answers.small;
+    const load = {
+      ...{ port, path: answers.small.path, perSecond, connections },
+      seconds: ground.pace.seconds,
+      warmUpSeconds: ground.takeWarmUp(pid, "rate"),
+    };
     const { result, userMicros, systemMicros } = await ground.withCpuTime(
       pid,
-      () => applyFixedRate({ port, path, perSecond, connections, ...ground.pace }, ground.signal),
+      () => applyFixedRate(load, ground.signal),
     );
     return {
       p50Ms: result.p50Ms,

@@ -23,6 +23,8 @@ export const passwords: Scenario = {
     `connections, for a path that asks for no password: alone, and while other clients send ${wrongPerSecond} wrong ` +
     "passwords a second for another path. Only of roundhouse.",
   ownOnly: true,
+  usualSubjects: ["wire", "fetch"],
+  mostRounds: 1,
   columns: [
     { key: "p99Ms", title: "p99 ms, alone", digits: 2, range: true },
     { key: "scryptP99Ms", title: "scrypt", digits: 2, range: true },
@@ -56,7 +58,9 @@ export const passwords: Scenario = {
 
 async function ownLatency({ port }: Running, { pace, signal }: Ground) {
   const { path } = answers.small;
-  const { p50Ms, p99Ms, failedAt } = await applyFixedRate({ port, path, perSecond, connections, ...pace }, signal);
+  const { seconds, warmUpSeconds } = pace;
+  const load = { port, path, perSecond, connections, seconds, warmUpSeconds };
+  const { p50Ms, p99Ms, failedAt } = await applyFixedRate(load, signal);
   return { p50Ms, p99Ms, failed: failedAt.length };
 }
 

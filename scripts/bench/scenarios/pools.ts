@@ -14,6 +14,8 @@ export const manyPools: Scenario = {
     pools.toLocaleString("en")
   } pools of 3 backends, a route to each, and health checks every 5 s. Only of roundhouse.`,
   ownOnly: true,
+  usualSubjects: ["wire", "fetch"],
+  mostRounds: 2,
   columns: [
     { key: "readyMs", title: "ms to ready", digits: 0, range: true },
     { key: "restMiB", title: "MiB at rest", digits: 0, range: true },

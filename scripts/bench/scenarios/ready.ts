@@ -14,6 +14,7 @@ export const ready: Scenario = {
     { key: "builtMs", title: "ms, built file", digits: 0, range: true },
   ],
   chart: true,
+  mostRounds: 2,
   seconds: () => 1,
   async measure(subject, ground) {
     const start = async (built: boolean) => {

@@ -13,6 +13,8 @@ export const routed: Scenario = {
   about: `GET requests with an answer of 60 bytes over ${connections} connections, without routes, and with ${pools} ` +
     "pools and a route to each. Only of roundhouse.",
   ownOnly: true,
+  usualSubjects: ["wire", "fetch"],
+  mostRounds: 2,
   columns: [
     { key: "ratio", title: "with : without", digits: 3, range: true },
     { key: "withMicros", title: "CPU µs/request, with", digits: 1 },

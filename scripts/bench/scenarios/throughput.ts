@@ -14,7 +14,12 @@ interface Kind {
   readonly secure?: boolean;
   /** Whether everything is switched on that a proxy usually has in production. */
   readonly production?: boolean;
+  /** As in `Scenario`. */
+  readonly usualSubjects?: readonly string[];
 }
+
+/** Where further peers and a second worker would tell little new. */
+const few = ["wire", "fetch", "haproxy", "nginx", "caddy"];
 
 const connections = 64;
 
@@ -38,8 +43,20 @@ export const throughput: readonly Scenario[] = [
     about: "GET requests with an answer of 60 bytes.",
     answer: answers.small,
   }),
-  scenario({ name: "64k", title: "64 KiB", about: "GET requests with an answer of 64 KiB.", answer: answers.medium }),
-  scenario({ name: "1m", title: "1 MiB", about: "GET requests with an answer of 1 MiB.", answer: answers.large }),
+  scenario({
+    name: "64k",
+    title: "64 KiB",
+    about: "GET requests with an answer of 64 KiB.",
+    answer: answers.medium,
+    usualSubjects: [...few, "wire-2"],
+  }),
+  scenario({
+    name: "1m",
+    title: "1 MiB",
+    about: "GET requests with an answer of 1 MiB.",
+    answer: answers.large,
+    usualSubjects: few,
+  }),
   scenario({
     name: "post",
     title: "POST 64 KiB",
@@ -53,13 +70,14 @@ export const throughput: readonly Scenario[] = [
     about: "GET requests with 40 headers of about 30 bytes each besides the usual ones, and an answer of 60 bytes.",
     answer: answers.small,
     headers: Array.from({ length: 40 }, (_, index) => [`X-Header-${index}`, `value ${index} of this request`] as const),
+    usualSubjects: few,
   }),
   scenario({
     name: "production",
     title: "As in production",
     about: "GET requests of a browser behind another proxy, with an answer of 60 bytes: with `traceparent`, " +
       "`X-Forwarded-For` and `-Proto` of a trusted peer, a session cookie and an access log. Sessions lead all requests " +
-      "to one backend. Programs without sessions in a cookie are left out.",
+      "to one backend.",
     answer: answers.small,
     headers: [
       ["User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"],
@@ -69,6 +87,7 @@ export const throughput: readonly Scenario[] = [
       ["traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
     ],
     production: true,
+    usualSubjects: ["wire", "wire-2", "fetch", "haproxy"],
   }),
   scenario({
     name: "connect",
@@ -76,6 +95,7 @@ export const throughput: readonly Scenario[] = [
     about: "GET requests with `Connection: close` and an answer of 60 bytes.",
     answer: answers.small,
     headers: [["Connection", "close"]],
+    usualSubjects: few,
   }),
   scenario({
     name: "tls",
@@ -83,17 +103,30 @@ export const throughput: readonly Scenario[] = [
     about: "GET requests over HTTPS (HTTP/1.1, kept connections, EC certificate) with an answer of 60 bytes.",
     answer: answers.small,
     secure: true,
+    usualSubjects: few,
+  }),
+  scenario({
+    name: "handshake",
+    title: "A new HTTPS connection for each request",
+    about:
+      "GET requests over HTTPS (HTTP/1.1, EC certificate) with `Connection: close` and an answer of 60 bytes. The " +
+      "client offers to resume its last TLS session. Programs do so or not, as they do by default.",
+    answer: answers.small,
+    headers: [["Connection", "close"]],
+    secure: true,
+    usualSubjects: ["wire", "fetch", "haproxy", "nginx"],
   }),
 ];
 
 function scenario(kind: Kind): Scenario {
-  const { name, title, about } = kind;
+  const { name, title, about, usualSubjects } = kind;
   return {
     name,
     title,
     about: `${about} There are ${connections} connections. Each sends its next request as soon as it has its answer.`,
     columns,
     chart: true,
+    ...usualSubjects && { usualSubjects },
     seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
     async measure(subject, ground) {
       const { secure = false, production = false, headers = [] } = kind;
@@ -114,9 +147,9 @@ export async function measureLoad(
   { connections, seconds }: WrkLoad,
   ground: Ground,
 ): Promise<Figures> {
-  const { pace, wrk, directory, signal } = ground;
+  const { wrk, directory, signal } = ground;
   const load = (seconds: number) => applyLoad(wrk, request, { connections, seconds }, directory, signal);
-  await load(pace.warmUpSeconds);
+  await load(ground.takeWarmUp(pid, JSON.stringify(request)));
   const { result, userMicros, systemMicros } = await ground.withCpuTime(pid, () => load(seconds));
   if (result.requests === 0) throw new Error("not one request was answered");
   return {

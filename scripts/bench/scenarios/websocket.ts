@@ -22,11 +22,13 @@ export const websocket: Scenario = {
     { key: "p999Ms", title: "p99.9 ms", digits: 2 },
   ],
   chart: true,
+  usualSubjects: ["wire", "fetch", "haproxy", "nginx", "caddy"],
   seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
   async measure(subject, ground) {
     const { pid, port } = await ground.running(subject, { backends: await ground.echoBackends() });
-    const { seconds, warmUpSeconds } = ground.pace;
-    await applyWebSocket({ port, connections, bytes, seconds: warmUpSeconds }, ground.signal);
+    const { seconds } = ground.pace;
+    const warmUp = ground.takeWarmUp(pid, "websocket");
+    await applyWebSocket({ port, connections, bytes, seconds: warmUp }, ground.signal);
     const { result, userMicros, systemMicros } = await ground.withCpuTime(
       pid,
       () => applyWebSocket({ port, connections, bytes, seconds }, ground.signal),

@@ -27,7 +27,7 @@ export function roundhouse(engine: "fetch" | "wire", workers: number, tree?: Sou
 }
 
 function configuration(engine: string, workers: number, site: Site) {
-  const { port, backends, certificate, watchful, production, pools, hash } = site;
+  const { port, adminPort, backends, certificate, watchful, production, pools, hash } = site;
   return {
     proxy: {
       host: "127.0.0.1",
@@ -36,7 +36,7 @@ function configuration(engine: string, workers: number, site: Site) {
       ...(certificate === undefined ? {} : { tls: { cert: certificate.cert, key: certificate.key } }),
       ...(production ? { trustForwarded: ["127.0.0.0/8"] } : {}),
     },
-    admin: { host: "127.0.0.1", port: 0 },
+    admin: { host: "127.0.0.1", port: adminPort },
     ...(pools > 0 ? {} : { backends: backends.map((backend) => `http://127.0.0.1:${backend}`) }),
     engine,
     health: !watchful ? { type: "none" } : pools > 0 ? {} : { path: "/name", interval: "1s" },

@@ -36,6 +36,7 @@ Deno.test("parseOptions() measures all unless told, and little when in haste", (
 Deno.test("parseOptions() measures roundhouse alone against another revision, unless told", () => {
   const { ref, subjects, scenarios, rounds } = parsed("--ref", "HEAD~1");
   assertEquals([ref, rounds], ["HEAD~1", 10]);
+  assert(parsed("--ref", "HEAD~1").pace.firstWarmUpSeconds >= 10);
   assertEquals(names(subjects), ["wire", "wire-2", "fetch", "fetch-2"]);
   assertEquals(names(scenarios), ["small", "64k", "post", "headers"]);
   assertEquals(names(parsed("--ref", "HEAD", "--subjects", "wire,haproxy").subjects), ["wire", "haproxy"]);

@@ -130,7 +130,7 @@ function hasColour(): boolean {
 
 /** Runs until a signal ends it; resolves with the exit status. */
 async function run(command: ConfiguredCommand, signals: Signals): Promise<number> {
-  const predecessor = Predecessor.take(Deno.env);
+  const predecessor = await Predecessor.take(Deno.env);
   try {
     return await runAfter(predecessor, command, signals);
   } catch (error) {
@@ -198,14 +198,16 @@ async function serve(serving: Serving): Promise<void> {
   const redirect = redirectUrl === undefined ? {} : { redirect: redirectUrl };
   const file = path === null ? {} : { config: path };
   log.info("ready", { proxy, ...redirect, admin, ...file, version: VERSION, pid: Deno.pid });
-  await predecessor?.ready();
+  const isAlone = predecessor !== undefined && !await predecessor.ready();
+  if (isAlone) log.warn("the replaced process has ended early", { consequence: "this one serves in its place" });
   manager.ready(`serves at ${proxy}, admin API at ${admin}`, () => roundhouse.settled());
   signals.onHangUp(() => void logged(roundhouse.reload(), log));
   const reloadIfChanged = () => void logged(roundhouse.reloadIf(() => live.changed()), log);
   const watch = isWatched && live.file !== null
     ? (await import("./src/sources/watch.ts")).watchFile(live.file, reloadIfChanged)
     : undefined;
-  if (watch !== undefined) reloadIfChanged(); // somebody may have changed the file during the start
+  // Somebody may have changed the file during the start. If not for its end, the replaced process would have told so.
+  if (watch !== undefined || isAlone) reloadIfChanged();
 
   const end = await theEnd({ ...serving, fromSystemd: sockets.fromSystemd, roundhouse });
   await watch?.close();

@@ -13,7 +13,6 @@ import type { SlotUse } from "../memory/slots.ts";
 import { systemClock } from "../net/clock.ts";
 import { type BoundAddress, portAddress } from "../net/listen_address.ts";
 import { Listeners } from "../net/listeners.ts";
-import { closeDescriptors } from "../net/shared_port.ts";
 import { ChangeQueue } from "../pool/change_queue.ts";
 import { NotPersistedError } from "../pool/keeping.ts";
 import { settlesWithin } from "../settles_within.ts";
@@ -31,7 +30,7 @@ import type { Replicas } from "./replicas.ts";
 import { assignRoutes } from "./route_places.ts";
 import type { RoundhouseOptions } from "./roundhouse_options.ts";
 import type { OwnAddress } from "./servable.ts";
-import { checkSockets, NO_SOCKETS, SharedPorts, type SocketToHand, whyNotShared } from "./shared_ports.ts";
+import { fittingSockets, NO_SOCKETS, SharedPorts, type SocketToHand, whyNotShared } from "./shared_ports.ts";
 
 /** How long it may take to tell open connections that they end, and to cut them. */
 const GOODBYE_LIMIT_MS = 1000;
@@ -73,9 +72,9 @@ export class Roundhouse {
    * @throws {ConfigError} when an address can't be bound, or a certificate can't be used. Nothing is left running then
    */
   static async start(options: RoundhouseOptions): Promise<Roundhouse> {
-    const { config, stateDirectory: state, log, clock = systemClock, sockets = NO_SOCKETS } = options;
-    checkSockets(config, sockets);
-    const roundhouse = new Roundhouse(options, await obtain({ config, state, log, clock }));
+    const { config, stateDirectory: state, log, clock = systemClock } = options;
+    const sockets = await fittingSockets(config, options.sockets ?? NO_SOCKETS, log);
+    const roundhouse = new Roundhouse({ ...options, sockets }, await obtain({ config, state, log, clock }));
     try {
       await roundhouse.pools.start();
       await settlesWithin(roundhouse.pools.discovered(), DISCOVERED_WITHIN_MS);
@@ -295,11 +294,7 @@ export class Roundhouse {
   async offerSockets(): Promise<readonly SocketToHand[] | undefined> {
     const sharing = this.#dataPlane?.sharing;
     if (sharing === undefined) throw new Error(whyNotShared(this.#options.config));
-    const others = await this.#ports.offer();
-    if (others === undefined) return undefined;
-    const own = await sharing.offer();
-    if (own === undefined) return void await closeDescriptors(others.map(({ descriptor }) => descriptor));
-    return [...own.map((descriptor) => ({ use: "proxy", descriptor } as const)), ...others];
+    return await this.#ports.offer(sharing);
   }
 
   /** Accepts clients again, after `offerSockets`. */

@@ -6,11 +6,11 @@ import type { DataPlane, DataPlaneOptions, PlaneSharing } from "./data_plane.ts"
 import { messageOf } from "../errors.ts";
 import { type BoundAddress, portAddress } from "../net/listen_address.ts";
 import { Listeners } from "../net/listeners.ts";
-import { closeDescriptors } from "../net/shared_port.ts";
 import type { PassiveHealth } from "../health/passive.ts";
 import type { ServerTls } from "../tls/server_certificate.ts";
 import { settlesWithin } from "../settles_within.ts";
 import type { News, Order, PoolSessions, Started, StartedPool, StartOrder } from "./messages.ts";
+import { offersOf, resume } from "./offers.ts";
 import { PendingSwaps } from "./pending_swaps.ts";
 import { claimPort } from "./port_claim.ts";
 import type { ServedPool, ServedPools } from "./served_pool.ts";
@@ -109,14 +109,8 @@ export class Supervisor implements DataPlane {
   get sharing(): PlaneSharing | undefined {
     if (this.#started?.sharesSocket !== true) return undefined;
     return {
-      offer: async () => {
-        const answers = await Promise.all(Array.from(this.#links.values(), (link) => link.order({ type: "offer" })));
-        const descriptors = answers.map((done) => done?.descriptor).filter((descriptor) => descriptor !== undefined);
-        if (descriptors.length === answers.length) return descriptors;
-        await closeDescriptors(descriptors);
-        return undefined;
-      },
-      resume: () => this.#order({ type: "resume" }),
+      offer: () => offersOf(this.#links),
+      resume: () => resume(this.#links),
       release: async () => {
         this.#stopping = true; // a worker that fails now is not replaced: it would listen again
         this.#sockets.close();

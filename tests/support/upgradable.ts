@@ -4,7 +4,8 @@ import { TemporaryDirectory } from "./certificates.ts";
 import { type LogEntry, Program, type ProgramOptions } from "./program.ts";
 import { waitFor } from "./wait.ts";
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+/** The program's source. */
+export const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
 /** Dispose of it to kill every process. */
 export class Upgradable implements AsyncDisposable {

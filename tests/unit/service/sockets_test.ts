@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { NO_SOCKETS, type SocketToHand, type SocketUse } from "../../../src/control/shared_ports.ts";
 import { ConfigError } from "../../../src/errors.ts";
@@ -40,26 +40,31 @@ Deno.test("takeListenFds() leaves sockets alone that are not ours, and refuses t
   ]);
 });
 
-Deno.test("a successor finds each socket where its predecessor has put it", () => {
+Deno.test("a successor finds each socket where its predecessor has put it, and where it was to be", () => {
   const uses = fc.array(fc.constantFrom<SocketUse>("proxy", "admin", "redirect"), { minLength: 1, maxLength: 8 });
   fc.assert(fc.property(uses, fc.boolean(), (uses, fromSystemd) => {
-    const sockets: SocketToHand[] = uses.map((use, index) => ({ use, descriptor: 90 + index }));
-    const read = readHandover(handoverText(sockets, fromSystemd), Deno.pid);
+    const sockets: SocketToHand[] = uses.map((use, index) => ({ use, descriptor: 90 + index, address: `${use}:80` }));
+    const read = readHandover(handoverText(sockets, fromSystemd));
     const at = (use: SocketUse) => uses.flatMap((other, index) => other === use ? [LINE + 1 + index] : []);
-    assertEquals(read, { proxy: at("proxy"), admin: at("admin")[0], redirect: at("redirect")[0], fromSystemd });
+    const addresses = new Map(uses.map((use) => [use, `${use}:80`]));
+    const handed = { proxy: at("proxy"), admin: at("admin")[0], redirect: at("redirect")[0], fromSystemd, addresses };
+    assertEquals(read, { predecessor: Deno.pid, sockets: handed });
   }));
 });
 
-Deno.test("readHandover() takes nothing that is not from the parent, and nothing else", () => {
-  for (const text of [undefined, "", "1 own proxy", "7 own", "7 own door", "7 own proxy,", "7 own proxy more"]) {
-    assertEquals(readHandover(text, 7), undefined, text);
+Deno.test("readHandover() takes what a version without addresses has said, and nothing that is not ours", () => {
+  assertEquals(readHandover("7 own proxy")?.sockets.addresses?.size, 0);
+  for (
+    const text of ["", "x own proxy", "7 own", "7 own door", "7 own proxy,", "7 own proxy a,b", "7 own proxy a more"]
+  ) {
+    assertEquals(readHandover(text), undefined, text);
   }
 });
 
-Deno.test("a successor whose predecessor has ended does not start, because it holds sockets that nobody serves", () => {
-  // It opened others at the same port, and half of the clients waited for ever.
+Deno.test("a successor whose predecessor is not the parent, but lives, does not start", async () => {
+  // It opened other sockets at the same port, and half of the clients waited for ever.
   const given = environment({ [HANDOVER]: `${Deno.pid} own proxy` });
-  assertThrows(() => Predecessor.take(given), Error, "is not the parent");
+  await assertRejects(() => Predecessor.take(given), Error, "is not the parent");
   assertEquals(given.left.size, 0);
-  assertEquals(Predecessor.take(environment({})), undefined);
+  assertEquals(await Predecessor.take(environment({})), undefined);
 });

@@ -247,5 +247,5 @@ function notASocket(descriptor: number): Error {
 }
 
 function exhausted(): Error {
-  return Object.assign(new Error("Too many open files"), { code: "EMFILE" });
+  return Object.assign(new Error("Too many open files (os error 24)"), { code: "EMFILE" });
 }

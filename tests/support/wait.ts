@@ -27,6 +27,13 @@ export function settle(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
+/** Like `settle`, where nothing waits for files or the network. It takes microseconds, a timer of 0 ms milliseconds. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
 /** The real time, but with far longer limits, so that they do not pass on a busy machine. Pauses are as they are. */
 export const patientClock: Clock = {
   now: () => Date.now(),
@@ -44,6 +51,12 @@ export class ManualClock implements Clock {
   #elapsed = 0;
   #origin = Date.UTC(2026, 0, 1);
   readonly #alarms = new Set<Alarm>();
+  readonly #settle: () => Promise<void>;
+
+  /** @param settled lets everything run that follows from a timer */
+  constructor(settled = settle) {
+    this.#settle = settled;
+  }
 
   /** Timers that are still to fire. */
   get pending(): number {
@@ -63,12 +76,12 @@ export class ManualClock implements Clock {
   /** Moves the time forward. Timers fire in order, each at its own time, with everything that follows from it. */
   async advance(ms: number): Promise<void> {
     const end = this.#elapsed + ms;
-    await settle();
+    await this.#settle();
     for (let alarm = this.#nextUntil(end); alarm !== undefined; alarm = this.#nextUntil(end)) {
       this.#alarms.delete(alarm);
       this.#elapsed = Math.max(this.#elapsed, alarm.at);
       alarm.callback();
-      await settle();
+      await this.#settle();
     }
     this.#elapsed = end;
   }

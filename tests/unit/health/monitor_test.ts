@@ -7,7 +7,7 @@ import { ServerPool } from "../../../src/pool/server_pool.ts";
 import { Memory } from "../../../src/memory/memory.ts";
 import { RecordingLog } from "../../support/log.ts";
 import { backendSpec } from "../../support/pool.ts";
-import { ManualClock, settle } from "../../support/wait.ts";
+import { ManualClock, nextTurn } from "../../support/wait.ts";
 
 const PASSED: Observation = { ok: true, status: 200, durationMs: 1, error: null };
 const FAILED: Observation = { ok: false, status: 503, durationMs: 1, error: "status 503" };
@@ -34,7 +34,7 @@ class FakeProbe implements Probe {
 
   finish(observation: Observation): Promise<void> {
     this.#finish(observation);
-    return settle();
+    return nextTurn();
   }
 
   close(): void {
@@ -49,7 +49,7 @@ function configOf(health: ConfigFile["health"]) {
 
 class Bench implements AsyncDisposable {
   readonly pool = new ServerPool(Memory.allocate().pool(0));
-  readonly clock = new ManualClock();
+  readonly clock = new ManualClock(nextTurn);
   readonly log = new RecordingLog();
   readonly events: string[] = [];
   readonly monitor: HealthMonitor;
@@ -81,14 +81,14 @@ class Bench implements AsyncDisposable {
   /** Adds a backend that is called `name`; its first check is done, unless it waits. */
   async add(name = "a", up = true): Promise<{ backend: Backend; probe: FakeProbe }> {
     const backend = this.pool.add(backendSpec(`http://${name}`), "test", up);
-    await settle();
+    await nextTurn();
     return { backend, probe: this.probe(backend) };
   }
 
   /** As a reload would. */
   configure(health: ConfigFile["health"]): Promise<void> {
     this.monitor.configure(configOf(health));
-    return settle();
+    return nextTurn();
   }
 
   get probes(): FakeProbe[] {
@@ -125,7 +125,7 @@ Deno.test("HealthMonitor checks the backends that are there when it is made", as
     pool.add(backendSpec("http://a"), "test");
     pool.add(backendSpec("http://b"), "test");
   });
-  await settle();
+  await nextTurn();
   assertEquals(bench.pool.backends.map((backend) => bench.probe(backend).checks), [1, 1]);
 });
 
@@ -328,7 +328,7 @@ Deno.test("HealthMonitor.stop() cancels checks, waits for them, drops what they 
   bench.pool.remove(removed.backend, "operator");
   let done = false;
   const stopped = bench.monitor.stop().then(() => done = true);
-  await settle();
+  await nextTurn();
   assertEquals([done, busy.probe.cancelled, idle.probe.closed], [false, true, true]);
   await busy.probe.finish(FAILED);
   assertEquals(done, false, "the check of a removed backend counts, too");
@@ -463,7 +463,7 @@ Deno.test("HealthMonitor has at most 100 checks in flight, the first spread over
   for (let n = 0; n < 2_000; n++) bench.pool.add(backendSpec(`http://b${n}`), "test");
   const inFlight = () => bench.probes.filter((probe) => probe.inFlight === 1);
   const checked = () => bench.probes.filter((probe) => probe.checks > 0).length;
-  await settle();
+  await nextTurn();
   assertEquals(inFlight().length, 10);
   await bench.clock.advance(50);
   assertEquals(inFlight().length, 60);

@@ -106,7 +106,7 @@ for (const [what, proxyProtocol, bytes] of [["", false, []], [" after a PROXY he
     // The runtime's TLS threw an error that nobody could catch: it was given the garbage before its first tick.
     await using waiting = new Waiting({ proxyProtocol });
     using client = await RawClient.connect(waiting.port);
-    await client.send(Uint8Array.of(...bytes, ...new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n")));
+    await client.send(Uint8Array.of(...bytes, ...new TextEncoder().encode("\0garbage\r\n\r\n")));
     const pending = await waiting.next();
     assertEquals(await pending.establish(), undefined);
     await client.rest();

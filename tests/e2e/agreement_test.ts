@@ -17,7 +17,8 @@ const VARIANTS: readonly { readonly engine: Config["engine"]; readonly workers: 
   { engine: "wire", workers: 2 },
 ];
 
-const REQUESTS = 10_000;
+/** Some 200 of each kind: what goes wrong with one of a hundred shows. */
+const REQUESTS = 3_000;
 const CLIENTS = 16;
 const WEBSOCKETS = 20;
 const LEAVERS = 20;

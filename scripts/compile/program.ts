@@ -1,6 +1,6 @@
 /** The program in the built file: bundled, with its version and the flags that it runs with. */
 
-import { repaired } from "./repairs.ts";
+import { readLate, repaired } from "./repairs.ts";
 import { step } from "./steps.ts";
 
 /** The parts of `deno.json` that are used here. */
@@ -96,14 +96,15 @@ export async function bundle(directory: string, form: Form): Promise<ProgramFile
   }
   const flags = ["--quiet", "--minify", "--keep-names", "--check", "--code-splitting", "--outdir", OUTPUT];
   await step("checking and bundling", () => deno(["bundle", ...flags, ...ENTRIES], directory));
-  return await programFiles(`${directory}/${OUTPUT}`);
+  return await programFiles(`${directory}/${OUTPUT}`, form);
 }
 
 /** The bundle's modules, the entries first. */
-async function programFiles(folder: string): Promise<ProgramFile[]> {
+async function programFiles(folder: string, form: Form): Promise<ProgramFile[]> {
   const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
   const texts = await Promise.all(names.map((name) => Deno.readTextFile(`${folder}/${name}`)));
-  const modules = repaired(new Map(names.map((name, index) => [name, texts[index] ?? ""])));
+  const whole = repaired(new Map(names.map((name, index) => [name, texts[index] ?? ""])));
+  const modules = form === "self-extracting" ? readLate(whole) : whole;
   const entries = ENTRIES.map((entry) => entry.replace(/\.ts$/, ".js"));
   const files = [...entries, ...names.filter((name) => !entries.includes(name))].map((name) => {
     return {

@@ -3,7 +3,7 @@
 import { type ListeningHandle, type SocketHandle, TcpHandles } from "./tcp_handle.ts";
 
 /** How often to look whether descriptors have run out. */
-const LOOK_MS = 20;
+const LOOK_MS = 100;
 
 export interface SharedAddress {
   readonly hostname: string;
@@ -19,7 +19,7 @@ interface Waiting {
 
 /**
  * Behaves like `Deno.Listener`. Below it, the runtime stops looking for connections when accepting one has failed, and
- * does not say so. So it is made to look again every 20 ms. If no descriptor is left, `accept` rejects with EMFILE.
+ * does not say so. So it is made to look again every 100 ms. If no descriptor is left, `accept` rejects with EMFILE.
  */
 export class SharedPort {
   readonly addr: Deno.NetAddr;
@@ -117,7 +117,7 @@ export class SharedPort {
   }
 
   /**
-   * Looks before each client whether descriptors are left, which takes 25 µs, and not only every 20 ms. For ports with few
+   * Looks before each client whether descriptors are left, which takes 25 µs, and not only every 100 ms. For ports with few
    * clients, which must not take the descriptors that requests need.
    */
   lookFirst(): void {
@@ -169,7 +169,7 @@ export class SharedPort {
       if (connection === undefined) this.#look();
       else this.#settle()?.resolve(connection);
     } catch (error) {
-      this.#looksNoMore = true; // the next `accept` makes it look at once, not after 20 ms
+      this.#looksNoMore = true; // the next `accept` makes it look at once, not after 100 ms
       this.#settle()?.reject(error);
     }
   }

@@ -52,7 +52,23 @@ export function doubts(config: Config, cores = navigator.hardwareConcurrency): s
   if (tls !== null && tls.acme !== null && tls.redirectFrom !== null && tls.redirectFrom !== 80) {
     lines.push("proxy.tls.redirectFrom: the authority of acme asks at port 80, which has to lead here");
   }
-  return [...lines, ...routeDoubts(config)];
+  return [...lines, ...socketDoubts(config), ...routeDoubts(config)];
+}
+
+/** The defaults, which need no warning. */
+const DEFAULT_PORT = 8080;
+const DEFAULT_SOCKET_MODE = 0o660;
+
+/** Settings that have no effect at a unix socket, or nowhere else. */
+function socketDoubts({ proxy: { host, port, socketMode, trustForwarded } }: Config): string[] {
+  if (isSocket(host)) {
+    return port === DEFAULT_PORT ? [] : [`proxy.port: ${port} has no effect, because proxy.host is a unix socket`];
+  }
+  const because = `because proxy.host is ${JSON.stringify(host)}, not a unix socket`;
+  return [
+    ...socketMode === DEFAULT_SOCKET_MODE ? [] : [`proxy.socketMode: has no effect, ${because}`],
+    ...trustForwarded.includes("unix") ? [`proxy.trustForwarded: "unix" has no effect, ${because}`] : [],
+  ];
 }
 
 function openAdmin({ admin }: Config): Diagnostic[] {

@@ -4,6 +4,7 @@ import type { Store } from "../cluster/store.ts";
 import type { Config } from "../config/schema.ts";
 import type { Log } from "../log.ts";
 import type { Clock } from "../net/clock.ts";
+import { ChallengeFolder } from "../tls/acme/challenge_folder.ts";
 import { Challenges } from "../tls/acme/challenges.ts";
 import type { AcmeContext } from "../tls/acme/context.ts";
 
@@ -19,10 +20,12 @@ export interface AcmeParts {
 
 export async function acmeContext({ config: { cluster }, state, store, log, clock }: AcmeParts): Promise<AcmeContext> {
   const folders: AcmeContext["folders"] = new Map();
+  const folder = ChallengeFolder.in(state);
+  const near = folder === undefined ? [] : [folder];
   if (cluster === null || cluster.secret === null) {
-    return { state, folders, challenges: new Challenges(undefined), shared: () => undefined };
+    return { state, folders, challenges: new Challenges(...near), shared: () => undefined };
   }
   const { shareThrough } = await import("../cluster/sharing.ts"); // most are in no cluster
   const { challenges, certificates } = shareThrough({ store, secret: cluster.secret, log, clock });
-  return { state, folders, challenges: new Challenges(challenges), shared: certificates };
+  return { state, folders, challenges: new Challenges(...near, challenges), shared: certificates };
 }

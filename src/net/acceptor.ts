@@ -16,6 +16,7 @@ import { localAuthority, peerAddress, UNIX_PEER } from "./peer.ts";
 import { RareLine } from "./rare_line.ts";
 import { SharedPort } from "./shared_port.ts";
 import { SocketFile } from "./socket_file.ts";
+import { watchSocket } from "./socket_loss.ts";
 
 /** An accepted connection of a client. */
 export interface AcceptedConnection {
@@ -84,6 +85,7 @@ export class Acceptor {
     this.address = boundAt(options.at, this.#listener);
     this.#lost = new RareLine((reason, times) => log.debug("client lost before it was accepted", { reason, times }));
     this.#shut = new RareLine((reason, times) => log.warn("connection not accepted", { reason, times }));
+    this.#watch();
     this.#accepting = this.#accept();
   }
 
@@ -159,12 +161,19 @@ export class Acceptor {
       try {
         const { at } = this.#options;
         this.#listener = this.#listen(at instanceof SharedPort ? at : sameAddress(at, this.address));
+        this.#watch();
         return;
       } catch (error) {
         this.#shut.happened(messageOf(error));
         await this.#rest();
       }
     }
+  }
+
+  /** A listener whose socket is lost is closed, which makes `accept` fail, and another one is opened. */
+  #watch(): void {
+    const { at, log } = this.#options;
+    if (at instanceof SocketFile) watchSocket(at, log, () => closeQuietly(this.#listener));
   }
 
   async #rest(): Promise<void> {

@@ -6,6 +6,7 @@ import { type BoundAddress, boundAt, type ListenAddress, sameAddress } from "./l
 import { LISTEN_QUEUE } from "./listen_queue.ts";
 import { RareLine } from "./rare_line.ts";
 import { SocketFile } from "./socket_file.ts";
+import { watchSocket } from "./socket_loss.ts";
 
 /** The pause before the server is opened again. */
 const EXHAUSTED_MS = 100;
@@ -35,6 +36,8 @@ export class LastingServer {
   readonly #refused: RareLine;
   readonly #cut = new AbortController();
   #server: Deno.HttpServer<BoundAddress>;
+  /** Servers whose sockets are lost. Their connections continue. */
+  readonly #lost: Deno.HttpServer<BoundAddress>[] = [];
   /** Runs until the server is to be opened again, and then until it has shown that it accepts clients. */
   #reopening: ReturnType<typeof setTimeout> | undefined;
   #stopping = false;
@@ -54,7 +57,7 @@ export class LastingServer {
   async shutdown(): Promise<void> {
     this.#stop();
     this.#endsByItself = true;
-    const ended = this.#server.shutdown();
+    const ended = Promise.all([this.#server, ...this.#lost].map((server) => server.shutdown()));
     this.#removeFile();
     await ended;
   }
@@ -68,7 +71,7 @@ export class LastingServer {
     this.#stop();
     this.#cut.abort();
     this.#removeFile();
-    await this.#server.finished.catch(() => {}); // may have ended before
+    await Promise.allSettled([this.#server, ...this.#lost].map(({ finished }) => finished)); // may have ended before
     return true;
   }
 
@@ -86,11 +89,18 @@ export class LastingServer {
   #open(at: ListenAddress): Deno.HttpServer<BoundAddress> {
     const server = this.#listen(at);
     server.finished.catch((error) => {
-      if (this.#stopping) return;
+      if (this.#stopping || this.#lost.includes(server)) return;
       this.#refused.happened(messageOf(error));
       this.#options.acceptingChanged(false);
       this.#reopenLater();
     });
+    if (at instanceof SocketFile) {
+      watchSocket(at, this.#options.log, () => {
+        this.#lost.push(server);
+        this.#options.acceptingChanged(false);
+        this.#reopenLater();
+      });
+    }
     return server;
   }
 

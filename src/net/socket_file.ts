@@ -32,6 +32,12 @@ const LOOK_MS = 20;
 /** What a connection to a socket fails with when nobody listens on it. */
 const NOBODY = Deno.errors.ConnectionRefused;
 
+/** How often to look whether clients still find the socket at its path. */
+const WATCH_MS = 1000;
+
+/** Why clients don't find the socket any more. */
+export type SocketLoss = "removed" | "replaced";
+
 /** Owns the file from `claim` to `remove`. */
 export class SocketFile {
   readonly path: string;
@@ -39,6 +45,7 @@ export class SocketFile {
   #lock: Disposable | undefined;
   /** The file that this process has made; `undefined`: none yet, or it was removed. */
   #own: Identity | undefined;
+  #watching: ReturnType<typeof setInterval> | undefined;
 
   /**
    * Makes sure that the path is free. A socket that nobody listens on is left from a process that was killed, and is
@@ -98,8 +105,30 @@ export class SocketFile {
     }
   }
 
+  /** Calls `lost` once, when clients don't find the socket that was opened last. Ends with `remove`. */
+  watch(lost: (how: SocketLoss) => void, intervalMs: number = WATCH_MS): void {
+    clearInterval(this.#watching);
+    this.#watching = setInterval(() => {
+      const how = this.#loss();
+      if (how === undefined) return;
+      clearInterval(this.#watching);
+      lost(how);
+    }, intervalMs);
+  }
+
+  /** While a listener is open, the system gives the number of its file to no other. */
+  #loss(): SocketLoss | undefined {
+    try {
+      const { dev, ino } = Deno.lstatSync(this.path);
+      return dev === this.#own?.dev && ino === this.#own.ino ? undefined : "replaced";
+    } catch (error) {
+      return error instanceof Deno.errors.NotFound ? "removed" : undefined; // otherwise, nobody knows
+    }
+  }
+
   /** Removes the file, if it is still the one that was made here. Call it when the listener has been closed. */
   remove(): void {
+    clearInterval(this.#watching);
     const own = this.#own;
     this.#own = undefined;
     this.#unlock();

@@ -26,7 +26,7 @@ class AccountInMemory implements AccountKeeper {
 
 /** Answers challenges as the guarded listener does. */
 class ChallengeServer implements AsyncDisposable {
-  readonly challenges = new Challenges(undefined);
+  readonly challenges = new Challenges();
   /** How often each path was asked for. */
   readonly asked: string[] = [];
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
@@ -64,7 +64,7 @@ function authorityOf(
     email: null,
     eab: null,
     accounts: new AccountInMemory(),
-    challenges: new Challenges(undefined),
+    challenges: new Challenges(),
     clock: systemClock,
     ...options,
   });

@@ -366,3 +366,52 @@ Deno.test("an upload over a socket that the client breaks off ends at the backen
     await front.proxy.idle();
   }
 });
+
+// It served nobody any more, and neither the log nor /readyz said so.
+for (const engine of ENGINES) {
+  Deno.test(`${engine}: a socket whose file is removed is opened anew, and connections go on`, async () => {
+    await using backend = new RecordingBackend();
+    await using front = await SocketProxy.start({ engine, backends: [backend.url], proxy: { socketMode: "0600" } });
+    using kept = await front.connect();
+    assertEquals((await answered(kept.request(get("/")))).status, 200);
+    for (let removal = 1; removal <= 2; removal++) {
+      Deno.removeSync(front.proxy.path);
+      await waitFor(() => isThere(front.proxy.path), { what: "the new file" });
+      assertEquals((Deno.statSync(front.proxy.path).mode ?? 0) & 0o777, 0o600);
+      assertEquals(await front.status(), 200);
+      assertEquals((await answered(kept.request(get("/")))).status, 200);
+      await waitFor(() => front.proxy.log.of("socket removed").length === removal, { what: "the warning" });
+      await waitFor(async () => await readyz(front.proxy) === 200, { what: "/readyz" });
+    }
+  });
+
+  Deno.test(`${engine}: while another process has its path, /readyz is 503; then it serves again`, async () => {
+    await using backend = new RecordingBackend();
+    await using front = await SocketProxy.start({ engine, backends: [backend.url] });
+    const { path } = front.proxy;
+    {
+      Deno.removeSync(path);
+      using _other = Deno.listen({ transport: "unix", path });
+      await waitFor(async () => await readyz(front.proxy) === 503, { what: "/readyz" });
+      assertEquals(front.proxy.log.of("socket replaced").map(({ level, fields }) => [level, fields["path"]]), [
+        ["warn", path],
+      ]);
+    } // which removes the file
+    await waitFor(async () => await readyz(front.proxy) === 200, { what: "/readyz" });
+    assertEquals(await front.status(), 200);
+  });
+}
+
+function isThere(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSocket === true;
+  } catch {
+    return false;
+  }
+}
+
+async function readyz({ adminUrl }: TestProxy): Promise<number> {
+  const response = await fetch(`${adminUrl}/readyz`);
+  await response.body?.cancel();
+  return response.status;
+}

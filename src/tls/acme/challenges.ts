@@ -9,31 +9,36 @@ const MOST_ASKED = 32;
 
 export class Challenges implements ChallengeTable {
   readonly #own = new Map<string, string>();
-  readonly #shared: SharedChallenges | undefined;
+  readonly #shared: readonly SharedChallenges[];
   #asked = 0;
 
-  constructor(shared: SharedChallenges | undefined) {
+  /** @param shared where other processes and replicas look, the nearest first */
+  constructor(...shared: readonly SharedChallenges[]) {
     this.#shared = shared;
   }
 
-  /** Resolves when every replica can answer. While the store is away, only this one can. */
+  /** Resolves when all others can answer. While the store is away, no other replica can. */
   async put(token: string, keyAuthorization: string): Promise<void> {
     this.#own.set(token, keyAuthorization);
-    await ifThere(this.#shared?.put(token, keyAuthorization));
+    await Promise.all(this.#shared.map((shared) => ifThere(shared.put(token, keyAuthorization))));
   }
 
   async remove(token: string): Promise<void> {
     this.#own.delete(token);
-    await ifThere(this.#shared?.remove(token)); // it is forgotten after a while
+    await Promise.all(this.#shared.map((shared) => ifThere(shared.remove(token)))); // else it is forgotten after a while
   }
 
-  /** The answer to a challenge of this replica or of another one. `undefined`: there is no such challenge. */
+  /** The answer to a challenge of this process or of another one. `undefined`: there is no such challenge. */
   async answer(token: string): Promise<string | undefined> {
     const own = this.#own.get(token);
-    if (own !== undefined || this.#shared === undefined || !TOKEN.test(token) || this.#asked >= MOST_ASKED) return own;
+    if (own !== undefined || this.#shared.length === 0 || !TOKEN.test(token) || this.#asked >= MOST_ASKED) return own;
     this.#asked++;
     try {
-      return await ifThere(this.#shared.get(token));
+      for (const shared of this.#shared) {
+        const text = await ifThere(shared.get(token));
+        if (text !== undefined) return text;
+      }
+      return undefined;
     } finally {
       this.#asked--;
     }
@@ -41,7 +46,7 @@ export class Challenges implements ChallengeTable {
 }
 
 /** `undefined` while the store is away. */
-async function ifThere<T>(asked: Promise<T> | undefined): Promise<T | undefined> {
+async function ifThere<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
     return await asked;
   } catch (error) {

@@ -437,6 +437,17 @@ Deno.test("validateConfig() warns of certificates that go unchecked, where there
   assertEquals(warnings, ["tls.insecure: the certificate of https://a is not checked"]);
 });
 
+Deno.test("doubts() warns of settings that have an effect only with a unix socket, or only without", () => {
+  const doubtsOf = (proxy: object) => doubts(configSchema.parse({ backends: ["http://a"], proxy }), 1);
+  const host = "unix:/run/a.sock";
+  assertEquals(doubtsOf({ host, socketMode: "0600", trustForwarded: ["unix"] }), []);
+  assertEquals(doubtsOf({ host, port: 80 }), ["proxy.port: 80 has no effect, because proxy.host is a unix socket"]);
+  assertEquals(doubtsOf({ socketMode: "0600", trustForwarded: ["10.0.0.0/8", "unix"] }), [
+    'proxy.socketMode: has no effect, because proxy.host is "0.0.0.0", not a unix socket',
+    'proxy.trustForwarded: "unix" has no effect, because proxy.host is "0.0.0.0", not a unix socket',
+  ]);
+});
+
 Deno.test("doubts() warns of more workers than cores", () => {
   const doubtsOf = (workers: number | "auto", cores: number) =>
     doubts(configSchema.parse({ backends: ["http://a"], proxy: { workers } }), cores);

@@ -27,7 +27,7 @@ function files({ cert, key }: { cert: string; key: string }): TlsConfig {
 }
 
 function noAcme(): AcmeContext {
-  return { state: undefined, folders: new Map(), challenges: new Challenges(undefined), shared: () => undefined };
+  return { state: undefined, folders: new Map(), challenges: new Challenges(), shared: () => undefined };
 }
 
 /** A store whose engine remembers the first certificates that it was told to show, if it can show others at all. */

@@ -1,11 +1,13 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { ChallengeFolder } from "../../../../src/tls/acme/challenge_folder.ts";
 import { Challenges } from "../../../../src/tls/acme/challenges.ts";
 import { SharedAwayError, type SharedChallenges } from "../../../../src/tls/acme/shared.ts";
+import { TemporaryDirectory } from "../../../support/certificates.ts";
 
 const TOKEN = "abcdefghijklmnopqrstuvwxyz";
 
 Deno.test("Challenges answer what was put, until it is removed", async () => {
-  const challenges = new Challenges(undefined);
+  const challenges = new Challenges();
   assertEquals(await challenges.answer(TOKEN), undefined);
   await challenges.put(TOKEN, "text");
   assertEquals(await challenges.answer(TOKEN), "text");
@@ -73,4 +75,30 @@ Deno.test("the store is asked for what can be a token, and for few at a time", a
   await Promise.all(answers);
   await challenges.answer(TOKEN);
   assertEquals(shared.asked.length, 33);
+});
+
+// During an upgrade the authority's request came to the old process, which redirected it, and the order failed.
+Deno.test("a challenge of one process is answered by another one with the same folder, for as long as it lasts", async () => {
+  using state = new TemporaryDirectory();
+  const [one, other, apart] = [state.path, state.path, undefined].map((path) => {
+    const folder = ChallengeFolder.in(path);
+    return new Challenges(...folder === undefined ? [] : [folder]);
+  });
+  assert(one !== undefined && other !== undefined && apart !== undefined);
+  await one.put(TOKEN, "text");
+  const file = `${state.path}/acme/challenges/${TOKEN}`;
+  assertEquals((Deno.statSync(file).mode ?? 0) & 0o777, 0o600);
+  assertEquals([await one.answer(TOKEN), await other.answer(TOKEN), await apart.answer(TOKEN)], [
+    "text",
+    "text",
+    undefined,
+  ]);
+  assertEquals(await other.answer(`../challenges/${TOKEN}`), undefined);
+  assertEquals(await other.answer(`${TOKEN}2`), undefined);
+  Deno.utimeSync(file, 1, 1); // a process that was killed left it
+  await one.put(`${TOKEN}2`, "next");
+  assertEquals([await other.answer(TOKEN), await other.answer(`${TOKEN}2`)], [undefined, "next"]);
+  await one.remove(`${TOKEN}2`);
+  assertEquals(await other.answer(`${TOKEN}2`), undefined);
+  assertEquals([...Deno.readDirSync(`${state.path}/acme/challenges`)], []);
 });

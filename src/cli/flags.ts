@@ -1,7 +1,7 @@
 /** The options of the command line: their names, what they take and what they mean. */
 
-import { allSettings } from "../config/all_settings.ts";
-import type { Setting } from "../config/setting.ts";
+import { configSchema } from "../config/schema.ts";
+import { type Setting, settingsRead } from "../config/setting.ts";
 
 /** An option. */
 export interface Flag {
@@ -119,5 +119,6 @@ export function defaultOf(flag: Flag): string | undefined {
 
 function settingOf({ setting }: Flag): Setting | undefined {
   if (setting === undefined) return undefined;
-  return allSettings().find(({ path }) => path.join(".") === setting);
+  // None of them is inside of what is made later.
+  return settingsRead(configSchema).find(({ path }) => path.join(".") === setting);
 }

@@ -1,27 +1,27 @@
 /** Settings that work with only one engine, and backends that only one engine can reach. */
-import { allSettings } from "./all_settings.ts";
 import { backendPort, isBlockedByFetch } from "./backend_url.ts";
 import { isAddress } from "./discover/host_name.ts";
-import type { Config } from "./schema.ts";
+import { type Config, configSchema } from "./schema.ts";
 import { poolPath, poolsOf } from "./pool_settings.ts";
-import { valuesOf } from "./setting.ts";
+import { settingsRead, valuesOf } from "./setting.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import { writtenConfig } from "./written.ts";
 
 /** A diagnostic for each setting and each backend that the chosen engine can't serve. It names the engine that can. */
 export function engineMismatches(config: Config): Diagnostic[] {
   const written = writtenConfig(config);
-  const unsupported = allSettings().filter(({ engine = config.engine }) => engine !== config.engine).flatMap((
-    setting,
-  ) =>
-    valuesOf(setting, written)
-      // Settings are plain values with their keys in the order of the schema, so comparing their text is enough.
-      .filter(({ value }) => JSON.stringify(value) !== JSON.stringify(setting.fallback))
-      .map(({ path }) => ({
-        path,
-        text: `not supported by engine "${config.engine}", use engine "${setting.engine}"`,
-      }))
-  );
+  const unsupported = settingsRead(configSchema).filter(({ engine = config.engine }) => engine !== config.engine)
+    .flatMap((
+      setting,
+    ) =>
+      valuesOf(setting, written)
+        // Settings are plain values with their keys in the order of the schema, so comparing their text is enough.
+        .filter(({ value }) => JSON.stringify(value) !== JSON.stringify(setting.fallback))
+        .map(({ path }) => ({
+          path,
+          text: `not supported by engine "${config.engine}", use engine "${setting.engine}"`,
+        }))
+    );
   if (config.engine !== "fetch") return unsupported;
   return [...unsupported, ...severalCertificates(config), ...blockedBackends(config), ...namedByDns(config)];
 }

@@ -36,6 +36,7 @@ export function wordsFor(kind: z.core.$ZodType): string {
 function alternatives(kind: z.core.$ZodType): string[] {
   if (isInUnit(kind) && kind instanceof z.ZodPipe) return amounts(kind.in, kind.unit);
   if (kind instanceof z.ZodPrefault || kind instanceof z.ZodOptional) return alternatives(kind.unwrap());
+  if (kind instanceof z.ZodLazy) return alternatives(kind.unwrap());
   if (kind instanceof z.ZodNullable) return [...alternatives(kind.unwrap()), "`null`"];
   if (kind instanceof z.ZodPipe) return alternatives(kind.in);
   if (kind instanceof z.ZodUnion) return [...new Set(kind.options.flatMap((option) => alternatives(option)))];

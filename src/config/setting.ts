@@ -105,6 +105,24 @@ export function section<T extends z.ZodType>(kind: T, about: string) {
   return describe(kind.prefault({} as z.core.util.NoUndefined<z.input<T>>), () => about);
 }
 
+/** The kinds that nobody has asked for so far. */
+const unmade = new WeakSet<z.core.$ZodType>();
+
+/**
+ * A kind that is made when a value is read with it. Most files say nothing of discovery, pools, routes or guards, and what
+ * the schema says of them would take a twentieth of each start. The kind must want a value: neither `null` nor nothing.
+ */
+export function later<T extends z.ZodType>(make: () => T): z.ZodLazy<T> {
+  const made = z.lazy(() => {
+    unmade.delete(made);
+    return make();
+  });
+  unmade.add(made);
+  // To know whether a key may be left out, an object would ask the kind, which would make it.
+  Object.defineProperties(made._zod, { optin: { value: undefined }, optout: { value: undefined } });
+  return made;
+}
+
 /** A setting that may be left out, so that the value of another place counts. `null` stands for its default. */
 type Override<T> = T extends z.ZodPrefault<infer Kind extends z.ZodType>
   ? z.ZodOptional<z.ZodType<z.output<Kind>, z.input<Kind> | null> & WithUnit<UnitOf<Kind>>>
@@ -203,34 +221,44 @@ function alsoSaying<T extends object>(known: SettingFacts, others: T): SettingFa
 /** Every setting of a schema, in its order. */
 export function settingsOf(schema: z.core.$ZodType): Setting[] {
   const found: Setting[] = [];
-  visit(schema, [], found);
+  visit(schema, [], found, true);
   return found;
 }
 
-function visit(schema: z.core.$ZodType, path: readonly string[], found: Setting[]): void {
+/** The settings of a schema without those in kinds that no value has been read with: see `later`. */
+export function settingsRead(schema: z.core.$ZodType): Setting[] {
+  const found: Setting[] = [];
+  visit(schema, [], found, false);
+  return found;
+}
+
+function visit(schema: z.core.$ZodType, path: readonly string[], found: Setting[], all: boolean): void {
   const known = facts.get(schema);
   if (known !== undefined) found.push(alsoSaying(known, { path }));
   const { def } = (schema as z.core.$ZodTypes)._zod;
   switch (def.type) {
     case "object":
-      for (const [key, inner] of Object.entries(def.shape)) visit(inner, [...path, key], found);
+      for (const [key, inner] of Object.entries(def.shape)) visit(inner, [...path, key], found, all);
       break;
     case "array":
-      visit(def.element, [...path, EACH], found);
+      visit(def.element, [...path, EACH], found, all);
       break;
     case "record":
-      visit(def.valueType, [...path, EACH], found);
+      visit(def.valueType, [...path, EACH], found, all);
       break;
     case "union":
-      for (const option of def.options) visit(option, path, found);
+      for (const option of def.options) visit(option, path, found, all);
       break;
     case "pipe":
-      visit(def.in, path, found);
+      visit(def.in, path, found, all);
       break;
     case "prefault":
     case "nullable":
     case "optional":
-      visit(def.innerType, path, found);
+      visit(def.innerType, path, found, all);
+      break;
+    case "lazy":
+      if (all || !unmade.has(schema)) visit((schema as z.core.$ZodLazy)._zod.innerType, path, found, all);
   }
 }
 

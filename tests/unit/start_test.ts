@@ -3,6 +3,10 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 
+import { loadConfig } from "../../src/config/load.ts";
+import { configSchema } from "../../src/config/schema.ts";
+import { settingsOf, settingsRead } from "../../src/config/setting.ts";
+
 const ROOT = new URL("../../", import.meta.url);
 
 /** The part of `deno info --json` that is used here. */
@@ -76,6 +80,31 @@ Deno.test("a start loads no source, no store of replicas, no other engine, no co
 
 /** Of our own source texts, with comments. A megabyte of them takes 20 ms of a start. */
 const MOST_BYTES = 1_600_000;
+
+Deno.test("a start makes no part of the schema that its configuration says nothing of", () => {
+  // All of it took 25 ms of a start.
+  const read = (config: object) => {
+    loadConfig({ path: "-", flags: {}, env: () => undefined, readStdin: () => JSON.stringify(config) });
+    return new Set(settingsRead(configSchema).map(({ path }) => path.join(".")));
+  };
+  const backends = ["http://127.0.0.1:9001"];
+  const [little, more] = [read({ backends }), read({ backends, rateLimit: { requests: 1 } })];
+  const all = settingsOf(configSchema).map(({ path }) => path.join("."));
+  const later = all.filter((path) => !little.has(path));
+  for (
+    const rare of ["discover.", "cluster.", "rateLimit.", "auth.", "mirror.", "proxy.tls.", "pools.[].", "routes.[]."]
+  ) {
+    assertEquals(all.filter((path) => path.startsWith(rare) && !later.includes(path)), []);
+    assert(later.some((path) => path.startsWith(rare)), `${rare}: there are such settings`);
+  }
+  assertEquals([...more].filter((path) => !little.has(path) && !path.startsWith("rateLimit.")), []);
+  assert(more.has("rateLimit.requests"));
+  assertEquals(
+    new Set(settingsRead(configSchema).map(({ path }) => path.join("."))),
+    new Set(all),
+    "when all were asked for",
+  );
+});
 
 Deno.test("the program runs when its modules are through", () => {
   // Called from the main module, each error of the start cost 6 ms, and all of them 40: the runtime read all modules again

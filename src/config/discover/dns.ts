@@ -1,7 +1,7 @@
 /** `discover` by the addresses of a name: `dns:HOST:PORT`. */
 import * as z from "zod";
 import { duration, whole } from "../fields.ts";
-import { bareSetting, inUnits, setting } from "../setting.ts";
+import { bareSetting, inUnits, later, setting } from "../setting.ts";
 import { dnsServer, nameOrAddress, splitHostPort } from "./host_name.ts";
 import { commonKeys, type DiscoverCommon, type DiscoverKind } from "./kind.ts";
 
@@ -23,7 +23,7 @@ export interface DnsQuestions {
 }
 
 /** The keys of both. */
-export const questionKeys = {
+export const questionKeys = () => ({
   scheme: setting(z.enum(["http", "https"]), "http", "How the backends are spoken to.", {
     more: "With `https`, their certificates must be for the name, which engine `wire` alone can check.",
   }),
@@ -35,19 +35,22 @@ export const questionKeys = {
     null,
     "The time from one answer to the next question. `null`: as long as the answer holds, 1 s to 60 s.",
   ),
-};
-
-const keys = inUnits(z.strictObject({
-  dns: bareSetting(nameOrAddress, "A name. Each of its A and AAAA addresses is a backend."),
-  port: bareSetting(whole(1, 65535), "The port of the backends."),
-  ...questionKeys,
-  ...commonKeys,
-}));
-
-const form = z.codec(keys, z.custom<DnsDiscover>((value) => (value as DnsDiscover).kind === "dns"), {
-  decode: ({ dns, ...rest }): DnsDiscover => ({ kind: "dns", host: dns, ...rest }),
-  encode: ({ kind: _, host, ...rest }) => ({ dns: host, ...rest }),
 });
+
+const keys = () =>
+  inUnits(z.strictObject({
+    dns: bareSetting(nameOrAddress, "A name. Each of its A and AAAA addresses is a backend."),
+    port: bareSetting(whole(1, 65535), "The port of the backends."),
+    ...questionKeys(),
+    ...commonKeys(),
+  }));
+
+const form = later(() =>
+  z.codec(keys(), z.custom<DnsDiscover>((value) => (value as DnsDiscover).kind === "dns"), {
+    decode: ({ dns, ...rest }): DnsDiscover => ({ kind: "dns", host: dns, ...rest }),
+    encode: ({ kind: _, host, ...rest }) => ({ dns: host, ...rest }),
+  })
+);
 
 export const dns: DiscoverKind<typeof form> = {
   name: "dns",

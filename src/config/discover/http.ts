@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { duration, text } from "../fields.ts";
 import { withoutSecretParameters } from "../secret_parameters.ts";
-import { bareSetting, inUnits, setting } from "../setting.ts";
+import { bareSetting, inUnits, later, setting } from "../setting.ts";
 import { commonKeys, type DiscoverCommon, type DiscoverKind } from "./kind.ts";
 
 /** A URL that answers with a list of backends. */
@@ -14,20 +14,23 @@ export interface HttpDiscover extends DiscoverCommon {
 
 const URL_WANTED = "an http:// or https:// URL without credentials or fragment";
 
-const keys = inUnits(z.strictObject({
-  http: bareSetting(
-    text(/^https?:\/\/[^\s#\\]+$/, URL_WANTED).refine(isListUrl, URL_WANTED),
-    "A URL that answers with a JSON list of backends.",
-    { secret: "in-query" },
-  ),
-  refresh: setting(duration(100), "10s", "The time from one answer to the next question."),
-  ...commonKeys,
-}));
+const keys = () =>
+  inUnits(z.strictObject({
+    http: bareSetting(
+      text(/^https?:\/\/[^\s#\\]+$/, URL_WANTED).refine(isListUrl, URL_WANTED),
+      "A URL that answers with a JSON list of backends.",
+      { secret: "in-query" },
+    ),
+    refresh: setting(duration(100), "10s", "The time from one answer to the next question."),
+    ...commonKeys(),
+  }));
 
-const form = z.codec(keys, z.custom<HttpDiscover>((value) => (value as HttpDiscover).kind === "http"), {
-  decode: ({ http, ...rest }): HttpDiscover => ({ kind: "http", url: http, ...rest }),
-  encode: ({ kind: _, url, ...rest }) => ({ http: url, ...rest }),
-});
+const form = later(() =>
+  z.codec(keys(), z.custom<HttpDiscover>((value) => (value as HttpDiscover).kind === "http"), {
+    decode: ({ http, ...rest }): HttpDiscover => ({ kind: "http", url: http, ...rest }),
+    encode: ({ kind: _, url, ...rest }) => ({ http: url, ...rest }),
+  })
+);
 
 export const http: DiscoverKind<typeof form> = {
   name: "http",

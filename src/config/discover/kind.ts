@@ -12,12 +12,12 @@ export interface DiscoverCommon {
 }
 
 /** The keys of every kind. */
-export const commonKeys = {
+export const commonKeys = () => ({
   keepFor: setting(duration(0), "30s", "How long the answer must be empty before the last backends are removed.", {
     more: "A failure is no answer, and removes nothing.",
   }),
   drain: setting(duration(0), "30s", "How long a backend that has gone drains before its connections are closed."),
-};
+});
 
 /** One kind of source. */
 export interface DiscoverKind<Form extends z.ZodType = z.ZodType> {

@@ -1,7 +1,7 @@
 /** `discover` from a Kubernetes service: `kubernetes:NAMESPACE/SERVICE:PORT`. */
 import * as z from "zod";
 import { filePath, text } from "../fields.ts";
-import { bareSetting, inUnits, setting } from "../setting.ts";
+import { bareSetting, inUnits, later, setting } from "../setting.ts";
 import { commonKeys, type DiscoverCommon, type DiscoverKind } from "./kind.ts";
 
 /** The endpoints of a service, from its EndpointSlices. */
@@ -25,46 +25,49 @@ const TARGET_WANTED = `NAMESPACE/SERVICE or NAMESPACE/SERVICE:PORT, such as "sho
 const API_WANTED = "the http:// or https:// URL of an API server, without credentials, query or fragment";
 const TOKEN_WANTED = "a bearer token";
 
-const keys = inUnits(z.strictObject({
-  kubernetes: bareSetting(
-    text(TARGET, TARGET_WANTED).refine(hasPort, TARGET_WANTED),
-    "The service: `NAMESPACE/SERVICE:PORT`. PORT is the port of the endpoints, by its name or number.",
-    { more: "It may be left out if there is only one." },
-  ),
-  scheme: setting(z.enum(["http", "https"]), "http", "How the endpoints are spoken to."),
-  api: setting(
-    text(/^https?:\/\/[^\s#?\\@]+$/, API_WANTED).refine(URL.canParse, API_WANTED).nullable(),
-    null,
-    "The URL of the API server. `null`: that of the cluster in which roundhouse runs.",
-  ),
-  token: setting(
-    text(/^[\x21-\x7e]+$/, TOKEN_WANTED).nullable(),
-    null,
-    "The bearer token for the API server. `null`: that of the service account, unless `api` is set.",
-    { secret: "whole" },
-  ),
-  ca: setting(
-    filePath.nullable(),
-    null,
-    "A file with the authorities, in PEM, that have signed the certificate of the API server. `null`: those of the " +
-      "service account, unless `api` is set.",
-  ),
-  ...commonKeys,
-}));
+const keys = () =>
+  inUnits(z.strictObject({
+    kubernetes: bareSetting(
+      text(TARGET, TARGET_WANTED).refine(hasPort, TARGET_WANTED),
+      "The service: `NAMESPACE/SERVICE:PORT`. PORT is the port of the endpoints, by its name or number.",
+      { more: "It may be left out if there is only one." },
+    ),
+    scheme: setting(z.enum(["http", "https"]), "http", "How the endpoints are spoken to."),
+    api: setting(
+      text(/^https?:\/\/[^\s#?\\@]+$/, API_WANTED).refine(URL.canParse, API_WANTED).nullable(),
+      null,
+      "The URL of the API server. `null`: that of the cluster in which roundhouse runs.",
+    ),
+    token: setting(
+      text(/^[\x21-\x7e]+$/, TOKEN_WANTED).nullable(),
+      null,
+      "The bearer token for the API server. `null`: that of the service account, unless `api` is set.",
+      { secret: "whole" },
+    ),
+    ca: setting(
+      filePath.nullable(),
+      null,
+      "A file with the authorities, in PEM, that have signed the certificate of the API server. `null`: those of the " +
+        "service account, unless `api` is set.",
+    ),
+    ...commonKeys(),
+  }));
 
-const form = z.codec(
-  keys,
-  z.custom<KubernetesDiscover>((value) => (value as KubernetesDiscover).kind === "kubernetes"),
-  {
-    decode({ kubernetes, ...rest }): KubernetesDiscover {
-      const [, namespace = "", service = "", port = null] = TARGET.exec(kubernetes) ?? [];
-      return { kind: "kubernetes", namespace, service, port, ...rest };
+const form = later(() =>
+  z.codec(
+    keys(),
+    z.custom<KubernetesDiscover>((value) => (value as KubernetesDiscover).kind === "kubernetes"),
+    {
+      decode({ kubernetes, ...rest }): KubernetesDiscover {
+        const [, namespace = "", service = "", port = null] = TARGET.exec(kubernetes) ?? [];
+        return { kind: "kubernetes", namespace, service, port, ...rest };
+      },
+      encode: ({ kind: _, namespace, service, port, ...rest }) => ({
+        kubernetes: targetOf({ namespace, service, port }),
+        ...rest,
+      }),
     },
-    encode: ({ kind: _, namespace, service, port, ...rest }) => ({
-      kubernetes: targetOf({ namespace, service, port }),
-      ...rest,
-    }),
-  },
+  )
 );
 
 export const kubernetes: DiscoverKind<typeof form> = {

@@ -1,6 +1,6 @@
 /** `discover` by SRV records: `srv:NAME`. */
 import * as z from "zod";
-import { bareSetting, inUnits } from "../setting.ts";
+import { bareSetting, inUnits, later } from "../setting.ts";
 import { type DnsQuestions, questionKeys } from "./dns.ts";
 import { hostName } from "./host_name.ts";
 import { commonKeys, type DiscoverCommon, type DiscoverKind } from "./kind.ts";
@@ -12,16 +12,19 @@ export interface SrvDiscover extends DiscoverCommon, DnsQuestions {
   readonly name: string;
 }
 
-const keys = inUnits(z.strictObject({
-  srv: bareSetting(hostName, "A name with SRV records, such as `_http._tcp.api.example.com`."),
-  ...questionKeys,
-  ...commonKeys,
-}));
+const keys = () =>
+  inUnits(z.strictObject({
+    srv: bareSetting(hostName, "A name with SRV records, such as `_http._tcp.api.example.com`."),
+    ...questionKeys(),
+    ...commonKeys(),
+  }));
 
-const form = z.codec(keys, z.custom<SrvDiscover>((value) => (value as SrvDiscover).kind === "srv"), {
-  decode: ({ srv, ...rest }): SrvDiscover => ({ kind: "srv", name: srv, ...rest }),
-  encode: ({ kind: _, name, ...rest }) => ({ srv: name, ...rest }),
-});
+const form = later(() =>
+  z.codec(keys(), z.custom<SrvDiscover>((value) => (value as SrvDiscover).kind === "srv"), {
+    decode: ({ srv, ...rest }): SrvDiscover => ({ kind: "srv", name: srv, ...rest }),
+    encode: ({ kind: _, name, ...rest }) => ({ srv: name, ...rest }),
+  })
+);
 
 export const srv: DiscoverKind<typeof form> = {
   name: "srv",

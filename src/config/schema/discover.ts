@@ -10,7 +10,7 @@ import { kubernetes } from "../discover/kubernetes.ts";
 import { srv } from "../discover/srv.ts";
 import type { DeepReadonly } from "../fields.ts";
 import { nearest } from "../nearest.ts";
-import { setting } from "../setting.ts";
+import { later, setting } from "../setting.ts";
 
 /** Every kind, in the order of the documentation. A new kind needs a line here, and one in `sources/registry.ts`. */
 const KINDS = [dns, srv, file, http, kubernetes, docker, etcd] as const;
@@ -33,29 +33,33 @@ const BY_PREFIX: ReadonlyMap<string, DiscoverKind> = new Map(
 );
 
 /** Only read, never written: what is shown has the object form, with all that counts. */
-const asText = z.codec(
-  z.string(WANTED).meta({ pattern: `^(?:${[...BY_PREFIX.keys()].join("|")}):` }),
-  z.custom<z.output<AnyForm>>((value) => typeof value === "object"),
-  {
-    decode(text, context): z.output<AnyForm> {
-      const [prefix = ""] = text.split(":", 1);
-      const kind = prefix === text ? undefined : BY_PREFIX.get(prefix);
-      const refuse = (message: string) => {
-        context.issues.push({ code: "custom", message, input: text });
-        return z.NEVER;
-      };
-      if (kind === undefined) {
-        const near = nearest(prefix, [...BY_PREFIX.keys()]);
-        return refuse(near === undefined ? WANTED : `${WANTED}; did you mean ${JSON.stringify(`${near}:`)}?`);
-      }
-      const reading = kind.form.safeParse(kind.fromText(text.slice(prefix.length + 1), text));
-      return reading.success ? reading.data as z.output<AnyForm> : refuse(JSON.stringify(kind.words));
+const asText = () =>
+  z.codec(
+    z.string(WANTED).meta({ pattern: `^(?:${[...BY_PREFIX.keys()].join("|")}):` }),
+    z.custom<z.output<AnyForm>>((value) => typeof value === "object"),
+    {
+      decode(text, context): z.output<AnyForm> {
+        const [prefix = ""] = text.split(":", 1);
+        const kind = prefix === text ? undefined : BY_PREFIX.get(prefix);
+        const refuse = (message: string) => {
+          context.issues.push({ code: "custom", message, input: text });
+          return z.NEVER;
+        };
+        if (kind === undefined) {
+          const near = nearest(prefix, [...BY_PREFIX.keys()]);
+          return refuse(near === undefined ? WANTED : `${WANTED}; did you mean ${JSON.stringify(`${near}:`)}?`);
+        }
+        const reading = kind.form.safeParse(kind.fromText(text.slice(prefix.length + 1), text));
+        return reading.success ? reading.data as z.output<AnyForm> : refuse(JSON.stringify(kind.words));
+      },
+      encode: () => z.NEVER,
     },
-    encode: () => z.NEVER,
-  },
-);
+  );
 
-const forms = z.union([...KINDS.map(({ form }) => form), asText] as [AnyForm, ...AnyForm[], typeof asText], WANTED);
+const forms = later(() => {
+  const kinds = [...KINDS.map(({ form }) => form), asText()] as [AnyForm, ...AnyForm[], ReturnType<typeof asText>];
+  return z.union(kinds, WANTED);
+});
 
 export const discover = setting(
   forms.nullable(),

@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { addressRange, duration, flag, MAX_COUNT, text, whole } from "../fields.ts";
-import { bareSetting, inUnits, override, setting } from "../setting.ts";
+import { bareSetting, inUnits, later, override, setting } from "../setting.ts";
 import { auth } from "./auth.ts";
 
 const ranges = z.array(addressRange, "a list of addresses and CIDR ranges").nullable();
@@ -40,26 +40,28 @@ export function formatBy(by: RateLimitBy): string {
 const MOST_REQUESTS = 1_000_000;
 const YEAR_MS = 366 * 86_400_000;
 
-const rateLimitKeys = inUnits(z.strictObject({
-  requests: bareSetting(whole(1, MOST_REQUESTS), "How many requests may come in the time `per`."),
-  per: setting(duration(1, YEAR_MS), "1s", "The time for so many requests."),
-  burst: setting(
-    whole(1, MOST_REQUESTS, ", or null").nullable(),
-    null,
-    "How many requests may come at once. `null`: as many as `requests`.",
-  ),
-  by: setting(
-    by,
-    "client",
-    "Whose requests are counted together. Without the header or cookie, it is the client; an IPv6 client is its /64.",
-  ),
-  enforce: setting(flag, true, "Whether requests over the limit get 429. `false`: they are only counted."),
-  scope: setting(
-    z.enum(["local", "cluster"]),
-    "local",
-    "Where the limit counts: in this process, with all of its workers, or over all replicas of the `cluster`.",
-  ),
-}));
+const rateLimitKeys = later(() =>
+  inUnits(z.strictObject({
+    requests: bareSetting(whole(1, MOST_REQUESTS), "How many requests may come in the time `per`."),
+    per: setting(duration(1, YEAR_MS), "1s", "The time for so many requests."),
+    burst: setting(
+      whole(1, MOST_REQUESTS, ", or null").nullable(),
+      null,
+      "How many requests may come at once. `null`: as many as `requests`.",
+    ),
+    by: setting(
+      by,
+      "client",
+      "Whose requests are counted together. Without the header or cookie, it is the client; an IPv6 client is its /64.",
+    ),
+    enforce: setting(flag, true, "Whether requests over the limit get 429. `false`: they are only counted."),
+    scope: setting(
+      z.enum(["local", "cluster"]),
+      "local",
+      "Where the limit counts: in this process, with all of its workers, or over all replicas of the `cluster`.",
+    ),
+  }))
+);
 
 export type RateLimitConfig = z.output<typeof rateLimitKeys>;
 
@@ -77,10 +79,10 @@ export const guards = {
 };
 
 /** In place of these, for the requests of an entry. Left out: what holds for all requests, and shares its count. */
-export const guardsOfRoute = {
+export const guardsOfRoute = () => ({
   deny: override(guards.deny),
   allow: override(guards.allow),
   rateLimit: override(guards.rateLimit),
   concurrency: override(guards.concurrency),
   auth: override(guards.auth),
-};
+});

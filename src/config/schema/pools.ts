@@ -1,7 +1,7 @@
 /** `pools`: pools beside `default`, and what they inherit from the top level. */
 import * as z from "zod";
 import { cookieName, text } from "../fields.ts";
-import { bareSetting, inUnits, orDefaults, override, overrides, setting } from "../setting.ts";
+import { bareSetting, inUnits, later, orDefaults, override, overrides, setting } from "../setting.ts";
 import { backendList } from "./backend.ts";
 import { type Sticky, stickyKeys, strategy, toSticky } from "./balancing.ts";
 import { discover } from "./discover.ts";
@@ -11,38 +11,41 @@ import { queue } from "./retries.ts";
 /** The name of a pool beside `default`. */
 const poolName = text(/^(?!default$)[a-z0-9-]{1,63}$/, `1 to 63 of a-z, 0-9 and -, other than "default"`);
 
-const stickyOverrides = overrides(stickyKeys.in, ["by", "timeout", "sameSite", "secure", "domain", "path"]).extend({
-  cookie: bareSetting(
-    cookieName.nullable().optional(),
-    "The name of the cookie. `null`: `roundhouse-`, then the pool's name.",
-  ),
-});
+const stickyOverrides = () =>
+  overrides(stickyKeys.in, ["by", "timeout", "sameSite", "secure", "domain", "path"]).extend({
+    cookie: bareSetting(
+      cookieName.nullable().optional(),
+      "The name of the cookie. `null`: `roundhouse-`, then the pool's name.",
+    ),
+  });
 
-const pool = z.strictObject({
-  backends: setting(
-    backendList,
-    [],
-    "The pool's servers. Each is a URL, or an object with the keys of a backend.",
-    { more: "The same URL in two pools is two backends, each with its own health, counts and id." },
-  ),
-  discover,
-  strategy: override(strategy),
-  sticky: inUnits(stickyOverrides).nullable().optional().meta({
-    description:
-      "Sessions of this pool. null: none. Default: the top level's, with the pool's name behind the cookie's.",
-  }),
-  health: orDefaults(inUnits(overrides(health.in, allKeys(health.in))), () => health.parse({}), inherited("Checks")),
-  passive: orDefaults(
-    inUnits(overrides(passive.in, allKeys(passive.in))),
-    () => passive.parse({}),
-    inherited("What requests tell about a backend's health"),
-  ),
-  queue: orDefaults(
-    inUnits(overrides(queue.in, allKeys(queue.in))),
-    () => queue.parse({}),
-    inherited("Where requests wait"),
-  ),
-});
+const pool = later(() =>
+  z.strictObject({
+    backends: setting(
+      backendList,
+      [],
+      "The pool's servers. Each is a URL, or an object with the keys of a backend.",
+      { more: "The same URL in two pools is two backends, each with its own health, counts and id." },
+    ),
+    discover,
+    strategy: override(strategy),
+    sticky: inUnits(stickyOverrides()).nullable().optional().meta({
+      description:
+        "Sessions of this pool. null: none. Default: the top level's, with the pool's name behind the cookie's.",
+    }),
+    health: orDefaults(inUnits(overrides(health.in, allKeys(health.in))), () => health.parse({}), inherited("Checks")),
+    passive: orDefaults(
+      inUnits(overrides(passive.in, allKeys(passive.in))),
+      () => passive.parse({}),
+      inherited("What requests tell about a backend's health"),
+    ),
+    queue: orDefaults(
+      inUnits(overrides(queue.in, allKeys(queue.in))),
+      () => queue.parse({}),
+      inherited("Where requests wait"),
+    ),
+  })
+);
 
 export const pools = bareSetting(
   z.record(poolName, pool).optional(),

@@ -14,7 +14,7 @@ import {
   whole,
   workers,
 } from "../fields.ts";
-import { bareSetting, inUnits, setting } from "../setting.ts";
+import { bareSetting, inUnits, later, setting } from "../setting.ts";
 import { acme } from "./acme.ts";
 
 /** The files of one certificate, and where they are named: in `proxy.tls` itself or in an entry of its `certificates`. */
@@ -43,60 +43,64 @@ interface ProxyTls {
   readonly redirectFrom: number | null;
 }
 
-const clientCertificates = z.strictObject({
-  ca: bareSetting(
-    filePath,
-    "The file with the certificates of the authorities in PEM that sign clients' certificates.",
-    {
-      more: "No other authority is trusted for them.",
-    },
-  ),
-  require: setting(
-    flag,
-    true,
-    "Whether the handshake fails without a valid certificate. If not, requests of such clients have no `Client-Cert`.",
-  ),
-});
+const clientCertificates = later(() =>
+  z.strictObject({
+    ca: bareSetting(
+      filePath,
+      "The file with the certificates of the authorities in PEM that sign clients' certificates.",
+      {
+        more: "No other authority is trusted for them.",
+      },
+    ),
+    require: setting(
+      flag,
+      true,
+      "Whether the handshake fails without a valid certificate. If not, requests of such clients have no `Client-Cert`.",
+    ),
+  })
+);
 
-const proxyTlsKeys = z.strictObject({
-  cert: bareSetting(filePath.optional(), "The file with the certificate in PEM. Needs `key` beside it.", {
-    more: "The certificates that lead to its authority follow in the same file.",
-  }),
-  key: bareSetting(filePath.optional(), "The file with the private key in PEM, without a passphrase."),
-  certificates: bareSetting(
-    z.array(z.strictObject({
-      cert: bareSetting(filePath, "The file with this certificate in PEM."),
-      key: bareSetting(filePath, "The file with its private key."),
-    })).min(1, "at least one certificate").optional(),
-    "Several certificates, in place of `cert` and `key`. Each client gets the one for the name that it asks for (SNI).",
-    {
-      more: "The first one is for clients that name no host, or an unknown one. " +
-        "More than one needs engine `wire`.",
-    },
-  ),
-  acme: setting(
-    acme.nullable(),
-    null,
-    "Names for which an ACME authority makes certificates, beside those in files. `null`: none.",
-    { engine: "wire", more: "Needs `redirectFrom`. See [certificates by ACME](tls.md#certificates-by-acme)." },
-  ),
-  selfSigned: bareSetting(
-    z.array(host).min(1, "at least one name").optional(),
-    "Host names and IP addresses. roundhouse makes a certificate for them, instead of reading files.",
-  ),
-  clientCertificates: setting(
-    clientCertificates.nullable(),
-    null,
-    "Clients are asked for a certificate, which backends get in the header `Client-Cert` (RFC 9440). `null`: they are not.",
-    { engine: "wire", more: "See [client certificates](tls.md#client-certificates)." },
-  ),
-  redirectFrom: setting(
-    listenPort.nullable(),
-    null,
-    "A port on which plain HTTP is answered with 308 to the same host and target over HTTPS. `null` for none.",
-    { restart: true, more: "0 takes any free port. Both engines guard this port: see [timeouts](#timeouts)." },
-  ),
-});
+const proxyTlsKeys = later(() =>
+  z.strictObject({
+    cert: bareSetting(filePath.optional(), "The file with the certificate in PEM. Needs `key` beside it.", {
+      more: "The certificates that lead to its authority follow in the same file.",
+    }),
+    key: bareSetting(filePath.optional(), "The file with the private key in PEM, without a passphrase."),
+    certificates: bareSetting(
+      z.array(z.strictObject({
+        cert: bareSetting(filePath, "The file with this certificate in PEM."),
+        key: bareSetting(filePath, "The file with its private key."),
+      })).min(1, "at least one certificate").optional(),
+      "Several certificates, in place of `cert` and `key`. Each client gets the one for the name that it asks for (SNI).",
+      {
+        more: "The first one is for clients that name no host, or an unknown one. " +
+          "More than one needs engine `wire`.",
+      },
+    ),
+    acme: setting(
+      acme.nullable(),
+      null,
+      "Names for which an ACME authority makes certificates, beside those in files. `null`: none.",
+      { engine: "wire", more: "Needs `redirectFrom`. See [certificates by ACME](tls.md#certificates-by-acme)." },
+    ),
+    selfSigned: bareSetting(
+      z.array(host).min(1, "at least one name").optional(),
+      "Host names and IP addresses. roundhouse makes a certificate for them, instead of reading files.",
+    ),
+    clientCertificates: setting(
+      clientCertificates.nullable(),
+      null,
+      "Clients are asked for a certificate, which backends get in the header `Client-Cert` (RFC 9440). `null`: they are not.",
+      { engine: "wire", more: "See [client certificates](tls.md#client-certificates)." },
+    ),
+    redirectFrom: setting(
+      listenPort.nullable(),
+      null,
+      "A port on which plain HTTP is answered with 308 to the same host and target over HTTPS. `null` for none.",
+      { restart: true, more: "0 takes any free port. Both engines guard this port: see [timeouts](#timeouts)." },
+    ),
+  })
+);
 
 const proxyTls = z.codec(proxyTlsKeys, z.custom<ProxyTls>(), {
   decode({ cert, key, certificates, acme, selfSigned, ...rest }, context): ProxyTls {

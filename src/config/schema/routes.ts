@@ -5,7 +5,7 @@ import { plainForm } from "../../http1/path_form.ts";
 import { Location, MalformedLocation } from "../routes/location.ts";
 import { hasDotSegment, MalformedKey, parseRouteKey } from "../routes/route_key.ts";
 import { type DeepReadonly, text, whole } from "../fields.ts";
-import { bareSetting, inUnits, orDefaults, override, overrides } from "../setting.ts";
+import { bareSetting, inUnits, later, orDefaults, override, overrides } from "../setting.ts";
 import { guardsOfRoute } from "./guards.ts";
 import { headers } from "./headers.ts";
 import { mirrorOfRoute } from "./mirror.ts";
@@ -81,7 +81,7 @@ const changeKeys = ["set", "remove"] as const;
 const { request, response } = headers.shape;
 
 /** What counts for an entry's requests in place of what the top level says. Left out: inherited. */
-const overridesOfRoute = {
+const overridesOfRoute = () => ({
   timeouts: orDefaults(
     inUnits(overrides(timeouts.in, timeoutKeys)),
     defaultTimeouts,
@@ -110,38 +110,40 @@ const overridesOfRoute = {
   ),
   maxBodySize: override(proxy.in.shape.maxBodySize),
   compression: override(proxy.in.shape.compression),
-};
-
-const entryKeys = z.strictObject({
-  name: bareSetting(
-    text(/^(?![\s#])[ -~\xa0-\uffff]{1,63}(?<!\s)$/, 'text of 1 to 63 characters that does not begin with "#"')
-      .optional(),
-    "What figures and logs call the entry, beside the route's key.",
-  ),
-  when: bareSetting(when.optional(), "What a request has to be for this entry. All of it has to hold."),
-  pool: bareSetting(
-    z.union([poolName, split], "the name of a pool, or an object with a weight for each pool").optional(),
-    "The pool that requests go to, or several with the weight of each: a split.",
-  ),
-  splitBy: bareSetting(
-    splitBy.optional(),
-    'What keeps a request at its side of a split. Default: `"client"`; without the header or cookie, it is the client.',
-  ),
-  redirect: bareSetting(
-    text(/[^]/, "a location").superRefine(checkLocation).optional(),
-    "Where clients are sent. It may name `{scheme}`, `{host}`, `{path}`, `{query}` and `{uri}`.",
-  ),
-  status: bareSetting(z.literal(REDIRECT_STATUSES).optional(), "The status of the redirect. Default: 308."),
-  respond: bareSetting(respond.optional(), "A response that no backend gives: a status, or an object."),
-  stripPrefix: bareSetting(
-    prefix.optional(),
-    "What is cut off the beginning of the path. `X-Forwarded-Prefix` tells backends.",
-  ),
-  addPrefix: bareSetting(prefix.optional(), "What is put before the path, after cutting."),
-  ...overridesOfRoute,
-  ...guardsOfRoute,
-  mirror: mirrorOfRoute,
 });
+
+const entryKeys = later(() =>
+  z.strictObject({
+    name: bareSetting(
+      text(/^(?![\s#])[ -~\xa0-\uffff]{1,63}(?<!\s)$/, 'text of 1 to 63 characters that does not begin with "#"')
+        .optional(),
+      "What figures and logs call the entry, beside the route's key.",
+    ),
+    when: bareSetting(when.optional(), "What a request has to be for this entry. All of it has to hold."),
+    pool: bareSetting(
+      z.union([poolName, split], "the name of a pool, or an object with a weight for each pool").optional(),
+      "The pool that requests go to, or several with the weight of each: a split.",
+    ),
+    splitBy: bareSetting(
+      splitBy.optional(),
+      'What keeps a request at its side of a split. Default: `"client"`; without the header or cookie, it is the client.',
+    ),
+    redirect: bareSetting(
+      text(/[^]/, "a location").superRefine(checkLocation).optional(),
+      "Where clients are sent. It may name `{scheme}`, `{host}`, `{path}`, `{query}` and `{uri}`.",
+    ),
+    status: bareSetting(z.literal(REDIRECT_STATUSES).optional(), "The status of the redirect. Default: 308."),
+    respond: bareSetting(respond.optional(), "A response that no backend gives: a status, or an object."),
+    stripPrefix: bareSetting(
+      prefix.optional(),
+      "What is cut off the beginning of the path. `X-Forwarded-Prefix` tells backends.",
+    ),
+    addPrefix: bareSetting(prefix.optional(), "What is put before the path, after cutting."),
+    ...overridesOfRoute(),
+    ...guardsOfRoute(),
+    mirror: mirrorOfRoute(),
+  })
+);
 
 type EntryKeys = z.output<typeof entryKeys>;
 

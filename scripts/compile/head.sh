@@ -5,7 +5,7 @@
 hash=@HASH@
 offset=@OFFSET@
 system='@SYSTEM@'
-sizes='@SIZES@'
+files='@FILES@'
 case $0 in
   /*) self=$0 ;;
   *) self=$PWD/$0 ;;
@@ -25,19 +25,33 @@ trusted() {
   return 1
 }
 
+# Whether $1/$2 holds all files, whole, ours and as they were unpacked, and nobody else can write to $1: see trusted. A file
+# that was changed since has another time. One process looks at all of them, because each start waits for it.
 whole() {
-  listing=$(cd "$1" && LC_ALL=C wc -c @FILES@) || return 1
+  [ -O "$1" ] && [ ! -h "$1" ] && [ -O "$1/$2" ] && [ ! -h "$1/$2" ] && [ -O "$1/$2/main.js" ] || return 1
+  listing=$(cd "$1/$2" && LC_ALL=C TZ=UTC0 ls -ldn .. @NAMES@ 2>/dev/null) || return 1
   set -- $listing
-  [ "$*" = "$sizes" ]
+  case $1 in
+    d????-??-*) ;;
+    *) return 1 ;;
+  esac
+  owner=$3
+  shift 9
+  found=
+  while [ $# -ge 9 ]; do
+    case $1$8 in
+      -*2020 | -*00:00) ;; # the hour in place of the year: the clock shows the same half year
+      *) return 1 ;;
+    esac
+    [ "$3" = "$owner" ] || return 1
+    found="$found $5 $6 $7 $9"
+    shift 9
+  done
+  [ "$found" = " $files" ]
 }
 
-# Whether directory $1 holds all files, whole and as they were unpacked: a file changed since is newer than the last one.
 complete() {
-  [ -O "$1" ] && [ ! -h "$1" ] && [ -f "$1/complete" ] && [ -x "$1/roundhouse" ] || return 1
-  for file in @FILES@; do
-    [ ! -h "$1/$file" ] && [ -O "$1/$file" ] && [ ! "$1/$file" -nt "$1/complete" ] || return 1
-  done
-  whole "$1"
+  [ -x "$1/$2/roundhouse" ] && whole "$1" "$2"
 }
 
 archive() {
@@ -52,7 +66,7 @@ unpack() (
   new=$(mktemp -d "$1/.new.XXXXXX") || exit 1
   trap 'rm -rf "$new"' EXIT
   trap 'exit 1' HUP INT TERM
-  if ! archive | { gzip -dc || : >"$new/damaged"; } | tar -xopf - -C "$new" || [ -e "$new/damaged" ] || ! whole "$new"; then
+  if ! archive | { gzip -dc || : >"$new/damaged"; } | tar -xopf - -C "$new" || [ -e "$new/damaged" ] || ! whole "$1" "${new##*/}"; then
     archive | gzip -t || exit 2
     exit 1
   fi
@@ -61,7 +75,7 @@ unpack() (
     exit 1
   fi
   mkdir -p "$1/$hash" || exit 1
-  for file in @FILES@ complete; do
+  for file in @MOVES@; do
     mv -f "$new/$file" "$1/$hash/$file" || exit 1
   done
 )
@@ -70,13 +84,13 @@ unpack() (
 start_from() {
   cache=$1
   shift
-  if ! trusted "$cache" || ! complete "$cache/$hash"; then
+  if ! complete "$cache" "$hash"; then
     [ "$(uname -sm)" = "$system" ] || fail "this file is for $system, and here is $(uname -sm)"
     [ -d "$cache" ] || mkdir -m 700 "$cache" 2>/dev/null
     trusted "$cache" || return 0
     reason=$(unpack "$cache" 2>&1)
     case $? in
-      0) complete "$cache/$hash" || return 0 ;;
+      0) complete "$cache" "$hash" || return 0 ;;
       2) fail "the file $0 is damaged; copy it again" ;;
       *) return 0 ;;
     esac

@@ -2,7 +2,7 @@
 
 import { bundle, runtimeFlags, VERSION } from "./program.ts";
 import { step } from "./steps.ts";
-import { tar } from "./tar.ts";
+import { MODIFIED_DAY, tar } from "./tar.ts";
 
 /** The runtime's name in the archive: what `ps` and `top` show. */
 const RUNTIME = "roundhouse";
@@ -43,13 +43,16 @@ export async function buildSelfExtracting(output: string): Promise<void> {
       ...program.map(({ name, bytes }) => ({ path: name, bytes, mode: 0o600 })),
       { path: RUNTIME, bytes: await Deno.readFile(Deno.execPath()), mode: 0o700 },
     ];
-    const archive = tar([...members, { path: "complete", bytes: new Uint8Array(), mode: 0o600 }]);
-    const total = members.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const all = [...members, { path: "complete", bytes: new Uint8Array(), mode: 0o600 }];
+    const archive = tar(all);
+    // In the order of `ls`: that of their bytes.
+    const listed = all.toSorted((a, b) => a.path < b.path ? -1 : 1);
     const script = head(await Deno.readTextFile(new URL("head.sh", import.meta.url)), {
       VERSION,
       SYSTEM: system,
-      FILES: members.map(({ path }) => path).join(" "),
-      SIZES: [...members.map(({ path, bytes }) => `${bytes.length} ${path}`), `${total} total`].join(" "),
+      FILES: listed.map(({ path, bytes }) => `${bytes.length} ${MODIFIED_DAY} ${path}`).join(" "),
+      NAMES: listed.map(({ path }) => path).join(" "),
+      MOVES: all.map(({ path }) => path).join(" "),
       FLAGS: [...ISOLATION, EAGERLY, ...runtimeFlags()].join(" "),
       HASH: await sha256(archive),
     });

@@ -9,6 +9,8 @@ export interface Member {
 const BLOCK = 512;
 /** The time of change of all files, in seconds since 1970: 2020-01-01. */
 const MODIFIED = 1_577_836_800;
+/** Its day, as `ls -l` writes it before the year. */
+export const MODIFIED_DAY = "Jan 1";
 
 /** The archive's bytes. Paths may be up to 100 bytes long. */
 export function tar(members: readonly Member[]): Blob {

@@ -260,6 +260,18 @@ selfExtractingTest("what the runtime keeps for the next start has all functions 
   assert(Number(kept?.["size"]) > 2 * Deno.statSync(`${directory}/main.js`).size, JSON.stringify(kept));
 });
 
+selfExtractingTest("a cache that is whole is left as it is, wherever one lives", async () => {
+  const cache = await newFolder("cache");
+  const env = { XDG_CACHE_HOME: cache };
+  await run(["--version"], { env });
+  const directory = unpacked(cache);
+  const { ino } = await Deno.stat(`${directory}/main.js`);
+  for (const own of [{}, { TZ: "America/Los_Angeles" }, { LC_ALL: "C.UTF-8", POSIXLY_CORRECT: "1" }]) {
+    assertEquals((await run(["--version"], { env: { ...env, ...own } })).code, 0);
+    assertEquals((await Deno.stat(`${directory}/main.js`)).ino, ino, JSON.stringify(own));
+  }
+});
+
 selfExtractingTest("a damaged cache is rebuilt, also under a program that runs from it", async () => {
   await using backend = HttpBackend.named("still here");
   const cache = await newFolder("cache");
@@ -270,6 +282,10 @@ selfExtractingTest("a damaged cache is rebuilt, also under a program that runs f
     () => Deno.truncate(`${directory}/main.js`, 1000),
     () => Deno.writeTextFile(`${directory}/main.js`, "x".repeat(Deno.statSync(`${directory}/main.js`).size)),
     () => Deno.remove(`${directory}/worker.js`),
+    async () => {
+      await Deno.rename(`${directory}/main.js`, `${directory}/other.js`);
+      await Deno.symlink(`${directory}/other.js`, `${directory}/main.js`);
+    },
     () => Deno.remove(`${directory}/roundhouse`),
     () => Deno.chmod(`${directory}/roundhouse`, 0o600),
     () => Deno.remove(`${directory}/complete`),

@@ -13,6 +13,9 @@ const LISTENER = 1;
 /** Lets several sockets of a user listen at one port. */
 const REUSE_PORT = 4;
 
+/** Sockets at one of these accept clients of all addresses of the machine. */
+const ANY_ADDRESS: ReadonlySet<string> = new Set(["0.0.0.0", "::", "::ffff:0.0.0.0"]);
+
 /** Filled in by a handle. */
 interface HandleAddress {
   address?: string;
@@ -85,11 +88,14 @@ export class TcpHandles {
     return this.#listening(handle, handle.open(descriptor) === 0);
   }
 
-  /** @throws when the client has left, and the system does not know its address any more */
-  take(listener: TcpHandle): Deno.TcpConn | undefined {
+  /**
+   * @param local the address that the client has connected to; `undefined`: the system is asked
+   * @throws when the client has left, and the system does not know its address any more
+   */
+  take(listener: TcpHandle, local: Deno.NetAddr | undefined): Deno.TcpConn | undefined {
     const client = new this.#Handle(CONNECTION);
     try {
-      return listener.accept(client) === 0 ? this.#connection(client) : undefined;
+      return listener.accept(client) === 0 ? this.#connection(client, local) : undefined;
     } finally {
       client.close(); // also without a stream: the runtime keeps it in memory until then
     }
@@ -103,9 +109,9 @@ export class TcpHandles {
   }
 
   /** Takes the connection out of its handle. */
-  #connection(client: TcpHandle): Deno.TcpConn {
+  #connection(client: TcpHandle, known: Deno.NetAddr | undefined): Deno.TcpConn {
     const remote = addressOf((out) => client.getpeername(out));
-    const local = addressOf((out) => client.getsockname(out));
+    const local = known ?? addressOf((out) => client.getsockname(out));
     if (remote !== undefined && local !== undefined) return new this.#Connection(client.takeStream(), remote, local);
     throw Object.assign(new Error("the client has left"), { code: "ENOTCONN" });
   }
@@ -149,11 +155,14 @@ export class ListeningHandle extends SocketHandle {
   readonly address: Deno.NetAddr;
   readonly #handle: TcpHandle;
   readonly #handles: TcpHandles;
+  /** Of each connection. `undefined`: it is to be asked for, because the socket listens at all addresses. */
+  readonly #local: Deno.NetAddr | undefined;
 
   constructor(handle: TcpHandle, address: Deno.NetAddr, handles: TcpHandles) {
     super(handle);
     this.#handle = handle;
     this.address = address;
+    if (!ANY_ADDRESS.has(address.hostname)) this.#local = address;
     this.#handles = handles;
   }
 
@@ -173,7 +182,7 @@ export class ListeningHandle extends SocketHandle {
    * @throws when the client has left, and the system does not know its address any more
    */
   take(): Deno.TcpConn | undefined {
-    return this.#handles.take(this.#handle);
+    return this.#handles.take(this.#handle, this.#local);
   }
 
   /** Whether this process has descriptors left. */

@@ -1,5 +1,6 @@
 import { getHeapStatistics } from "node:v8";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { peerAddress } from "../../../src/net/peer.ts";
 import { SharedPort } from "../../../src/net/shared_port.ts";
 import { RawClient } from "../../support/raw_client.ts";
 
@@ -40,6 +41,20 @@ for (const hostname of ["::1", "::"]) {
     using client = await Deno.connect({ hostname: "::1", port: port.addr.port });
     using connection = await accepting;
     assertEquals([port.addr.hostname, connection.remoteAddr], [hostname, client.localAddr as Deno.NetAddr]);
+    port.close();
+  });
+}
+
+for (const hostname of ["127.0.0.2", "0.0.0.0", "::"]) {
+  Deno.test(`SharedPort at ${hostname} tells which address a client has connected to`, async () => {
+    const port = await SharedPort.bind({ hostname, port: 0 });
+    assert(port !== undefined);
+    const accepting = port.accept();
+    using client = await Deno.connect({ hostname: "127.0.0.2", port: port.addr.port });
+    using connection = await accepting;
+    const { localAddr } = connection;
+    assertEquals(peerAddress(localAddr.hostname), "127.0.0.2");
+    assertEquals(localAddr.port, (client.remoteAddr as Deno.NetAddr).port);
     port.close();
   });
 }

@@ -1,4 +1,4 @@
-/** Large buffers, lent to connections while they relay a body. */
+/** Buffers that connections have in turn: large ones while they relay a body, and a small one for heads. */
 
 import { Buffer } from "node:buffer";
 
@@ -11,6 +11,13 @@ const MEDIUM = 64 * 1024;
  */
 const MOST_MEDIUM = 128;
 const MOST_LARGE = 32;
+
+/**
+ * Enough for most heads. A longer head makes the buffer grow until it has been read. This is much of the memory of an
+ * idle connection.
+ */
+const HEAD_BYTES = 1.5 * 1024;
+const MOST_HEADS = 256;
 
 export class LargeBuffers {
   /** Bytes of the larger ones. */
@@ -40,5 +47,19 @@ export class LargeBuffers {
     } else if (buffer.length === MEDIUM && this.#medium.length < MOST_MEDIUM) {
       this.#medium.push(buffer);
     }
+  }
+}
+
+/** Buffers of clients' connections. A new connection gets that of one that has ended, which costs less than a new one. */
+export class HeadBuffers {
+  readonly #free: Buffer[] = [];
+
+  take(): Buffer {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(HEAD_BYTES);
+  }
+
+  /** Takes a buffer back. No read or write may use it any more. */
+  giveBack(buffer: Buffer): void {
+    if (this.#free.length < MOST_HEADS) this.#free.push(buffer);
   }
 }

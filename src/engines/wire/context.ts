@@ -9,7 +9,7 @@ import { Copies } from "../copies.ts";
 import { Uploads } from "../uploads.ts";
 import { Admission } from "./admission.ts";
 import { BackendConnections } from "./backend/backend_connections.ts";
-import { LargeBuffers } from "./buffers.ts";
+import { HeadBuffers, LargeBuffers } from "./buffers.ts";
 import { ClockRoom, type Clocks } from "./clocks.ts";
 import { TimeoutQueue } from "./timeouts.ts";
 
@@ -32,6 +32,7 @@ export class WireContext {
   readonly secure: boolean;
   readonly backends: BackendConnections;
   readonly buffers = new LargeBuffers();
+  readonly headBuffers = new HeadBuffers();
   readonly admission = new Admission();
   /** Loops that move bytes ask it before each part. */
   readonly pace: Pace;

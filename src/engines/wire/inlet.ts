@@ -35,13 +35,13 @@ export class Inlet {
   #waiter: InletWaiter | undefined;
 
   /**
-   * @param size bytes of its own buffer, which stays as long as the connection
+   * @param home its own buffer, which stays as long as the connection
    * @param headroom bytes at the front that stay free, so that a head can be written before the bytes that were read
    */
-  constructor(link: Link, listener: InletListener, size: number, headroom = 0) {
+  constructor(link: Link, listener: InletListener, home: Buffer, headroom = 0) {
     this.#link = link;
     this.#listener = listener;
-    this.#home = Buffer.allocUnsafeSlow(size);
+    this.#home = home;
     this.#headroom = headroom;
     this.#front = headroom === 0 ? this.#home : this.#home.subarray(headroom); // there are very many without headroom
     this.bytes = this.#home;
@@ -50,6 +50,11 @@ export class Inlet {
 
   get unread(): number {
     return this.end - this.start;
+  }
+
+  /** Its own buffer, when nothing is read into it any more. */
+  get freed(): Buffer | undefined {
+    return this.ended ? this.#home : undefined;
   }
 
   /** Starts a read, unless one is running, the connection has ended, or the buffer is full. */

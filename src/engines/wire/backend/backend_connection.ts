@@ -50,7 +50,7 @@ export class BackendConnection extends Timed implements InletListener {
     super();
     this.server = server;
     this.link = link;
-    this.inlet = new Inlet(link, this, inBytes, HEADROOM);
+    this.inlet = new Inlet(link, this, Buffer.allocUnsafeSlow(inBytes), HEADROOM);
     this.out = Buffer.allocUnsafeSlow(outBytes);
     this.#onClose = onClose;
   }

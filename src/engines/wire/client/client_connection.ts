@@ -17,12 +17,6 @@ import { readProxyHeader } from "./proxy_protocol.ts";
 import { type ClientAddress, wireRequest } from "../request.ts";
 import { Timed } from "../timeouts.ts";
 
-/**
- * Enough for most heads. A longer head makes the buffer grow until it has been read. This is much of the memory of an
- * idle connection.
- */
-const IN_BYTES = 1.5 * 1024;
-
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -38,6 +32,8 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   #closed = false;
   /** Whether no more requests are read. */
   #leaving = false;
+  /** Whether bytes of its buffer may still be on their way to a backend. */
+  #isLent = false;
   /** The answer to a head that did not arrive in time. */
   #refusing: Promise<void> | undefined;
   /** How many bytes of an incomplete head were searched. */
@@ -48,7 +44,7 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   constructor(link: Link, address: ClientAddress, context: WireContext) {
     super();
     this.link = link;
-    this.inlet = new Inlet(link, this, IN_BYTES);
+    this.inlet = new Inlet(link, this, context.headBuffers.take());
     this.#address = address;
     this.#context = context;
   }
@@ -80,6 +76,7 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
     if (!this.#leaving) await this.#linger();
     await this.#refusing;
     this.close();
+    this.#giveBack();
   }
 
   send(bytes: Uint8Array, clock?: Timed): Promise<boolean> {
@@ -224,7 +221,11 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
     exchange.end();
     this.#exchange = undefined;
     this.inlet.narrow(this.#context.buffers); // the head may have been long
-    if (!exchange.keepsClient || forwarder.stopping) return false;
+    if (!exchange.keepsClient || forwarder.stopping) {
+      const { bodyBytes, upgrade } = exchange.request;
+      this.#isLent = bodyBytes !== 0 || upgrade !== undefined;
+      return false;
+    }
     this.#context.keepAliveTimeouts.start(this);
     this.#context.onIdle?.();
     return true;
@@ -267,6 +268,11 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
       await inlet.more();
       await this.#context.pace.pause();
     }
+  }
+
+  #giveBack(): void {
+    const buffer = this.#isLent ? undefined : this.inlet.freed;
+    if (buffer !== undefined) this.#context.headBuffers.giveBack(buffer);
   }
 }
 

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { LargeBuffers } from "../../../../src/engines/wire/buffers.ts";
 import { Inlet } from "../../../../src/engines/wire/inlet.ts";
@@ -10,7 +11,7 @@ const HEADROOM = 4;
 
 function inletOf(link = new FakeLink()) {
   let changes = 0;
-  const inlet = new Inlet(link, { inletChanged: () => void changes++ }, SIZE, HEADROOM);
+  const inlet = new Inlet(link, { inletChanged: () => void changes++ }, Buffer.alloc(SIZE), HEADROOM);
   return { link, inlet, changes: () => changes };
 }
 

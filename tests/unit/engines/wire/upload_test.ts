@@ -22,7 +22,7 @@ class Clock extends Timed {
 /** An upload from a client that the test plays to a backend that takes what `takes` says. */
 function uploadOf(framing: BodyFraming, takes: (bytes: Uint8Array) => Promise<boolean>, maxBodyBytes = Infinity) {
   const link = new FakeLink();
-  const inlet = new Inlet(link, { inletChanged: () => {} }, 64);
+  const inlet = new Inlet(link, { inletChanged: () => {} }, Buffer.alloc(64));
   const events: string[] = [];
   // Of a context and a connection only this much is used.
   const context = {

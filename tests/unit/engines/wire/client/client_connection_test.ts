@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { configSchema } from "../../../../../src/config/schema.ts";
 import { ClientConnection } from "../../../../../src/engines/wire/client/client_connection.ts";
 import { WireContext } from "../../../../../src/engines/wire/context.ts";
@@ -114,4 +114,43 @@ Deno.test("ClientConnection answers a head that is late, and takes no request fr
   writable.resolve();
   await waitFor(() => link.closed, { what: "the end" });
   assertEquals([handled, new TextDecoder().decode(link.written[0]).slice(0, 12)], [0, "HTTP/1.1 408"]);
+});
+
+for (
+  const { name, head, given } of [
+    { name: "without a body", head: "GET / HTTP/1.1\r\nHost: x\r\n\r\n", given: true },
+    { name: "with a body", head: "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n", given: false },
+    {
+      name: "that asks for an upgrade",
+      head: "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+      given: false,
+    },
+  ]
+) {
+  const what = given ? "gives its buffer to the next connection" : "keeps a buffer that may still be sent from";
+  Deno.test(`ClientConnection ${what}, after a request ${name}`, async () => {
+    // A backend that reads slowly must not get what another client has sent.
+    await using client = serve(() => Promise.resolve());
+    const { link, connection, context } = client;
+    const { bytes } = connection.inlet;
+    link.deliver(bytesOf(head));
+    await waitFor(() => link.writeClosed, { what: "the end of the answers" });
+    assert(context.headBuffers.take() !== bytes, "the client may still send something");
+    if (!link.isRead) await waitFor(() => link.isRead, { what: "the wait for the client's end" });
+    link.end();
+    await waitFor(() => link.closed, { what: "the end of the connection" });
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    assertEquals(context.headBuffers.take() === bytes, given);
+  });
+}
+
+Deno.test("ClientConnection gives its buffer away only when no read can write to it any more", async () => {
+  await using client = serve(() => Promise.resolve());
+  const { link, connection, context } = client;
+  const { bytes } = connection.inlet;
+  connection.close();
+  assert(context.headBuffers.take() !== bytes);
+  await waitFor(() => connection.inlet.ended && link.closed, { what: "the end of the read" });
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assertEquals(context.headBuffers.take(), bytes);
 });

@@ -147,17 +147,20 @@ class WireEngine implements Engine {
     this.#pending++;
     const established = await pending.establish();
     this.#pending--;
-    if (established !== undefined && this.#listening) await this.#serveRequests(established);
-    else established?.link.close();
+    if (established !== undefined && this.#listening) return this.#serveRequests(established);
+    established?.link.close();
     this.#changed.resolve();
   }
 
-  async #serveRequests({ link, peer, local, clientCert }: EstablishedConnection): Promise<void> {
+  /** No asynchronous function waits for the end: it would be much of the memory of an idle connection. */
+  #serveRequests({ link, peer, local, clientCert }: EstablishedConnection): void {
     const address = { peer, secure: this.#context.secure, clientCert, local };
     const connection = new ClientConnection(link, address, this.#context);
     this.#open.add(connection);
-    await connection.serve({ proxyProtocol: this.#proxyProtocol });
-    this.#open.delete(connection);
+    void connection.serve({ proxyProtocol: this.#proxyProtocol }).then(() => {
+      this.#open.delete(connection);
+      this.#changed.resolve();
+    });
   }
 
   async #nextChange(): Promise<void> {

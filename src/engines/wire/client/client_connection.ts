@@ -59,24 +59,9 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
    *
    * @param options `proxyProtocol`: whether the connection begins with a header that names the client
    */
-  async serve({ proxyProtocol }: { readonly proxyProtocol: boolean }): Promise<void> {
+  serve({ proxyProtocol }: { readonly proxyProtocol: boolean }): Promise<void> {
     this.#context.headerTimeouts.start(this);
-    if (proxyProtocol) {
-      this.#isUnknown = true;
-      if (!await this.#readProxyHeader()) return this.close();
-      this.#isUnknown = false;
-    }
-    try {
-      await this.#serveAll();
-    } catch (error) {
-      if (!(error instanceof MalformedMessage)) throw error;
-      this.stopClock();
-      await this.#refuse(refused(error.tooLarge ? "head_too_large" : "bad_request", error.message));
-    }
-    if (!this.#leaving) await this.#linger();
-    await this.#refusing;
-    this.close();
-    this.#giveBack();
+    return proxyProtocol ? this.#serveBehindProxy() : this.#serveAll();
   }
 
   send(bytes: Uint8Array, clock?: Timed): Promise<boolean> {
@@ -120,6 +105,13 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
     this.#leaving = true;
     this.#refusing = this.#refuse(refused("head_timeout", "The request's head did not arrive in time."));
     void this.#refusing.then(() => this.close());
+  }
+
+  async #serveBehindProxy(): Promise<void> {
+    this.#isUnknown = true;
+    if (!await this.#readProxyHeader()) return this.close();
+    this.#isUnknown = false;
+    await this.#serveAll();
   }
 
   /**
@@ -187,26 +179,39 @@ export class ClientConnection extends Timed implements ExchangeClient, InletList
   }
 
   /**
-   * Serves all requests. Pauses only between pipelined requests, and while a head arrives in pieces or after empty
-   * lines.
-   *
-   * @throws {MalformedMessage}
+   * Serves all requests, and ends the connection. Pauses only between pipelined requests, and while a head arrives in
+   * pieces or after empty lines. An idle connection waits here, and in no other asynchronous function: each would keep
+   * its variables in memory.
    */
   async #serveAll(): Promise<void> {
     const { inlet } = this;
     const { pace } = this.#context;
     let waits = 0;
-    while (!this.#closed && !inlet.ended && !this.#leaving) {
-      const head = this.#readHead();
-      if (head === undefined) {
-        if (waits++ > 0) await pace.pause();
-        await inlet.more();
-        continue;
+    try {
+      while (!this.#closed && !inlet.ended && !this.#leaving) {
+        const head = this.#readHead();
+        if (head === undefined) {
+          if (waits++ > 0) await pace.pause();
+          await inlet.more();
+          continue;
+        }
+        waits = 0;
+        if (!await this.#serveOne(head)) break;
+        if (inlet.unread > 0) await pace.pause();
       }
-      waits = 0;
-      if (!await this.#serveOne(head)) return;
-      if (inlet.unread > 0) await pace.pause();
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      this.stopClock();
+      await this.#refuse(refused(error.tooLarge ? "head_too_large" : "bad_request", error.message));
     }
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
+    if (!this.#leaving) await this.#linger();
+    await this.#refusing;
+    this.close();
+    this.#giveBack();
   }
 
   /** Returns whether another request may follow. */

@@ -14,8 +14,13 @@ const SHARED_BYTES = 16_384;
 
 /** Reads a body, one read at a time. */
 export interface BodyReader {
-  /** The next bytes; `undefined`: the end. They are empty only if the runtime's chunk is. */
-  read(): Promise<Bytes | undefined>;
+  /**
+   * The next bytes; `undefined`: the end. They are empty only if the runtime's chunk is.
+   *
+   * @param mostBytes how many can follow at most; default: unknown. The end must be read, too: without that, the runtime
+   * closes the connection
+   */
+  read(mostBytes?: number): Promise<Bytes | undefined>;
   /** Gives up the rest. */
   cancel(reason?: unknown): Promise<void>;
 }
@@ -40,12 +45,12 @@ export class ChunkReader implements BodyReader {
   }
 
   /** The next chunk; `undefined`: the end. */
-  async read(): Promise<Bytes | undefined> {
+  async read(mostBytes = Infinity): Promise<Bytes | undefined> {
     if (this.#source === undefined) {
       const chunk = (await this.#plain?.read())?.value;
       return chunk === undefined ? undefined : this.#compactor.compact(chunk);
     }
-    const buffer = this.#spare ?? new ArrayBuffer(BUFFER_BYTES);
+    const buffer = this.#spare ?? new ArrayBuffer(Math.max(1, Math.min(mostBytes, BUFFER_BYTES)));
     this.#spare = undefined;
     const { value, done } = await this.#source.read(new Uint8Array(buffer));
     if (done || value === undefined) return undefined;

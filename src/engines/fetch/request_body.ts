@@ -143,9 +143,10 @@ export class RequestBody {
 
   async #read(): Promise<void> {
     try {
-      const chunk = await this.#reader.read();
+      const missingBytes = (this.#lengthBytes ?? Infinity) - this.#receivedBytes;
+      const chunk = await this.#reader.read(missingBytes);
       if (chunk !== undefined) this.#keep(chunk);
-      else if (this.#receivedBytes < (this.#lengthBytes ?? 0)) throw new Error("the client broke off"); // over HTTP/2
+      else if (this.#lengthBytes !== undefined && missingBytes > 0) throw new Error("the client broke off"); // over HTTP/2
       else {
         if (!this.#abandoned) this.watcher?.bodyCame(new Uint8Array(), true);
         this.#end();

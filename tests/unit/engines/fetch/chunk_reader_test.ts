@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { ChunkReader, Compactor } from "../../../../src/engines/fetch/chunk_reader.ts";
 
@@ -75,4 +75,26 @@ Deno.test("ChunkReader gives up what is left", async () => {
     await reader.cancel("enough");
     assertEquals(await cancelled, "enough");
   }
+});
+
+// Each POST made a buffer of 64 KiB for its body, however short, and another one to be told that nothing follows.
+Deno.test("ChunkReader has no larger buffer than what can follow", async () => {
+  const sizes: number[] = [];
+  const chunks = [[1, 2, 3], [4]];
+  const stream = new ReadableStream({
+    type: "bytes",
+    pull({ byobRequest: request }) {
+      assert(request?.view);
+      sizes.push(request.view.byteLength);
+      const next = chunks.shift();
+      new Uint8Array(request.view.buffer).set(next ?? []);
+      if (next === undefined) throw new Error("broken off");
+      request.respond(next.length);
+    },
+  });
+  const reader = new ChunkReader(stream);
+  let missing = 4;
+  for (let read = 0; read < 2; read++) missing -= (await reader.read(missing))?.length ?? 0;
+  await assertRejects(() => reader.read(missing), Error, "broken off");
+  assertEquals(sizes, [4, 1, 1]);
 });

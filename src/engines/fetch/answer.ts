@@ -9,6 +9,7 @@ import { gzip, packingOf } from "./own_compression.ts";
 import type { LargeAnswers } from "./large_answers.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import type { RequestBody } from "./request_body.ts";
+import type { FetchResponseHead } from "./response_head.ts";
 
 /** The runtime pipes bodies outside JavaScript. It reports neither their size nor how they end. */
 export const UNSEEN: Relayed = { bytesOut: null, failure: undefined };
@@ -48,47 +49,56 @@ export interface AnswerOwner {
 
 /** Hands the body to `Deno.serve` unchanged if possible, so that it is piped outside JavaScript. */
 export class FetchAnswer implements Answer {
-  readonly #response: Response;
+  readonly #body: ReadableStream<Bytes> | null;
+  readonly #head: FetchResponseHead;
   readonly #owner: AnswerOwner;
   /** The body, if it arrived before the end of the upload, or should be sent in one piece. */
   #gathered: Gathered | undefined;
 
-  constructor(response: Response, owner: AnswerOwner) {
-    this.#response = response;
+  constructor(body: ReadableStream<Bytes> | null, head: FetchResponseHead, owner: AnswerOwner) {
+    this.#body = body;
+    this.#head = head;
     this.#owner = owner;
   }
 
   get status(): number {
-    return this.#response.status;
+    return this.#head.status;
   }
 
-  get headers(): Headers {
-    return this.#response.headers;
+  get headers(): readonly HeaderPair[] {
+    return this.#head.headers;
   }
 
   /** Waits a moment for a whole body that arrives before the end of the upload. Rejects if the body fails. */
   async gatherEarly(): Promise<void> {
-    const { body } = this.#response;
-    if (body !== null) this.#gathered = await gather(body, EARLY_PATIENCE_MS);
+    if (this.#body !== null) this.#gathered = await gather(this.#body, EARLY_PATIENCE_MS);
   }
 
   relay(headers: HeaderPair[], listener: AttemptListener): void {
-    this.#relay(headers).then((relayed) => listener.relayed(relayed), (error) => listener.failed(error));
+    const { mayBeKeptHttp10, secure } = this.#owner.request;
+    if (!mayBeKeptHttp10 && !secure) return this.#relayInTurn(headers, listener); // the usual case
+    this.#gatherWhole().then(() => this.#relayInTurn(headers, listener), (error) => listener.failed(error));
   }
 
-  async #relay(headers: HeaderPair[]): Promise<Relayed> {
-    const { request, largeAnswers } = this.#owner;
-    const { status } = this.#response;
-    if (request.mayBeKeptHttp10 || request.secure) this.#gathered ??= await this.#gatherWhole();
-    const said = this.#compressed(headers);
-    const turn = largeAnswers.turnFor(this.#bodyBytes);
-    if (turn !== undefined) await turn;
-    await this.#owner.respond(new Response(this.#bodyFor(said), { status: statusFor(status), headers: said }));
-    return UNSEEN;
+  #relayInTurn(headers: HeaderPair[], listener: AttemptListener): void {
+    const turn = this.#owner.largeAnswers.turnFor(this.#bodyBytes);
+    if (turn === undefined) this.#relayNow(headers, listener);
+    else void turn.then(() => this.#relayNow(headers, listener));
+  }
+
+  #relayNow(headers: HeaderPair[], listener: AttemptListener): void {
+    let ended: Promise<void>;
+    try {
+      const said = this.#compressed(headers);
+      ended = this.#owner.respond(new Response(this.#bodyFor(said), { status: statusFor(this.status), headers: said }));
+    } catch (error) {
+      return listener.failed(error);
+    }
+    void ended.then(() => listener.relayed(UNSEEN));
   }
 
   discard(): void {
-    const body = this.#gathered ?? this.#response.body;
+    const body = this.#gathered ?? this.#body;
     if (body instanceof ReadableStream) body.cancel().catch(() => {}); // it may have failed; nobody reads it
   }
 
@@ -100,17 +110,14 @@ export class FetchAnswer implements Answer {
     }
     if (!compresses) return headers; // the usual case
     const packing = packingOf(request, this.status, headers);
-    const body = this.#gathered ?? this.#response.body;
+    const body = this.#gathered ?? this.#body;
     if (packing.packs && body !== null) this.#gathered = gzip(body);
     return packing.headers;
   }
 
   /** The length of the body that the runtime is going to move; `undefined`: unknown. */
   get #bodyBytes(): number | undefined {
-    const { body, headers } = this.#response;
-    if (body === null || this.#gathered instanceof Uint8Array) return 0;
-    const length = headers.get("content-length");
-    return length === null ? undefined : Number(length);
+    return this.#body === null || this.#gathered instanceof Uint8Array ? 0 : this.#head.bodyBytes;
   }
 
   #bodyFor(said: readonly HeaderPair[]): Gathered | null {
@@ -119,7 +126,7 @@ export class FetchAnswer implements Answer {
     // Without a body, the runtime would add `Content-Length: 0`. The answer to a GET may have another length.
     const lengthUnknown = request.method === "HEAD" && !said.some(([name]) => name === "content-length");
     if (lengthUnknown && !isBodyless(this.status)) return new Blob([]).stream();
-    const body = this.#limited(this.#gathered ?? this.#response.body);
+    const body = this.#limited(this.#gathered ?? this.#body);
     return upload !== undefined && body !== null ? relayBesideUpload(body, upload) : body;
   }
 
@@ -133,13 +140,17 @@ export class FetchAnswer implements Answer {
    * Over TLS, the runtime leaves Nagle's algorithm on (RFC 9293 §3.7.4). A short body in a second packet would wait
    * until the client acknowledges the first, which clients delay for 40 ms.
    */
-  async #gatherWhole(): Promise<Gathered | undefined> {
+  async #gatherWhole(): Promise<void> {
     const { mayBeKeptHttp10, secure } = this.#owner.request;
-    if (mayBeKeptHttp10 && isShort(this.#response, Infinity)) {
-      return await gatherNow(this.#response, HTTP10_PATIENCE_MS);
-    }
-    if (secure && isShort(this.#response, 0)) return await gatherNow(this.#response, TLS_PATIENCE_MS);
-    return undefined;
+    if (this.#body === null || this.#gathered !== undefined) return;
+    if (mayBeKeptHttp10 && this.#isShort(Infinity)) {
+      this.#gathered = await gatherNow(this.#body, HTTP10_PATIENCE_MS);
+    } else if (secure && this.#isShort(0)) this.#gathered = await gatherNow(this.#body, TLS_PATIENCE_MS);
+  }
+
+  /** @param unsaid the length that is assumed if no header gives it */
+  #isShort(unsaid: number): boolean {
+    return (this.#head.bodyBytes ?? unsaid) <= MOST_GATHERED_BYTES;
   }
 
   /**
@@ -151,14 +162,9 @@ export class FetchAnswer implements Answer {
   }
 }
 
-/** @param unsaid the length that is assumed if no header gives it */
-function isShort({ body, headers }: Response, unsaid: number): boolean {
-  return body !== null && Number(headers.get("content-length") ?? unsaid) <= MOST_GATHERED_BYTES;
-}
-
 /** Gathers a body. If it breaks off, it also breaks off at the client. */
-async function gatherNow({ body }: Response, patienceMs: number): Promise<Gathered | undefined> {
-  return body === null ? undefined : await gather(body, patienceMs).catch(brokenBody);
+function gatherNow(body: ReadableStream<Bytes>, patienceMs: number): Promise<Gathered> {
+  return gather(body, patienceMs).catch(brokenBody);
 }
 
 /**

@@ -5,12 +5,12 @@ import { clientGone, connectTimeout, responseTimeout } from "../../failures.ts";
 import type { CopyListener, RequestCopy } from "../../proxy/exchange.ts";
 import type { OpenCopy } from "../copies.ts";
 import { askBackend, type BackendRequest } from "./ask_backend.ts";
-import { checkResponse } from "./check_response.ts";
 import type { FetchContext } from "./context.ts";
 import type { DeadlineListener, Moment, RequestDeadlines } from "./deadline.ts";
 import { fromFetchError } from "./fetch_error.ts";
 import { isReachable } from "./reachable.ts";
 import type { FetchRequestHead } from "./request_head.ts";
+import { readResponseHead } from "./response_head.ts";
 import { SizedBody } from "./sized_body.ts";
 
 /** How much of an answer is read, so that its connection can be used again. */
@@ -80,7 +80,7 @@ export class FetchCopy implements DeadlineListener, OpenCopy {
       signal: this.#abort.signal,
     }, this.#context.clients);
     this.#stopClocks();
-    checkResponse(response);
+    readResponseHead(response); // it may be refused
     return response;
   }
 

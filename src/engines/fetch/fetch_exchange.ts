@@ -27,7 +27,6 @@ import { type AnswerOwner, FetchAnswer } from "./answer.ts";
 import { bodyReader } from "./body_reader.ts";
 import { FetchCopy } from "./copy.ts";
 import type { FetchContext } from "./context.ts";
-import { checkResponse } from "./check_response.ts";
 import type { DeadlineListener, Moment, RequestDeadlines } from "./deadline.ts";
 import { fromFetchError, type UploadState } from "./fetch_error.ts";
 import { ownResponse } from "./own_response.ts";
@@ -36,6 +35,7 @@ import { isReachable } from "./reachable.ts";
 import type { LargeAnswers } from "./large_answers.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import { RequestBody, type RequestBodyListener } from "./request_body.ts";
+import { readResponseHead } from "./response_head.ts";
 
 /** Why an attempt was aborted. */
 type Abort = "client_gone" | "response_timeout" | "connect_timeout" | "request_timeout";
@@ -141,18 +141,20 @@ export class FetchExchange implements Exchange, AnswerOwner, RequestCopies, List
 
   attempt(sent: SentRequest, listener: AttemptListener): void {
     this.#onBreakOff = undefined;
-    this.#ask(sent).then((answer) => listener.answered(answer), (error) => listener.failed(error));
+    this.#ask(sent).then((response) => this.#received(response, listener), (error) => this.#lost(error, listener));
   }
 
-  async #ask({ backend, target, headers }: SentRequest): Promise<FetchAnswer> {
-    if (this.brokenOff !== undefined) throw this.brokenOff;
+  /** Not an asynchronous function, because each promise on the way of a request costs more than the pick of a backend. */
+  #ask({ backend, target, headers }: SentRequest): Promise<Response> {
+    const { brokenOff } = this;
+    if (brokenOff !== undefined) return Promise.reject(brokenOff);
     const { method, tracedByRuntime } = this.request;
     this.#backend = backend;
     this.#abort = undefined;
     this.#attempt = new AbortController();
     this.#watchLimits();
     try {
-      const response = await askBackend(backend, {
+      return askBackend(backend, {
         method,
         target,
         headers,
@@ -160,15 +162,31 @@ export class FetchExchange implements Exchange, AnswerOwner, RequestCopies, List
         body: this.#body?.outgoing(this.#maxBodyBytes) ?? null,
         signal: this.#attempt.signal,
       }, this.#context.clients);
-      checkResponse(response);
-      const answer = new FetchAnswer(response, this);
-      if (this.#uploading) await answer.gatherEarly();
-      return answer;
     } catch (error) {
-      throw this.#explain(error);
-    } finally {
-      this.#unwatchLimits();
+      return Promise.reject(error);
     }
+  }
+
+  #received(response: Response, listener: AttemptListener): void {
+    let answer: FetchAnswer;
+    try {
+      answer = new FetchAnswer(response.body, readResponseHead(response), this);
+    } catch (error) {
+      return this.#lost(error, listener);
+    }
+    if (!this.#uploading) return this.#answered(answer, listener); // the usual case
+    answer.gatherEarly().then(() => this.#answered(answer, listener), (error) => this.#lost(error, listener));
+  }
+
+  #answered(answer: FetchAnswer, listener: AttemptListener): void {
+    this.#unwatchLimits();
+    listener.answered(answer);
+  }
+
+  #lost(error: unknown, listener: AttemptListener): void {
+    const why = this.#explain(error);
+    this.#unwatchLimits();
+    listener.failed(why);
   }
 
   answer(answer: OwnAnswer): Promise<void> {

@@ -132,7 +132,7 @@ for (const engine of ENGINES) {
 
   Deno.test(`${engine}: least-latency learns of sockets as of ports`, async () => {
     using directory = new SocketDirectory();
-    const slowly = () => new Promise<Response>((resolve) => setTimeout(() => resolve(new Response("slow")), 30));
+    const slowly = () => new Promise<Response>((resolve) => setTimeout(() => resolve(new Response("slow")), 150));
     await using slow = new SocketBackend(directory.at("slow"), slowly);
     await using fast = new SocketBackend(directory.at("fast"));
     await using proxy = await TestProxy.start({ engine, backends: [slow.url, fast.url], strategy: "least-latency" });
@@ -203,12 +203,15 @@ for (const engine of ENGINES) {
     } finally {
       await usual[Symbol.asyncDispose]();
     }
-    await using lists = new HttpBackend(() => new Response(list));
-    await using proxy = await TestProxy.start({ engine, discover: { http: lists.url, refresh: "1s" } });
+    // A start waits for the first list that can be used.
+    let asked = 0;
+    await using lists = new HttpBackend(() => new Response(asked++ === 0 ? "[]" : list));
+    await using proxy = await TestProxy.start({ engine, discover: { http: lists.url, refresh: 100 } });
+    const refused = "only the configuration, the admin API and a file of backends";
+    const status = async () => JSON.stringify((await json(`${proxy.adminUrl}/status`)).body);
+    await waitFor(async () => (await status()).includes(refused), { what: "the list to be refused" });
     using client = await RawClient.connect(proxy.port);
     assertEquals((await ask(client, get("/"))).status, 503);
-    const { body } = await json(`${proxy.adminUrl}/status`);
-    assertStringIncludes(JSON.stringify(body), "only the configuration, the admin API and a file of backends");
     assertEquals(backend.targets.length, 1);
   });
 }

@@ -1,10 +1,10 @@
 // A server that answers with a list: well, wrongly, slowly, without end or not at all.
 
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
-import { type Clock, systemClock } from "../../../src/net/clock.ts";
+import type { Clock } from "../../../src/net/clock.ts";
 import { HttpSource } from "../../../src/sources/http.ts";
 import { Told } from "../../support/source.ts";
-import { ManualClock } from "../../support/wait.ts";
+import { hurriedClock, ManualClock } from "../../support/wait.ts";
 
 /** A server whose answers a test sets. */
 class ListServer implements AsyncDisposable {
@@ -28,7 +28,7 @@ class ListServer implements AsyncDisposable {
   }
 }
 
-function asking(port: number, clock: Clock = systemClock): Told {
+function asking(port: number, clock: Clock = hurriedClock): Told {
   const url = `http://127.0.0.1:${port}/list?token=hidden`;
   return new Told(new HttpSource({ url, refreshMs: 100 }, { clock, random: () => 0.5 }));
 }

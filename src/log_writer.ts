@@ -15,6 +15,9 @@ export interface LineWriterOptions {
 /** What a pipe takes in one piece (POSIX `PIPE_BUF` on Linux), so that lines of several writers do not mix. */
 const BATCH_BYTES = 4096;
 
+/** How many writes may follow each other at once: a few lines together, as at a start, are not gathered. */
+const WRITES_AT_ONCE = 3;
+
 /** Limit for writing the last lines: a reader that does not read must not keep the process from ending. */
 const CLOSE_LIMIT_MS = 2000;
 
@@ -61,13 +64,15 @@ export class LineWriter {
   }
 
   async #writeAll(): Promise<void> {
-    while (this.#lines.length > 0) {
+    for (let writes = 1; this.#lines.length > 0; writes++) {
       const lines = this.#lines;
       this.#lines = [];
       this.#tellDrops();
       await this.#writeLines(lines);
       // A write costs more than all else about a line: in a moment there will be enough of them to share one.
-      if (this.#lines.length > 0) await new Promise((resolve) => setTimeout(resolve, this.#gatherMs));
+      if (this.#lines.length > 0 && writes >= WRITES_AT_ONCE) {
+        await new Promise((resolve) => setTimeout(resolve, this.#gatherMs));
+      }
     }
     this.#writing = undefined;
   }

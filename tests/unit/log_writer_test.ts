@@ -90,3 +90,24 @@ Deno.test("LineWriter goes on when the reader is gone", async () => {
   await writer.close();
   assertEquals(calls, 2);
 });
+
+Deno.test("LineWriter writes a few lines at once that come while it writes, and gathers those after them", async () => {
+  // The line `ready` came 5 ms late when a backend was down, because the line about that was being written.
+  const writes: string[] = [];
+  const toCome = ["two\n", "three\n", "four\n"];
+  const writer = new LineWriter({
+    async write(bytes) {
+      writes.push(new TextDecoder().decode(bytes));
+      await Promise.resolve();
+      const line = toCome.shift();
+      if (line !== undefined) writer.push(line);
+      if (writes.length === 3) setTimeout(() => writer.push("five\n"));
+      return bytes.length;
+    },
+    onDrop: () => assert(false),
+    gatherMs: 500,
+  });
+  writer.push("one\n");
+  await writer.close();
+  assertEquals(writes, ["one\n", "two\n", "three\n", "four\nfive\n"]);
+});

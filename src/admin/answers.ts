@@ -6,7 +6,7 @@
 import * as z from "zod";
 import { DISCOVER_KINDS } from "../config/schema/discover.ts";
 import { ENGINES } from "../config/setting.ts";
-import { CERTIFICATE_KINDS } from "../tls/certificate_source.ts";
+import { CERTIFICATE_KINDS, FOR_BACKENDS } from "../tls/certificate_source.ts";
 import { BACKEND_STATES } from "../config/backend_change.ts";
 
 const count = z.int().min(0);
@@ -131,11 +131,11 @@ export const clusterSummaryAnswer = z.object({
 /** The most certificates in `GET /status`. */
 export const MOST_CERTIFICATES = 100;
 
-/** A certificate that clients get, in `GET /status`. */
+/** A certificate that clients get, or that backends are shown, in `GET /status`. */
 export const certificateAnswer = z.object({
   names: z.array(z.string()),
   expires: time,
-  source: z.enum(CERTIFICATE_KINDS),
+  source: z.enum([...CERTIFICATE_KINDS, FOR_BACKENDS]),
   endsSoon: z.boolean(),
   /** Why there is no newer one yet. */
   error: z.string().nullable(),

@@ -1,5 +1,6 @@
-/** The metrics of the certificates that clients get. */
+/** The metrics of the certificates that clients get, and of those that backends are shown. */
 
+import { FOR_BACKENDS } from "../tls/certificate_source.ts";
 import type { CertificateState } from "../tls/store.ts";
 import { type Family, gauge } from "./metric_family.ts";
 
@@ -10,14 +11,18 @@ export function certificateFamilies(states: readonly CertificateState[]): Family
   const failed = new Map<string, number>();
   for (const { names: [name = "none"], expires, source, error } of states) {
     if (!ends.has(name)) ends.set(name, expires.getTime() / 1000);
-    failed.set(source, error === undefined ? failed.get(source) ?? 0 : 1);
+    if (source !== FOR_BACKENDS) failed.set(source, error === undefined ? failed.get(source) ?? 0 : 1);
   }
-  return [
+  const families = [
     gauge(
       "roundhouse_certificate_expiry_seconds",
-      "End of a certificate that clients get, since the Unix epoch.",
+      "End of a certificate that clients get, or that backends are shown, since the Unix epoch.",
       Array.from(ends, ([name, value]) => ({ labels: { name }, value })),
     ),
+  ];
+  if (failed.size === 0) return families;
+  return [
+    ...families,
     gauge(
       "roundhouse_certificate_failed",
       "1: a certificate of this source could not be made or renewed.",

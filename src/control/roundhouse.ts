@@ -100,6 +100,7 @@ export class Roundhouse {
     this.#routes = assignRoutes(this.memory, config);
     this.#events = new EventFeed({ status: () => statusView(this.#admin) });
     this.pools = new Pools(this.#poolsOptions());
+    certificates.follow(() => this.pools.all().flatMap(({ pool }) => pool.backends));
     this.#history = new TrafficHistory({
       memory: this.memory,
       pools: () => this.pools.all(),

@@ -109,7 +109,10 @@ export function readCertificates(
     try {
       const read = good.find(pair, now) ?? readCertificate(pair, now);
       pairs.push(read);
-      warnings.push(...namedTwice(holders, read.leaf.names, pair), ...timeWarnings(read.leaf, pair, now));
+      warnings.push(
+        ...namedTwice(holders, read.leaf.names, pair),
+        ...timeWarnings(read.leaf, settingOf(pair, "cert"), pair.cert, now),
+      );
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       lines.push(...error.lines);
@@ -161,8 +164,8 @@ function settingOf(files: CertificateFiles | undefined, setting: "cert" | "key")
 }
 
 /** A line about a certificate that will expire soon or is not valid yet. */
-function timeWarnings(leaf: Leaf, files: CertificateFiles, now: Date): string[] {
-  const what = `${settingOf(files, "cert")}: the certificate in ${files.cert}`;
+export function timeWarnings(leaf: Leaf, setting: string, file: string, now: Date): string[] {
+  const what = `${setting}: the certificate in ${file}`;
   if (leaf.begins > now) return [`${what} is not valid before ${leaf.begins.toISOString()}`];
   return endsSoon(leaf, now) ? [`${what} expires at ${leaf.expires.toISOString()}`] : [];
 }

@@ -5,6 +5,9 @@ import type { ServerCertificates } from "./server_certificate.ts";
 /** What certificates can come from. */
 export const CERTIFICATE_KINDS = ["files", "self-signed", "acme"] as const;
 
+/** What a certificate is shown as that is not for clients, but for backends. */
+export const FOR_BACKENDS = "backend";
+
 /**
  * Where certificates come from, for one setting of `proxy.tls`. A new one holds nothing that has to be closed: the store
  * may drop it when a reload is refused. From `watch` to `stop` it may keep timers and connections.

@@ -6,14 +6,16 @@ import { ConfigError } from "../errors.ts";
 import { readAcmeAuthority } from "./acme_authority_file.ts";
 import { readBackendFiles } from "./backend_files.ts";
 import { readClientAuthorities } from "./client_authorities.ts";
-import { type GoodPairs, readCertificates } from "./certificate_files.ts";
+import { type GoodPairs, readCertificates, timeWarnings } from "./certificate_files.ts";
+import type { Leaf } from "./leaf.ts";
+import { namedForBackends } from "./shown_to_backends.ts";
 
 /** How many names of a certificate are listed. */
 const MOST_NAMES = 5;
 
 /** What there is to say of files that can be used. */
 export interface CheckedFiles {
-  /** A line for each certificate of the proxy: its setting, its names and its end. */
+  /** A line for each certificate that clients or backends are shown: its setting, its names and its end. */
   readonly certificates: readonly string[];
   /** A line for each certificate that will expire soon or is not valid yet, and for each name that two have. */
   readonly warnings: readonly string[];
@@ -42,12 +44,21 @@ export function checkCertificateFiles(config: Config, now: Date, good?: GoodPair
   attempt(() => tls === null ? undefined : readClientAuthorities(tls));
   attempt(() => readBackendFiles(poolsOf(config)));
   if (lines.length > 0) throw new ConfigError(lines);
+  const behind = namedForBackends(poolsOf(config));
   return {
-    certificates: (front?.leaves ?? []).map(({ setting, names, expires }) =>
-      `${setting}: ${namesText(names)}, until ${expires.toISOString()}`
-    ),
-    warnings: front?.warnings ?? [],
+    certificates: [
+      ...(front?.leaves ?? []).map((leaf) => lineOf(leaf.setting, leaf)),
+      ...behind.map(({ setting, leaf }) => lineOf(setting, leaf)),
+    ],
+    warnings: [
+      ...front?.warnings ?? [],
+      ...behind.flatMap(({ setting, file, leaf }) => timeWarnings(leaf, setting, file, now)),
+    ],
   };
+}
+
+function lineOf(setting: string, { names, expires }: Leaf): string {
+  return `${setting}: ${namesText(names)}, until ${expires.toISOString()}`;
 }
 
 function namesText(names: readonly string[]): string {

@@ -1,13 +1,14 @@
 /** The certificates in use while the process runs. A reload replaces them, and so do their sources. */
 
 import type { Fields, Log } from "../log.ts";
-import type { CertificateSource } from "./certificate_source.ts";
+import { type CertificateSource, FOR_BACKENDS } from "./certificate_source.ts";
 import type { Config } from "../config/schema.ts";
 import { checkCertificateFiles } from "./check.ts";
 import { readClientAuthorities } from "./client_authorities.ts";
 import { Daily } from "./daily.ts";
 import { endsSoon, type Leaf, leafOf } from "./leaf.ts";
 import type { ClientAuthorities, ServerCertificate, ServerTls } from "./server_certificate.ts";
+import { type BackendsInUse, ShownToBackends } from "./shown_to_backends.ts";
 import { certificateSources, type SourceContext, type TlsConfig } from "./sources.ts";
 
 /** What a `CertificateStore` works with. */
@@ -19,9 +20,9 @@ export interface CertificateStoreOptions extends SourceContext {
 /** Makes the engine show certificates to clients that connect from now on. */
 type ShowCertificates = (tls: ServerTls) => void;
 
-/** A certificate that clients get. */
+/** A certificate that clients get, or that backends are shown. */
 export interface CertificateState extends Leaf {
-  readonly source: CertificateSource["kind"];
+  readonly source: CertificateSource["kind"] | typeof FOR_BACKENDS;
   /** Why the last attempt to get a newer one failed; `undefined`: it did not. */
   readonly error: string | undefined;
   /** Whether it is time to do something about its end. */
@@ -62,6 +63,7 @@ export class CertificateStore {
   #show: ShowCertificates | undefined;
   #listener: CertificateListener | undefined;
   #daily: Daily | undefined;
+  #behind = new ShownToBackends(() => []);
   #isStopped = false;
   /** Sources that a reload has replaced, and that have not ended yet. */
   readonly #ending = new Set<Promise<void>>();
@@ -103,16 +105,21 @@ export class CertificateStore {
     return first && { certificates: [first, ...others], clients: this.#clients };
   }
 
+  /** Looks after the certificates that these are shown, too. */
+  follow(backends: BackendsInUse): void {
+    this.#behind = new ShownToBackends(backends);
+  }
+
   /**
-   * The certificates that clients get; the one that ends first is the first.
+   * The certificates that clients get, and those that backends are shown; the one that ends first is the first.
    *
    * @param most how many are told at most
    */
   states(most = Infinity): CertificateState[] {
     const now = new Date(this.#context.clock.now());
     this.#sorted ??= this.#held.flatMap(({ source, certificates }) => certificates.map((leaf) => ({ source, leaf })))
-      .sort((one, other) => one.leaf.expires.getTime() - other.leaf.expires.getTime());
-    return this.#sorted.slice(0, most).map(({ source, leaf: { names, begins, expires } }) => ({
+      .sort((one, other) => byEnd(one.leaf, other.leaf));
+    const front = this.#sorted.slice(0, most).map(({ source, leaf: { names, begins, expires } }) => ({
       names,
       begins,
       expires,
@@ -120,6 +127,10 @@ export class CertificateStore {
       error: source.error,
       endsSoon: endsSoon({ names, begins, expires }, now, source.warningMs),
     }));
+    const behind = this.#behind.leaves().map((leaf) => {
+      return { ...leaf, source: FOR_BACKENDS, error: undefined, endsSoon: endsSoon(leaf, now) } as const;
+    });
+    return behind.length === 0 ? front : [...front, ...behind].sort(byEnd).slice(0, most);
   }
 
   /**
@@ -127,9 +138,8 @@ export class CertificateStore {
    * in time.
    */
   watch(show: ShowCertificates | undefined, listener: CertificateListener): void {
-    if (this.#held.length === 0) return;
-    this.#show = show;
     this.#listener = listener;
+    this.#show = this.#held.length === 0 ? undefined : show;
     if (show !== undefined) this.#held.forEach((held) => this.#watch(held));
     this.#daily = new Daily(this.#context, () => this.#warn());
   }
@@ -141,6 +151,14 @@ export class CertificateStore {
    * @throws {ConfigError} when files can't be used
    */
   async prepare(tls: TlsConfig | null): Promise<() => boolean> {
+    const use = await this.#prepare(tls);
+    return () => {
+      this.#behind.reread();
+      return use();
+    };
+  }
+
+  async #prepare(tls: TlsConfig | null): Promise<() => boolean> {
     if (tls === null) return () => this.#held.length > 0;
     const sources = await certificateSources(tls, this.#context);
     const clients = readClientAuthorities(tls);
@@ -214,11 +232,21 @@ export class CertificateStore {
       if (remedy === undefined) continue;
       for (const certificate of certificates) {
         if (!endsSoon(certificate, now, source.warningMs)) continue;
-        this.#log.warn("certificate expires", { ...fieldsOf(certificate), remedy });
-        this.#listener?.expires(certificate, remedy);
+        this.#expires(certificate, remedy);
       }
     }
+    const behind = this.#behind.leaves().filter((leaf) => endsSoon(leaf, now));
+    behind.forEach((leaf) => this.#expires(leaf, "a reload reads the files again"));
   }
+
+  #expires(leaf: Leaf, remedy: string): void {
+    this.#log.warn("certificate expires", { ...fieldsOf(leaf), remedy });
+    this.#listener?.expires(leaf, remedy);
+  }
+}
+
+function byEnd(one: Leaf, other: Leaf): number {
+  return one.expires.getTime() - other.expires.getTime();
 }
 
 function fieldsOf({ names, expires }: Leaf): Fields {

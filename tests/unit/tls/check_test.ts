@@ -27,6 +27,21 @@ Deno.test("checkCertificateFiles() says which names each certificate has and whe
   assertEquals(checkCertificateFiles(configSchema.parse({}), new Date()), { certificates: [], warnings: [] });
 });
 
+// The end of these was shown nowhere: all requests failed one morning.
+Deno.test("checkCertificateFiles() says when the certificates for backends end, too", async () => {
+  using directory = new TemporaryDirectory();
+  const tls = directory.writePair(await makePair({ name: "proxy.example", days: 5 }), "soon");
+  const config = configSchema.parse({
+    backends: [{ url: "https://a", tls }, { url: "https://b", tls }],
+    pools: { other: { backends: [{ url: "https://c", tls }] } },
+  });
+  const { certificates, warnings } = checkCertificateFiles(config, new Date());
+  assertEquals(certificates.map((line) => line.replace(/until 20.*Z$/, "until")), [
+    "backends[0].tls.cert: proxy.example, until",
+  ]);
+  assertEquals(warnings.map((line) => line.replace(/ in \/.*/, "")), ["backends[0].tls.cert: the certificate"]);
+});
+
 Deno.test("checkCertificateFiles() reports all bad files at once: those of the proxy, of its clients and of backends", async () => {
   using directory = new TemporaryDirectory();
   const { cert } = directory.writePair(await makePair());

@@ -156,3 +156,31 @@ Deno.test("CertificateStore warns each day when its file's certificate has less 
     await store.stop();
   }
 });
+
+Deno.test("CertificateStore tells and warns of the certificates that backends are shown", async () => {
+  using directory = new TemporaryDirectory();
+  const [soon, later] = [
+    directory.writePair(await makePair({ name: "soon.example", days: 5 }), "soon"),
+    directory.writePair(await makePair({ name: "later.example", days: 90 }), "later"),
+  ];
+  const clock = new ManualClock();
+  await clock.advance(Date.now() + DAY_MS * 4.5 - clock.now());
+  const { store, log, told } = await start(null, { clock });
+  const backends = [{ tls: later }, { tls: soon }, { tls: soon }, { tls: { cert: null } }];
+  store.follow(() => backends);
+  const states = () => store.states().map(({ names: [name], source, endsSoon }) => [name, source, endsSoon]);
+  assertEquals(states(), [["soon.example", "backend", true], ["later.example", "backend", false]]);
+  assertEquals(store.states(1).length, 1);
+  await clock.advance(DAY_MS);
+  await waitFor(() => log.of("certificate expires").length === 1, { what: "the warning" });
+  assertEquals(log.of("certificate expires")[0]?.fields["remedy"], "a reload reads the files again");
+  assertEquals(told.length, 1);
+
+  Deno.copyFileSync(later.cert, soon.cert);
+  assertEquals(states()[0]?.[0], "soon.example"); // the engine has the old one still
+  (await store.prepare(null))();
+  assertEquals(states().map(([name]) => name), ["later.example", "later.example"]);
+  backends.length = 0;
+  assertEquals(states(), []);
+  await store.stop();
+});

@@ -23,7 +23,7 @@ export const manyConnections: Scenario = {
     { key: "p99Ms", title: "p99 ms", digits: 1 },
     { key: "p999Ms", title: "p99.9 ms", digits: 1 },
   ],
-  usualSubjects: ["wire", "wire-2", "fetch", "haproxy", "nginx", "caddy"],
+  usualSubjects: ["wire", "wire-2", "fetch", "haproxy", "nginx"],
   mostRounds: 2,
   seconds: (pace) => secondsOf(pace) + pace.warmUpSeconds,
   async measure(subject, ground) {

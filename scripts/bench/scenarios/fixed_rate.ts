@@ -22,7 +22,7 @@ export const fixedRate: Scenario = {
     { key: "failed", title: "failed requests", digits: 0, trouble: true },
   ],
   chart: true,
-  usualSubjects: ["wire", "wire-2", "fetch", "haproxy", "nginx", "caddy"],
+  usualSubjects: ["wire", "wire-2", "fetch", "haproxy", "nginx"],
   seconds: ({ seconds, warmUpSeconds }) => seconds + warmUpSeconds,
   async measure(subject, ground) {
     const { pid, port } = await ground.running(subject);

@@ -32,7 +32,7 @@ export const memory: Scenario = {
     { key: "idleMiB", title: "MiB with 3,000 idle connections", digits: 0 },
   ],
   chart: true,
-  usualSubjects: ["wire", "wire-2", "fetch", "haproxy", "nginx", "caddy"],
+  usualSubjects: ["wire", "wire-2", "fetch", "haproxy", "nginx"],
   mostRounds: 2,
   seconds: ({ seconds }) => seconds + 4 * restMs / 1_000 + 2,
   async measure(subject, ground) {

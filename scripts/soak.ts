@@ -4,7 +4,8 @@
  *
  * deno task soak [--minutes 10 | --seconds N] [--engine fetch|wire] [--part NAME] [--seed N]
  *
- * The part "moving" runs only when it is named. It needs dnsmasq, etcd and redis-server.
+ * The parts "moving" and "upgrading" run only when they are named. The first needs dnsmasq, etcd and redis-server, the
+ * second engine wire.
  *
  * Prints PASS and ends with status 0 if all of these hold: every answer belonged to its request, no polite client
  * waited for a second, all counts are 0 again, memory stayed within its limits, no healthy backend was marked down,
@@ -15,12 +16,13 @@ import { type Options, readOptions, USAGE } from "./soak/options.ts";
 import { type Part, partsFor } from "./soak/parts.ts";
 import { runPart } from "./soak/part.ts";
 import { MOVING, runMoving } from "./soak/moving.ts";
+import { runUpgrading, UPGRADING } from "./soak/upgrading.ts";
 
 let options: Options;
 let parts: readonly Part[];
 try {
   options = readOptions(Deno.args);
-  parts = options.part === MOVING ? [] : partsFor(options);
+  parts = options.part === MOVING || options.part === UPGRADING ? [] : partsFor(options);
 } catch (error) {
   console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
   Deno.exit(2);
@@ -29,6 +31,7 @@ const { durationMs, engine, seed } = options;
 console.log(`engine ${engine}, ${durationMs / 1000} s, seed ${seed}`);
 const wrongs: string[] = [];
 if (options.part === MOVING) wrongs.push(...await runMoving(options));
+if (options.part === UPGRADING) wrongs.push(...await runUpgrading(options));
 for (const part of parts) {
   const ran = runPart(part, { engine, seed, durationMs: durationMs * part.share });
   wrongs.push(...await ran.catch((error) => [`${part.name}: ${error}`]));

@@ -31,8 +31,6 @@ export class SharedPort {
   #waiting: Waiting | undefined;
   /** Whether a connection was ready while nobody waited. */
   #isReady = false;
-  /** Whether the runtime has stopped looking, because a connection was ready and was not taken at once. */
-  #looksNoMore = false;
   #isExhausted = false;
   #looksFirst = false;
   #closed = false;
@@ -91,7 +89,8 @@ export class SharedPort {
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
       if (this.#isReady) this.#give();
-      else if (this.#looksNoMore) this.#look();
+      // A look after a connection that was not taken at once finds one more, and is the last.
+      else if (this.#paused === undefined) this.#handle.look();
     });
   }
 
@@ -152,13 +151,8 @@ export class SharedPort {
   }
 
   #ready(): void {
-    if (this.#waiting === undefined) this.#isReady = this.#looksNoMore = true;
+    if (this.#waiting === undefined) this.#isReady = true;
     else this.#give();
-  }
-
-  #look(): void {
-    this.#looksNoMore = false;
-    this.#handle.look();
   }
 
   /** Gives a connection that is ready to whoever waits. */
@@ -166,10 +160,9 @@ export class SharedPort {
     this.#isReady = false;
     try {
       const connection = this.#handle.take();
-      if (connection === undefined) this.#look();
+      if (connection === undefined) this.#handle.look();
       else this.#settle()?.resolve(connection);
     } catch (error) {
-      this.#looksNoMore = true; // the next `accept` makes it look at once, not after 100 ms
       this.#settle()?.reject(error);
     }
   }
@@ -194,7 +187,7 @@ export class SharedPort {
   #check(): void {
     if (this.#paused !== undefined) return;
     if (this.#hasRunOut()) this.#settle()?.reject(exhausted());
-    else if (this.#waiting !== undefined) this.#look();
+    else if (this.#waiting !== undefined) this.#handle.look();
   }
 
   #hasRunOut(): boolean {

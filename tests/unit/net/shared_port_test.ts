@@ -87,6 +87,55 @@ Deno.test("SharedPort keeps nothing in memory for clients that have come and gon
   port.close();
 });
 
+// After clients had come while nobody waited, each look found one more client and was the last. So clients that connect
+// again and again, such as load generators and PHP, were accepted at the pace of a timer, ten a second.
+Deno.test("SharedPort accepts clients that connect again and again, without its timer", async () => {
+  const port = await withoutIntervals(bound);
+  const script = new URL("./hurried_clients.ts", import.meta.url).pathname;
+  const args = ["run", "--allow-net=127.0.0.1", script, `${port.addr.port}`, "64", "2000"];
+  const clients = new Deno.Command(Deno.execPath(), { args, stdout: "null" }).spawn();
+  const stalled = setTimeout(() => clients.kill("SIGKILL"), 20_000);
+  const served = serveHurried(port);
+  assert((await clients.status).success, "clients were not accepted");
+  clearTimeout(stalled);
+  port.close();
+  await served;
+});
+
+/** Does it while intervals that it sets never come. */
+async function withoutIntervals<T>(make: () => Promise<T>): Promise<T> {
+  const { setInterval } = globalThis;
+  Object.assign(globalThis, { setInterval: () => 0 });
+  try {
+    return await make();
+  } finally {
+    Object.assign(globalThis, { setInterval });
+  }
+}
+
+/** Answers each client, and gives the event loop a turn every 5 ms, as the proxy does. Settles when the port closes. */
+async function serveHurried(port: SharedPort): Promise<void> {
+  const serve = async (client: Deno.TcpConn) => {
+    const buffer = new Uint8Array(64);
+    using _ = client;
+    await client.read(buffer);
+    await client.write(buffer);
+    await client.closeWrite();
+    await client.read(buffer);
+  };
+  const serving = new Set<Promise<void>>();
+  for (let busySince = performance.now();;) {
+    const client = await port.accept().catch(() => undefined);
+    if (client === undefined) break;
+    const served = serve(client).catch(() => {}).finally(() => serving.delete(served));
+    serving.add(served);
+    if (performance.now() - busySince < 5) continue;
+    await new Promise((resolve) => setTimeout(resolve));
+    busySince = performance.now();
+  }
+  await Promise.all(serving);
+}
+
 Deno.test("SharedPort.bind() gives up at an address that is taken", async () => {
   const port = await bound();
   assertEquals(await SharedPort.bind({ ...ANY, port: port.addr.port }), undefined);

@@ -88,17 +88,9 @@ export class TcpHandles {
     return this.#listening(handle, handle.open(descriptor) === 0);
   }
 
-  /**
-   * @param local the address that the client has connected to; `undefined`: the system is asked
-   * @throws when the client has left, and the system does not know its address any more
-   */
-  take(listener: TcpHandle, local: Deno.NetAddr | undefined): Deno.TcpConn | undefined {
-    const client = new this.#Handle(CONNECTION);
-    try {
-      return listener.accept(client) === 0 ? this.#connection(client, local) : undefined;
-    } finally {
-      client.close(); // also without a stream: the runtime keeps it in memory until then
-    }
+  /** A handle that connections can be accepted with, one after the other. */
+  forClients(): TcpHandle {
+    return new this.#Handle(CONNECTION);
   }
 
   /** Closes a descriptor of a socket. */
@@ -108,12 +100,16 @@ export class TcpHandles {
     handle.close();
   }
 
-  /** Takes the connection out of its handle. */
-  #connection(client: TcpHandle, known: Deno.NetAddr | undefined): Deno.TcpConn {
+  /**
+   * Takes the connection out of its handle.
+   *
+   * @param known the address that the client has connected to; `undefined`: the system is asked
+   * @returns `undefined`: the client has left, and the system does not know its address any more
+   */
+  connection(client: TcpHandle, known: Deno.NetAddr | undefined): Deno.TcpConn | undefined {
     const remote = addressOf((out) => client.getpeername(out));
     const local = known ?? addressOf((out) => client.getsockname(out));
-    if (remote !== undefined && local !== undefined) return new this.#Connection(client.takeStream(), remote, local);
-    throw Object.assign(new Error("the client has left"), { code: "ENOTCONN" });
+    return remote && local && new this.#Connection(client.takeStream(), remote, local);
   }
 
   #listening(handle: TcpHandle, isOpen: boolean): ListeningHandle | undefined {
@@ -155,6 +151,8 @@ export class ListeningHandle extends SocketHandle {
   readonly address: Deno.NetAddr;
   readonly #handle: TcpHandle;
   readonly #handles: TcpHandles;
+  /** Each client is accepted with it: a handle for each would take longer to make and to collect than all else. */
+  #client: TcpHandle;
   /** Of each connection. `undefined`: it is to be asked for, because the socket listens at all addresses. */
   readonly #local: Deno.NetAddr | undefined;
 
@@ -164,6 +162,7 @@ export class ListeningHandle extends SocketHandle {
     this.address = address;
     if (!ANY_ADDRESS.has(address.hostname)) this.#local = address;
     this.#handles = handles;
+    this.#client = handles.forClients();
   }
 
   /** Called when a connection is ready. While it is not taken, there is no more looking for others. */
@@ -182,7 +181,17 @@ export class ListeningHandle extends SocketHandle {
    * @throws when the client has left, and the system does not know its address any more
    */
   take(): Deno.TcpConn | undefined {
-    return this.#handles.take(this.#handle, this.#local);
+    if (this.#handle.accept(this.#client) !== 0) return undefined;
+    const connection = this.#handles.connection(this.#client, this.#local);
+    if (connection !== undefined) return connection;
+    this.#client.close(); // and with it the connection
+    this.#client = this.#handles.forClients();
+    throw Object.assign(new Error("the client has left"), { code: "ENOTCONN" });
+  }
+
+  override close(): void {
+    super.close();
+    this.#client.close();
   }
 
   /** Whether this process has descriptors left. */

@@ -31,6 +31,7 @@ import { assignRoutes } from "./route_places.ts";
 import type { RoundhouseOptions } from "./roundhouse_options.ts";
 import type { OwnAddress } from "./servable.ts";
 import { fittingSockets, NO_SOCKETS, SharedPorts, type SocketToHand, whyNotShared } from "./shared_ports.ts";
+import { nextTurn } from "../net/next_turn.ts";
 
 /** How long it may take to tell open connections that they end, and to cut them. */
 const GOODBYE_LIMIT_MS = 1000;
@@ -314,7 +315,7 @@ export class Roundhouse {
     const left = new Promise((resolve) => setTimeout(resolve, LEAVE_MS));
     await Promise.all([settlesWithin(released, LEAVE_MS), left]); // a worker that hangs must not keep the process
     // After a stall, a timer fires before data that has arrived. The loop takes another turn, in which requests begin.
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await nextTurn();
   }
 
   /**

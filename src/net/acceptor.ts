@@ -17,6 +17,7 @@ import { RareLine } from "./rare_line.ts";
 import { SharedPort } from "./shared_port.ts";
 import { SocketFile } from "./socket_file.ts";
 import { watchSocket } from "./socket_loss.ts";
+import { nextTurn } from "./next_turn.ts";
 
 /** An accepted connection of a client. */
 export interface AcceptedConnection {
@@ -125,7 +126,7 @@ export class Acceptor {
       // Accepting connections that are ready never gives the event loop a turn. Only a timer lets it look at other
       // sockets.
       if (performance.now() - busySince > MOST_BUSY_MS) {
-        await new Promise<void>((resolve) => setTimeout(resolve, 0));
+        await (this.#listener.turn?.() ?? nextTurn());
         busySince = performance.now();
       }
     }

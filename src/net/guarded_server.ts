@@ -7,6 +7,7 @@ import { GuardedConnection, type GuardedShare, type GuardLimits, type Refuse } f
 import type { Incoming } from "./incoming.ts";
 import { portAddress } from "./listen_address.ts";
 import type { SharedPort } from "./shared_port.ts";
+import { nextTurn } from "./next_turn.ts";
 
 export interface GuardedServerOptions extends Omit<Listening, "at"> {
   readonly hostname: string;
@@ -204,8 +205,4 @@ export class GuardedServer {
     this.#change.resolve();
     this.#change = Promise.withResolvers();
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -28,6 +28,8 @@ export interface ClientListener {
   close(): void;
   /** Closes it. `accept` still gives the clients that this process has taken from the system already. */
   retire?(): void;
+  /** Gives the event loop a turn, and takes clients meanwhile. */
+  turn?(): Promise<void>;
 }
 
 /** @throws {Deno.errors.AddrInUse} and similar errors when the address can't be bound */

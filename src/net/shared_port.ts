@@ -1,6 +1,10 @@
 /** A listener whose socket other isolates and processes can share, by a descriptor of it. */
 
 import { type ListeningHandle, type SocketHandle, TcpHandles } from "./tcp_handle.ts";
+import { nextTurn } from "./next_turn.ts";
+
+/** How many clients are taken ahead in one turn of the event loop. */
+const MOST_AHEAD = 64;
 
 /** How often to look whether descriptors have run out. */
 const LOOK_MS = 100;
@@ -34,8 +38,10 @@ export class SharedPort {
   #isExhausted = false;
   #looksFirst = false;
   #closed = false;
-  /** Clients that were accepted when it was retired. */
-  readonly #left: Deno.TcpConn[] = [];
+  /** Whether clients are taken although nobody waits. */
+  #takesAhead = false;
+  /** Clients for the next calls of `accept`. */
+  readonly #ahead: Deno.TcpConn[] = [];
 
   /**
    * Listens at an address. `undefined`: this runtime can't share a listener, or the address can't be bound.
@@ -82,8 +88,8 @@ export class SharedPort {
    * Rejects for a client that has left, when no descriptor is left, and when the listener is closed.
    */
   accept(): Promise<Deno.TcpConn> {
-    const left = this.#left.shift();
-    if (left !== undefined) return Promise.resolve(left);
+    const ahead = this.#ahead.shift();
+    if (ahead !== undefined) return Promise.resolve(ahead);
     if (this.#closed) return Promise.reject(new Deno.errors.BadResource("the listener is closed"));
     if ((this.#isExhausted || this.#looksFirst) && this.#hasRunOut()) return Promise.reject(exhausted());
     return new Promise((resolve, reject) => {
@@ -92,6 +98,19 @@ export class SharedPort {
       // A look after a connection that was not taken at once finds one more, and is the last.
       else if (this.#paused === undefined) this.#handle.look();
     });
+  }
+
+  /**
+   * Gives the event loop a turn. Clients that come meanwhile are taken for the next calls of `accept`. Otherwise the
+   * runtime would stop looking at the first one, and look again only a turn later. On a busy loop, where a turn takes
+   * 20 ms, clients that come in a burst would wait three times as long.
+   */
+  async turn(): Promise<void> {
+    this.#takesAhead = true;
+    if (this.#isReady && this.#hasRoom) this.#takeAhead();
+    if (!this.#closed && this.#paused === undefined) this.#handle.look();
+    await nextTurn();
+    this.#takesAhead = false;
   }
 
   /**
@@ -138,10 +157,15 @@ export class SharedPort {
   retire(): void {
     if (this.#closed) return;
     this.#takeLast();
-    this.close();
+    this.#end();
   }
 
   close(): void {
+    this.#end();
+    for (const client of this.#ahead.splice(0)) client.close();
+  }
+
+  #end(): void {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#timer);
@@ -151,8 +175,19 @@ export class SharedPort {
   }
 
   #ready(): void {
-    if (this.#waiting === undefined) this.#isReady = true;
-    else this.#give();
+    if (this.#waiting !== undefined) this.#give();
+    else if (this.#takesAhead && this.#hasRoom) this.#takeAhead();
+    else this.#isReady = true;
+  }
+
+  get #hasRoom(): boolean {
+    return this.#ahead.length < MOST_AHEAD;
+  }
+
+  #takeAhead(): void {
+    this.#isReady = false;
+    const client = this.#take();
+    if (client !== undefined) this.#ahead.push(client);
   }
 
   /** Gives a connection that is ready to whoever waits. */
@@ -170,9 +205,9 @@ export class SharedPort {
   /** Takes the clients that the system has given to this process. */
   #takeLast(): void {
     this.#isReady = false;
-    for (let client = this.#take(); client !== undefined; client = this.#take()) this.#left.push(client);
+    for (let client = this.#take(); client !== undefined; client = this.#take()) this.#ahead.push(client);
     // Whoever waits gets the first one: the runtime may have taken several at once.
-    const first = this.#waiting === undefined ? undefined : this.#left.shift();
+    const first = this.#waiting === undefined ? undefined : this.#ahead.shift();
     if (first !== undefined) this.#settle()?.resolve(first);
   }
 

@@ -4,6 +4,7 @@ import { messageOf } from "../errors.ts";
 import type { Clock } from "../net/clock.ts";
 import { SourceError } from "./source.ts";
 import { parseJson, TextBuffer } from "./text_buffer.ts";
+import { nextTurn } from "../net/next_turn.ts";
 
 /** What is read at most. A server that lies or fails must not take all memory or wait for ever. */
 export interface JsonLinesLimits {
@@ -53,7 +54,7 @@ export async function* jsonLines(
         const text = line.take();
         if (text !== "") yield parseJson(text);
         if (performance.now() - turnAt > MOST_BUSY_MS) {
-          await new Promise((resolve) => setTimeout(resolve, 0));
+          await nextTurn();
           turnAt = performance.now();
         }
       }

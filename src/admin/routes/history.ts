@@ -7,6 +7,7 @@ import { jsonAnswer } from "../description.ts";
 import type { Route } from "../guard.ts";
 import type { HistoryFilter, HistoryView } from "../history.ts";
 import { answerJson, answerText } from "../view.ts";
+import { nextTurn } from "../../net/next_turn.ts";
 
 /** What this route shows. */
 export interface HistorySource {
@@ -55,7 +56,7 @@ async function whole(history: HistorySource["history"]): Promise<Response> {
   for (const piece of history.pieces()) {
     text += piece;
     if (performance.now() - turnBegan < TURN_MS) continue;
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await nextTurn();
     turnBegan = performance.now();
   }
   return answerText(text);

@@ -2,6 +2,7 @@
 
 import type { Route } from "../guard.ts";
 import type { MetricsSource } from "../metrics.ts";
+import { nextTurn } from "../../net/next_turn.ts";
 
 /** A family with more samples than this takes milliseconds to write down. */
 const MANY_SAMPLES = 500;
@@ -36,7 +37,7 @@ async function exposition(source: MetricsSource): Promise<Response> {
     // `aggregate` accepts values that were counted elsewhere, such as these from shared memory.
     text += await AggregatorRegistry.aggregate([[family]]).metrics();
     // With 1,000 backends this takes 0.2 s in total. Requests are served in between.
-    if (family.values.length > MANY_SAMPLES) await new Promise((resolve) => setTimeout(resolve, 0));
+    if (family.values.length > MANY_SAMPLES) await nextTurn();
   }
   const body = new TextEncoder().encode(text);
   return new Response(body, {

@@ -4,6 +4,7 @@ import { bodyReader } from "./body_reader.ts";
 import type { BodyReader } from "./chunk_reader.ts";
 import type { FetchRequestHead } from "./request_head.ts";
 import type { UploadPace } from "./upload_pace.ts";
+import { nextTurn } from "../../net/next_turn.ts";
 
 /**
  * Whether to wait for the body's first byte before the request goes on. Not needed for POST over TLS, which nearly
@@ -81,7 +82,7 @@ class WholeBody {
       if (chunk.length > 0) return chunk; // the first chunk may be empty
     }
     for (let turn = 0; this.#bodyBytes === undefined && turn < LATE_SIGNAL_TURNS; turn++) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await nextTurn();
     }
     if (this.#signal.aborted || (this.#bodyBytes !== undefined && this.#received < this.#bodyBytes)) {
       throw new Error("the client broke off");

@@ -136,6 +136,40 @@ async function serveHurried(port: SharedPort): Promise<void> {
   await Promise.all(serving);
 }
 
+/** How many clients `accept` gives before the event loop has its next turn. */
+async function takenAhead(port: SharedPort): Promise<number> {
+  let taken = 0;
+  for (let before = -1; before < taken;) {
+    before = taken;
+    port.accept().then((client) => (taken++, client.close()), () => {});
+    await Promise.resolve().then(() => {});
+  }
+  return taken;
+}
+
+// On a loop with turns of 20 ms, one client was accepted after each rest of the acceptor, and no other before the next
+// turn. Of 700 that connected at once, the last one waited for more than a second.
+Deno.test("SharedPort takes some clients ahead while the event loop has a turn", async () => {
+  const port = await bound();
+  const clients = await Promise.all(Array.from({ length: 100 }, () => RawClient.connect(port.addr.port)));
+  for (let turn = 0; turn < 5; turn++) await port.turn();
+  const taken = await takenAhead(port);
+  assert(taken > 20 && taken <= 65, `${taken} of 100`); // 64, and one that was ready
+  port.close();
+  for (const client of clients) client[Symbol.dispose]();
+});
+
+Deno.test("SharedPort closes clients that it has taken ahead at its end", async () => {
+  const port = await bound();
+  const clients = await Promise.all(Array.from({ length: 10 }, () => RawClient.connect(port.addr.port)));
+  for (let turn = 0; turn < 5; turn++) await port.turn();
+  port.close();
+  for (const client of clients) {
+    await client.rest();
+    client[Symbol.dispose]();
+  }
+});
+
 Deno.test("SharedPort.bind() gives up at an address that is taken", async () => {
   const port = await bound();
   assertEquals(await SharedPort.bind({ ...ANY, port: port.addr.port }), undefined);

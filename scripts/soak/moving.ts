@@ -14,6 +14,7 @@ import { RedisServer } from "../../tests/support/redis_server.ts";
 import { waitFor } from "../../tests/support/wait.ts";
 import type { Options } from "./options.ts";
 import { seeded } from "./random.ts";
+import { pause } from "./pause.ts";
 
 /** The name of the part. */
 export const MOVING = "moving";
@@ -32,8 +33,6 @@ const REMOVAL_LIMIT_MS = 30_000;
 const SETTLE_LIMIT_MS = 20_000;
 
 type Random = () => number;
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** A backend that may be named by its source. */
 class Member implements AsyncDisposable {

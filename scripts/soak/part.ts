@@ -10,6 +10,7 @@ import type { Options } from "./options.ts";
 import type { Part, Stage } from "./parts.ts";
 import type { PoliteReport } from "./polite.ts";
 import { Soaked } from "./soaked.ts";
+import { pause } from "./pause.ts";
 
 /** After this time, the program has seen all kinds of load. From then on, its memory should stay about the same. */
 const WARM_UP_MS = 60_000;
@@ -22,8 +23,6 @@ const NICE = 10;
 export interface PartOptions extends Pick<Options, "engine" | "seed"> {
   readonly durationMs: number;
 }
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Runs a part. Returns what was wrong. */
 export async function runPart(part: Part, options: PartOptions): Promise<string[]> {

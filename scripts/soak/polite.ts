@@ -3,6 +3,7 @@
 import { RawClient, type RawResponse, textOf } from "../../tests/support/raw_client.ts";
 import { type Doors, open } from "./doors.ts";
 import { help } from "./helper_process.ts";
+import { pause } from "./pause.ts";
 
 export interface Waits {
   readonly what: string;
@@ -70,8 +71,6 @@ function errandsAt(doors: Doors): Errand[] {
     body: "",
   }];
 }
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 class PoliteClient {
   readonly #errand: Errand;

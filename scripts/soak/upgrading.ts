@@ -10,6 +10,7 @@ import { headerOf, RawClient } from "../../tests/support/raw_client.ts";
 import { isAlive, Upgradable } from "../../tests/support/upgradable.ts";
 import { waitFor } from "../../tests/support/wait.ts";
 import type { Options } from "./options.ts";
+import { pause } from "./pause.ts";
 
 /** The name of the part. */
 export const UPGRADING = "upgrading";
@@ -21,8 +22,6 @@ const REST_MS = 1000;
 const SETTLE_LIMIT_MS = 20_000;
 
 const REQUEST = "GET / HTTP/1.1\r\nHost: a\r\n";
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Runs the part. Returns what was wrong. */
 export async function runUpgrading({ engine, durationMs }: Options): Promise<string[]> {

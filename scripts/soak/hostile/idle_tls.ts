@@ -3,7 +3,8 @@
  */
 
 import { open } from "../doors.ts";
-import { again, type Attack, pause } from "./attack.ts";
+import { again, type Attack } from "./attack.ts";
+import { pause } from "../pause.ts";
 
 const AT_A_TIME = 400;
 const HELD_MS = 1000;

@@ -1,7 +1,8 @@
 /** Clients that request 8 MB and read nothing. */
 
 import { open } from "../doors.ts";
-import { again, type Attack, pause } from "./attack.ts";
+import { again, type Attack } from "./attack.ts";
+import { pause } from "../pause.ts";
 
 const AT_A_TIME = 600;
 const HELD_MS = 5000;

@@ -2,7 +2,8 @@
 
 import { connect } from "node:net";
 import { portsOf } from "../doors.ts";
-import { again, type Attack, pause } from "./attack.ts";
+import { again, type Attack } from "./attack.ts";
+import { pause } from "../pause.ts";
 
 /** Together with `EVERY_MS`: a thousand a second over all ports, if the machine allows it. */
 const AT_A_TIME = 10;

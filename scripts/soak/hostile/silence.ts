@@ -3,7 +3,8 @@
  */
 
 import { portsOf } from "../doors.ts";
-import { again, type Attack, pause } from "./attack.ts";
+import { again, type Attack } from "./attack.ts";
+import { pause } from "../pause.ts";
 
 const AT_EACH_DOOR = 200;
 const HELD_MS = 4000;

@@ -1,7 +1,8 @@
 /** Heads that never end, with a header line from time to time, at the ports of the admin API and the redirect. */
 
 import { RawClient } from "../../../tests/support/raw_client.ts";
-import { again, type Attack, pause } from "./attack.ts";
+import { again, type Attack } from "./attack.ts";
+import { pause } from "../pause.ts";
 
 const AT_EACH_DOOR = 505;
 const LINE_EVERY_MS = 1000;
